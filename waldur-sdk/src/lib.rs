@@ -1,0 +1,7 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+//! Placeholder.
+
+pub mod error;
+pub mod rest;
+
+pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};

@@ -1,0 +1,338 @@
+//! Building and sending one call.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Authenticator, BaseUrl, Environment, Http, Idempotency, RequestMeta,
+    http::{Prepared, looks_like_html},
+    path, redact,
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// An authenticated client of one API: a pipeline, a base URL and credentials that never leave that origin.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct RestClient {
+    http: Http,
+    base: BaseUrl,
+    authenticator: Arc<dyn Authenticator>,
+    headers: HeaderMap,
+    timeout: Duration,
+}
+
+impl RestClient {
+    /// The default time limit of an attempt: 60 s.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A client of the API below `base`. Sends `Accept: application/json` and `User-Agent: waldur-sdk/<version>`.
+    pub fn new(http: Http, base: BaseUrl, authenticator: impl Authenticator) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"))));
+        Self { http, base, authenticator: Arc::new(authenticator), headers, timeout: Self::DEFAULT_TIMEOUT }
+    }
+
+    /// Sends `value` as `User-Agent`.
+    ///
+    /// # Errors
+    /// `Config` when it is no valid header value.
+    pub fn with_user_agent(mut self, value: &str) -> Result<Self> {
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| Error::config("user agent: contains a character that a header cannot carry"))?;
+        self.headers.insert(header::USER_AGENT, value);
+        Ok(self)
+    }
+
+    /// Sends a header with every call.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Replaces the time limit of an attempt.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The root of the API.
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Sleep, clocks and randomness of this client.
+    pub fn environment(&self) -> &Environment {
+        self.http.environment()
+    }
+
+    /// Begins a call. `operation` names it in errors and metrics; `template` is the path below the base, where every
+    /// `{name}` takes one of `arguments` as exactly one encoded segment.
+    pub fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        let (path, error) = match path::fill(template, arguments) {
+            Ok(path) => (path, None),
+            Err(error) => (String::new(), Some(error.with_operation(operation))),
+        };
+        let prefix = self.base.as_url().path().trim_end_matches('/');
+        Call {
+            prepared: Prepared {
+                operation,
+                template,
+                shown_url: format!("{}{prefix}{template}", redact::origin(self.base.as_url())),
+                method,
+                url: self.base.join(&path),
+                headers: self.headers.clone(),
+                body: Bytes::new(),
+                idempotency: Idempotency::FromMethod,
+                timeout: self.timeout,
+                deadline: None,
+                max_body: RequestMeta::DEFAULT_MAX_BODY,
+                secrets: Vec::new(),
+            },
+            client: self.clone(),
+            query: String::new(),
+            error,
+        }
+    }
+
+    /// `GET`.
+    pub fn get(&self, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.call(Method::GET, operation, template, arguments)
+    }
+
+    /// `POST`.
+    pub fn post(&self, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.call(Method::POST, operation, template, arguments)
+    }
+
+    /// `PUT`.
+    pub fn put(&self, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.call(Method::PUT, operation, template, arguments)
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.call(Method::DELETE, operation, template, arguments)
+    }
+}
+
+impl fmt::Debug for RestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RestClient").field("base", &self.base).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// One call being built. Mistakes (a bad segment, a body that does not serialize) surface when it is sent, before
+/// anything leaves.
+#[must_use = "a call does nothing until it is sent"]
+#[derive(Clone)]
+pub struct Call {
+    client: RestClient,
+    prepared: Prepared,
+    query: String,
+    error: Option<Error>,
+}
+
+impl Call {
+    /// Adds `name=value`, both encoded. The order of calls is the order on the wire; names may repeat.
+    pub fn query(mut self, name: &str, value: impl fmt::Display) -> Self {
+        if !self.query.is_empty() {
+            self.query.push('&');
+        }
+        self.query.push_str(&path::encode(name));
+        self.query.push('=');
+        self.query.push_str(&path::encode(&value.to_string()));
+        self
+    }
+
+    /// Adds `name=value` if there is a value.
+    pub fn query_opt(self, name: &str, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a secret parameter; its value is also removed from whatever the server echoes.
+    pub fn query_secret(mut self, name: &str, value: &SecretString) -> Self {
+        self.prepared.secrets.push(value.clone());
+        self.query(name, value.expose_secret())
+    }
+
+    /// Sends `body` as JSON.
+    pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => self.body("application/json", bytes.into()),
+            Err(cause) => {
+                let error = Error::config("the body of this call does not serialize");
+                self.error.get_or_insert(error.with_operation(self.prepared.operation).with_source(cause));
+                self
+            }
+        }
+    }
+
+    /// Sends `fields` as `application/x-www-form-urlencoded`; the values of secret-sounding fields are removed from
+    /// whatever the server echoes.
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let mut text = String::new();
+        for (name, value) in fields {
+            if redact::is_secret_name(name) {
+                self.prepared.secrets.push(SecretString::from(*value));
+            }
+            if !text.is_empty() {
+                text.push('&');
+            }
+            text.push_str(&path::encode(name));
+            text.push('=');
+            text.push_str(&path::encode(value));
+        }
+        self.body("application/x-www-form-urlencoded", text.into())
+    }
+
+    /// Sends a body of any type.
+    pub fn body(mut self, content_type: &'static str, body: Bytes) -> Self {
+        self.prepared.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.prepared.body = body;
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.prepared.headers.insert(name, value);
+        self
+    }
+
+    /// Says that repeating this call does no harm, whatever its method.
+    pub fn idempotent(mut self) -> Self {
+        self.prepared.idempotency = Idempotency::Idempotent;
+        self
+    }
+
+    /// Says that this call must not be repeated once it may have arrived, whatever its method.
+    pub fn not_idempotent(mut self) -> Self {
+        self.prepared.idempotency = Idempotency::NotIdempotent;
+        self
+    }
+
+    /// Replaces the time limit of each attempt.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.prepared.timeout = timeout;
+        self
+    }
+
+    /// No attempt goes on after `deadline`, and no pause reaches beyond it.
+    pub fn deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.prepared.deadline = deadline;
+        self
+    }
+
+    /// Replaces the limit of the answer's body, in bytes.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.prepared.max_body = bytes;
+        self
+    }
+
+    /// Sends the call and returns the successful answer.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; every error names the operation and the request.
+    pub async fn send(self) -> Result<Response<Bytes>> {
+        self.run().await.map(|(_, answer)| answer)
+    }
+
+    /// Sends the call and drops the answer's body, which may be empty.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_unit(self) -> Result<()> {
+        self.run().await.map(drop)
+    }
+
+    /// Sends the call and reads the answer as JSON. A byte order mark is tolerated.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; [`ErrorKind::WrongContent`] for a page, [`ErrorKind::Decode`] for everything that is not a
+    /// `T`, naming the path to the offending member.
+    pub async fn send_json<T: DeserializeOwned>(self) -> Result<T> {
+        let (prepared, answer) = self.run().await?;
+        prepared.decode(&answer)
+    }
+
+    /// As [`Self::send_json`], with a 404 of the API as `None`.
+    ///
+    /// # Errors
+    /// As [`Self::send_json`].
+    pub async fn send_opt<T: DeserializeOwned>(self) -> Result<Option<T>> {
+        match self.send_json().await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::send_json`], with the answer's headers.
+    ///
+    /// # Errors
+    /// As [`Self::send_json`].
+    pub async fn send_with_headers<T: DeserializeOwned>(self) -> Result<(T, HeaderMap)> {
+        let (prepared, answer) = self.run().await?;
+        let value = prepared.decode(&answer)?;
+        Ok((value, answer.into_parts().0.headers))
+    }
+
+    async fn run(self) -> Result<(Prepared, Response<Bytes>)> {
+        let Self { client, mut prepared, query, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if !query.is_empty() {
+            prepared.url.set_query(Some(&query));
+        }
+        let answer = client.http.run(&*client.authenticator, &prepared).await?;
+        Ok((prepared, answer))
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("operation", &self.prepared.operation)
+            .field("method", &self.prepared.method)
+            .field("template", &self.prepared.template)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    fn decode<T: DeserializeOwned>(&self, answer: &Response<Bytes>) -> Result<T> {
+        let body = answer.body();
+        let fail = |kind, message: String| {
+            Error::new(kind, message).with_operation(self.operation).with_http(self.answered(answer))
+        };
+        if looks_like_html(body) {
+            return Err(fail(ErrorKind::WrongContent, "an HTML page came instead of the API's answer".to_owned()));
+        }
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if body.trim_ascii().is_empty() {
+            return Err(fail(ErrorKind::Decode, "the answer is empty".to_owned()));
+        }
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|cause| {
+            // The cause's own text may quote the value, so only its path and category are kept.
+            let category = cause.inner().classify();
+            fail(ErrorKind::Decode, format!("the answer does not decode at `{}` ({category:?})", cause.path()))
+        })?;
+        json.end().map_err(|_| fail(ErrorKind::Decode, "the answer has data after its end".to_owned()))?;
+        Ok(value)
+    }
+}

@@ -1,0 +1,151 @@
+//! Base URLs, path templates and queries: no value can leave its place.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Host, Url};
+
+use crate::error::{Error, Result};
+
+/// Everything but RFC 3986 *unreserved* is encoded, with upper-case hex. This is also the canonical form of SigV4.
+const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The longest path segment that is ever sent, in bytes before encoding.
+pub const MAX_SEGMENT: usize = 255;
+
+/// Percent-encodes everything but letters, digits and `-_.~`.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, STRICT).to_string()
+}
+
+/// The root of an API: `http` or `https`, no user-info, no query, no fragment; a path prefix is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+/// Whether credentials may travel over plain `http`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// Only to loopback addresses.
+    #[default]
+    LoopbackOnly,
+    /// To every host: the operator said so.
+    Allowed,
+}
+
+impl BaseUrl {
+    /// Reads a base URL. `field` names the setting in the error.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for anything that is not an absolute http(s) URL without user-info, query
+    /// and fragment, and for plain `http` to a host that is not loopback, unless `plain` allows it. The error never
+    /// repeats the value, since it may hold a password.
+    pub fn parse(field: &str, text: &str, plain: PlainHttp) -> Result<Self> {
+        let problem = |rule: &str| Error::config(format!("{field}: {rule}"));
+        let mut url = Url::parse(text.trim())
+            .map_err(|cause| problem("must be an absolute URL such as https://host/").with_source(cause))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(problem("must begin with https:// or http://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(problem("must not contain a user name or password"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(problem("must not contain a query or a fragment"));
+        }
+        let loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => return Err(problem("must name a host")),
+        };
+        if url.scheme() == "http" && plain == PlainHttp::LoopbackOnly && !loopback {
+            return Err(problem("must be https, or plain http must be allowed explicitly"));
+        }
+        if !url.path().ends_with('/') {
+            let path = format!("{}/", url.path());
+            url.set_path(&path);
+        }
+        Ok(Self(url))
+    }
+
+    /// Removes one trailing path segment if it is exactly `name`: `https://host/prefix/api/` → `https://host/prefix/`.
+    #[must_use]
+    pub fn without_trailing_segment(mut self, name: &str) -> Self {
+        let path = self.0.path().trim_end_matches('/').to_owned();
+        if let Some(rest) = path.strip_suffix(name)
+            && rest.ends_with('/')
+        {
+            self.0.set_path(rest);
+        }
+        self
+    }
+
+    /// The URL, always with a trailing `/`.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The URL of `path`, a literal that begins with `/`, below this base. Segments come from [`Path`].
+    pub(super) fn join(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        let joined = format!("{}{}", url.path().trim_end_matches('/'), path);
+        url.set_path(&joined);
+        url
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({})", self.0)
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Fills a path template. Every `{name}` takes one argument as exactly one percent-encoded segment.
+///
+/// # Errors
+/// [`Config`](crate::ErrorKind::Config) when an argument is empty, `.` or `..`, longer than [`MAX_SEGMENT`] bytes or
+/// contains `/`, `\` or a control character, or when the number of arguments is wrong.
+pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String> {
+    let mut path = String::with_capacity(template.len() + 32);
+    let mut arguments = arguments.iter();
+    let mut rest = template;
+    while let Some((literal, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}').unwrap_or((after, ""));
+        let argument =
+            arguments.next().ok_or_else(|| Error::config(format!("path {template}: no value for {{{name}}}")))?;
+        check_segment(name, argument)?;
+        path.push_str(literal);
+        path.push_str(&encode(argument));
+        rest = tail;
+    }
+    path.push_str(rest);
+    match arguments.next() {
+        None => Ok(path),
+        Some(_) => Err(Error::config(format!("path {template}: too many values"))),
+    }
+}
+
+/// Checks that `value` can be one path segment; `name` names it in the error.
+///
+/// # Errors
+/// See [`fill`]: the same rules, for code that checks a name before the first request.
+pub fn check_segment(name: &str, value: &str) -> Result<()> {
+    let rule = if value.is_empty() {
+        "must not be empty"
+    } else if value == "." || value == ".." {
+        "must not be a dot segment"
+    } else if value.len() > MAX_SEGMENT {
+        "must not be longer than 255 bytes"
+    } else if value.chars().any(|c| c.is_control() || matches!(c, '/' | '\\')) {
+        "must not contain '/', '\\' or a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::config(format!("{name}: {rule}")))
+}

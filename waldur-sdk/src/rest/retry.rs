@@ -1,0 +1,174 @@
+//! What is repeated, when and how often.
+//!
+//! | what happened | idempotent call | other call |
+//! |---|---|---|
+//! | not connected: nothing was sent | repeat | repeat |
+//! | no answer in time, connection broke | repeat (dearer) | no |
+//! | 429 | repeat | repeat: the server says that it did nothing |
+//! | 503 | repeat | only with `Retry-After` |
+//! | 408, 425, 500, 502, 504 | repeat | no |
+//! | 401 | one renewal of the credentials, not counted | the same |
+//! | TLS, redirect, 4xx, wrong or too large body | no | no |
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+
+use super::{Environment, TransportErrorKind};
+
+/// How often and how patiently calls are repeated.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// Sendings in all, the first included. Default 4.
+    pub max_attempts: u32,
+    /// Upper bound of the first pause; doubles each time. Default 200 ms.
+    pub initial_backoff: Duration,
+    /// Upper bound of every pause. Default 10 s.
+    pub max_backoff: Duration,
+    /// No new attempt starts later than this after the first. Default 60 s.
+    pub max_elapsed: Duration,
+    /// Tokens shared by all calls of one back end; a retry costs 5, after a timeout 10, a success gives 1 back.
+    /// Default 100.
+    pub budget: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            initial_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(10),
+            max_elapsed: Duration::from_secs(60),
+            budget: 100,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Every call is sent once.
+    pub fn none() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
+    }
+
+    /// Replaces [`Self::max_attempts`]; 0 counts as 1.
+    #[must_use]
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// Replaces [`Self::max_elapsed`].
+    #[must_use]
+    pub fn with_max_elapsed(mut self, elapsed: Duration) -> Self {
+        self.max_elapsed = elapsed;
+        self
+    }
+
+    /// Replaces [`Self::budget`].
+    #[must_use]
+    pub fn with_budget(mut self, tokens: u32) -> Self {
+        self.budget = tokens;
+        self
+    }
+
+    /// The pause after attempt number `attempt` (from 1): full jitter, at least what the server asked for.
+    pub fn pause(&self, attempt: u32, asked: Option<Duration>, environment: &Environment) -> Duration {
+        let doubled = self.initial_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        let backoff = doubled.min(self.max_backoff).mul_f64(environment.fraction());
+        asked.map_or(backoff, |asked| asked.max(backoff))
+    }
+}
+
+/// Whether a call may be repeated although its first sending may have been carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Idempotency {
+    /// `GET`, `HEAD`, `PUT`, `DELETE`, `OPTIONS`: yes; `POST`, `PATCH`: no.
+    #[default]
+    FromMethod,
+    /// Yes: a repeat does no harm.
+    Idempotent,
+    /// No, whatever the method.
+    NotIdempotent,
+}
+
+impl Idempotency {
+    /// Resolves the rule for a method.
+    pub fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::FromMethod => method.is_idempotent(),
+            Self::Idempotent => true,
+            Self::NotIdempotent => false,
+        }
+    }
+}
+
+/// What one sending came to, as far as repeating is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    Status { status: StatusCode, retry_after: Option<Duration> },
+    Failed(TransportErrorKind),
+}
+
+/// The price of the repeat, or `None` when there must be none.
+pub(super) fn price(attempt: Attempt, idempotent: bool) -> Option<u32> {
+    const PLAIN: u32 = 5;
+    const AFTER_TIMEOUT: u32 = 10;
+    match attempt {
+        Attempt::Failed(TransportErrorKind::Connect) => Some(PLAIN),
+        Attempt::Failed(TransportErrorKind::Timeout | TransportErrorKind::Interrupted) => {
+            idempotent.then_some(AFTER_TIMEOUT)
+        }
+        Attempt::Failed(_) => None,
+        Attempt::Status { status, retry_after } => match status.as_u16() {
+            429 => Some(PLAIN),
+            503 => (idempotent || retry_after.is_some()).then_some(PLAIN),
+            408 | 425 | 500 | 502 | 504 => idempotent.then_some(PLAIN),
+            _ => None,
+        },
+    }
+}
+
+/// The tokens that all retries towards one back end share, so that an outage is not made worse.
+#[derive(Debug)]
+pub(super) struct Budget {
+    tokens: AtomicU32,
+    full: u32,
+}
+
+impl Budget {
+    pub(super) fn new(full: u32) -> Self {
+        Self { tokens: AtomicU32::new(full), full }
+    }
+
+    pub(super) fn take(&self, price: u32) -> bool {
+        self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(price)).is_ok()
+    }
+
+    pub(super) fn refund(&self) {
+        let full = self.full;
+        // An Err only says that the budget is full already.
+        let _full =
+            self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left < full).then_some(left + 1));
+    }
+}
+
+/// Reads `Retry-After` in both forms (RFC 9110 §10.2.3): seconds, or a date measured against the server's own `Date`
+/// (against `now` when that is missing). A date in the past is zero; anything unreadable is `None`.
+pub(super) fn retry_after(headers: &http::HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(Duration::from_secs);
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let server = headers
+        .get(http::header::DATE)
+        .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
+        .unwrap_or_else(|| now.into());
+    Some(until.duration_since(server).unwrap_or(Duration::ZERO))
+}
