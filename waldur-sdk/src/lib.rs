@@ -3,5 +3,6 @@
 
 pub mod error;
 pub mod rest;
+pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};
