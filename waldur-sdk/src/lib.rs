@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod error;
+pub mod naming;
 pub mod rest;
 pub mod types;
 

@@ -28,6 +28,7 @@ mod capabilities;
 mod context;
 mod facets;
 mod finding;
+pub mod layers;
 mod request;
 pub mod state;
 
