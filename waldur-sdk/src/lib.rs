@@ -5,6 +5,8 @@ pub mod backend;
 pub mod error;
 pub mod naming;
 pub mod rest;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};
