@@ -159,6 +159,29 @@ pub struct Created {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl Created {
+    /// Sets what is to be published.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Adds a way to reach it.
+    #[must_use]
+    pub fn with_endpoint(mut self, name: impl Into<String>, url: impl Into<String>) -> Self {
+        self.endpoints.push(Endpoint { name: name.into(), url: url.into() });
+        self
+    }
+
+    /// Sets the limits that hold, where they differ from those ordered.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+}
+
 /// What came of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Removed {

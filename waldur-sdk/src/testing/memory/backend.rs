@@ -201,14 +201,12 @@ fn metadata(id: &BackendId) -> Metadata {
 }
 
 fn created(id: &BackendId) -> Created {
-    let mut created = Created::default();
-    created.metadata = metadata(id);
-    created
+    Created::default().with_metadata(metadata(id))
 }
 
 #[async_trait]
 impl ResourceBackend for MemoryBackend {
-    fn backend_type(&self) -> &str {
+    fn backend_type(&self) -> &'static str {
         "memory"
     }
 

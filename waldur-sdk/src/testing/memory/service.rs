@@ -286,9 +286,10 @@ impl State {
         if self.objects.values().any(|object| object.project.as_deref() == Some(slug)) {
             return error(StatusCode::CONFLICT, "ProjectInUse");
         }
-        match self.projects.remove(slug) {
-            true => (StatusCode::NO_CONTENT, Value::Null),
-            false => error(StatusCode::NOT_FOUND, "NoSuchProject"),
+        if self.projects.remove(slug) {
+            (StatusCode::NO_CONTENT, Value::Null)
+        } else {
+            error(StatusCode::NOT_FOUND, "NoSuchProject")
         }
     }
 
