@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! Placeholder.
 
+pub mod client;
 pub mod error;
 pub mod rest;
 pub mod types;
