@@ -2,8 +2,10 @@
 //! Placeholder.
 
 pub mod backend;
+pub mod client;
 pub mod error;
 pub mod naming;
+pub mod process;
 pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
