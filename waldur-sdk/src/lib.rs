@@ -9,6 +9,7 @@ pub mod process;
 pub mod rest;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod settings;
 pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};

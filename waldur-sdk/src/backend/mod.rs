@@ -48,7 +48,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{
-    Aspects, ById, Created, Endpoint, IssuedKey, Metadata, Ownership, Progress, Removed, ResourceState, Status,
+    Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status,
     Verified,
 };
 

@@ -20,7 +20,7 @@ impl OrderProcessor {
         resource: &Resource,
         side: MarketplaceResource,
     ) -> Result<OrderOutcome> {
-        let Some(id) = resource.backend_id()? else {
+        let Some(id) = resource.backend_id.clone() else {
             return Err(Error::rejected("The resource was never created, so it cannot be changed."));
         };
         job.uses(&id);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
-    backend::{Grant, MarketplaceResource, Metadata, Party, PendingOrder},
+    backend::{Grant, MarketplaceResource, Party, PendingOrder},
     client::{OfferingUser, OfferingUserState, Order, Resource, TeamMember},
     error::{Error, Result},
-    types::{Limit, Limits, OfferingUuid},
+    types::{JsonObject, Limit, Limits, OfferingUuid},
 };
 
 /// The marketplace's side of a resource. Attributes of the order lie over those of the resource.
@@ -33,13 +33,13 @@ pub(super) fn marketplace(resource: &Resource, order: &Order, offering: Offering
         slug: first(&resource.customer_slug, &order.customer_slug),
     };
     side.attributes.clone_from(&resource.attributes);
-    side.attributes.extend(order.attributes.clone());
+    side.attributes.extend(order.attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
     side.options.clone_from(&resource.options);
     side.plugin_options.clone_from(&resource.offering_plugin_options);
     side.plan = resource.plan_uuid;
     side.created = resource.created;
     side.end_date = resource.end_date;
-    side.metadata = Metadata(resource.backend_metadata.clone());
+    side.metadata.clone_from(&resource.backend_metadata);
     side
 }
 
@@ -59,14 +59,13 @@ pub(super) fn limits(map: &BTreeMap<String, Decimal>) -> Result<Limits> {
 
 /// The options before and after, of an Update order that changes options: `old_options` and `new_options` among its
 /// attributes.
-pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(Map<String, Value>, Map<String, Value>)> {
-    let new = order.attributes.get("new_options")?.as_object()?.clone();
+pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(JsonObject, JsonObject)> {
+    let new = order.attributes.get("new_options")?.as_object()?.clone().into();
     let old = order
         .attributes
         .get("old_options")
         .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_else(|| resource.options.clone());
+        .map_or_else(|| resource.options.clone(), |old| old.clone().into());
     Some((old, new))
 }
 
@@ -76,7 +75,7 @@ pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(Map<S
 /// As [`limits`].
 pub(super) fn pending_order(order: &Order) -> Result<PendingOrder> {
     let name = order.resource_name.clone().unwrap_or_default();
-    let mut pending = PendingOrder::new(order.uuid, order.order_type.as_str(), name);
+    let mut pending = PendingOrder::new(order.uuid, order.kind.as_str(), name);
     pending.attributes.clone_from(&order.attributes);
     pending.limits = limits(&order.limits)?;
     Ok(pending)
@@ -97,7 +96,7 @@ pub(super) fn grants(team: &[TeamMember], offering_users: &[OfferingUser]) -> Ve
             if state.is_some_and(|state| *state != OfferingUserState::Ok) {
                 return None;
             }
-            let mut grant = Grant::new(username);
+            let mut grant = Grant::new(username.into_string());
             grant.cuid.clone_from(&member.username);
             grant.role.clone_from(&member.role);
             grant.email.clone_from(&member.email);

@@ -13,7 +13,7 @@ use crate::{
         CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Progress, SshPublicKey, Status,
         Verified,
     },
-    client::{OfferingUserQuery, Order, OrderState, OrderType, Resource},
+    client::{OfferingUserQuery, Order, OrderState, OrderType, Resource, TeamMember},
     error::{Error, ErrorClass, ErrorKind, Result},
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
 };
@@ -44,7 +44,7 @@ impl OrderProcessor {
         .await;
         let reservation = reservation?;
         let mut request = CreateRequest::new(order.uuid, side, reservation.id.clone())
-            .with_origin(if order.order_type == OrderType::Restore { Origin::Recorded } else { reservation.origin })
+            .with_origin(if order.kind == OrderType::Restore { Origin::Recorded } else { reservation.origin })
             .with_limits(limits);
         request.plan_quotas = plan_quotas;
         request.ssh_keys = ssh_keys;
@@ -72,7 +72,7 @@ impl OrderProcessor {
                 Err(error) => return Err(error),
             }
         };
-        if order.order_type == OrderType::Restore
+        if order.kind == OrderType::Restore
             && let Some(status) = self.backend().status()
         {
             status.set_status(job.cx, &request.backend_id, Status::Active).await?;
@@ -114,12 +114,12 @@ impl OrderProcessor {
             }
         };
         let metadata = async {
-            if created.metadata.0.is_empty() || created.metadata == side.metadata {
+            // The call replaces the whole object: members of others are kept.
+            let mut merged = side.metadata.clone();
+            merged.extend(created.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+            if merged == side.metadata {
                 return Ok(());
             }
-            // The call replaces the whole object: members of others are kept.
-            let mut merged = side.metadata.0.clone();
-            merged.extend(created.metadata.0.clone());
             resources.set_backend_metadata(side.uuid, &merged).await
         };
         let endpoints = async {
@@ -195,7 +195,7 @@ impl OrderProcessor {
             Ok(keys) => keys
                 .into_items()
                 .into_iter()
-                .filter_map(|key| Some(SshPublicKey { uuid: key.uuid.simple().to_string(), public_key: key.public_key? }))
+                .filter_map(|key| Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key? }))
                 .collect(),
             Err(error) => {
                 job.warn("ssh keys", error);
@@ -224,12 +224,12 @@ impl OrderProcessor {
         }
     }
 
-    async fn team_of(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<Vec<crate::client::TeamMember>> {
+    async fn team_of(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<Vec<TeamMember>> {
         let waldur = self.waldur(job.cx);
         let attempts = self.backend().capabilities().team_fetch_attempts.max(1);
         let mut team = Vec::new();
         for attempt in 1..=attempts {
-            team = waldur.provider_resources().team(side.uuid).await?;
+            team = waldur.provider_resources().team(side.uuid).collect().await?.into_items();
             if !team.is_empty() || attempt == attempts {
                 break;
             }

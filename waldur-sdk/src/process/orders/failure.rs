@@ -2,7 +2,7 @@
 
 use super::policy::OrderPolicy;
 use crate::{
-    client::OrderFailure,
+    client::ErrorDetails,
     error::Error,
     rest::redact::{escape, truncate},
 };
@@ -17,7 +17,7 @@ pub(super) const GENERIC: &str =
 /// The texts for `set_state_erred` (core.md §2.4): the customer's message where the error has one, else the technical
 /// one or, if details are not exposed, a fixed sentence. The "traceback" is the chain of causes, and empty when
 /// details are not exposed.
-pub(super) fn describe(error: &Error, policy: &OrderPolicy) -> OrderFailure {
+pub(super) fn describe(error: &Error, policy: &OrderPolicy) -> ErrorDetails {
     let message = match error.customer_message() {
         Some(message) => message.to_owned(),
         None if !policy.expose_error_details => GENERIC.to_owned(),
@@ -27,7 +27,7 @@ pub(super) fn describe(error: &Error, policy: &OrderPolicy) -> OrderFailure {
         },
     };
     let traceback = if policy.expose_error_details { error.chain().join("\ncaused by: ") } else { String::new() };
-    OrderFailure::new(cap(&message), cap_lines(&traceback))
+    ErrorDetails::new(cap(&message)).with_traceback(cap_lines(&traceback))
 }
 
 fn cap(text: &str) -> String {

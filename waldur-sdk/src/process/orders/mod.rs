@@ -34,10 +34,10 @@ pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 use self::job::Job;
 use crate::{
     backend::{OpContext, ResourceBackend},
-    client::{ServiceProviderUuid, WaldurClient},
+    client::WaldurClient,
     rest::{Environment, Serial},
     settings::Components,
-    types::{OfferingUuid, ResourceUuid},
+    types::{OfferingUuid, ResourceUuid, ServiceProviderUuid},
 };
 
 /// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
@@ -111,7 +111,7 @@ impl OrderProcessor {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.with_deadline(cx.deadline)
+        self.0.waldur.clone().with_deadline(cx.deadline)
     }
 
     fn backend(&self) -> &dyn ResourceBackend {
@@ -131,11 +131,11 @@ impl OrderProcessor {
     }
 
     fn has_prepaid(&self) -> bool {
-        self.0.components.has_prepaid()
+        self.0.components.iter().any(|component| component.is_prepaid == Some(true))
     }
 
     fn limit_components(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.components.limited().map(str::to_owned)
+        self.0.components.iter().filter(|component| component.takes_limits()).map(|component| component.name.clone())
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Job, OrderProcessor};
 use crate::{
     backend::{Candidate, Collision, MarketplaceResource, Origin},
-    client::{Order, OrderType, Resource},
+    client::{BackendIdCheck, Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
     naming::SlugNaming,
     types::BackendId,
@@ -27,7 +27,7 @@ impl OrderProcessor {
         resource: &Resource,
         order: &Order,
     ) -> Result<Reservation> {
-        match resource.backend_id()? {
+        match resource.backend_id.clone() {
             Some(id) => Ok(self.recorded(side, id, order)),
             None => self.reserve_next(job, side, Candidate::FIRST).await,
         }
@@ -36,7 +36,7 @@ impl OrderProcessor {
     /// Why Waldur holds an id: for a Create order, one of our own candidates was reserved by an attempt that was cut
     /// short; anything else was there before, and is respected.
     fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
-        let ours = (order.order_type == OrderType::Create).then(|| self.position(side, &id)).flatten();
+        let ours = (order.kind == OrderType::Create).then(|| self.position(side, &id)).flatten();
         match ours {
             Some(candidate) => Reservation { id, origin: Origin::Reserved, candidate },
             None => Reservation { id, origin: Origin::Recorded, candidate: Candidate::FIRST },
@@ -119,15 +119,16 @@ impl OrderProcessor {
             return true;
         }
         job.cx.step("check id");
-        let offerings = self.waldur(job.cx);
-        let answer = offerings
-            .provider_offerings()
-            .check_unique_backend_id(self.offering(), id, policy.check_all_offerings)
-            .await;
-        answer.unwrap_or_else(|error| {
-            job.warn("check_unique_backend_id", error);
-            true
-        })
+        let mut check = BackendIdCheck::default();
+        check.all_offerings = policy.check_all_offerings;
+        let waldur = self.waldur(job.cx);
+        match waldur.provider_offerings().check_unique_backend_id(self.offering(), id, &check).await {
+            Ok(verdict) => verdict.is_unique,
+            Err(error) => {
+                job.warn("check_unique_backend_id", error);
+                true
+            }
+        }
     }
 }
 

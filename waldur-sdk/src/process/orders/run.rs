@@ -64,7 +64,7 @@ impl OrderProcessor {
     /// orders in states of others are left alone.
     pub async fn process(&self, cx: &OpContext, order: Order) -> OrderReport {
         let cx = cx.child(order.uuid.hex());
-        match order.marketplace_resource_uuid {
+        match order.resource_uuid {
             None => self.retried(&cx, order).await,
             Some(resource) => {
                 let this = self.clone();
@@ -76,8 +76,8 @@ impl OrderProcessor {
     /// Repeats what failed for a passing reason, reading the order anew each time, up to the policy's attempts and
     /// time. A failed reading is an attempt like any other. What is still failing then waits for the next pass.
     async fn retried(&self, cx: &OpContext, order: Order) -> OrderReport {
-        let (uuid, order_type) = (order.uuid, order.order_type.clone());
-        let (resource, resource_name) = (order.marketplace_resource_uuid, order.resource_name.clone());
+        let (uuid, order_type) = (order.uuid, order.kind.clone());
+        let (resource, resource_name) = (order.resource_uuid, order.resource_name.clone());
         let retry = &self.policy().retry;
         let begin = self.environment().instant();
         let job = Job::new(cx);
@@ -189,7 +189,7 @@ impl OrderProcessor {
     }
 
     async fn resource(&self, job: &Job<'_>, order: &Order) -> Result<Resource> {
-        match order.marketplace_resource_uuid {
+        match order.resource_uuid {
             Some(resource) => self.waldur(job.cx).provider_resources().get(resource).await,
             None => Err(Error::new(ErrorKind::Decode, "the order names no resource")),
         }
@@ -202,14 +202,14 @@ impl OrderProcessor {
         if self.backend().pending().is_some()
             && let Some(handle) = &order.backend_id
         {
-            let id = resource.backend_id()?;
+            let id = resource.backend_id.clone();
             if let Some(id) = &id {
                 job.uses(id);
             }
-            let work = PendingWork::new(order.uuid, order.order_type.as_str(), handle, side, id);
+            let work = PendingWork::new(order.uuid, order.kind.as_str(), handle, side, id);
             return Ok(Work::Check(work));
         }
-        match order.order_type {
+        match order.kind {
             OrderType::Create | OrderType::Restore => {
                 let creation = self.prepare_create(job, order, &resource, side).await?;
                 Ok(Work::Create(Box::new(creation)))

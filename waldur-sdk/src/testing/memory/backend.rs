@@ -12,7 +12,7 @@ use super::service::{MemoryObject, MemoryService, TOKEN};
 use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, Metadata, OpContext, Origin,
+        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Origin,
         Ownership, PendingOrders, PendingWork, Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp,
         Status, StatusControl, Verified, state::foreign,
     },
@@ -22,7 +22,7 @@ use crate::{
         BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, RestClient,
         StaticHeader,
     },
-    types::{BackendAmount, BackendId, Limit, Limits, UnitFactor},
+    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor},
 };
 
 /// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
@@ -194,9 +194,9 @@ impl MemoryBackend {
     }
 }
 
-fn metadata(id: &BackendId) -> Metadata {
-    let mut metadata = Metadata::default();
-    metadata.0.insert("object_id".to_owned(), json!(id.as_str()));
+fn metadata(id: &BackendId) -> JsonObject {
+    let mut metadata = JsonObject::new();
+    metadata.insert("object_id".to_owned(), json!(id.as_str()));
     metadata
 }
 
