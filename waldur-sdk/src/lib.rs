@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod rest;
+pub mod settings;
 pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};

@@ -32,6 +32,7 @@ pub use environment::{BoxFuture, Environment, Timer};
 pub use http::Http;
 pub use observe::{AttemptEvent, Observer};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
+pub(crate) use path::http_url;
 pub use path::{BaseUrl, MAX_SEGMENT, PlainHttp, check_segment, encode};
 pub use retry::{Idempotency, RetryPolicy};
 pub use transport::{HttpTransport, RequestMeta, TransportError, TransportErrorKind};
