@@ -1,5 +1,6 @@
 //! temporary
 #[derive(Clone, Debug)]
+/// temp
 pub struct Serial<K>(std::marker::PhantomData<K>);
 impl<K> Default for Serial<K> {
     fn default() -> Self {
