@@ -212,3 +212,66 @@ impl ::reqwest::dns::Resolve for Hook {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll},
+    };
+
+    use http_body::Frame;
+
+    use super::*;
+
+    const CHUNK: usize = 1000;
+
+    /// Gives so many chunks, and counts those that were taken.
+    struct Chunks {
+        left: usize,
+        taken: Arc<AtomicUsize>,
+    }
+
+    impl http_body::Body for Chunks {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let Some(left) = self.left.checked_sub(1) else { return Poll::Ready(None) };
+            self.left = left;
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; CHUNK])))))
+        }
+    }
+
+    async fn read_chunks(chunks: usize, limit: usize) -> (Option<usize>, usize) {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let body = ::reqwest::Body::wrap(Chunks { left: chunks, taken: taken.clone() });
+        let outcome = read(http::Response::new(body).into(), limit).await;
+        let size = match outcome {
+            Ok(body) => Some(body.len()),
+            Err(error) => {
+                assert_eq!(error.kind(), TransportErrorKind::TooLarge);
+                None
+            }
+        };
+        (size, taken.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn reading_stops_at_the_first_chunk_that_goes_over_the_limit() {
+        assert_eq!(read_chunks(0, 0).await, (Some(0), 0));
+        assert_eq!(read_chunks(1, CHUNK).await, (Some(CHUNK), 1));
+        assert_eq!(read_chunks(5, 5 * CHUNK).await, (Some(5 * CHUNK), 5));
+        assert_eq!(read_chunks(usize::MAX, CHUNK - 1).await, (None, 1));
+        assert_eq!(read_chunks(usize::MAX, 5 * CHUNK).await, (None, 6));
+        assert_eq!(read_chunks(usize::MAX, 5 * CHUNK + 1).await, (None, 6));
+    }
+}
