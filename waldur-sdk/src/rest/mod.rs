@@ -28,7 +28,6 @@ pub mod redact;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod retry;
-mod serial;
 mod transport;
 
 pub use auth::{Anonymous, Authenticator, CachedToken, Generation, StaticHeader, Token, TokenSource};
@@ -44,5 +43,4 @@ pub use path::{BaseUrl, MAX_SEGMENT, PlainHttp, check_segment, encode};
 #[cfg(feature = "reqwest")]
 pub use reqwest::ReqwestTransport;
 pub use retry::{Idempotency, RetryPolicy};
-pub use serial::Serial;
 pub use transport::{HttpTransport, RequestMeta, TransportError, TransportErrorKind};
