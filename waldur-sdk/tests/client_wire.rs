@@ -92,6 +92,10 @@ fn a_client_needs_credentials_and_a_transport() {
         (builder().token(String::new().into()).http(http()), "token"),
         (builder().token("canary\n".repeat(2).into()).http(http()), "credential"),
         (builder().token(TOKEN.to_owned().into()), "http"),
+        (
+            builder().token(TOKEN.to_owned().into()).http(http()).agent_mode(AgentMode::Report).agent_version("1\n2"),
+            "user agent",
+        ),
     ];
     for (builder, field) in refused {
         let error = builder.build().unwrap_err();
@@ -291,6 +295,26 @@ async fn f091_a_new_word_is_kept_and_loses_no_row() {
     assert_eq!(orders.iter().filter(|order| order.state == OrderState::Executing).count(), 19);
     assert!(matches!(orders[13].state, OrderState::Unknown(_)));
     assert_eq!(orders[13].state.to_string(), "on-holiday");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_stores_unchecked_loses_no_resource() {
+    for metadata in [json!("text"), json!([1]), json!(null), json!(7)] {
+        let row = json!({"uuid": hex(1), "backend_metadata": metadata, "state": "", "backend_id": " \t"});
+        let resource = Script::always(200, row.to_string()).client().provider_resources().get(RESOURCE).await.unwrap();
+        assert!(resource.backend_metadata.is_empty());
+        assert_eq!((resource.state, resource.backend_id), (None, None));
+    }
+    let options = json!({"a": " b ", "blank": " ", "on": true, "text": "true", "none": null});
+    let row = json!({"uuid": hex(1), "offering_plugin_options": options, "backend_id": "hpc_1"});
+    let resource = Script::always(200, row.to_string()).client().provider_resources().get(RESOURCE).await.unwrap();
+    let options = resource.offering_plugin_options;
+    assert_eq!(
+        ["a", "blank", "on", "none", "missing"].map(|name| options.text(name)),
+        [Some("b"), None, None, None, None]
+    );
+    assert_eq!(["on", "text", "none", "missing"].map(|name| options.flag(name)), [true, false, false, false]);
+    assert_eq!(resource.backend_id.unwrap().as_str(), "hpc_1");
 }
 
 /// Reads one order with `member` set to `value`.
