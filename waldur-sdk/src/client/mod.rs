@@ -47,6 +47,8 @@ mod resources;
 mod service_providers;
 mod users;
 
+use std::time::Instant;
+
 use serde::Deserialize;
 
 pub use agents::{
@@ -60,7 +62,7 @@ pub use offerings::{
 };
 pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
-pub use resources::{Endpoint, ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use users::{CurrentUser, Permission, Users};
 
@@ -89,6 +91,13 @@ impl WaldurClient {
     pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
         let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
         Ok(Self { rest, agent_version: self.agent_version.clone() })
+    }
+
+    /// Gives every call of this clone a deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.rest = self.rest.with_deadline(deadline);
+        self
     }
 
     /// The root of this Waldur, without `api/`.

@@ -18,8 +18,8 @@ use crate::{
     open_enum,
     rest::{Call, Pager, RestClient},
     types::{
-        BackendId, CustomerUuid, JsonObject, Limits, OfferingUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid,
-        UserUuid, lenient,
+        BackendId, CustomerUuid, Endpoint, JsonObject, Limits, OfferingUuid, Personal, PlanUuid, ProjectUuid,
+        ResourceUuid, UserUuid, lenient,
     },
 };
 
@@ -140,17 +140,6 @@ pub struct Resource {
     /// Whether it is to be slowed down.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub downscaled: Option<bool>,
-}
-
-/// An address at which a resource can be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// What is there, for people.
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    pub name: String,
-    /// The address.
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    pub url: String,
 }
 
 /// A user with a role in the project of a resource (core.md §1.6 #32).

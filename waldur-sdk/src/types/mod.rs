@@ -1,6 +1,7 @@
 //! The words that the client, the back ends and the processors share: identifiers, amounts, limits.
 
 mod amount;
+mod endpoint;
 mod id;
 mod json;
 pub mod lenient;
@@ -8,6 +9,7 @@ mod open_enum;
 mod personal;
 
 pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount};
+pub use endpoint::Endpoint;
 pub use id::{
     AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, CustomerUuid, OfferingUserUuid, OfferingUuid,
     OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
