@@ -8,14 +8,13 @@ use serde_json::{Map, Value, json};
 use waldur_sdk::{
     ErrorKind, Result,
     client::{
-        AgentMode, AgentRegistration, BackendIdCheck, Dependency, Endpoint, ErrorDetails, OfferingUserQuery,
-        OfferingUserState, OrderQuery, OrderType, ProcessorRegistration, ProviderInfo, ResourceQuery, ResourceState,
-        WaldurClient,
+        AgentMode, AgentRegistration, BackendIdCheck, Dependency, ErrorDetails, OfferingUserQuery, OfferingUserState,
+        OrderQuery, OrderType, ProcessorRegistration, ProviderInfo, ResourceQuery, ResourceState, WaldurClient,
     },
     rest::{BoxFuture, RetryPolicy, TransportError, TransportErrorKind},
     types::{
-        AgentIdentityUuid, AgentServiceUuid, BackendId, CustomerUuid, Limit, Limits, OfferingUuid, OrderUuid, PlanUuid,
-        ProjectUuid, ResourceUuid, ServiceProviderUuid, UserUuid, Uuid, WaldurAmount,
+        AgentIdentityUuid, AgentServiceUuid, BackendId, CustomerUuid, Endpoint, Limit, Limits, OfferingUuid, OrderUuid,
+        PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, UserUuid, Uuid, WaldurAmount,
     },
 };
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     ErrorKind, Result,
     client::{AgentMode, OfferingUserState, OrderQuery, OrderState, ResourceQuery, WaldurClient},
-    rest::{PlainHttp, RetryPolicy},
+    rest::{Listing, PlainHttp, RetryPolicy},
     types::{OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, Uuid},
 };
 
@@ -246,8 +246,8 @@ async fn a_link_is_found_among_others() {
     }
     for link in ["<https://h/?cursor=abc>; rel=\"next\"", "<https://h/?page=last>; rel=\"next\""] {
         let script = Script::new(move |_, _| answer(200, &[("link", link)], "[]"));
-        let error = script.client().provider_resources().list(&ResourceQuery::default()).next_page().await.unwrap_err();
-        assert_eq!((error.kind(), error.operation()), (ErrorKind::Inconsistent, "provider_resources.list"));
+        let listing = script.client().provider_resources().list(&ResourceQuery::default()).collect().await;
+        assert_eq!(listing.and_then(Listing::complete).unwrap_err().kind(), ErrorKind::Inconsistent, "{link}");
     }
 }
 
@@ -258,7 +258,7 @@ async fn c05_a_row_with_gaps_and_new_words_loses_no_other() {
         json!({"uuid": hex(2), "state": "pending-lunch", "type": "Borrow", "limits": null, "attributes": null,
                "plan_uuid": null, "resource_name": null, "created": null, "backend_id": null, "brand_new": {"a": 1}}),
         json!({"uuid": hex(3), "type": "Create"}),
-        json!("no order at all"),
+        json!(["no order at all"]),
         json!({"uuid": hex(5), "state": "executing", "type": "Terminate", "plan_uuid": "", "backend_id": " "}),
     ];
     let script = Script::new(move |request, _| page(HOME, request, 5, &rows));
