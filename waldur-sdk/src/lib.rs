@@ -3,6 +3,8 @@
 
 pub mod error;
 pub mod rest;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};
