@@ -3,6 +3,7 @@
 pub mod conformance;
 mod memory;
 mod script;
+pub mod waldur;
 
 pub use memory::{MemoryBackend, MemoryObject, MemoryService};
 pub use script::{Answer, Recorded, ScriptedTransport};
