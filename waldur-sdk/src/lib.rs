@@ -3,5 +3,7 @@
 
 pub mod error;
 pub mod rest;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};
