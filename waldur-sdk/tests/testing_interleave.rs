@@ -4,9 +4,9 @@
 
 mod toy;
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, pin::pin, time::Duration};
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use http::{Method, StatusCode};
 use toy::{Toy, get, put, request, virtual_time};
 use waldur_sdk::{
@@ -242,6 +242,22 @@ async fn requests_of_one_agent_are_ordered_too() {
     });
     let failure = interleave(&AtOnce, &Interleaving::exhaustive(4), &limits()).await.unwrap_err();
     assert!(matches!(failure, Failure::Differs { .. }), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_given_up_at_the_gate_is_out_of_the_game() {
+    scenario!(GivesUp, |agent| {
+        if agent.number == 0 {
+            let late = pin!(tokio::time::sleep(Duration::from_secs(1)));
+            select(pin!(put(&agent.wire, "/x", "")), late).await;
+        } else {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            put(&agent.wire, "/x", "").await;
+        }
+        Cycle::Idle
+    });
+    let done = interleave(&GivesUp, &Interleaving::exhaustive(8), &limits()).await.unwrap();
+    assert_eq!((done.schedules, done.decisions), (2, 1), "it goes through at once, or is given up");
 }
 
 #[tokio::test(start_paused = true)]

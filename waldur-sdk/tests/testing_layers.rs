@@ -309,6 +309,11 @@ async fn faults_change_the_answer_of_what_was_carried_out() {
     assert_eq!(body(Action::replace_body("[]")).await, "[]");
     assert_eq!(body(Action::oversize()).await.len(), RequestMeta::DEFAULT_MAX_BODY + 1);
 
+    let long = Faults::new(toy.clone()).on(any(), status(200).body("text/plain", "12345").header("content-length", 5));
+    let short = Faults::new(long).on(any(), Action::truncate());
+    let short = short.send(request(Method::GET, "/v", "")).await.unwrap();
+    assert_eq!((&short.body()[..], short.headers().get("content-length")), (&b"12"[..], None));
+
     let faults =
         Faults::new(toy.clone()).on(op("big"), Action::oversize()).on(op("long"), Action::replace_body("12345"));
     let large = faults.send(named("big", Method::PUT, "/w", "")).await.unwrap_err();
@@ -336,7 +341,7 @@ async fn faults_choose_by_occurrence_and_order() {
     assert_eq!(seen, [501, 500, 501, 404, 502, 502]);
     for (sent, expected) in [
         (request(Method::DELETE, "/x/y", ""), 503),
-        (request(Method::DELETE, "/y", ""), 204),
+        (request(Method::DELETE, "/y?from=/x", ""), 204),
         (request(Method::PUT, "/y", "1234"), 504),
         (request(Method::PUT, "/y", "123"), 204),
     ] {

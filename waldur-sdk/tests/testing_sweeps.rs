@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use toy::{Toy, get, post, put, virtual_time};
 use waldur_sdk::testing::{Counting, Cycle, Failure, Life, Limits, Scenario, Wire, drop_points, kill_points};
 
@@ -222,6 +222,54 @@ async fn a_step_that_is_no_request_is_a_point_too() {
     let (fault, journal, story) = differs(kill_points(&Journal, &limits()).await.unwrap_err());
     assert_eq!((fault.as_str(), journal.as_str()), ("killed at point 1", "begin begin end"));
     assert_eq!(story, ["at journal", "KILLED", "at journal"]);
+}
+
+/// Takes two steps at once; what was done after each of them is kept.
+#[derive(Default)]
+struct Steps {
+    done: RefCell<Vec<String>>,
+}
+
+impl Scenario for Steps {
+    type World = ();
+    type Agent = Life;
+    type Verdict = ();
+
+    fn world(&self) {
+        self.done.borrow_mut().push(String::new());
+    }
+    fn start(&self, (): &(), life: &Life) -> Life {
+        life.clone()
+    }
+    async fn cycle(&self, life: &mut Life) -> Cycle {
+        if life.number() == 0 {
+            let step = async |name: &str| {
+                life.step(name).await;
+                self.done.borrow_mut().last_mut().unwrap().push_str(name);
+            };
+            join(step("a"), step("b")).await;
+        }
+        Cycle::Idle
+    }
+    fn verdict(&self, (): &()) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_process_takes_no_other_step() {
+    let scenario = Steps::default();
+    let sweep = kill_points(&scenario, &limits()).await.unwrap();
+    assert_eq!(sweep.story, ["at a", "at b"]);
+    assert_eq!(scenario.done.take(), ["ab", "", "a", "ab"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_has_not_ended_well_in_the_same_moment() {
+    // Does not wait for the answer, and so is finished in the very turn in which the request leaves, or does not.
+    scenario!(Hasty, |agent| {
+        select(pin!(put(&agent.waldur, "/state", "done")), pin!(tokio::task::yield_now())).await;
+        Cycle::Idle
+    });
+    assert_eq!(kill_points(&Hasty, &limits()).await.unwrap().points, 1);
 }
 
 #[tokio::test(start_paused = true)]

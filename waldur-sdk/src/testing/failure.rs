@@ -66,7 +66,8 @@ pub enum Failure<V> {
         /// What happened in this run.
         story: Vec<String>,
     },
-    /// There was no place to put a fault in: no transport went through [`Life::around`](super::Life::around), or the agents never met.
+    /// There was no place to put a fault in: no transport went through [`Life::around`](super::Life::around), or the
+    /// agents never met.
     Untouched,
 }
 
