@@ -15,18 +15,18 @@ crates() {
     [ "$count" -le "$budget" ] || { echo "  over budget" >&2; failed=1; }
 }
 
-# one version of everything in what a user of the crate builds
+# one version of everything in what a user of the crate builds; `syn` only ever runs inside procedural macros
 duplicates() {
     local package=$1 found
     shift
-    found=$(cargo tree --locked -p "$package" -e normal -d --depth 0 "$@" 2>/dev/null | grep -E '^[a-z]' || true)
+    found=$(cargo tree --locked -p "$package" -e normal -d --depth 0 "$@" 2>/dev/null | grep -E '^[a-z]' | grep -v '^syn v' || true)
     [ -z "$found" ] || { printf 'duplicate versions in %s %s:\n%s\n' "$package" "$*" "$found" >&2; failed=1; }
 }
 
-crates waldur-sdk 115 --features rustls
-crates waldur-sdk 105 --no-default-features --features rustls-ring
-crates waldur-sdk 95 --no-default-features --features reqwest
-crates waldur-sdk 70 --no-default-features
+crates waldur-sdk 110 --features rustls
+crates waldur-sdk 106 --no-default-features --features rustls-ring
+crates waldur-sdk 90 --no-default-features --features reqwest
+crates waldur-sdk 65 --no-default-features
 crates waldur-backend-croit 105
 
 for features in rustls rustls-ring native-tls tracing testing; do
