@@ -80,7 +80,14 @@ impl MemoryBackend {
     /// # Errors
     /// As [`Self::new`].
     pub fn over(transport: impl HttpTransport, environment: Environment) -> Result<Self> {
-        let http = Http::new(transport).with_environment(environment);
+        Self::through(Http::new(transport).with_environment(environment))
+    }
+
+    /// A back end over a pipeline to a service.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn through(http: Http) -> Result<Self> {
         let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
         let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
         Ok(Self {

@@ -123,6 +123,13 @@ impl MemoryService {
         self.state().objects.insert(id.into(), object);
     }
 
+    /// Puts an object there, and the account of its project.
+    pub fn put(&self, id: impl Into<String>, object: MemoryObject) {
+        let mut state = self.state();
+        state.projects.extend(object.project.clone());
+        state.objects.insert(id.into(), object);
+    }
+
     /// Removes an object behind everybody's back.
     pub fn lose(&self, id: &str) {
         self.state().objects.remove(id);
