@@ -38,7 +38,7 @@ use waldur_sdk::{
 pub const BOTH: [Generation; 2] = [Generation::V2024, Generation::V8];
 
 /// The slug of the project that orders come from.
-pub const PROJECT: &str = "example-1";
+pub const PROJECT: &str = "example--1";
 
 /// Sleep and clock of tokio, no jitter: every pause is as short as it can be.
 pub fn environment() -> Environment {

@@ -27,7 +27,7 @@ use crate::{
         BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, PollPolicy, PollStep,
         RestClient, StaticHeader, poll_until,
     },
-    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor},
+    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
 /// How long after a write a reading may still show what was before.
@@ -40,6 +40,8 @@ pub struct MemoryBackend {
     api: RestClient,
     naming: SlugNaming,
     factors: BTreeMap<String, UnitFactor>,
+    ceilings: BTreeMap<String, WaldurAmount>,
+    endpoint: Option<String>,
     capabilities: Capabilities,
     members: bool,
     status: bool,
@@ -94,6 +96,8 @@ impl MemoryBackend {
             api: RestClient::new(http, base, token).with_error_reader(coded),
             naming: SlugNaming::default(),
             factors: BTreeMap::new(),
+            ceilings: BTreeMap::new(),
+            endpoint: None,
             capabilities: Capabilities::default(),
             members: false,
             status: false,
@@ -112,6 +116,20 @@ impl MemoryBackend {
     #[must_use]
     pub fn with_factor(mut self, component: &str, factor: UnitFactor) -> Self {
         self.factors.insert(component.to_owned(), factor);
+        self
+    }
+
+    /// Grants no more than this of a component, whatever was ordered, and tells Waldur so.
+    #[must_use]
+    pub fn with_ceiling(mut self, component: &str, most: u32) -> Self {
+        self.ceilings.insert(component.to_owned(), WaldurAmount::from(most));
+        self
+    }
+
+    /// Publishes where an object is reached: its id below `url`.
+    #[must_use]
+    pub fn with_endpoint(mut self, url: &str) -> Self {
+        self.endpoint = Some(url.trim_end_matches('/').to_owned());
         self
     }
 
@@ -237,9 +255,32 @@ impl MemoryBackend {
         Ok(call.send_json::<Handle>().await?.handle)
     }
 
+    /// What is given of what was ordered.
+    fn granted(&self, ordered: &Limits) -> Limits {
+        let grant = |(component, limit): (&String, &Limit)| {
+            let most = self.ceilings.get(component).copied();
+            let granted = match (*limit, most) {
+                (Limit::At(amount), Some(most)) => Limit::At(amount.min(most)),
+                (Limit::Unlimited, Some(most)) => Limit::At(most),
+                (limit, None) => limit,
+            };
+            (component.clone(), granted)
+        };
+        ordered.iter().map(grant).collect()
+    }
+
+    fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
+        let mut created = Created::default().with_metadata(metadata(id));
+        if let Some(url) = &self.endpoint {
+            created = created.with_endpoint("memory", format!("{url}/{id}"));
+        }
+        let granted = self.granted(ordered);
+        if granted == *ordered { created } else { created.with_limits(granted) }
+    }
+
     fn content(&self, request: &CreateRequest) -> Result<MemoryObject> {
         let project = Some(request.resource.project.slug.clone()).filter(|slug| !slug.is_empty());
-        let limits = self.to_service(&request.limits)?;
+        let limits = self.to_service(&self.granted(&request.limits))?;
         Ok(MemoryObject { stamp: Some(request.resource.uuid), project, limits, ..MemoryObject::default() })
     }
 }
@@ -256,10 +297,6 @@ fn metadata(id: &BackendId) -> JsonObject {
     let mut metadata = JsonObject::new();
     metadata.insert("object_id".to_owned(), json!(id.as_str()));
     metadata
-}
-
-fn created(id: &BackendId) -> Created {
-    Created::default().with_metadata(metadata(id))
 }
 
 #[async_trait]
@@ -303,7 +340,9 @@ impl ResourceBackend for MemoryBackend {
         }
         let limits = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
         limits.json(&content.limits).deadline(cx.deadline).send_unit().await?;
-        self.read_back(cx, id, |found| Verified::created(created(id), request, found)).await.map(Progress::Done)
+        let verify =
+            |found: Option<&ResourceState>| Verified::created(self.created(id, &request.limits), request, found);
+        self.read_back(cx, id, verify).await.map(Progress::Done)
     }
 
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
@@ -503,7 +542,7 @@ impl MemoryBackend {
             "Terminate" => Verified::removed(id, Removed::Deleted, found.as_ref()).map(Settled::Removed),
             _ => {
                 let request = CreateRequest::new(work.order, work.resource.clone(), id.clone());
-                Verified::created(created(id), &request, found.as_ref()).map(Settled::Created)
+                Verified::created(self.created(id, &Limits::new()), &request, found.as_ref()).map(Settled::Created)
             }
         }
     }
