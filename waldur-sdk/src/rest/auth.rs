@@ -125,9 +125,9 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that ends `lifetime` after `now`, or never.
+    /// A token that ends `lifetime` after `now`, or never. A lifetime beyond what the clock can tell is never.
     pub fn new(value: SecretString, now: Instant, lifetime: Option<Duration>) -> Self {
-        Self { value, expires_at: lifetime.map(|lifetime| now + lifetime) }
+        Self { value, expires_at: lifetime.and_then(|lifetime| now.checked_add(lifetime)) }
     }
 }
 
@@ -247,4 +247,15 @@ fn secret_value(text: &str) -> Result<HeaderValue> {
         .map_err(|_| Error::config("credential: contains a character that a header cannot carry"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_lifetime_of_a_token_is_no_panic() {
+        let token = Token::new("secret".into(), Instant::now(), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(token.expires_at, None);
+    }
 }

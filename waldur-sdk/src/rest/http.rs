@@ -147,7 +147,7 @@ impl Http {
         let pause = self.policy.pause(attempt, error.retry_after(), &self.environment);
         let now = self.environment.instant();
         let too_late = now.saturating_duration_since(begin).saturating_add(pause) >= self.policy.max_elapsed
-            || call.deadline.is_some_and(|deadline| now + pause >= deadline);
+            || call.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|then| then >= deadline));
         (!too_late && self.budget.take(price)).then_some(pause)
     }
 
