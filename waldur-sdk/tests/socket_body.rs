@@ -209,6 +209,14 @@ async fn absurd_retry_after_is_neither_slept_nor_a_panic() {
 }
 
 #[tokio::test]
+async fn page_is_no_success_of_a_call_without_an_answer() {
+    let page = "<!DOCTYPE html><title>Sign in</title>";
+    let server = Server::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len())).await;
+    let error = plain_client(&server.url()).delete("users.delete", "/users/", &[]).send_unit().await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::WrongContent, Effect::Unknown));
+}
+
+#[tokio::test]
 async fn empty_answers_and_answers_without_a_body_are_complete() {
     let heads = ["204 No Content\r\n", "200 OK\r\ncontent-length: 0\r\n", "200 OK\r\ntransfer-encoding: chunked\r\n"];
     for head in heads {

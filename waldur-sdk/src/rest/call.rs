@@ -253,9 +253,10 @@ impl Call {
     /// Sends the call and drops the answer's body, which may be empty.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// As [`Self::send`]; [`ErrorKind::WrongContent`] for a page: a login form proves nothing about a deletion.
     pub async fn send_unit(self) -> Result<()> {
-        self.run().await.map(drop)
+        let (prepared, answer) = self.run().await?;
+        prepared.refuse_page(&answer)
     }
 
     /// Sends the call and reads the answer as JSON. A byte order mark is tolerated.
@@ -314,14 +315,21 @@ impl fmt::Debug for Call {
 }
 
 impl Prepared {
-    fn decode<T: DeserializeOwned>(&self, answer: &Response<Bytes>) -> Result<T> {
-        let body = answer.body();
-        let fail = |kind, message: String| {
-            Error::new(kind, message).with_operation(self.operation).with_http(self.answered(answer))
-        };
-        if looks_like_html(body) {
-            return Err(fail(ErrorKind::WrongContent, "an HTML page came instead of the API's answer".to_owned()));
+    fn unfit(&self, kind: ErrorKind, message: impl Into<String>, answer: &Response<Bytes>) -> Error {
+        Error::new(kind, message).with_operation(self.operation).with_http(self.answered(answer))
+    }
+
+    fn refuse_page(&self, answer: &Response<Bytes>) -> Result<()> {
+        if looks_like_html(answer.body()) {
+            let message = "an HTML page came instead of the API's answer";
+            return Err(self.unfit(ErrorKind::WrongContent, message, answer));
         }
+        Ok(())
+    }
+
+    fn decode<T: DeserializeOwned>(&self, answer: &Response<Bytes>) -> Result<T> {
+        self.refuse_page(answer)?;
+        let fail = |kind, message: String| self.unfit(kind, message, answer);
         // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
         if let Some(coding) = answer.headers().get(header::CONTENT_ENCODING)
             && coding != "identity"
@@ -332,6 +340,7 @@ impl Prepared {
                 format!("the answer is packed ({coding}) without being asked to"),
             ));
         }
+        let body = answer.body();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if body.trim_ascii().is_empty() {
             return Err(fail(ErrorKind::Decode, "the answer is empty".to_owned()));
