@@ -106,7 +106,7 @@ pub enum TransportErrorKind {
     Connect,
     /// The TLS handshake failed: nothing was sent.
     Tls,
-    /// The proxy refused the tunnel: nothing reached the server.
+    /// The proxy refused the tunnel, or could not be reached: nothing reached the server.
     Proxy,
     /// No complete answer in time; the request may have been carried out.
     Timeout,
