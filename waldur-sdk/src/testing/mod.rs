@@ -80,6 +80,7 @@ mod memory;
 mod scenario;
 mod script;
 mod sweep;
+pub mod waldur;
 
 pub use canary::{Canaries, Leak, LeakForm, Watch};
 pub use drop_points::drop_points;
