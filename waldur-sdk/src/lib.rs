@@ -1,7 +1,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! Placeholder.
 
+pub mod backend;
 pub mod error;
+pub mod naming;
 pub mod rest;
 pub mod types;
 

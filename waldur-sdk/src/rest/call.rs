@@ -27,6 +27,7 @@ pub struct RestClient {
     authenticator: Arc<dyn Authenticator>,
     headers: HeaderMap,
     timeout: Duration,
+    deadline: Option<Instant>,
 }
 
 impl RestClient {
@@ -38,7 +39,14 @@ impl RestClient {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"))));
-        Self { http, base, authenticator: Arc::new(authenticator), headers, timeout: Self::DEFAULT_TIMEOUT }
+        Self {
+            http,
+            base,
+            authenticator: Arc::new(authenticator),
+            headers,
+            timeout: Self::DEFAULT_TIMEOUT,
+            deadline: None,
+        }
     }
 
     /// Sends `value` as `User-Agent`.
@@ -63,6 +71,13 @@ impl RestClient {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Gives every call of this clone a deadline: no attempt goes on after it, and no pause reaches beyond it.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -95,7 +110,7 @@ impl RestClient {
                 body: Bytes::new(),
                 idempotency: Idempotency::FromMethod,
                 timeout: self.timeout,
-                deadline: None,
+                deadline: self.deadline,
                 max_body: RequestMeta::DEFAULT_MAX_BODY,
                 secrets: Vec::new(),
             },
