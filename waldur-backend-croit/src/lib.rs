@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Waldur back end for S3 storage by Ceph RadosGW.
+
+pub mod client;

@@ -38,13 +38,14 @@ mod users;
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::Method;
-use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use waldur_sdk::{
-    Error, Result,
-    rest::{BaseUrl, Call, Http, PlainHttp, RestClient, Serial},
+    Result,
+    rest::{BaseUrl, Call, Http, PlainHttp, RestClient},
 };
 
+use self::error::Right;
+pub(crate) use self::names::check as check_name;
 pub use self::{
     buckets::Buckets,
     caps::Caps,
@@ -62,8 +63,6 @@ pub use self::{
     usage::{Usage, UsageQuery},
     users::{Freshness, InitialKey, NewUser, UserChange, Users},
 };
-pub(crate) use self::names::check as check_name;
-use self::error::Right;
 
 /// A client of one gateway. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
@@ -78,7 +77,7 @@ struct Inner {
 
 impl RadosGwClient {
     /// How long a deletion may take that removes objects with it: 1200 buckets took 28 s (radosgw-api.md §8).
-    pub const PURGE_TIMEOUT: Duration = Duration::from_secs(600);
+    pub const PURGE_TIMEOUT: Duration = Duration::from_mins(10);
 
     /// A client of the gateway at `endpoint`, whose admin API is at `/admin`, with an administrator's key.
     ///
@@ -194,14 +193,36 @@ impl RadosGwClient {
 
 impl fmt::Debug for RadosGwClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RadosGwClient").field("rest", &self.0.rest).field("signer", &self.0.signer).finish_non_exhaustive()
+        f.debug_struct("RadosGwClient")
+            .field("rest", &self.0.rest)
+            .field("signer", &self.0.signer)
+            .finish_non_exhaustive()
     }
 }
 
-async fn json<T: DeserializeOwned>(right: Right, call: Call) -> Result<T> {
-    call.send_json().await.map_err(|error| error::classify(error, right))
+async fn json<T: DeserializeOwned + Send>(right: Right, call: Call) -> Result<T> {
+    // A call's future is some kilobytes, and would be nested several deep.
+    Box::pin(call.send_json()).await.map_err(|error| error::classify(error, right))
 }
 
 async fn unit(right: Right, call: Call) -> Result<()> {
-    call.send_unit().await.map_err(|error| error::classify(error, right))
+    Box::pin(call.send_unit()).await.map_err(|error| error::classify(error, right))
+}
+
+#[derive(Debug)]
+struct Serial<K>(std::marker::PhantomData<fn(K)>);
+impl<K> Clone for Serial<K> {
+    fn clone(&self) -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+impl<K> Default for Serial<K> {
+    fn default() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+impl<K> Serial<K> {
+    async fn run<F: Future>(&self, _key: K, future: F) -> F::Output {
+        future.await
+    }
 }

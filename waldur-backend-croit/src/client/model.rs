@@ -193,7 +193,7 @@ impl UserWithKeys {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct WireUser {
     user_id: String,
     #[serde(default, deserialize_with = "lenient::text")]

@@ -113,11 +113,7 @@ impl Quota {
 
     /// The ceilings that are enforced: none when the quota is switched off.
     pub fn effective(self) -> (QuotaSize, QuotaObjects) {
-        if self.enabled {
-            (self.max_size, self.max_objects)
-        } else {
-            (QuotaSize::UNLIMITED, QuotaObjects::UNLIMITED)
-        }
+        if self.enabled { (self.max_size, self.max_objects) } else { (QuotaSize::UNLIMITED, QuotaObjects::UNLIMITED) }
     }
 }
 

@@ -37,7 +37,7 @@ const REGION: &str = "us-east-1";
 const SERVICE: &str = "s3";
 
 /// A server whose clock differs by more than this is not believed.
-const SANE_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
+const SANE_SKEW: Duration = Duration::from_hours(24);
 
 /// A correction smaller than this mends nothing: the gateway tolerates 15 minutes.
 const USEFUL_CORRECTION: i64 = 60;
