@@ -228,7 +228,7 @@ impl Around for DryRun {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
-    fn backend_type(&self) -> &str {
+    fn backend_type(&self) -> &'static str {
         self.inner.backend_type()
     }
     fn capabilities(&self) -> Capabilities {

@@ -48,7 +48,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{
-    Aspects, ById, Created, Endpoint, IssuedKey, Metadata, Ownership, Progress, Removed, ResourceState, Status,
+    Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status,
     Verified,
 };
 
@@ -61,7 +61,7 @@ use crate::{
 #[async_trait]
 pub trait ResourceBackend: Send + Sync + 'static {
     /// The name under which settings choose this back end (`ceph_s3`).
-    fn backend_type(&self) -> &str;
+    fn backend_type(&self) -> &'static str;
 
     /// What is no method: hints and permissions for the processors.
     fn capabilities(&self) -> Capabilities {
@@ -170,7 +170,7 @@ macro_rules! forward {
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<B: ResourceBackend + ?Sized> ResourceBackend for $pointer {
-            fn backend_type(&self) -> &str {
+            fn backend_type(&self) -> &'static str {
                 (**self).backend_type()
             }
             fn capabilities(&self) -> Capabilities {

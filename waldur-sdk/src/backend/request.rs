@@ -1,10 +1,9 @@
 //! What a back end is asked to do. Everything is resolved: no request needs a look at Waldur.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::state::Metadata;
 use crate::types::{
-    Amounts, BackendId, CustomerUuid, Date, Limits, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid, ResourceUuid,
+    Amounts, BackendId, CustomerUuid, Date, JsonObject, Limits, OfferingUuid, OrderUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid,
     Timestamp,
 };
 
@@ -41,11 +40,11 @@ pub struct MarketplaceResource {
     /// The customer (organisation) it belongs to.
     pub customer: Party<CustomerUuid>,
     /// What the customer filled in when ordering.
-    pub attributes: Map<String, Value>,
+    pub attributes: JsonObject,
     /// What the customer may change later (resource options).
-    pub options: Map<String, Value>,
+    pub options: JsonObject,
     /// What the provider set on the offering (`offering_plugin_options`).
-    pub plugin_options: Map<String, Value>,
+    pub plugin_options: JsonObject,
     /// The plan.
     pub plan: Option<PlanUuid>,
     /// When it was ordered.
@@ -53,7 +52,7 @@ pub struct MarketplaceResource {
     /// When it ends; prepaid components are counted up to here.
     pub end_date: Option<Date>,
     /// What was published about it so far.
-    pub metadata: Metadata,
+    pub metadata: JsonObject,
 }
 
 impl MarketplaceResource {
@@ -66,13 +65,13 @@ impl MarketplaceResource {
             slug: slug.into(),
             project: Party { uuid: None, name: String::new(), slug: String::new() },
             customer: Party { uuid: None, name: String::new(), slug: String::new() },
-            attributes: Map::new(),
-            options: Map::new(),
-            plugin_options: Map::new(),
+            attributes: JsonObject::new(),
+            options: JsonObject::new(),
+            plugin_options: JsonObject::new(),
             plan: None,
             created: None,
             end_date: None,
-            metadata: Metadata::default(),
+            metadata: JsonObject::new(),
         }
     }
 
@@ -223,9 +222,9 @@ pub struct OptionChange {
     /// Whose options.
     pub backend_id: BackendId,
     /// The options before.
-    pub old: Map<String, Value>,
+    pub old: JsonObject,
     /// The options wanted; those not named keep their value.
-    pub new: Map<String, Value>,
+    pub new: JsonObject,
 }
 
 impl OptionChange {
@@ -234,8 +233,8 @@ impl OptionChange {
         order: OrderUuid,
         resource: MarketplaceResource,
         backend_id: BackendId,
-        old: Map<String, Value>,
-        new: Map<String, Value>,
+        old: JsonObject,
+        new: JsonObject,
     ) -> Self {
         Self { order, resource, backend_id, old, new }
     }
@@ -293,31 +292,25 @@ impl DeleteRequest {
 }
 
 /// A user who is to have access.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
     /// The user's name on the site (the offering user's `username`).
     pub username: String,
     /// The federated identity (Waldur's `username`).
-    pub cuid: Option<String>,
+    pub cuid: Option<Personal>,
     /// The role in the project (`PROJECT.ADMIN`).
     pub role: Option<String>,
-    /// E-mail address. Personal: never in Debug.
-    pub email: Option<String>,
-    /// Full name. Personal: never in Debug.
-    pub full_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<Personal>,
+    /// Full name.
+    pub full_name: Option<Personal>,
 }
 
 impl Grant {
     /// A user with nothing but a name.
     pub fn new(username: impl Into<String>) -> Self {
         Self { username: username.into(), cuid: None, role: None, email: None, full_name: None }
-    }
-}
-
-impl std::fmt::Debug for Grant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grant").field("username", &self.username).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -332,7 +325,7 @@ pub struct PendingOrder {
     /// The name of the resource.
     pub resource_name: String,
     /// What the customer filled in.
-    pub attributes: Map<String, Value>,
+    pub attributes: JsonObject,
     /// What is ordered, in Waldur's units.
     pub limits: Limits,
 }
@@ -344,7 +337,7 @@ impl PendingOrder {
             order,
             order_type: order_type.into(),
             resource_name: resource_name.into(),
-            attributes: Map::new(),
+            attributes: JsonObject::new(),
             limits: Limits::new(),
         }
     }

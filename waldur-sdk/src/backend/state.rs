@@ -4,12 +4,11 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use rust_decimal::Decimal;
 use secrecy::SecretString;
-use serde_json::{Map, Value};
 
 use super::request::{CreateRequest, Origin, Stamp};
 use crate::{
     error::{Error, ErrorKind, Result},
-    types::{BackendId, Limit, Limits},
+    types::{BackendId, Endpoint, JsonObject, Limit, Limits},
 };
 
 /// What the stamp read back says.
@@ -70,7 +69,7 @@ pub struct ResourceState {
     /// What may be done with it.
     pub status: Status,
     /// What is to be published about it; `None` when it was not asked for.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<JsonObject>,
     /// User names with access; `None` when not asked for, or when the back end has no members.
     pub members: Option<Vec<String>>,
 }
@@ -114,25 +113,6 @@ impl Aspects {
     pub const EXISTENCE: Self = Self { limits: false, metadata: false, members: false };
 }
 
-/// What is published about a resource in Waldur. May hold credentials of the customer, so its values are never shown.
-#[derive(Clone, Default, PartialEq)]
-pub struct Metadata(pub Map<String, Value>);
-
-impl fmt::Debug for Metadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Metadata").field(&self.0.keys().collect::<Vec<_>>()).finish()
-    }
-}
-
-/// An address through which the customer reaches the resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// What it is (`S3 endpoint`).
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-}
-
 /// A key that was just made: both halves, to be handed over once.
 pub struct IssuedKey {
     /// The half that may be shown.
@@ -153,10 +133,33 @@ impl fmt::Debug for IssuedKey {
 pub struct Created {
     /// The limits that hold now, where they differ from those ordered and Waldur should know.
     pub limits: Option<Limits>,
-    /// What is to be published; empty for nothing.
-    pub metadata: Metadata,
+    /// What is to be published; empty for nothing. May hold credentials of the customer.
+    pub metadata: JsonObject,
     /// How the customer reaches it.
     pub endpoints: Vec<Endpoint>,
+}
+
+impl Created {
+    /// Sets what is to be published.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Adds a way to reach it.
+    #[must_use]
+    pub fn with_endpoint(mut self, name: impl Into<String>, url: impl Into<String>) -> Self {
+        self.endpoints.push(Endpoint { name: name.into(), url: url.into() });
+        self
+    }
+
+    /// Sets the limits that hold, where they differ from those ordered.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
 }
 
 /// What came of a removal.

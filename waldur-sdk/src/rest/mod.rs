@@ -24,6 +24,7 @@ mod pager;
 mod path;
 pub mod redact;
 mod retry;
+mod serial;
 mod transport;
 
 pub use auth::{Anonymous, Authenticator, CachedToken, Generation, StaticHeader, Token, TokenSource};
@@ -33,5 +34,6 @@ pub use http::Http;
 pub use observe::{AttemptEvent, Observer};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
 pub use path::{BaseUrl, MAX_SEGMENT, PlainHttp, check_segment, encode};
+pub use serial::Serial;
 pub use retry::{Idempotency, RetryPolicy};
 pub use transport::{HttpTransport, RequestMeta, TransportError, TransportErrorKind};

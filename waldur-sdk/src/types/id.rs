@@ -93,6 +93,16 @@ uuids! {
     UserUuid,
     /// Identifies an offering user: the pair of an offering and a user.
     OfferingUserUuid,
+    /// Identifies a service provider: a customer in its part as a seller.
+    ServiceProviderUuid,
+    /// Identifies an SSH key.
+    SshKeyUuid,
+    /// Identifies an agent as Waldur knows it: one per offering.
+    AgentIdentityUuid,
+    /// Identifies a service of an agent: one per mode.
+    AgentServiceUuid,
+    /// Identifies a processor of an agent's service.
+    AgentProcessorUuid,
 }
 
 /// The name of a resource on its back end: an S3 uid, a registry project, a tenant. Never blank, no control

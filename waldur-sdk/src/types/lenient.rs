@@ -11,7 +11,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
 };
+use serde_json::Value;
 use uuid::Uuid;
+
+use super::{BackendId, JsonObject, Personal};
 
 /// A word of an open enumeration that this version does not know.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -43,6 +46,46 @@ impl fmt::Debug for UnknownWord {
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// As [`text`], for text about a person.
+///
+/// # Errors
+/// When the member is not text.
+pub fn personal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Personal>, D::Error> {
+    Ok(text(deserializer)?.map(Personal::from))
+}
+
+/// As [`text`], for the words of an [`open_enum`](crate::open_enum).
+///
+/// # Errors
+/// When the member is not text.
+pub fn word<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> From<&'a str>,
+{
+    Ok(text(deserializer)?.map(|word| T::from(word.as_str())))
+}
+
+/// As [`text`], for a back-end id.
+///
+/// # Errors
+/// When the member is not text, or text that [`BackendId`] refuses.
+pub fn backend_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BackendId>, D::Error> {
+    text(deserializer)?.map(|text| BackendId::new(text).map_err(de::Error::custom)).transpose()
+}
+
+/// An object of free form where the server stores any JSON at all (recorded: 169_set_backend_metadata_str): what is
+/// no object reads as an empty one.
+///
+/// # Errors
+/// When the input is not JSON.
+pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonObject, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Object(members) => JsonObject::from(members),
+        _ => JsonObject::default(),
+    })
 }
 
 /// A list, a map or another value with a default, where `null` is as good as absent.

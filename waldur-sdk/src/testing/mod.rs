@@ -1,0 +1,5 @@
+//! What a back end, or a service that embeds the SDK, is tested with. Nothing here opens a socket or needs a runtime.
+
+mod memory;
+
+pub use memory::{MemoryBackend, MemoryObject, MemoryService};
