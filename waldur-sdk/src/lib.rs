@@ -7,9 +7,9 @@ pub mod error;
 pub mod naming;
 pub mod process;
 pub mod rest;
+pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod settings;
 pub mod types;
 
 pub use error::{Effect, Error, ErrorClass, ErrorKind, HttpContext, Result};

@@ -47,10 +47,7 @@ pub use request::{
     Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
-pub use state::{
-    Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status,
-    Verified,
-};
+pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
 
 use crate::{
     error::{Error, Result},

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::types::{
-    Amounts, BackendId, CustomerUuid, Date, JsonObject, Limits, OfferingUuid, OrderUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid,
-    Timestamp,
+    Amounts, BackendId, CustomerUuid, Date, JsonObject, Limits, OfferingUuid, OrderUuid, Personal, PlanUuid,
+    ProjectUuid, ResourceUuid, Timestamp,
 };
 
 /// Who a back-end object belongs to: the UUID of the Waldur resource. Written where the back end can carry it, read

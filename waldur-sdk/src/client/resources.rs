@@ -18,8 +18,8 @@ use crate::{
     open_enum,
     rest::{Call, Pager, RestClient},
     types::{
-        BackendId, CustomerUuid, Endpoint, JsonObject, Limits, OfferingUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid,
-        UserUuid, lenient,
+        BackendId, CustomerUuid, Endpoint, JsonObject, Limits, OfferingUuid, Personal, PlanUuid, ProjectUuid,
+        ResourceUuid, UserUuid, lenient,
     },
 };
 

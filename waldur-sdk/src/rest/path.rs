@@ -3,7 +3,7 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use crate::error::{Error, Result};
 
@@ -40,26 +40,14 @@ impl BaseUrl {
     /// and fragment, and for plain `http` to a host that is not loopback, unless `plain` allows it. The error never
     /// repeats the value, since it may hold a password.
     pub fn parse(field: &str, text: &str, plain: PlainHttp) -> Result<Self> {
-        let problem = |rule: &str| Error::config(format!("{field}: {rule}"));
-        let mut url = Url::parse(text.trim())
-            .map_err(|cause| problem("must be an absolute URL such as https://host/").with_source(cause))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(problem("must begin with https:// or http://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(problem("must not contain a user name or password"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(problem("must not contain a query or a fragment"));
-        }
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return Err(problem("must name a host")),
-        };
-        if url.scheme() == "http" && plain == PlainHttp::LoopbackOnly && !loopback {
-            return Err(problem("must be https, or plain http must be allowed explicitly"));
+        Self::check(text, plain).map_err(|rule| Error::config(format!("{field}: {rule}")))
+    }
+
+    /// As [`Self::parse`], with the broken rule as the error, for a reader that collects problems.
+    pub(crate) fn check(text: &str, plain: PlainHttp) -> Result<Self, &'static str> {
+        let mut url = http_url(text, plain)?;
+        if url.query().is_some() {
+            return Err("must not contain a query");
         }
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
@@ -92,6 +80,35 @@ impl BaseUrl {
         url.set_path(&joined);
         url
     }
+}
+
+/// Reads an absolute http(s) URL without user-info and fragment, path and query as they are. The error is the broken
+/// rule: it cannot repeat the text, which may hold a password.
+pub(crate) fn http_url(text: &str, plain: PlainHttp) -> Result<Url, &'static str> {
+    let url = Url::parse(text.trim()).map_err(|cause| match cause {
+        ParseError::InvalidPort => "must have a port from 1 to 65535, or none",
+        ParseError::EmptyHost | ParseError::IdnaError | ParseError::InvalidDomainCharacter => "must name a valid host",
+        _ => "must be an absolute URL such as https://host/",
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with https:// or http://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user name or password");
+    }
+    if url.fragment().is_some() {
+        return Err("must not contain a fragment");
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err("must name a host"),
+    };
+    if url.scheme() == "http" && plain == PlainHttp::LoopbackOnly && !loopback {
+        return Err("must be https, or plain http must be allowed explicitly");
+    }
+    Ok(url)
 }
 
 impl fmt::Debug for BaseUrl {

@@ -50,9 +50,7 @@ pub(super) fn marketplace(resource: &Resource, order: &Order, offering: Offering
 pub(super) fn limits(map: &BTreeMap<String, Decimal>) -> Result<Limits> {
     map.iter()
         .map(|(component, amount)| {
-            Limit::from_waldur(component, *amount)
-                .map(|limit| (component.clone(), limit))
-                .map_err(Error::for_customer)
+            Limit::from_waldur(component, *amount).map(|limit| (component.clone(), limit)).map_err(Error::for_customer)
         })
         .collect()
 }

@@ -129,8 +129,7 @@ impl OrderProcessor {
             resources.set_endpoints(side.uuid, &created.endpoints).await
         };
         let (limits, metadata, endpoints) = join3(limits, metadata, endpoints).await;
-        for (step, result) in
-            [("set_limits", limits), ("set_backend_metadata", metadata), ("set_endpoints", endpoints)]
+        for (step, result) in [("set_limits", limits), ("set_backend_metadata", metadata), ("set_endpoints", endpoints)]
         {
             match result {
                 Ok(()) => {}
@@ -212,8 +211,7 @@ impl OrderProcessor {
         }
         let waldur = self.waldur(job.cx);
         let users = OfferingUserQuery::offering(self.offering());
-        let (team, users) =
-            join(self.team_of(job, side), waldur.offering_users().list(&users).collect()).await;
+        let (team, users) = join(self.team_of(job, side), waldur.offering_users().list(&users).collect()).await;
         match (team, users) {
             (Ok(team), Ok(users)) => grants(&team, users.items()),
             (Err(error), _) | (_, Err(error)) => {

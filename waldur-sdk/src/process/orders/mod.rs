@@ -134,8 +134,8 @@ impl OrderProcessor {
         self.0.components.iter().any(|component| component.is_prepaid == Some(true))
     }
 
-    fn limit_components(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.components.iter().filter(|component| component.takes_limits()).map(|component| component.name.clone())
+    fn limited_components(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.components.iter().filter(|component| !component.is_fixed()).map(|component| component.name.clone())
     }
 }
 

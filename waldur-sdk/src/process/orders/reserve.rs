@@ -92,12 +92,7 @@ impl OrderProcessor {
         }
     }
 
-    async fn reserve_next(
-        &self,
-        job: &Job<'_>,
-        side: &MarketplaceResource,
-        first: Candidate,
-    ) -> Result<Reservation> {
+    async fn reserve_next(&self, job: &Job<'_>, side: &MarketplaceResource, first: Candidate) -> Result<Reservation> {
         let mut candidate = first;
         while candidate.attempt < self.candidates(side) {
             let id = self.backend().candidate_id(side, candidate)?;

@@ -36,8 +36,7 @@ impl OrderProcessor {
             report.not_ready = Some(error);
             return Ok(report);
         }
-        let query =
-            OrderQuery::offering(self.offering()).states([OrderState::PendingProvider, OrderState::Executing]);
+        let query = OrderQuery::offering(self.offering()).states([OrderState::PendingProvider, OrderState::Executing]);
         let listing = self.waldur(cx).orders().list(&query).collect().await?;
         let (orders, unreadable, gap) = listing.into_parts();
         report.unreadable = unreadable;
