@@ -124,7 +124,7 @@ impl Buckets<'_> {
         self.0.write(owner, Right::BucketsWrite, call).await
     }
 
-    fn call(&self, method: Method, operation: &'static str) -> Call {
+    fn call(self, method: Method, operation: &'static str) -> Call {
         self.0.call(method, operation, TEMPLATE)
     }
 }

@@ -83,7 +83,7 @@ impl Keys<'_> {
         }
     }
 
-    fn call(&self, method: Method, operation: &'static str, uid: &Uid) -> Call {
+    fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {
         self.0.call(method, operation, TEMPLATE).query("key", "").query("uid", uid).query("generate-key", true)
     }
 }

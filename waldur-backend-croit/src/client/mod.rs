@@ -41,7 +41,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Http, PlainHttp, RestClient},
+    rest::{BaseUrl, Call, Http, PlainHttp, RestClient, Serial},
 };
 
 use self::error::Right;
@@ -207,22 +207,4 @@ async fn json<T: DeserializeOwned + Send>(right: Right, call: Call) -> Result<T>
 
 async fn unit(right: Right, call: Call) -> Result<()> {
     Box::pin(call.send_unit()).await.map_err(|error| error::classify(error, right))
-}
-
-#[derive(Debug)]
-struct Serial<K>(std::marker::PhantomData<fn(K)>);
-impl<K> Clone for Serial<K> {
-    fn clone(&self) -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-impl<K> Default for Serial<K> {
-    fn default() -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-impl<K> Serial<K> {
-    async fn run<F: Future>(&self, _key: K, future: F) -> F::Output {
-        future.await
-    }
 }

@@ -64,7 +64,7 @@ impl QuotaCalls<'_> {
         self.0.write(uid, Right::UsersWrite, add_to(call, quota)?).await
     }
 
-    fn call(&self, method: Method, operation: &'static str, uid: &Uid) -> Call {
+    fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {
         self.0.call(method, operation, "/user").query("quota", "").query("uid", uid)
     }
 }

@@ -136,7 +136,7 @@ impl Users<'_> {
         )
     }
 
-    fn call(&self, method: Method, operation: &'static str, uid: &Uid) -> Call {
+    fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {
         self.0.call(method, operation, TEMPLATE).query("uid", uid)
     }
 
