@@ -1,3 +1,4 @@
 //! Waldur back end for S3 storage by Ceph RadosGW.
 
 pub mod client;
+pub mod names;

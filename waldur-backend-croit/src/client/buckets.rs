@@ -10,9 +10,9 @@ use waldur_sdk::{
 use super::{
     RadosGwClient,
     error::{self, Right},
+    ids::{BucketName, Uid},
     json,
     model::Bucket,
-    names::{BucketName, Uid},
     quota_model::Quota,
     quotas, rows, unit,
 };

@@ -6,9 +6,9 @@ use waldur_sdk::{Error, Result};
 use super::{
     RadosGwClient,
     error::{self, Right},
+    ids::Uid,
     json,
     model::{Cap, CapKind, CapPerm},
-    names::Uid,
 };
 
 /// Calls on the capabilities of a user.

@@ -6,9 +6,9 @@ use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 use super::{
     RadosGwClient,
     error::{self, Right},
+    ids::{AccessKeyId, Uid},
     json,
     model::S3Key,
-    names::{AccessKeyId, Uid},
 };
 
 /// Calls on the key pairs of a user. Every call names the user: without one the gateway removes the key *whoever*

@@ -6,7 +6,7 @@ use waldur_sdk::rest::Pager;
 use super::{
     RadosGwClient,
     error::Right,
-    names::ListedUid,
+    ids::ListedUid,
     rows::{self, PageSize},
 };
 

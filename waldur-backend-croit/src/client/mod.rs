@@ -24,10 +24,10 @@
 mod buckets;
 mod caps;
 pub mod error;
+mod ids;
 mod keys;
 mod metadata;
 mod model;
-mod names;
 mod quota_model;
 mod quotas;
 mod rows;
@@ -45,17 +45,16 @@ use waldur_sdk::{
 };
 
 use self::error::Right;
-pub(crate) use self::names::check as check_name;
 pub use self::{
     buckets::Buckets,
     caps::Caps,
+    ids::{AccessKeyId, BucketName, ListedUid, MAX_NAME, Tenant, Uid},
     keys::{Keys, Removed},
     metadata::Metadata,
     model::{
         Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, S3Key, Stored, Traffic, TrafficSummary, UsageLog,
         User, UserTraffic, UserWithKeys,
     },
-    names::{AccessKeyId, BucketName, ListedUid, MAX_NAME, Tenant, Uid},
     quota_model::{Quota, QuotaObjects, QuotaSize, Quotas},
     quotas::QuotaCalls,
     rows::PageSize,
@@ -93,7 +92,7 @@ impl RadosGwClient {
     /// `Config` when a segment of the path is not made of letters, digits and `.-_`, or as [`Self::new`].
     pub fn at(http: Http, endpoint: &BaseUrl, admin_path: &str, admin: &S3Key) -> Result<Self> {
         let path = admin_path.trim_matches('/');
-        path.split('/').try_for_each(|segment| names::check("admin_path", segment))?;
+        path.split('/').try_for_each(|segment| ids::check("admin_path", segment))?;
         // Whether plain http is allowed was decided when the endpoint was read.
         let base = BaseUrl::parse("endpoint", &format!("{endpoint}{path}"), PlainHttp::Allowed)?;
         let signer = SigV4::new(admin, http.environment().clone())?;
@@ -172,7 +171,7 @@ impl RadosGwClient {
     /// Runs `write` after every earlier write on the same user, here and in all clones.
     async fn in_turn<T>(&self, uid: &Uid, write: impl Future<Output = Result<T>> + Send + 'static) -> Result<T>
     where
-        T: Clone + Send + Sync + 'static,
+        T: Send + 'static,
     {
         self.0.writes.run(uid.clone(), write).await
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use waldur_sdk::{Error, Result, open_enum, types::lenient};
 
 use super::{
-    names::{AccessKeyId, Tenant, Uid},
+    ids::{AccessKeyId, Tenant, Uid},
     quota_model::Quota,
 };
 
@@ -193,7 +193,7 @@ impl UserWithKeys {
     }
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct WireUser {
     user_id: String,
     #[serde(default, deserialize_with = "lenient::text")]

@@ -6,8 +6,8 @@ use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 use super::{
     RadosGwClient,
     error::Right,
+    ids::Uid,
     json,
-    names::Uid,
     quota_model::{Quota, Quotas},
 };
 

@@ -7,9 +7,9 @@ use waldur_sdk::{Result, types::Timestamp};
 use super::{
     RadosGwClient,
     error::Right,
+    ids::{BucketName, Uid},
     json,
     model::UsageLog,
-    names::{BucketName, Uid},
 };
 
 /// Calls on the usage log.

@@ -11,9 +11,9 @@ use waldur_sdk::{
 use super::{
     RadosGwClient,
     error::{self, Right},
+    ids::{AccessKeyId, ListedUid, Uid},
     json,
     model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, check_text},
-    names::{AccessKeyId, ListedUid, Uid},
     rows::{self, PageSize},
     unit,
 };
