@@ -29,6 +29,7 @@ mod context;
 mod facets;
 mod finding;
 pub mod layers;
+mod registry;
 mod request;
 pub mod state;
 
@@ -43,6 +44,9 @@ pub use facets::{
     PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
 };
 pub use finding::{Finding, Outcome};
+#[cfg(feature = "reqwest")]
+pub use registry::ReqwestConnector;
+pub use registry::{BackendFactory, BuildEnv, Connector, Registry};
 pub use request::{
     Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,

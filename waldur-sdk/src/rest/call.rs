@@ -337,6 +337,16 @@ impl Prepared {
         if looks_like_html(body) {
             return Err(fail(ErrorKind::WrongContent, "an HTML page came instead of the API's answer".to_owned()));
         }
+        // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
+        if let Some(coding) = answer.headers().get(header::CONTENT_ENCODING)
+            && coding != "identity"
+        {
+            let coding = redact::escape(&String::from_utf8_lossy(coding.as_bytes()));
+            return Err(fail(
+                ErrorKind::WrongContent,
+                format!("the answer is packed ({coding}) without being asked to"),
+            ));
+        }
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if body.trim_ascii().is_empty() {
             return Err(fail(ErrorKind::Decode, "the answer is empty".to_owned()));

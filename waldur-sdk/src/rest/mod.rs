@@ -20,11 +20,14 @@ mod call;
 mod environment;
 mod http;
 mod observe;
+#[cfg(feature = "reqwest")]
+mod options;
 mod pager;
 mod path;
 pub mod redact;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod retry;
-mod serial;
 mod transport;
 
 pub use auth::{Anonymous, Authenticator, CachedToken, Generation, StaticHeader, Token, TokenSource};
@@ -32,9 +35,12 @@ pub use call::{Call, RestClient};
 pub use environment::{BoxFuture, Environment, Timer};
 pub use http::Http;
 pub use observe::{AttemptEvent, Observer};
+#[cfg(feature = "reqwest")]
+pub use options::{HttpOptions, Proxy, Resolver, TlsBackend};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
 pub(crate) use path::http_url;
 pub use path::{BaseUrl, MAX_SEGMENT, PlainHttp, check_segment, encode};
+#[cfg(feature = "reqwest")]
+pub use reqwest::ReqwestTransport;
 pub use retry::{Idempotency, RetryPolicy};
-pub use serial::Serial;
 pub use transport::{HttpTransport, RequestMeta, TransportError, TransportErrorKind};

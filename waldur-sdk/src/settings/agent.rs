@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::{OfferingSettings, Read, Report, Section, Warning};
+use super::{HttpUrl, OfferingSettings, Read, Report, Section, Warning};
 use crate::{error::Result, rest::PlainHttp};
 
 /// The settings of an agent: what is true for all offerings, and the offerings.
@@ -35,7 +35,7 @@ pub struct AgentSettings {
     /// `sentry_dsn`: an http(s) URL that contains a key. Default none; `""` is none.
     pub sentry_dsn: Option<SecretString>,
     /// `elastic_apm_server_url`: an http(s) URL. Default none; `""` is none.
-    pub elastic_apm_server_url: Option<Url>,
+    pub elastic_apm_server_url: Option<HttpUrl>,
 }
 
 impl AgentSettings {

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::{Checked, RawSettings, Read, Section, Setting};
 use crate::{
     open_enum,
-    types::{UnitFactor, WaldurAmount},
+    types::{Limit, UnitFactor},
 };
 
 /// A component: one quantity that is sold, limited or measured.
@@ -26,9 +26,9 @@ pub struct Component {
     pub unit_factor: UnitFactor,
     /// `unit_factor_reporting`: the factor of usage reports, where it differs. Greater than 0, default none.
     pub unit_factor_reporting: Option<UnitFactor>,
-    /// `limit`: `limit_amount` in Waldur. For a component that is billed by usage it is also a limit that every
-    /// resource gets on the back end. Default none.
-    pub limit: Option<WaldurAmount>,
+    /// `limit`: `limit_amount` in Waldur, not negative, or -1 for no ceiling. For a component that is billed by usage it
+    /// is also a limit that every resource gets on the back end. Default none.
+    pub limit: Option<Limit>,
     /// `description`: default none.
     pub description: Option<String>,
     /// `article_code`: default none.
@@ -107,7 +107,7 @@ impl Component {
             measured_unit: section.key("measured_unit").text().or_warn(DEFAULT_UNIT.to_owned(), FOR_PEOPLE),
             unit_factor: factor(section.key("unit_factor")).or(UnitFactor::ONE),
             unit_factor_reporting: factor(section.key("unit_factor_reporting")).optional(),
-            limit: section.key("limit").decimal().try_map(|limit| Ok(WaldurAmount::new(limit))).optional(),
+            limit: section.key("limit").decimal().try_map(limit).optional(),
             description: section.key("description").text().optional(),
             article_code: section.key("article_code").text().optional(),
             min_value: section.key("min_value").integer(..).optional(),
@@ -131,6 +131,10 @@ const DEFAULT_UNIT: &str = "unit";
 
 fn factor(setting: Setting<'_>) -> Checked<'_, UnitFactor> {
     setting.decimal().try_map(|factor| UnitFactor::new(factor).map_err(|_| "must be greater than 0"))
+}
+
+fn limit(amount: Decimal) -> Result<Limit, &'static str> {
+    Limit::from_waldur("", amount).map_err(|_| "must not be negative, or -1 for no limit")
 }
 
 fn limit_period(section: &mut Section<'_>) -> Option<LimitPeriod> {

@@ -29,6 +29,7 @@ pub type BackendLimits = BTreeMap<String, BackendLimit>;
 
 /// What a component of an offering in Waldur tells the merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WaldurComponent {
     /// `type`: the component's key everywhere.
     pub component_type: String,
@@ -111,7 +112,7 @@ impl Components {
         let mut converted = BackendLimits::new();
         for component in self.iter().filter(|component| component.accounting_type == AccountingType::Usage) {
             if let Some(limit) = component.limit {
-                converted.insert(component.name.clone(), self.limit_to_backend(&component.name, Limit::At(limit))?);
+                converted.insert(component.name.clone(), self.limit_to_backend(&component.name, limit)?);
             }
         }
         for (name, limit) in limits {
@@ -172,11 +173,18 @@ impl WaldurComponent {
                 UnitFactor::ONE
             }
         };
+        let limit = self.limit_amount.and_then(|amount| {
+            let limit = Limit::from_waldur(&self.component_type, amount).ok();
+            if limit.is_none() {
+                warn("Waldur's limit_amount is negative; it is ignored".to_owned());
+            }
+            limit
+        });
         Component {
             label: self.name.clone(),
             measured_unit: self.measured_unit.clone(),
             unit_factor,
-            limit: self.limit_amount.map(WaldurAmount::new),
+            limit,
             ..Component::new(&*self.component_type, AccountingType::from(&self.billing_type))
         }
     }

@@ -58,4 +58,6 @@ pub use component::{AccountingType, BillingType, Component, LimitPeriod, Prepaid
 pub use components::{BackendLimit, BackendLimits, Components, WaldurComponent};
 pub use jiff::tz::TimeZone;
 pub use offering::{Credentials, EventSettings, OfferingSettings};
-pub use reader::{Checked, Found, Problem, RawSettings, Read, Report, Reported, Section, Setting, Warning, problems};
+pub use reader::{
+    Checked, Found, HttpUrl, Problem, RawSettings, Read, Report, Reported, Section, Setting, Warning, problems,
+};

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use url::Url;
 use uuid::Uuid;
 
-use super::{BackendSettings, Component, Components, Read, Section};
+use super::{BackendSettings, Component, Components, HttpUrl, Read, Section};
 use crate::{
     rest::{BaseUrl, PlainHttp},
     types::OfferingUuid,
@@ -135,7 +134,7 @@ pub enum Credentials {
     /// The client credentials grant of OpenID Connect, where there is no token. All three keys are needed.
     Oidc {
         /// `oidc_token_url`: http(s), taken as it is.
-        token_url: Url,
+        token_url: HttpUrl,
         /// `oidc_client_id`.
         client_id: String,
         /// `oidc_client_secret`.

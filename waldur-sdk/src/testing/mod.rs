@@ -1,5 +1,6 @@
 //! What a back end, or a service that embeds the SDK, is tested with. Nothing here opens a socket or needs a runtime.
 
+pub mod conformance;
 mod memory;
 
 pub use memory::{MemoryBackend, MemoryObject, MemoryService};

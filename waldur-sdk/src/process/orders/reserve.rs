@@ -114,8 +114,8 @@ impl OrderProcessor {
             return true;
         }
         job.cx.step("check id");
-        let mut check = BackendIdCheck::default();
-        check.all_offerings = policy.check_all_offerings;
+        let check = BackendIdCheck::default();
+        let check = if policy.check_all_offerings { check.all_offerings() } else { check };
         let waldur = self.waldur(job.cx);
         match waldur.provider_offerings().check_unique_backend_id(self.offering(), id, &check).await {
             Ok(verdict) => verdict.is_unique,

@@ -7,4 +7,4 @@ mod setting;
 
 pub use problem::{Found, Problem, Warning, problems};
 pub use section::{RawSettings, Read, Report, Reported, Section};
-pub use setting::{Checked, Setting};
+pub use setting::{Checked, HttpUrl, Setting};

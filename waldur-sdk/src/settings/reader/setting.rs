@@ -17,7 +17,7 @@ use super::{
     section::{Read, Report, Reported, Section},
 };
 use crate::{
-    rest::{BaseUrl, PlainHttp, http_url},
+    rest::{BaseUrl, PlainHttp, http_url, redact},
     types::lenient,
 };
 
@@ -132,8 +132,8 @@ impl<'a> Setting<'a> {
 
     /// Any http(s) URL without user-info and fragment, taken as it is. Plain `http` is treated as by
     /// [`Self::base_url`].
-    pub fn url(self, plain: PlainHttp) -> Checked<'a, Url> {
-        self.link(plain, http_url)
+    pub fn url(self, plain: PlainHttp) -> Checked<'a, HttpUrl> {
+        self.link(plain, |text, plain| http_url(text, plain).map(HttpUrl))
     }
 
     /// One of some words, in any case.
@@ -218,6 +218,23 @@ impl<'a> Setting<'a> {
 impl fmt::Debug for Setting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setting").field("path", &self.path).field("found", &self.found).finish_non_exhaustive()
+    }
+}
+
+/// An absolute http(s) URL without user-info and fragment. `Debug` leaves the query out, which may hold a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(Url);
+
+impl HttpUrl {
+    /// The URL.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpUrl({})", redact::url(&self.0))
     }
 }
 
@@ -321,7 +338,7 @@ const MAP: &str = "must be a map";
 fn text(value: &Value) -> Result<&str, &'static str> {
     match value {
         Value::String(text) => Ok(text),
-        Value::Number(_) | Value::Bool(_) => Err("must be text (put it in quotes)"),
+        Value::Number(_) | Value::Bool(_) => Err("must be text, in quotes"),
         _ => Err("must be text"),
     }
 }
