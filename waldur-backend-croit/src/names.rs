@@ -7,18 +7,29 @@ use waldur_sdk::{
     types::{BackendId, ResourceUuid},
 };
 
-use crate::client::{MAX_NAME, Uid};
+use crate::client::{MAX_NAME, Uid, has_name_characters};
 
 /// How a new user is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Naming {
     /// `naming: seed`: from the slugs of customer and project and the resource's UUID.
     Seed(SeedNaming),
-    /// `naming: processor`: a prefix and the resource's slug, as the order processor names everything else.
-    Processor(SlugNaming),
+    /// `naming: processor`: `allocation_prefix` and the resource's slug, as the Python agent names everything else.
+    Processor {
+        /// `allocation_prefix`.
+        prefix: String,
+    },
 }
 
 impl Naming {
+    /// What the name of every user begins with that was named this way.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Seed(seed) => seed.prefix(),
+            Self::Processor { prefix, .. } => prefix,
+        }
+    }
+
     /// The name for a resource.
     ///
     /// # Errors
@@ -34,8 +45,8 @@ impl Naming {
                 let uid = seed.uid(&resource.customer.slug, &resource.project.slug, resource.uuid)?;
                 BackendId::new(uid.to_string())
             }
-            Self::Processor(slugs) => {
-                let id = slugs.candidate(resource, candidate)?;
+            Self::Processor { prefix } => {
+                let id = SlugNaming::new(prefix.as_str()).candidate(resource, candidate)?;
                 match Uid::new(id.as_str()) {
                     Ok(_) => Ok(id),
                     Err(cause) => {
@@ -62,6 +73,9 @@ pub struct SeedNaming {
 const DIGITS: usize = 8;
 
 impl SeedNaming {
+    pub(crate) const LENGTH_RULE: &'static str =
+        "leaves the slugs fewer than two characters; raise it, or shorten user_prefix";
+
     /// `user_prefix`, `slug_separator` and `max_username_length`, in bytes.
     ///
     /// # Errors
@@ -76,9 +90,7 @@ impl SeedNaming {
         }
         match max.checked_sub(prefix.len() + DIGITS + 2 * separator.len()) {
             Some(budget) if budget >= 2 => Ok(Self { prefix, separator, budget }),
-            _ => Err(Error::config(
-                "max_username_length: leaves the slugs fewer than two characters; raise it, or shorten user_prefix",
-            )),
+            _ => Err(Error::config(format!("max_username_length: {}", Self::LENGTH_RULE))),
         }
     }
 
@@ -114,7 +126,7 @@ impl SeedNaming {
 }
 
 fn check_part(field: &str, text: &str) -> Result<()> {
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
+    if has_name_characters(text) {
         Ok(())
     } else {
         Err(Error::config(format!("{field}: may only contain letters, digits and . _ -")))

@@ -9,7 +9,6 @@ use waldur_backend_croit::{
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     backend::{Candidate, Collision, MarketplaceResource},
-    naming::SlugNaming,
     types::{OfferingUuid, ResourceUuid, Uuid},
 };
 
@@ -110,7 +109,7 @@ fn the_prefix_is_used_as_it_is_and_checked() {
 
 #[test]
 fn processor_names_are_slugs_in_lower_case() {
-    let naming = Naming::Processor(SlugNaming::new("waldur-"));
+    let naming = Naming::Processor { prefix: "waldur-".to_owned() };
     let mut resource = resource("org", "proj");
     assert_eq!(naming.candidate(&resource, Candidate::FIRST).unwrap().as_str(), "waldur-my-bucket");
     let next = Candidate::FIRST.next(Collision::Duplicate);

@@ -1,7 +1,6 @@
 //! Buckets (radosgw-api.md §5).
 
 use http::Method;
-use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     rest::{Call, Page, Pager},
@@ -14,15 +13,13 @@ use super::{
     json,
     model::Bucket,
     quota_model::Quota,
-    quotas, rows, unit,
+    quotas,
 };
 
 const TEMPLATE: &str = "/bucket";
 
 /// A listing of one user's buckets comes in one answer: 1200 are 865 kB.
 const USER_LISTING: usize = 64 * 1024 * 1024;
-/// A listing of everybody's.
-const WHOLE_LISTING: usize = 256 * 1024 * 1024;
 
 /// Calls on buckets.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +33,7 @@ impl Buckets<'_> {
     /// one more call.
     pub async fn names_of_user(&self, uid: &Uid) -> Result<Vec<String>> {
         let call = self.call(Method::GET, "buckets.names_of_user").query("uid", uid).max_body(USER_LISTING);
-        let names: Vec<String> = json(Right::BucketsRead, call).await?;
+        let names: Vec<String> = call.send_json().await?;
         if names.is_empty() {
             prove_user(self.0, uid).await?;
         }
@@ -65,7 +62,7 @@ impl Buckets<'_> {
     pub fn all(&self) -> Pager<Bucket> {
         let client = self.0.clone();
         Pager::new(key, move |_only_one| {
-            page(client.buckets().call(Method::GET, "buckets.all").query("stats", true).max_body(WHOLE_LISTING))
+            page(client.buckets().call(Method::GET, "buckets.all").query("stats", true).bulk())
         })
     }
 
@@ -75,11 +72,7 @@ impl Buckets<'_> {
     /// Everything else.
     pub async fn get(&self, bucket: &BucketName) -> Result<Option<Bucket>> {
         let call = self.call(Method::GET, "buckets.get").query("bucket", bucket).query("stats", true);
-        match json(Right::BucketsRead, call).await {
-            Ok(bucket) => Ok(Some(bucket)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        call.send_opt().await
     }
 
     /// Deletes an empty bucket.
@@ -88,7 +81,7 @@ impl Buckets<'_> {
     /// `NotFound`; `Conflict` with [`error::BUCKET_NOT_EMPTY`].
     pub async fn delete(&self, bucket: &BucketName) -> Result<()> {
         let call = self.call(Method::DELETE, "buckets.delete").query("bucket", bucket).query("purge-objects", false);
-        unit(Right::BucketsWrite, call).await
+        call.send_unit().await
     }
 
     /// Deletes a bucket with **all its objects**, inside the request.
@@ -100,9 +93,9 @@ impl Buckets<'_> {
             .call(Method::DELETE, "buckets.delete_with_objects")
             .query("bucket", bucket)
             .query("purge-objects", true)
-            .timeout(self.0.0.purge_timeout)
+            .timeout(self.0.inner.purge_timeout)
             .not_idempotent();
-        unit(Right::BucketsWrite, call).await
+        call.send_unit().await
     }
 
     /// Hands a bucket to another user.
@@ -111,7 +104,7 @@ impl Buckets<'_> {
     /// `NotFound` when the bucket or the user does not exist.
     pub async fn link(&self, bucket: &BucketName, uid: &Uid) -> Result<()> {
         let call = self.call(Method::PUT, "buckets.link").query("bucket", bucket).query("uid", uid);
-        self.0.write(uid, Right::BucketsWrite, call).await
+        self.0.write(uid, call).await
     }
 
     /// Replaces the quota of one bucket, whatever its owner's quotas say.
@@ -121,7 +114,7 @@ impl Buckets<'_> {
     pub async fn set_quota(&self, bucket: &BucketName, owner: &Uid, quota: Quota) -> Result<()> {
         let call = self.call(Method::PUT, "buckets.set_quota").query("quota", "");
         let call = quotas::add_to(call.query("uid", owner).query("bucket", bucket), quota)?;
-        self.0.write(owner, Right::BucketsWrite, call).await
+        self.0.write(owner, call).await
     }
 
     fn call(self, method: Method, operation: &'static str) -> Call {
@@ -134,9 +127,8 @@ fn key(bucket: &Bucket) -> String {
 }
 
 async fn page(call: Call) -> Result<Page<Bucket>> {
-    let rows: Vec<Value> = json(Right::BucketsRead, call).await?;
-    let (buckets, bad) = rows::read(rows, |row| row.get("bucket")?.as_str());
-    Ok(Page::new(buckets, None).with_bad(bad))
+    let (rows, _headers) = call.send_rows("bucket").await?;
+    Ok(rows.into_page(None))
 }
 
 async fn prove_user(client: &RadosGwClient, uid: &Uid) -> Result<()> {

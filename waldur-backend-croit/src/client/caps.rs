@@ -39,9 +39,7 @@ impl Caps<'_> {
         check(caps)?;
         let call = self.0.call(method, operation, "/user").query("caps", "").query("uid", uid);
         let call = call.query("user-caps", wire(caps));
-        let environment = self.0.0.rest.environment().clone();
-        let send = async move { error::through_races(environment, || json(Right::UsersWrite, call.clone())).await };
-        self.0.in_turn(uid, send).await
+        self.0.in_turn(uid, call.send_json()).await
     }
 }
 

@@ -19,12 +19,17 @@ pub(crate) fn check(what: &'static str, text: &str) -> Result<()> {
         "must not be longer than 255 bytes"
     } else if text == "." || text == ".." {
         "must not be a dot segment"
-    } else if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
+    } else if !has_name_characters(text) {
         "may only contain letters, digits and . _ -"
     } else {
         return Ok(());
     };
     Err(Error::config(format!("{what}: {rule}")))
+}
+
+/// Whether a text has no other characters than a name may have.
+pub(crate) fn has_name_characters(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// A tenant: letters, digits and `_`; anything else is `InvalidTenantName` (recorded: t1_users/073).

@@ -41,11 +41,7 @@ impl Keys<'_> {
     /// `NotFound`; `AlreadyExists` with [`error::KEY_EXISTS`] when the access key is another user's.
     pub async fn create(&self, uid: &Uid, id: &AccessKeyId) -> Result<S3Key> {
         let call = self.call(Method::PUT, "keys.create", uid).query("access-key", id.as_str());
-        let environment = self.0.0.rest.environment().clone();
-        let put = async move {
-            error::through_races(environment, || json::<Vec<S3Key>>(Right::UsersWrite, call.clone())).await
-        };
-        let keys = self.0.in_turn(uid, put).await?;
+        let keys: Vec<S3Key> = self.0.in_turn(uid, call.send_json()).await?;
         keys.into_iter()
             .find(|key| key.access_key == id.as_str())
             .ok_or_else(|| Error::new(ErrorKind::Inconsistent, "the key was made but is not on the user's list"))
@@ -58,7 +54,7 @@ impl Keys<'_> {
     /// `NotFound`.
     pub async fn mint(&self, uid: &Uid) -> Result<Vec<S3Key>> {
         let call = self.call(Method::PUT, "keys.mint", uid).not_idempotent();
-        self.0.in_turn(uid, async move { json(Right::UsersWrite, call).await }).await
+        self.0.in_turn(uid, call.send_json()).await
     }
 
     /// Removes a key of a user.
@@ -68,7 +64,7 @@ impl Keys<'_> {
     /// lists it.
     pub async fn delete(&self, uid: &Uid, id: &AccessKeyId) -> Result<Removed> {
         let call = self.0.call(Method::DELETE, "keys.delete", TEMPLATE).query("key", "").query("uid", uid);
-        match self.0.write(uid, Right::UsersWrite, call.query("access-key", id.as_str())).await {
+        match self.0.write(uid, call.query("access-key", id.as_str())).await {
             Ok(()) => Ok(Removed::Now),
             // "That key is not there" and "your own key is unknown" have one code. Reading tells them apart.
             Err(refused) if refused.code() == Some(error::INVALID_KEY) => match self.list(uid).await? {
@@ -84,7 +80,8 @@ impl Keys<'_> {
     }
 
     fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {
-        self.0.call(method, operation, TEMPLATE).query("key", "").query("uid", uid).query("generate-key", true)
+        let call = self.0.call(method, operation, TEMPLATE).query("key", "").query("uid", uid);
+        call.query("generate-key", true).secret_answer()
     }
 }
 

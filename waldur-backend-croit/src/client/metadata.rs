@@ -5,9 +5,8 @@ use waldur_sdk::rest::Pager;
 
 use super::{
     RadosGwClient,
-    error::Right,
     ids::ListedUid,
-    rows::{self, PageSize},
+    listing::{self, PageSize},
 };
 
 /// Calls on metadata. Needs a capability that shows every user's secrets; prefer [`Users::list`](super::Users::list).
@@ -22,7 +21,7 @@ impl Metadata<'_> {
             |uid: &ListedUid| uid.as_str().to_owned(),
             move |token| {
                 let call = client.call(Method::GET, "metadata.users", "/metadata/user");
-                rows::page_of_uids(call, Right::MetadataRead, size, token)
+                listing::page_of_uids(call, size, token)
             },
         )
     }

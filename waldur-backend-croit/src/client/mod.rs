@@ -30,21 +30,23 @@ mod metadata;
 mod model;
 mod quota_model;
 mod quotas;
-mod rows;
+mod listing;
 mod sigv4;
 mod usage;
 mod users;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::Method;
-use serde::de::DeserializeOwned;
 use waldur_sdk::{
     Result,
     rest::{BaseUrl, Call, Http, PlainHttp, RestClient, Serial},
 };
 
-use self::error::Right;
 pub use self::{
     buckets::Buckets,
     caps::Caps,
@@ -57,16 +59,22 @@ pub use self::{
     },
     quota_model::{Quota, QuotaObjects, QuotaSize, Quotas},
     quotas::QuotaCalls,
-    rows::PageSize,
+    listing::PageSize,
     sigv4::SigV4,
     usage::{Usage, UsageQuery},
     users::{Freshness, InitialKey, NewUser, UserChange, Users},
 };
 
+pub(crate) use self::ids::{check as check_name, has_name_characters};
+
 /// A client of one gateway. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
-pub struct RadosGwClient(Arc<Inner>);
+pub struct RadosGwClient {
+    inner: Arc<Inner>,
+    deadline: Option<Instant>,
+}
 
+#[derive(Clone)]
 struct Inner {
     rest: RestClient,
     signer: SigV4,
@@ -96,32 +104,30 @@ impl RadosGwClient {
         // Whether plain http is allowed was decided when the endpoint was read.
         let base = BaseUrl::parse("endpoint", &format!("{endpoint}{path}"), PlainHttp::Allowed)?;
         let signer = SigV4::new(admin, http.environment().clone())?;
-        let rest = RestClient::new(http, base, signer.clone());
-        Ok(Self(Arc::new(Inner { rest, signer, purge_timeout: Self::PURGE_TIMEOUT, writes: Serial::default() })))
+        let rest = RestClient::new(http, base, signer.clone()).with_error_reader(error::read);
+        let inner = Inner { rest, signer, purge_timeout: Self::PURGE_TIMEOUT, writes: Serial::new() };
+        Ok(Self { inner: Arc::new(inner), deadline: None })
     }
 
     /// Replaces the time limit of every call but purging ones (default 60 s).
     #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        self.rebuilt(|inner| inner.rest = inner.rest.clone().with_timeout(timeout))
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.rest = inner.rest.clone().with_timeout(timeout);
+        self
     }
 
     /// Replaces the time limit of deletions that remove objects too (default [`Self::PURGE_TIMEOUT`]).
     #[must_use]
-    pub fn with_purge_timeout(self, timeout: Duration) -> Self {
-        self.rebuilt(|inner| inner.purge_timeout = timeout)
+    pub fn with_purge_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.inner).purge_timeout = timeout;
+        self
     }
 
-    fn rebuilt(&self, change: impl FnOnce(&mut Inner)) -> Self {
-        let inner = &*self.0;
-        let mut inner = Inner {
-            rest: inner.rest.clone(),
-            signer: inner.signer.clone(),
-            purge_timeout: inner.purge_timeout,
-            writes: inner.writes.clone(),
-        };
-        change(&mut inner);
-        Self(Arc::new(inner))
+    /// The same client, whose calls begin nothing after `deadline`.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { inner: self.inner.clone(), deadline }
     }
 
     /// Users.
@@ -161,11 +167,11 @@ impl RadosGwClient {
 
     /// How far the gateway's clock is ahead of ours in seconds, as learnt when it refused our time; 0 if it never did.
     pub fn learnt_clock_offset(&self) -> i64 {
-        self.0.signer.learnt_offset()
+        self.inner.signer.learnt_offset()
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str) -> Call {
-        self.0.rest.call(method, operation, template, &[]).query("format", "json")
+        self.inner.rest.call(method, operation, template, &[]).deadline(self.deadline).query("format", "json")
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.
@@ -173,37 +179,20 @@ impl RadosGwClient {
     where
         T: Send + 'static,
     {
-        self.0.writes.run(uid.clone(), write).await
+        self.inner.writes.run(uid.clone(), write).await
     }
 
-    /// Sends a write that may be repeated, in its turn, through lost races.
-    async fn write(&self, uid: &Uid, right: Right, call: Call) -> Result<()> {
-        let environment = self.0.rest.environment().clone();
-        self.in_turn(uid, async move {
-            error::through_races(environment, move || {
-                let call = call.clone();
-                async move { unit(right, call).await }
-            })
-            .await
-        })
-        .await
+    /// Sends a write without an answer, in its turn.
+    async fn write(&self, uid: &Uid, call: Call) -> Result<()> {
+        self.in_turn(uid, call.send_unit()).await
     }
 }
 
 impl fmt::Debug for RadosGwClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RadosGwClient")
-            .field("rest", &self.0.rest)
-            .field("signer", &self.0.signer)
+            .field("rest", &self.inner.rest)
+            .field("signer", &self.inner.signer)
             .finish_non_exhaustive()
     }
-}
-
-async fn json<T: DeserializeOwned + Send>(right: Right, call: Call) -> Result<T> {
-    // A call's future is some kilobytes, and would be nested several deep.
-    Box::pin(call.send_json()).await.map_err(|error| error::classify(error, right))
-}
-
-async fn unit(right: Right, call: Call) -> Result<()> {
-    Box::pin(call.send_unit()).await.map_err(|error| error::classify(error, right))
 }

@@ -21,7 +21,7 @@ impl QuotaCalls<'_> {
     /// # Errors
     /// `NotFound`.
     pub async fn get(&self, uid: &Uid) -> Result<Quotas> {
-        json(Right::UsersRead, self.call(Method::GET, "quotas.get", uid)).await
+        self.call(Method::GET, "quotas.get", uid).send_json().await
     }
 
     /// Replaces both quotas in one write.
@@ -34,7 +34,7 @@ impl QuotaCalls<'_> {
     /// `NotFound`.
     pub async fn set(&self, uid: &Uid, quotas: Quotas) -> Result<()> {
         let call = self.call(Method::PUT, "quotas.set", uid).json(&quotas);
-        match self.0.write(uid, Right::UsersWrite, call).await {
+        match self.0.write(uid, call).await {
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 self.set_user(uid, quotas.user_quota).await?;
                 self.set_bucket(uid, quotas.bucket_quota).await
@@ -61,7 +61,7 @@ impl QuotaCalls<'_> {
 
     async fn set_one(&self, uid: &Uid, operation: &'static str, quota_type: &str, quota: Quota) -> Result<()> {
         let call = self.call(Method::PUT, operation, uid).query("quota-type", quota_type);
-        self.0.write(uid, Right::UsersWrite, add_to(call, quota)?).await
+        self.0.write(uid, add_to(call, quota)?).await
     }
 
     fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {

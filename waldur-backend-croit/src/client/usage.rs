@@ -62,7 +62,7 @@ impl Usage<'_> {
             .query_opt("bucket", query.bucket.as_ref())
             .query_opt("start", query.start.map(wire))
             .query_opt("end", query.end.map(wire));
-        json(Right::UsageRead, call).await
+        call.send_json().await
     }
 }
 

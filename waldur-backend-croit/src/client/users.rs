@@ -1,7 +1,5 @@
 //! Users (radosgw-api.md §2).
 
-use std::time::Instant;
-
 use http::Method;
 use waldur_sdk::{
     Error, ErrorKind, Result,
@@ -14,8 +12,7 @@ use super::{
     ids::{AccessKeyId, ListedUid, Uid},
     json,
     model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, check_text},
-    rows::{self, PageSize},
-    unit,
+    listing::{self, PageSize},
 };
 
 const TEMPLATE: &str = "/user";
@@ -45,7 +42,7 @@ impl Users<'_> {
     pub async fn create(&self, new: &NewUser) -> Result<UserWithKeys> {
         let call = new.add_to(self.call(Method::PUT, "users.create", &new.uid)).not_idempotent();
         let uid = new.uid.clone();
-        self.0.in_turn(&new.uid, async move { the_user(&uid, json(Right::UsersWrite, call).await?) }).await
+        self.0.in_turn(&new.uid, async move { the_user(&uid, call.send_json().await?) }).await
     }
 
     /// Reads a user without its keys. `Ok(None)` only when the gateway said `NoSuchUser`.
@@ -82,11 +79,8 @@ impl Users<'_> {
     pub async fn modify(&self, uid: &Uid, change: &UserChange) -> Result<User> {
         // Nothing in it adds up, so a repeat does no harm.
         let call = change.add_to(self.call(Method::POST, "users.modify", uid)).idempotent();
-        let (environment, of) = (self.0.0.rest.environment().clone(), uid.clone());
-        let user = self.0.in_turn(uid, async move {
-            let answer: WireUser = error::through_races(environment, || json(Right::UsersWrite, call.clone())).await?;
-            the_user(&of, answer)
-        });
+        let of = uid.clone();
+        let user = self.0.in_turn(uid, async move { the_user(&of, call.send_json().await?) });
         Ok(user.await?.user)
     }
 
@@ -104,7 +98,7 @@ impl Users<'_> {
     /// `NotFound` when it is gone; `Conflict` with [`error::USER_HAS_BUCKETS`].
     pub async fn delete(&self, uid: &Uid) -> Result<()> {
         let call = self.call(Method::DELETE, "users.delete", uid).query("purge-data", false);
-        self.0.write(uid, Right::UsersWrite, call).await
+        self.0.write(uid, call).await
     }
 
     /// Deletes a user with its buckets and **all its data**. Works inside the request, for as long as
@@ -113,15 +107,14 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `NotFound` when it is gone.
-    pub async fn delete_with_data(&self, uid: &Uid, deadline: Option<Instant>) -> Result<()> {
+    pub async fn delete_with_data(&self, uid: &Uid) -> Result<()> {
         let call = self
             .call(Method::DELETE, "users.delete_with_data", uid)
             .query("purge-data", true)
-            .timeout(self.0.0.purge_timeout)
-            .deadline(deadline)
+            .timeout(self.0.inner.purge_timeout)
             // The gateway goes on with the first one when the connection breaks.
             .not_idempotent();
-        self.0.in_turn(uid, async move { unit(Right::UsersWrite, call).await }).await
+        self.0.write(uid, call).await
     }
 
     /// All users, in no particular order. Complete when the gateway says that the last page was cut nowhere.
@@ -131,17 +124,17 @@ impl Users<'_> {
             |uid: &ListedUid| uid.as_str().to_owned(),
             move |token| {
                 let call = client.call(Method::GET, "users.list", TEMPLATE).query("list", "");
-                rows::page_of_uids(call, Right::UsersRead, size, token)
+                listing::page_of_uids(call, size, token)
             },
         )
     }
 
     fn call(self, method: Method, operation: &'static str, uid: &Uid) -> Call {
-        self.0.call(method, operation, TEMPLATE).query("uid", uid)
+        self.0.call(method, operation, TEMPLATE).query("uid", uid).secret_answer()
     }
 
     async fn read(&self, uid: &Uid, call: Call) -> Result<Option<UserWithKeys>> {
-        match json(Right::UsersRead, call).await {
+        match call.send_json().await {
             Ok(answer) => the_user(uid, answer).map(Some),
             Err(error) if error.code() == Some(error::NO_SUCH_USER) => Ok(None),
             Err(error) => Err(error),

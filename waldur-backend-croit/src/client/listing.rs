@@ -1,16 +1,15 @@
-//! Lists: pages of names, and rows of which one may be unreadable.
+//! Pages of names.
 
 use std::num::NonZeroU16;
 
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::Deserialize;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BadRow, Call, Page, PageToken},
+    rest::{Call, Page, PageToken, Rows},
     types::lenient,
 };
 
-use super::{error::Right, ids::ListedUid, json};
+use super::ids::ListedUid;
 
 /// How many names a page has: 1 to 1000. The gateway cuts what is more, and never ends a list with pages of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +40,7 @@ impl Default for PageSize {
 
 /// `truncated` is a boolean in one listing and text in the other (radosgw-api.md §4).
 #[derive(Deserialize)]
-struct Names {
-    keys: Vec<Value>,
+struct Rest {
     #[serde(deserialize_with = "lenient::boolean")]
     truncated: Option<bool>,
     count: u64,
@@ -53,38 +51,21 @@ struct Names {
 /// One page of `call`, which lists users.
 pub(super) async fn page_of_uids(
     call: Call,
-    right: Right,
     size: PageSize,
     token: Option<PageToken>,
 ) -> Result<Page<ListedUid>> {
     let call = call.query("max-entries", size.0).query_opt("marker", token.map(|token| token.0));
-    let names: Names = json(right, call).await?;
+    let (rows, rest): (Rows<String>, Rest) = call.must_exist().send_rows_in("keys", "").await?;
     let broken = |text: &str| Error::new(ErrorKind::Inconsistent, text);
-    if names.count != names.keys.len() as u64 {
+    if rest.count != (rows.items.len() + rows.bad.len()) as u64 {
         return Err(broken("a page of the list has another number of entries than it says"));
     }
-    let next = match (names.truncated, names.marker) {
+    let next = match (rest.truncated, rest.marker) {
         (Some(false), _) => None,
         (Some(true), Some(marker)) => Some(PageToken(marker)),
         (Some(true), None) => return Err(broken("the list goes on, but does not say where")),
         (None, _) => return Err(broken("the list does not say whether it goes on")),
     };
-    let (uids, bad) = read::<String>(names.keys, |_| None);
-    Ok(Page::new(uids.into_iter().map(ListedUid::new).collect(), next).with_bad(bad))
-}
-
-/// Reads each row by itself. `id` names a row that cannot be read.
-pub(super) fn read<T: DeserializeOwned>(rows: Vec<Value>, id: fn(&Value) -> Option<&str>) -> (Vec<T>, Vec<BadRow>) {
-    let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        let name = id(&row).map(str::to_owned);
-        match serde_json::from_value(row) {
-            Ok(value) => good.push(value),
-            Err(cause) => {
-                let error = Error::new(ErrorKind::Decode, "a row of the list does not decode");
-                bad.push(BadRow::new(name, error.with_source(cause)));
-            }
-        }
-    }
-    (good, bad)
+    let uids = rows.items.into_iter().map(ListedUid::new).collect();
+    Ok(Page::new(uids, next).with_bad(rows.bad))
 }
