@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the examples and the reference agent share.
+
+pub mod serve;

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::{Host, Url};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::{Host, ParseError, Url};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_hidden};
 
 /// Everything but RFC 3986 *unreserved* is encoded, with upper-case hex. This is also the canonical form of SigV4.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -40,26 +40,14 @@ impl BaseUrl {
     /// and fragment, and for plain `http` to a host that is not loopback, unless `plain` allows it. The error never
     /// repeats the value, since it may hold a password.
     pub fn parse(field: &str, text: &str, plain: PlainHttp) -> Result<Self> {
-        let problem = |rule: &str| Error::config(format!("{field}: {rule}"));
-        let mut url = Url::parse(text.trim())
-            .map_err(|cause| problem("must be an absolute URL such as https://host/").with_source(cause))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(problem("must begin with https:// or http://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(problem("must not contain a user name or password"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(problem("must not contain a query or a fragment"));
-        }
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return Err(problem("must name a host")),
-        };
-        if url.scheme() == "http" && plain == PlainHttp::LoopbackOnly && !loopback {
-            return Err(problem("must be https, or plain http must be allowed explicitly"));
+        Self::check(text, plain).map_err(|rule| Error::config(format!("{field}: {rule}")))
+    }
+
+    /// As [`Self::parse`], with the broken rule as the error, for a reader that collects problems.
+    pub(crate) fn check(text: &str, plain: PlainHttp) -> Result<Self, &'static str> {
+        let mut url = http_url(text, plain)?;
+        if url.query().is_some() {
+            return Err("must not contain a query");
         }
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
@@ -85,13 +73,43 @@ impl BaseUrl {
         &self.0
     }
 
-    /// The URL of `path`, a literal that begins with `/`, below this base. Segments come from [`Path`].
+    /// The URL of `path`, which [`fill`] made and which begins with `/`, below this base. An empty path is the base
+    /// itself without its trailing `/`.
     pub(super) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let joined = format!("{}{}", url.path().trim_end_matches('/'), path);
         url.set_path(&joined);
         url
     }
+}
+
+/// Reads an absolute http(s) URL without user-info and fragment, path and query as they are. The error is the broken
+/// rule: it cannot repeat the text, which may hold a password.
+pub(crate) fn http_url(text: &str, plain: PlainHttp) -> Result<Url, &'static str> {
+    let url = Url::parse(text.trim()).map_err(|cause| match cause {
+        ParseError::InvalidPort => "must have a port from 1 to 65535, or none",
+        ParseError::EmptyHost | ParseError::IdnaError | ParseError::InvalidDomainCharacter => "must name a valid host",
+        _ => "must be an absolute URL such as https://host/",
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with https:// or http://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a user name or password");
+    }
+    if url.fragment().is_some() {
+        return Err("must not contain a fragment");
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err("must name a host"),
+    };
+    if url.scheme() == "http" && plain == PlainHttp::LoopbackOnly && !loopback {
+        return Err("must be https, or plain http must be allowed explicitly");
+    }
+    Ok(url)
 }
 
 impl fmt::Debug for BaseUrl {
@@ -109,8 +127,8 @@ impl fmt::Display for BaseUrl {
 /// Fills a path template. Every `{name}` takes one argument as exactly one percent-encoded segment.
 ///
 /// # Errors
-/// [`Config`](crate::ErrorKind::Config) when an argument is empty, `.` or `..`, longer than [`MAX_SEGMENT`] bytes or
-/// contains `/`, `\` or a control character, or when the number of arguments is wrong.
+/// [`Config`](crate::ErrorKind::Config) when an argument breaks a rule of [`check_segment`], or when the number of
+/// arguments is wrong.
 pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String> {
     let mut path = String::with_capacity(template.len() + 32);
     let mut arguments = arguments.iter();
@@ -131,21 +149,35 @@ pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String>
     }
 }
 
-/// Checks that `value` can be one path segment; `name` names it in the error.
+/// Checks that `value` can be one path segment; `name` names it in the error. For code that checks a name before the
+/// first request.
+///
+/// A segment travels percent-encoded, but servers and proxies between decode, some of them twice. So a value is refused
+/// by what it can become, not only by what it is.
 ///
 /// # Errors
-/// See [`fill`]: the same rules, for code that checks a name before the first request.
+/// [`Config`](crate::ErrorKind::Config) when the value is empty, longer than [`MAX_SEGMENT`] bytes, a dot segment, or
+/// contains `/`, `\` or a hidden character (control, zero-width, bidirectional), plainly or percent-encoded.
 pub fn check_segment(name: &str, value: &str) -> Result<()> {
-    let rule = if value.is_empty() {
-        "must not be empty"
-    } else if value == "." || value == ".." {
-        "must not be a dot segment"
-    } else if value.len() > MAX_SEGMENT {
-        "must not be longer than 255 bytes"
-    } else if value.chars().any(|c| c.is_control() || matches!(c, '/' | '\\')) {
-        "must not contain '/', '\\' or a control character"
-    } else {
-        return Ok(());
-    };
-    Err(Error::config(format!("{name}: {rule}")))
+    let problem = |rule: &str| Err(Error::config(format!("{name}: {rule}")));
+    if value.is_empty() {
+        return problem("must not be empty");
+    }
+    if value.len() > MAX_SEGMENT {
+        return problem("must not be longer than 255 bytes");
+    }
+    let mut form = value.to_owned();
+    loop {
+        if form == "." || form == ".." {
+            return problem("must not be a dot segment");
+        }
+        if form.chars().any(|c| is_hidden(c) || matches!(c, '/' | '\\')) {
+            return problem("must not contain '/', '\\' or a control or formatting character");
+        }
+        let decoded = percent_decode_str(&form).decode_utf8_lossy().into_owned();
+        if decoded == form {
+            return Ok(());
+        }
+        form = decoded;
+    }
 }

@@ -1,0 +1,241 @@
+//! The contract between the processors and whatever makes the thing that was ordered.
+//!
+//! [`ResourceBackend`] has a few required methods; everything else has a default or is a facet ([`MemberDirectory`],
+//! [`UsageSource`], …). A back end knows nothing of Waldur's API; a processor knows nothing of a back end's.
+//!
+//! # The contract
+//!
+//! 1. **Absence is proven.** [`get`](ResourceBackend::get) answers `Ok(None)` only when the back end itself said that
+//!    the object does not exist. Whatever is unclear (an outage, a refused login, a page of a proxy) is an error.
+//! 2. **Everything converges.** Every method may be called again after it was cut short at any point, by this process
+//!    or another, and then ends in the state of a run without faults. Two processes may run the same method at once.
+//! 3. **Ownership first.** An object is stamped with the resource's [`Stamp`] when it is made, and the stamp is read
+//!    before anything is changed or removed. A foreign object is never touched: [`foreign`](state::foreign).
+//! 4. **What was written is read back.** [`Verified`] can only be made from a reading that agrees.
+//! 5. **Unknown is not zero, and zero is not unlimited.** [`Usage`] and [`Limit`](crate::types::Limit) have words for
+//!    each.
+//! 6. **Errors say what to do.** The processor's whole failure policy is a match on
+//!    [`ErrorClass`](crate::ErrorClass): `NotReady` and `Transient` leave the order as it is, `Duplicate` and
+//!    `Foreign` try the next candidate, everything else ends the order with an explanation. A text for the customer
+//!    is made with [`Error::rejected`](crate::Error::rejected) or [`Error::for_customer`](crate::Error::for_customer).
+//! 7. **Amounts are in Waldur's units** on this border. The component's unit factor is the only bridge.
+//! 8. **No runtime.** No spawning, no blocking, no sleeping but through [`Environment`](crate::rest::Environment).
+//!    A dropped future may be dropped at any await.
+//!
+//! `testing::conformance` checks a back end against this list.
+
+mod capabilities;
+mod context;
+mod facets;
+mod finding;
+pub mod layers;
+mod registry;
+mod request;
+pub mod state;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+
+pub use capabilities::Capabilities;
+pub use context::{Cancellation, OpContext, ProgressObserver, Step};
+pub use facets::{
+    ApiKeys, Importable, Importer, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, PendingOrders,
+    PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
+};
+pub use finding::{Finding, Outcome};
+#[cfg(feature = "reqwest")]
+pub use registry::ReqwestConnector;
+pub use registry::{BackendFactory, BuildEnv, Connector, Registry};
+pub use request::{
+    Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
+    OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
+};
+pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
+
+use crate::{
+    error::{Error, Result},
+    types::{BackendId, Limits},
+};
+
+/// A system that resources are made on. See the [module](self) for the contract.
+#[async_trait]
+pub trait ResourceBackend: Send + Sync + 'static {
+    /// The name under which settings choose this back end (`ceph_s3`).
+    fn backend_type(&self) -> &'static str;
+
+    /// What is no method: hints and permissions for the processors.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// A valid id for a new object. Pure: no I/O, the same answer for the same arguments. Each further attempt must
+    /// give another id, or an error of class [`Duplicate`](crate::ErrorClass::Duplicate) when there are no more.
+    ///
+    /// # Errors
+    /// [`Rejected`](crate::ErrorClass::Rejected) when no valid name can be made of what the customer typed.
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId>;
+
+    /// A cheap call that needs the credentials. Asked before a cycle lists orders if
+    /// [`Capabilities::preflight`] says so.
+    async fn ping(&self, cx: &OpContext) -> Result<()>;
+
+    /// Makes the object under the reserved id, stamps it, sets its limits and reads it back; or finishes what an
+    /// earlier call began. An object of that id with our stamp is adopted and brought to the wanted state.
+    ///
+    /// # Errors
+    /// Class [`Foreign`](crate::ErrorClass::Foreign) or [`Duplicate`](crate::ErrorClass::Duplicate) when the id is
+    /// taken and the object may not be adopted ([`Ownership::permits`]); nothing has been touched then.
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>>;
+
+    /// Reads one object; `Ok(None)` is proven absence.
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>>;
+
+    /// Removes the object and proves its absence. Removing what is gone is a success. Refuses, with a reason for the
+    /// customer, to destroy data that the settings do not allow to destroy.
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>>;
+
+    /// Reads many objects at once. The default asks [`Self::get`] for each; a back end that can answer from one
+    /// listing does so. An id that is missing from the answer counts as unknown, never as absent.
+    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
+        let _all_come_anyway = aspects;
+        let mut states = BTreeMap::new();
+        for id in ids {
+            states.insert(id.clone(), self.get(cx, id).await);
+        }
+        states
+    }
+
+    /// Sets absolute limits and reads them back.
+    ///
+    /// # Errors
+    /// Class [`Unsupported`](crate::ErrorClass::Unsupported) by default.
+    async fn set_limits(&self, _cx: &OpContext, _change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+        Err(Error::unsupported("changing limits"))
+    }
+
+    /// The customer changed options. The default has nothing to do.
+    async fn update_options(&self, _cx: &OpContext, _change: &OptionChange) -> Result<Progress<()>> {
+        Ok(Progress::Done(()))
+    }
+
+    /// The resource moved to another plan. The default has nothing to do.
+    async fn update_plan(&self, _cx: &OpContext, _change: &PlanChange) -> Result<Progress<()>> {
+        Ok(Progress::Done(()))
+    }
+
+    /// The provider's word on an order that waits for it. The default accepts.
+    async fn evaluate(&self, _cx: &OpContext, _order: &PendingOrder) -> Result<Evaluation> {
+        Ok(Evaluation::Accept)
+    }
+
+    /// Checks credentials, rights, versions and clocks, and says what to mend. The default is one finding about
+    /// [`Self::ping`].
+    async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
+        vec![Finding::of_result("reachable", self.ping(cx).await)]
+    }
+
+    /// Access of people, if this back end manages it.
+    fn members(&self) -> Option<&dyn MemberDirectory> {
+        None
+    }
+
+    /// Usage, if this back end measures it.
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        None
+    }
+
+    /// Pausing and downscaling, if this back end can.
+    fn status(&self) -> Option<&dyn StatusControl> {
+        None
+    }
+
+    /// The customer's keys, if this back end has them.
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        None
+    }
+
+    /// Import of existing objects, if this back end can list them.
+    fn importer(&self) -> Option<&dyn Importer> {
+        None
+    }
+
+    /// Orders that finish later, if this back end has such.
+    fn pending(&self) -> Option<&dyn PendingOrders> {
+        None
+    }
+}
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<B: ResourceBackend + ?Sized> ResourceBackend for $pointer {
+            fn backend_type(&self) -> &'static str {
+                (**self).backend_type()
+            }
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+            fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+                (**self).candidate_id(resource, candidate)
+            }
+            async fn ping(&self, cx: &OpContext) -> Result<()> {
+                (**self).ping(cx).await
+            }
+            async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+                (**self).create(cx, request).await
+            }
+            async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+                (**self).get(cx, id).await
+            }
+            async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+                (**self).delete(cx, request).await
+            }
+            async fn inspect(
+                &self,
+                cx: &OpContext,
+                ids: &[BackendId],
+                aspects: Aspects,
+            ) -> ById<Option<ResourceState>> {
+                (**self).inspect(cx, ids, aspects).await
+            }
+            async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+                (**self).set_limits(cx, change).await
+            }
+            async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
+                (**self).update_options(cx, change).await
+            }
+            async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
+                (**self).update_plan(cx, change).await
+            }
+            async fn evaluate(&self, cx: &OpContext, order: &PendingOrder) -> Result<Evaluation> {
+                (**self).evaluate(cx, order).await
+            }
+            async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
+                (**self).diagnose(cx).await
+            }
+            fn members(&self) -> Option<&dyn MemberDirectory> {
+                (**self).members()
+            }
+            fn usage(&self) -> Option<&dyn UsageSource> {
+                (**self).usage()
+            }
+            fn status(&self) -> Option<&dyn StatusControl> {
+                (**self).status()
+            }
+            fn keys(&self) -> Option<&dyn ApiKeys> {
+                (**self).keys()
+            }
+            fn importer(&self) -> Option<&dyn Importer> {
+                (**self).importer()
+            }
+            fn pending(&self) -> Option<&dyn PendingOrders> {
+                (**self).pending()
+            }
+        }
+    };
+}
+
+forward!(Arc<B>);
+forward!(Box<B>);

@@ -1,0 +1,187 @@
+//! From the word in a settings file to a back end.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::ResourceBackend;
+use crate::{
+    error::{Error, Result},
+    rest::{Environment, Http, HttpOptions, HttpTransport, Observer},
+    settings::{BackendSettings, Components, Warning},
+    types::OfferingUuid,
+};
+
+/// Makes back ends of one or more types out of settings. Does no I/O: a wrong setting is an error here, an
+/// unreachable server is not.
+pub trait BackendFactory: Send + Sync + 'static {
+    /// The words by which settings choose it (`ceph_s3`), in lower case.
+    fn backend_types(&self) -> &'static [&'static str];
+
+    /// Makes a back end.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) with all problems of the settings.
+    fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)>;
+}
+
+/// Opens the way to a back end's server: a transport of its own for each, so that connections and credentials of
+/// different back ends never meet. Every `Fn(&HttpOptions) -> Result<Arc<dyn HttpTransport>>` is one.
+pub trait Connector: Send + Sync + 'static {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// When the options cannot be carried out (an unreadable certificate, a bad proxy address).
+    fn connect(&self, options: &HttpOptions) -> Result<Arc<dyn HttpTransport>>;
+}
+
+impl<F> Connector for F
+where
+    F: Fn(&HttpOptions) -> Result<Arc<dyn HttpTransport>> + Send + Sync + 'static,
+{
+    fn connect(&self, options: &HttpOptions) -> Result<Arc<dyn HttpTransport>> {
+        self(options)
+    }
+}
+
+/// Connects with [`ReqwestTransport`](crate::rest::ReqwestTransport).
+#[cfg(feature = "reqwest")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReqwestConnector;
+
+#[cfg(feature = "reqwest")]
+impl Connector for ReqwestConnector {
+    fn connect(&self, options: &HttpOptions) -> Result<Arc<dyn HttpTransport>> {
+        Ok(Arc::new(crate::rest::ReqwestTransport::new(options)?))
+    }
+}
+
+/// What a back end is built from.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct BuildEnv {
+    /// The word that chose the back end.
+    pub backend_type: String,
+    /// The offering it serves.
+    pub offering: OfferingUuid,
+    /// Its own settings.
+    pub settings: BackendSettings,
+    /// The offering's components: those of the settings merged with Waldur's.
+    pub components: Components,
+    /// Sleep, clocks and randomness.
+    pub environment: Environment,
+    connector: Arc<dyn Connector>,
+    observer: Arc<dyn Observer>,
+}
+
+impl BuildEnv {
+    /// An environment with the default clocks and no observer.
+    pub fn new(
+        backend_type: impl Into<String>,
+        offering: OfferingUuid,
+        settings: BackendSettings,
+        components: Components,
+        connector: impl Connector,
+    ) -> Self {
+        Self {
+            backend_type: backend_type.into(),
+            offering,
+            settings,
+            components,
+            environment: Environment::default(),
+            connector: Arc::new(connector),
+            observer: Arc::new(()),
+        }
+    }
+
+    /// Replaces sleep, clocks and randomness.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Watches the attempts of every call.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// A pipeline to a server, with its own connections and its own retry budget.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub fn http(&self, options: &HttpOptions) -> Result<Http> {
+        let transport = self.connector.connect(options)?;
+        Ok(Http::new(transport).with_environment(self.environment.clone()).with_observer(self.observer.clone()))
+    }
+}
+
+impl fmt::Debug for BuildEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildEnv")
+            .field("backend_type", &self.backend_type)
+            .field("offering", &self.offering)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The back ends that a program knows.
+///
+/// ```
+/// use std::sync::Arc;
+/// use waldur_sdk::backend::{BackendFactory, BuildEnv, Registry, ResourceBackend};
+/// use waldur_sdk::settings::Warning;
+/// # fn my_backend() -> Arc<dyn ResourceBackend> { unimplemented!() }
+///
+/// struct MyFactory;
+/// impl BackendFactory for MyFactory {
+///     fn backend_types(&self) -> &'static [&'static str] {
+///         &["my_storage"]
+///     }
+///     fn build(&self, _: &BuildEnv) -> waldur_sdk::Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+///         Ok((my_backend(), Vec::new()))
+///     }
+/// }
+///
+/// let registry = Registry::default().with(MyFactory);
+/// assert_eq!(registry.backend_types().collect::<Vec<_>>(), ["my_storage"]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Registry(BTreeMap<&'static str, Arc<dyn BackendFactory>>);
+
+impl Registry {
+    /// Adds a factory under all its words; a word that is known already is replaced.
+    #[must_use]
+    pub fn with(mut self, factory: impl BackendFactory) -> Self {
+        let factory: Arc<dyn BackendFactory> = Arc::new(factory);
+        for backend_type in factory.backend_types() {
+            self.0.insert(backend_type, factory.clone());
+        }
+        self
+    }
+
+    /// The words that it knows.
+    pub fn backend_types(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.keys().copied()
+    }
+
+    /// Makes the back end that the settings name.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for an unknown word, naming those that are known, and as
+    /// [`BackendFactory::build`].
+    pub fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+        let factory = self.0.get(environment.backend_type.to_lowercase().as_str()).ok_or_else(|| {
+            let known = self.backend_types().collect::<Vec<_>>().join(", ");
+            Error::config(format!("backend_type: is not one of {known}"))
+        })?;
+        factory.build(environment)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,177 @@
+//! Waldur's REST API as a provider uses it: one file per resource of the API, its models beside its calls. One more
+//! resource is one more file and one more method of [`WaldurClient`].
+//!
+//! ```
+//! use waldur_sdk::client::{AgentMode, OrderQuery, OrderState, WaldurClient};
+//! use waldur_sdk::{rest::Http, types::OfferingUuid};
+//! # async fn example(http: Http, offering: OfferingUuid) -> waldur_sdk::Result<()> {
+//! let waldur = WaldurClient::builder("https://waldur.example.org/api/")
+//!     .token("0123456789abcdef".to_owned().into())
+//!     .agent_mode(AgentMode::OrderProcess)
+//!     .http(http)
+//!     .build()?;
+//! let query = OrderQuery::offering(offering).states([OrderState::PendingProvider, OrderState::Executing]);
+//! for order in waldur.orders().list(&query).collect().await?.items() {
+//!     println!("{} {}", order.uuid, order.kind);
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # Reading
+//! Servers from 2024.10 to 8.x are read with the same types (core.md §1.2): unknown words of enumerations are kept,
+//! unknown members ignored, members are optional unless nothing can be done without them, UUIDs come in both
+//! spellings, numbers as text, and a row that cannot be read is reported beside the others of its page. Where the
+//! API lets a caller choose members (`field`), exactly those that the type reads are asked for, so that tokens,
+//! nested copies of orders and unneeded personal data do not travel.
+//!
+//! # Errors
+//! Every call names itself and its request ([`Error::operation`](crate::Error::operation),
+//! [`Error::http`](crate::Error::http)), and the message ends with the words of the server's own refusal. Calls that
+//! the server is too old for fail with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+//!
+//! # Repeating
+//! Calls that core.md §1.6 marks as safe to repeat are repeated after transient failures, `POST`s included. So a
+//! transition that was carried out while its answer got lost may answer with a
+//! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew.
+
+mod agents;
+mod answer;
+mod builder;
+mod fields;
+mod list;
+mod offering_users;
+mod offerings;
+mod orders;
+mod plans;
+mod resources;
+mod service_providers;
+mod users;
+
+use std::time::Instant;
+
+use serde::Deserialize;
+
+pub use agents::{
+    AgentIdentity, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency, ProcessorRegistration,
+};
+pub use builder::{AgentMode, ClientBuilder};
+pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
+pub use offerings::{
+    BackendIdCheck, BackendIdVerdict, BillingType, LimitPeriod, Offering, OfferingComponent, OfferingPartition,
+    OfferingState, ProviderOfferings,
+};
+pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
+pub use plans::{Plan, Plans};
+pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
+pub use users::{CurrentUser, Permission, Users};
+
+use crate::{
+    error::Result,
+    rest::{BaseUrl, Environment, RestClient},
+};
+
+/// A client of one Waldur, in the name of one account. Cheap to clone; clones share connections and retry budget.
+#[derive(Clone, Debug)]
+pub struct WaldurClient {
+    rest: RestClient,
+    agent_version: String,
+}
+
+impl WaldurClient {
+    /// Begins a client of the Waldur at `url`, with or without its trailing `/api/`: see [`ClientBuilder`].
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url.into())
+    }
+
+    /// The same client as seen by another processor: only the `User-Agent` differs.
+    ///
+    /// # Errors
+    /// `Config` when the agent's version is no valid part of a header.
+    pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
+        let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
+        Ok(Self { rest, agent_version: self.agent_version.clone() })
+    }
+
+    /// Gives every call of this clone a deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.rest = self.rest.with_deadline(deadline);
+        self
+    }
+
+    /// The root of this Waldur, without `api/`.
+    pub fn base(&self) -> &BaseUrl {
+        self.rest.base()
+    }
+
+    /// Sleep, clocks and randomness of this client.
+    pub fn environment(&self) -> &Environment {
+        self.rest.environment()
+    }
+
+    /// The authenticated client below, for calls that have no method here.
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
+    }
+
+    /// Orders: what customers want done.
+    pub fn orders(&self) -> Orders<'_> {
+        Orders::new(&self.rest)
+    }
+
+    /// Resources as their provider sees them.
+    pub fn provider_resources(&self) -> ProviderResources<'_> {
+        ProviderResources::new(&self.rest)
+    }
+
+    /// Offerings as their provider sees them.
+    pub fn provider_offerings(&self) -> ProviderOfferings<'_> {
+        ProviderOfferings::new(&self.rest)
+    }
+
+    /// Accounts of users at offerings.
+    pub fn offering_users(&self) -> OfferingUsers<'_> {
+        OfferingUsers::new(&self.rest)
+    }
+
+    /// Plans of offerings.
+    pub fn plans(&self) -> Plans<'_> {
+        Plans::new(&self.rest)
+    }
+
+    /// Service providers.
+    pub fn service_providers(&self) -> ServiceProviders<'_> {
+        ServiceProviders::new(&self.rest)
+    }
+
+    /// Users of Waldur.
+    pub fn users(&self) -> Users<'_> {
+        Users::new(&self.rest)
+    }
+
+    /// Site agents as Waldur knows them.
+    pub fn agents(&self) -> Agents<'_> {
+        Agents::new(&self.rest)
+    }
+
+    /// The version of this Waldur (core.md §1.6 #2). A server of 2024 answers only authenticated callers (recorded:
+    /// 002_version_anon).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn version(&self) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: String,
+        }
+        let version: Version = self
+            .rest
+            .get("version.get", "/api/version/", &[])
+            .must_exist()
+            .send_json()
+            .await
+            .map_err(answer::explain)?;
+        Ok(version.version)
+    }
+}

@@ -1,0 +1,219 @@
+//! Offerings as their provider sees them (core.md §1.6 #3, #43): `/api/marketplace-provider-offerings/`.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    answer::{explain, explain_newer},
+    fields,
+};
+use crate::{
+    error::Result,
+    open_enum,
+    rest::RestClient,
+    types::{BackendId, CustomerUuid, JsonObject, OfferingUuid, lenient},
+};
+
+open_enum! {
+    /// Whether an offering is on sale (core.md §1.5).
+    pub enum OfferingState {
+        /// Being prepared.
+        Draft = "Draft",
+        /// On sale.
+        Active = "Active",
+        /// Not on sale for now.
+        Paused = "Paused",
+        /// Not on sale any more.
+        Archived = "Archived",
+        /// Not to be used at all for now.
+        Unavailable = "Unavailable",
+    }
+}
+
+open_enum! {
+    /// How a component is paid for (core.md §1.5).
+    pub enum BillingType {
+        /// By the month, whatever is used.
+        Fixed = "fixed",
+        /// By what was used.
+        Usage = "usage",
+        /// By the limit that was ordered.
+        Limit = "limit",
+        /// Once, when the resource begins.
+        One = "one",
+        /// Whenever the plan changes.
+        Few = "few",
+    }
+}
+
+open_enum! {
+    /// Over what time a limit counts (core.md §1.5).
+    pub enum LimitPeriod {
+        /// A month.
+        Month = "month",
+        /// Three months.
+        Quarterly = "quarterly",
+        /// A year.
+        Annual = "annual",
+        /// The life of the resource.
+        Total = "total",
+    }
+}
+
+/// An offering: a service on sale.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Offering {
+    /// Identifies the offering.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub uuid: Option<OfferingUuid>,
+    /// Its name.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    /// Whether it is on sale.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub state: Option<OfferingState>,
+    /// The customer that provides it.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub customer_uuid: Option<CustomerUuid>,
+    /// The name of that customer.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub customer_name: Option<String>,
+    /// Its name on the back end, since 8.x.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub backend_id: Option<String>,
+    /// What is counted.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub components: Vec<OfferingComponent>,
+    /// The partitions of a cluster, since 8.x.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub partitions: Vec<OfferingPartition>,
+    /// The options of its plug-in: `username_generation_policy`, `service_provider_can_create_offering_user`,
+    /// `enforce_qos`…
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub plugin_options: JsonObject,
+}
+
+/// One thing that an offering counts.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct OfferingComponent {
+    /// Its key in limits, quotas and usage.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name, for people.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    /// Its unit, for people.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub measured_unit: Option<String>,
+    /// How it is paid for.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub billing_type: Option<BillingType>,
+    /// How many back-end units one Waldur unit is, since 8.x.
+    #[serde(default, deserialize_with = "lenient::decimal")]
+    pub unit_factor: Option<Decimal>,
+    /// The most that a resource may use in a period.
+    #[serde(default, deserialize_with = "lenient::decimal")]
+    pub limit_amount: Option<Decimal>,
+    /// That period.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub limit_period: Option<LimitPeriod>,
+    /// Whether its limit is paid in advance, since 8.x.
+    #[serde(default, deserialize_with = "lenient::boolean")]
+    pub is_prepaid: Option<bool>,
+}
+
+/// A partition of a cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct OfferingPartition {
+    /// Its name.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub partition_name: Option<String>,
+}
+
+/// How a back-end id is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BackendIdCheck {
+    /// Whether the resources of all offerings of the same customer count, not only those of this one.
+    #[serde(rename = "check_all_offerings")]
+    pub all_offerings: bool,
+    /// Whether the offering's own rules for back-end ids apply.
+    #[serde(rename = "use_offering_rules")]
+    pub offering_rules: bool,
+}
+
+impl BackendIdCheck {
+    /// Counts the resources of all offerings.
+    #[must_use]
+    pub fn all_offerings(mut self) -> Self {
+        self.all_offerings = true;
+        self
+    }
+
+    /// Applies the offering's own rules.
+    #[must_use]
+    pub fn offering_rules(mut self) -> Self {
+        self.offering_rules = true;
+        self
+    }
+}
+
+/// What Waldur knows about a back-end id.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct BackendIdVerdict {
+    /// Whether no resource has it.
+    pub is_unique: bool,
+    /// Whether it follows the offering's rules; `None` when they were not applied.
+    #[serde(default)]
+    pub is_valid_format: Option<bool>,
+    /// What the rules hold against it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub errors: Vec<String>,
+}
+
+/// The calls about offerings for their provider.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderOfferings<'a> {
+    rest: &'a RestClient,
+}
+
+impl<'a> ProviderOfferings<'a> {
+    pub(super) fn new(rest: &'a RestClient) -> Self {
+        Self { rest }
+    }
+
+    /// Reads an offering (#3). Its secret options are not asked for.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or none that this account may see.
+    pub async fn get(self, offering: OfferingUuid) -> Result<Offering> {
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/";
+        let call = self.rest.get("provider_offerings.get", PATH, &[&offering.hex()]);
+        fields::select::<Offering>(call).send_json().await.map_err(explain)
+    }
+
+    /// Asks whether a back-end id is free (#43). Since 8.x.
+    ///
+    /// # Errors
+    /// `Unsupported` on a server of 2024.
+    pub async fn check_unique_backend_id(
+        self,
+        offering: OfferingUuid,
+        backend_id: &BackendId,
+        check: &BackendIdCheck,
+    ) -> Result<BackendIdVerdict> {
+        #[derive(Serialize)]
+        struct Question<'a> {
+            backend_id: &'a BackendId,
+            #[serde(flatten)]
+            check: &'a BackendIdCheck,
+        }
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/check_unique_backend_id/";
+        let call = self.rest.post("provider_offerings.check_unique_backend_id", PATH, &[&offering.hex()]);
+        call.json(&Question { backend_id, check }).idempotent().send_json().await.map_err(explain_newer)
+    }
+}

@@ -1,0 +1,374 @@
+//! Resources as their provider sees them (core.md §1.6 #30 to #39): `/api/marketplace-provider-resources/`.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    ErrorDetails, OfferingUserState,
+    answer::{explain, explain_newer},
+    fields, list,
+    orders::Nothing,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    open_enum,
+    rest::{Call, Pager, RestClient},
+    types::{
+        BackendId, CustomerUuid, Endpoint, JsonObject, Limits, OfferingUuid, Personal, PlanUuid, ProjectUuid,
+        ResourceUuid, UserUuid, lenient,
+    },
+};
+
+open_enum! {
+    /// Where a resource stands (core.md §1.5).
+    pub enum ResourceState {
+        /// Its create order is being carried out.
+        Creating = "Creating",
+        /// Usable.
+        Ok = "OK",
+        /// Something failed.
+        Erred = "Erred",
+        /// An update order is being carried out.
+        Updating = "Updating",
+        /// A terminate order is being carried out.
+        Terminating = "Terminating",
+        /// Gone.
+        Terminated = "Terminated",
+    }
+}
+
+/// A resource: one allocation of an offering (core.md §1.7).
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Resource {
+    /// Identifies the resource.
+    pub uuid: ResourceUuid,
+    /// Its name on the back end; `None` until it is provisioned.
+    #[serde(default, deserialize_with = "lenient::backend_id")]
+    pub backend_id: Option<BackendId>,
+    /// Its name on the system behind the back end, for federated offerings.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub effective_id: Option<String>,
+    /// The name that the customer gave it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    /// Its slug.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub slug: Option<String>,
+    /// Where it stands.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub state: Option<ResourceState>,
+    /// The message of the last failure.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub error_message: Option<String>,
+    /// Its offering.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub offering_uuid: Option<OfferingUuid>,
+    /// The back-end id of the offering, since 8.x.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub offering_backend_id: Option<String>,
+    /// The options of the offering's plug-in, policies among them.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub offering_plugin_options: JsonObject,
+    /// Its plan.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub plan_uuid: Option<PlanUuid>,
+    /// Its limits by component, in Waldur's units.
+    #[serde(default, deserialize_with = "lenient::decimals")]
+    pub limits: BTreeMap<String, Decimal>,
+    /// What the customer filled in when ordering.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub attributes: JsonObject,
+    /// What the customer can change afterwards.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub options: JsonObject,
+    /// What the back end told about it.
+    #[serde(default, deserialize_with = "lenient::object")]
+    pub backend_metadata: JsonObject,
+    /// Where it can be reached.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub endpoints: Vec<Endpoint>,
+    /// Its project.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub project_uuid: Option<ProjectUuid>,
+    /// The slug of the project. Missing on a server of 2024: see [`Order::project_slug`](super::Order::project_slug).
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub project_slug: Option<String>,
+    /// The name of the project.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub project_name: Option<String>,
+    /// The description of the project.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub project_description: Option<String>,
+    /// The last day of the project.
+    #[serde(default, deserialize_with = "lenient::date")]
+    pub project_end_date: Option<Date>,
+    /// The customer: the organisation of the project.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub customer_uuid: Option<CustomerUuid>,
+    /// The slug of the customer. Missing on a server of 2024.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub customer_slug: Option<String>,
+    /// The name of the customer.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub customer_name: Option<String>,
+    /// When it was ordered.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub created: Option<Timestamp>,
+    /// Its last day.
+    #[serde(default, deserialize_with = "lenient::date")]
+    pub end_date: Option<Date>,
+    /// When its last day was set, since 8.x.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub end_date_updated_at: Option<Timestamp>,
+    /// Who asked for its last day: the address of a user.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub end_date_requested_by: Option<String>,
+    /// When an agent last confirmed it, since 8.x.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub last_sync: Option<Timestamp>,
+    /// Whether its members are to be locked out.
+    #[serde(default, deserialize_with = "lenient::boolean")]
+    pub restrict_member_access: Option<bool>,
+    /// Whether it is to be stopped.
+    #[serde(default, deserialize_with = "lenient::boolean")]
+    pub paused: Option<bool>,
+    /// Whether it is to be slowed down.
+    #[serde(default, deserialize_with = "lenient::boolean")]
+    pub downscaled: Option<bool>,
+}
+
+/// A user with a role in the project of a resource (core.md §1.6 #32).
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct TeamMember {
+    /// Identifies the user.
+    pub uuid: UserUuid,
+    /// The federated identity: the user name in Waldur.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub username: Option<Personal>,
+    /// The full name.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub full_name: Option<Personal>,
+    /// The e-mail address.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub email: Option<Personal>,
+    /// The role: `PROJECT.ADMIN`, on a server of 2024 `admin` (recorded: 173_team).
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub role: Option<String>,
+    /// When the role ends.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub expiration_time: Option<Timestamp>,
+    /// The user name at the offering; `None` until there is one.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub offering_user_username: Option<Personal>,
+    /// Where the account at the offering stands, since 8.x; `None` when there is no account.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub offering_user_state: Option<OfferingUserState>,
+}
+
+/// Which resources to list.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ResourceQuery {
+    /// Only resources of these offerings; all when empty.
+    pub offerings: Vec<OfferingUuid>,
+    /// Only resources in one of these states; all, terminated ones included, when empty (recorded:
+    /// 323_resources_list_default_has_terminated).
+    pub states: Vec<ResourceState>,
+    /// Only resources of this project.
+    pub project: Option<ProjectUuid>,
+    /// Only resources with this back-end id.
+    pub backend_id: Option<BackendId>,
+}
+
+impl ResourceQuery {
+    /// The resources of `offering`.
+    pub fn offering(offering: OfferingUuid) -> Self {
+        Self { offerings: vec![offering], ..Self::default() }
+    }
+
+    /// Only resources in one of `states`.
+    #[must_use]
+    pub fn states(mut self, states: impl IntoIterator<Item = ResourceState>) -> Self {
+        self.states = states.into_iter().collect();
+        self
+    }
+
+    /// Only resources of `project`.
+    #[must_use]
+    pub fn project(mut self, project: ProjectUuid) -> Self {
+        self.project = Some(project);
+        self
+    }
+
+    /// Only resources with `backend_id`.
+    #[must_use]
+    pub fn backend_id(mut self, backend_id: BackendId) -> Self {
+        self.backend_id = Some(backend_id);
+        self
+    }
+}
+
+/// The calls about resources for their provider.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderResources<'a> {
+    rest: &'a RestClient,
+}
+
+impl<'a> ProviderResources<'a> {
+    pub(super) fn new(rest: &'a RestClient) -> Self {
+        Self { rest }
+    }
+
+    /// Lists resources, oldest first (#30).
+    pub fn list(self, query: &ResourceQuery) -> Pager<Resource> {
+        let mut call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
+        for offering in &query.offerings {
+            call = call.query("offering_uuid", offering);
+        }
+        for state in &query.states {
+            call = call.query("state", state);
+        }
+        call = call.query_opt("project_uuid", query.project).query_opt("backend_id", query.backend_id.as_ref());
+        let call = fields::select::<Resource>(call.query("o", "created"));
+        list::pages(call, explain, |resource: &Resource| resource.uuid.hex())
+    }
+
+    /// Reads a resource (#31).
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or none that this account may see.
+    pub async fn get(self, resource: ResourceUuid) -> Result<Resource> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/";
+        let call = self.rest.get("provider_resources.get", PATH, &[&resource.hex()]);
+        fields::select::<Resource>(call).send_json().await.map_err(explain)
+    }
+
+    /// Lists the users with a role in the resource's project (#32). The server does not page this list.
+    pub fn team(self, resource: ResourceUuid) -> Pager<TeamMember> {
+        team(self.team_call(resource))
+    }
+
+    /// As [`team`](Self::team), only those who consented to the offering's terms. Servers before 8.1 ignore the
+    /// difference.
+    pub fn consented_team(self, resource: ResourceUuid) -> Pager<TeamMember> {
+        team(self.team_call(resource).query("has_consent", true))
+    }
+
+    fn team_call(self, resource: ResourceUuid) -> Call {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/team/";
+        self.rest.get("provider_resources.team", PATH, &[&resource.hex()])
+    }
+
+    /// Writes the back-end id (#33); `None` takes it away, as empty text, since the server refuses `null` (recorded:
+    /// 159_set_backend_id_null).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn set_backend_id(self, resource: ResourceUuid, backend_id: Option<&BackendId>) -> Result<()> {
+        #[derive(Serialize)]
+        struct Name<'a> {
+            backend_id: &'a str,
+        }
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_backend_id/";
+        let body = Name { backend_id: backend_id.map_or("", BackendId::as_str) };
+        let call = self.rest.post("provider_resources.set_backend_id", PATH, &[&resource.hex()]).json(&body);
+        call.idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Replaces the limits without an order (#34). Components that are not named lose their limit. Since 8.x.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when a limit is no whole number: Waldur keeps integers (recorded: 099_order_create_bad_limit).
+    /// `Unsupported` on a server of 2024 (recorded: 180_set_limits_provider).
+    pub async fn set_limits(self, resource: ResourceUuid, limits: &Limits) -> Result<()> {
+        #[derive(Serialize)]
+        struct NewLimits<'a> {
+            limits: BTreeMap<&'a str, i64>,
+        }
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_limits/";
+        const OPERATION: &str = "provider_resources.set_limits";
+        let mut whole = BTreeMap::new();
+        for (component, limit) in limits {
+            let amount = limit.to_waldur();
+            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
+                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
+                Error::new(ErrorKind::InvalidRequest, text).with_operation(OPERATION)
+            })?;
+            whole.insert(component.as_str(), number);
+        }
+        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits: whole });
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    /// Replaces the back-end metadata (#35), members of others included: read and merge first.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn set_backend_metadata(self, resource: ResourceUuid, metadata: &Map<String, Value>) -> Result<()> {
+        #[derive(Serialize)]
+        struct Metadata<'a> {
+            backend_metadata: &'a Map<String, Value>,
+        }
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_backend_metadata/";
+        let body = Metadata { backend_metadata: metadata };
+        let call = self.rest.post("provider_resources.set_backend_metadata", PATH, &[&resource.hex()]).json(&body);
+        call.idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Replaces the addresses at which the resource can be reached (#36). Since 8.x.
+    ///
+    /// # Errors
+    /// `Unsupported` on servers that do not have it.
+    pub async fn set_endpoints(self, resource: ResourceUuid, endpoints: &[Endpoint]) -> Result<()> {
+        #[derive(Serialize)]
+        struct Endpoints<'a> {
+            endpoints: &'a [Endpoint],
+        }
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_endpoints/";
+        let call =
+            self.rest.post("provider_resources.set_endpoints", PATH, &[&resource.hex()]).json(&Endpoints { endpoints });
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    /// Says that the resource was just seen on the back end (#37). Since 8.x.
+    ///
+    /// # Errors
+    /// `Unsupported` on a server of 2024.
+    pub async fn refresh_last_sync(self, resource: ResourceUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/refresh_last_sync/";
+        let call = self.rest.post("provider_resources.refresh_last_sync", PATH, &[&resource.hex()]).json(&Nothing {});
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    /// Marks the resource as failed (#38).
+    ///
+    /// # Errors
+    /// `PermissionDenied` on a server of 2024 for everybody but its staff (recorded: 178_set_as_erred_provider).
+    pub async fn set_as_erred(self, resource: ResourceUuid, details: &ErrorDetails) -> Result<()> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_as_erred/";
+        let call = self.rest.post("provider_resources.set_as_erred", PATH, &[&resource.hex()]).json(details);
+        call.idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Marks the resource as healthy (#39). Since 8.x.
+    ///
+    /// # Errors
+    /// `Unsupported` on a server of 2024 (recorded: 179_set_as_ok).
+    pub async fn set_as_ok(self, resource: ResourceUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_as_ok/";
+        let call = self.rest.post("provider_resources.set_as_ok", PATH, &[&resource.hex()]).json(&Nothing {});
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+}
+
+fn team(call: Call) -> Pager<TeamMember> {
+    // A user may have two roles: one entry for each.
+    let key = |member: &TeamMember| format!("{} {}", member.uuid, member.role.as_deref().unwrap_or_default());
+    list::bare(call, explain, key)
+}

@@ -1,0 +1,5 @@
+//! Names: pure functions, no I/O.
+
+mod slug;
+
+pub use slug::SlugNaming;

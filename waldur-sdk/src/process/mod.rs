@@ -1,0 +1,8 @@
+//! One pass over Waldur's state: orders now; membership, usage and events join with their own work.
+//!
+//! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
+//! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
+
+pub mod orders;
+
+pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};

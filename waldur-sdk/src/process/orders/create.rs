@@ -1,0 +1,253 @@
+//! Create and Restore: one path, which converges from wherever an earlier attempt stopped.
+
+use futures_util::future::{join, join3, join4};
+
+use super::{
+    FollowUp, Job, OrderOutcome, OrderProcessor,
+    convert::{grants, limits},
+    finish::Proof,
+    reserve::Reservation,
+};
+use crate::{
+    backend::{
+        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Progress, SshPublicKey, Status,
+        Verified,
+    },
+    client::{OfferingUserQuery, Order, OrderState, OrderType, Resource, TeamMember},
+    error::{Error, ErrorClass, ErrorKind, Result},
+    types::{Amounts, Limits, PlanUuid, WaldurAmount},
+};
+
+/// A create request, and where its id came from.
+#[derive(Debug)]
+pub(super) struct Creation {
+    request: CreateRequest,
+    reservation: Reservation,
+}
+
+impl OrderProcessor {
+    /// Resolves everything that a create request needs, all at once, and reserves the id.
+    pub(super) async fn prepare_create(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        resource: &Resource,
+        side: MarketplaceResource,
+    ) -> Result<Creation> {
+        let limits = ordered_limits(order, resource)?;
+        let (reservation, plan_quotas, ssh_keys, team) = join4(
+            self.reserve(job, &side, resource, order),
+            self.plan_quotas(job, side.plan.or(order.plan_uuid)),
+            self.ssh_keys(job),
+            self.team(job, &side),
+        )
+        .await;
+        let reservation = reservation?;
+        let mut request = CreateRequest::new(order.uuid, side, reservation.id.clone())
+            .with_origin(if order.kind == OrderType::Restore { Origin::Recorded } else { reservation.origin })
+            .with_limits(limits);
+        request.plan_quotas = plan_quotas;
+        request.ssh_keys = ssh_keys;
+        request.team = team;
+        Ok(Creation { request, reservation })
+    }
+
+    pub(super) async fn create(&self, job: &Job<'_>, order: &Order, creation: Creation) -> Result<OrderOutcome> {
+        let Creation { mut request, mut reservation } = creation;
+        let created = loop {
+            job.cx.checkpoint()?;
+            job.uses(&request.backend_id);
+            job.cx.step("create");
+            match self.backend().create(job.cx, &request).await {
+                Ok(Progress::Done(created)) => break created,
+                Ok(Progress::Pending { handle, .. }) => return self.leave_pending(job, order, &handle).await,
+                Err(error)
+                    if request.origin == Origin::Reserved
+                        && matches!(error.class(), ErrorClass::Duplicate | ErrorClass::Foreign) =>
+                {
+                    reservation = self.reserve_after(job, &request.resource, &reservation, error).await?;
+                    request.backend_id = reservation.id.clone();
+                    request.origin = reservation.origin;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if order.kind == OrderType::Restore
+            && let Some(status) = self.backend().status()
+        {
+            status.set_status(job.cx, &request.backend_id, Status::Active).await?;
+        }
+        self.complete_create(job, order, &request.resource, &request.team, created).await
+    }
+
+    /// Publishes what was made, gives the team access, and reports done. Access comes before done, so that a process
+    /// that dies in between does not leave people outside: a finished order is never looked at again.
+    pub(super) async fn complete_create(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        side: &MarketplaceResource,
+        team: &[Grant],
+        created: Verified<Created>,
+    ) -> Result<OrderOutcome> {
+        job.cx.step("publish");
+        let (published, (), state) =
+            join3(self.publish(job, side, created.get()), self.grant_access(job, side, team), self.state(job, order))
+                .await;
+        published?;
+        self.finish_from(job, order, state?, Proof::from(created)).await
+    }
+
+    async fn state(&self, job: &Job<'_>, order: &Order) -> Result<OrderState> {
+        self.waldur(job.cx).orders().state(order.uuid).await
+    }
+
+    /// Tells Waldur what was made, as far as it does not know yet. A refusal for good is a warning and a follow-up; a
+    /// passing failure is tried again with the order.
+    async fn publish(&self, job: &Job<'_>, side: &MarketplaceResource, created: &Created) -> Result<()> {
+        let waldur = self.waldur(job.cx);
+        let resources = waldur.provider_resources();
+        let limits = async {
+            match &created.limits {
+                Some(limits) => resources.set_limits(side.uuid, limits).await,
+                None => Ok(()),
+            }
+        };
+        let metadata = async {
+            // The call replaces the whole object: members of others are kept.
+            let mut merged = side.metadata.clone();
+            merged.extend(created.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+            if merged == side.metadata {
+                return Ok(());
+            }
+            resources.set_backend_metadata(side.uuid, &merged).await
+        };
+        let endpoints = async {
+            if created.endpoints.is_empty() {
+                return Ok(());
+            }
+            resources.set_endpoints(side.uuid, &created.endpoints).await
+        };
+        let (limits, metadata, endpoints) = join3(limits, metadata, endpoints).await;
+        for (step, result) in [("set_limits", limits), ("set_backend_metadata", metadata), ("set_endpoints", endpoints)]
+        {
+            match result {
+                Ok(()) => {}
+                Err(error) if error.class() == ErrorClass::Transient => return Err(error),
+                // A server of 2024 has no such call; there is nothing to follow up.
+                Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
+                Err(error) => {
+                    job.warn(step, error);
+                    job.follow_up(FollowUp::PublishResource { resource: side.uuid });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn grant_access(&self, job: &Job<'_>, side: &MarketplaceResource, team: &[Grant]) {
+        let Some(members) = self.backend().members() else { return };
+        let Some(id) = job.backend_id() else { return };
+        if team.is_empty() {
+            return;
+        }
+        let plan = MembershipPlan::additions(team.to_vec());
+        let failures = match members.apply(job.cx, &id, &plan).await {
+            Ok(outcomes) => outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect(),
+            Err(error) => vec![error],
+        };
+        if !failures.is_empty() {
+            job.follow_up(FollowUp::SyncMembers { resource: side.uuid, project: side.project.uuid });
+        }
+        for error in failures {
+            job.warn("grant access", error);
+        }
+    }
+
+    /// What the plan grants, if the back end wants to know. A failure is a warning: the order goes on without.
+    pub(super) async fn plan_quotas(&self, job: &Job<'_>, plan: Option<PlanUuid>) -> Amounts {
+        match plan.filter(|_| self.backend().capabilities().plan_quotas) {
+            None => Amounts::new(),
+            Some(plan) => self.quotas_of(job, plan).await.unwrap_or_else(|error| {
+                job.warn("plan quotas", error);
+                Amounts::new()
+            }),
+        }
+    }
+
+    /// What a plan grants: whole numbers, zeros dropped (core.md §2.5).
+    pub(super) async fn quotas_of(&self, job: &Job<'_>, plan: PlanUuid) -> Result<Amounts> {
+        let plan = self.waldur(job.cx).plans().get(plan).await?;
+        let whole = plan.quotas.into_iter().map(|(component, amount)| (component, amount.trunc()));
+        Ok(whole
+            .filter(|(_, amount)| !amount.is_zero())
+            .map(|(component, amount)| (component, WaldurAmount::new(amount)))
+            .collect())
+    }
+
+    async fn ssh_keys(&self, job: &Job<'_>) -> Vec<SshPublicKey> {
+        let Some(provider) = self.service_provider().filter(|_| self.backend().capabilities().ssh_keys) else {
+            return Vec::new();
+        };
+        let waldur = self.waldur(job.cx);
+        match waldur.service_providers().keys(provider).collect().await {
+            Ok(keys) => keys
+                .into_items()
+                .into_iter()
+                .filter_map(|key| Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key? }))
+                .collect(),
+            Err(error) => {
+                job.warn("ssh keys", error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The people who are to have access at once. Read again while it comes back empty, as often as the back end asks;
+    /// a failure leaves them to a membership sync.
+    pub(super) async fn team(&self, job: &Job<'_>, side: &MarketplaceResource) -> Vec<Grant> {
+        if self.backend().members().is_none() {
+            return Vec::new();
+        }
+        let waldur = self.waldur(job.cx);
+        let users = OfferingUserQuery::offering(self.offering());
+        let (team, users) = join(self.team_of(job, side), waldur.offering_users().list(&users).collect()).await;
+        match (team, users) {
+            (Ok(team), Ok(users)) => grants(&team, users.items()),
+            (Err(error), _) | (_, Err(error)) => {
+                job.warn("team", error);
+                job.follow_up(FollowUp::SyncMembers { resource: side.uuid, project: side.project.uuid });
+                Vec::new()
+            }
+        }
+    }
+
+    async fn team_of(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<Vec<TeamMember>> {
+        let waldur = self.waldur(job.cx);
+        let attempts = self.backend().capabilities().team_fetch_attempts.max(1);
+        let mut team = Vec::new();
+        for attempt in 1..=attempts {
+            team = waldur.provider_resources().team(side.uuid).collect().await?.into_items();
+            if !team.is_empty() || attempt == attempts {
+                break;
+            }
+            self.environment().sleep(self.policy().team_fetch_delay).await;
+        }
+        Ok(team)
+    }
+
+    /// Stores the handle of work that outlasts this call with the order, and leaves the order executing.
+    pub(super) async fn leave_pending(&self, job: &Job<'_>, order: &Order, handle: &str) -> Result<OrderOutcome> {
+        if self.backend().pending().is_none() {
+            let text = "the back end left work pending but cannot tell how far it is";
+            return Err(Error::new(ErrorKind::Other, text));
+        }
+        self.waldur(job.cx).orders().set_backend_id(order.uuid, handle).await?;
+        Ok(OrderOutcome::Executing)
+    }
+}
+
+/// The order's limits; a Restore order that names none brings back the resource's own.
+fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
+    limits(if order.limits.is_empty() { &resource.limits } else { &order.limits })
+}

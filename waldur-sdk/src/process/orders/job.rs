@@ -1,0 +1,54 @@
+//! One order on its way.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::report::{FollowUp, Warning};
+use crate::{backend::OpContext, error::Error, types::BackendId};
+
+/// One order on its way: its context, and what is to be told about it beside the outcome.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) cx: &'a OpContext,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) backend_id: Option<BackendId>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) follow_ups: Vec<FollowUp>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(cx: &'a OpContext) -> Self {
+        Self { cx, notes: Mutex::default() }
+    }
+
+    pub(super) fn warn(&self, step: &'static str, error: Error) {
+        self.edit(|notes| notes.warnings.push(Warning { step, error }));
+    }
+
+    pub(super) fn follow_up(&self, follow_up: FollowUp) {
+        self.edit(|notes| {
+            if !notes.follow_ups.contains(&follow_up) {
+                notes.follow_ups.push(follow_up);
+            }
+        });
+    }
+
+    pub(super) fn uses(&self, id: &BackendId) {
+        self.edit(|notes| notes.backend_id = Some(id.clone()));
+    }
+
+    pub(super) fn backend_id(&self) -> Option<BackendId> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).backend_id.clone()
+    }
+
+    pub(super) fn into_notes(self) -> Notes {
+        self.notes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,150 @@
+//! Orders: from the customer's wish to the real thing (core.md §2).
+//!
+//! `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated, so a process
+//! that is killed between any two requests, or two agents that work on one offering, end in the state of a run
+//! without faults.
+//!
+//! | order type | what happens |
+//! |---|---|
+//! | Create, Restore | [`create`](ResourceBackend::create) under an id that Waldur holds before the object exists |
+//! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed |
+//! | Terminate | [`delete`](ResourceBackend::delete), or zero limits if `soft_delete` |
+//!
+//! What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
+//! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
+//! reported to the customer, but never for an order that is finished.
+
+mod change;
+mod convert;
+mod create;
+mod failure;
+mod finish;
+mod job;
+mod policy;
+mod report;
+mod reserve;
+mod run;
+mod terminate;
+
+use std::{fmt, sync::Arc};
+
+pub use policy::OrderPolicy;
+pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
+
+use self::job::Job;
+use crate::{
+    backend::{OpContext, ResourceBackend},
+    client::WaldurClient,
+    rest::{Environment, Serial},
+    settings::Components,
+    types::{OfferingUuid, ResourceUuid, ServiceProviderUuid},
+};
+
+/// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
+/// never run at once, however they came in.
+///
+/// ```no_run
+/// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
+/// use waldur_sdk::{backend::OpContext, process::OrderProcessor};
+///
+/// let processor = OrderProcessor::new(waldur, backend, offering);
+/// let report = processor.run_once(&OpContext::new("orders")).await?;
+/// for order in &report.orders {
+///     println!("{} {}: {}", order.order, order.resource_name, order.outcome);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct OrderProcessor(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    waldur: WaldurClient,
+    backend: Arc<dyn ResourceBackend>,
+    offering: OfferingUuid,
+    service_provider: Option<ServiceProviderUuid>,
+    components: Components,
+    policy: OrderPolicy,
+    lanes: Serial<ResourceUuid>,
+}
+
+impl OrderProcessor {
+    /// A processor with the default policy and no components.
+    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
+        Self(Arc::new(Inner {
+            waldur,
+            backend,
+            offering,
+            service_provider: None,
+            components: Components::default(),
+            policy: OrderPolicy::default(),
+            lanes: Serial::default(),
+        }))
+    }
+
+    /// Replaces the policy.
+    #[must_use]
+    pub fn with_policy(self, policy: OrderPolicy) -> Self {
+        self.edit(|inner| inner.policy = policy)
+    }
+
+    /// Sets the components of the offering: those of the settings merged with Waldur's.
+    #[must_use]
+    pub fn with_components(self, components: Components) -> Self {
+        self.edit(|inner| inner.components = components)
+    }
+
+    /// Sets the service provider, whose users' SSH keys a back end may want.
+    #[must_use]
+    pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
+        self.edit(|inner| inner.service_provider = Some(provider))
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// The offering whose orders are processed.
+    pub fn offering(&self) -> OfferingUuid {
+        self.0.offering
+    }
+
+    fn waldur(&self, cx: &OpContext) -> WaldurClient {
+        self.0.waldur.clone().with_deadline(cx.deadline)
+    }
+
+    fn backend(&self) -> &dyn ResourceBackend {
+        &*self.0.backend
+    }
+
+    fn policy(&self) -> &OrderPolicy {
+        &self.0.policy
+    }
+
+    fn environment(&self) -> &Environment {
+        self.0.waldur.environment()
+    }
+
+    fn service_provider(&self) -> Option<ServiceProviderUuid> {
+        self.0.service_provider
+    }
+
+    fn has_prepaid(&self) -> bool {
+        self.0.components.iter().any(|component| component.is_prepaid == Some(true))
+    }
+
+    fn limited_components(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.components.iter().filter(|component| !component.is_fixed()).map(|component| component.name.clone())
+    }
+}
+
+impl fmt::Debug for OrderProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderProcessor")
+            .field("offering", &self.0.offering)
+            .field("backend_type", &self.0.backend.backend_type())
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! How orders are processed: the knobs of the settings file that the processor itself obeys.
+
+use std::time::Duration;
+
+use crate::rest::RetryPolicy;
+
+/// The knobs of an [`OrderProcessor`](super::OrderProcessor). The defaults are the Python agent's where it has them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OrderPolicy {
+    /// Ask Waldur whether a new back-end id is free (`check_backend_id_uniqueness`). Default no.
+    pub check_backend_id_uniqueness: bool,
+    /// Ask about all offerings of the provider, not only this one (`check_all_offerings`). Default no.
+    pub check_all_offerings: bool,
+    /// How many candidates are tried for a new back-end id, where more than one is (`backend_id_max_retries`).
+    /// Default 50.
+    pub backend_id_max_retries: u32,
+    /// Terminate sets all limits to zero and keeps the object (`soft_delete`). Default no.
+    pub soft_delete: bool,
+    /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
+    pub expose_error_details: bool,
+    /// Orders in flight at once. Default 8.
+    pub concurrency: usize,
+    /// How often and how long a transient failure is tried again within one pass: 10 times within 60 s, pauses from
+    /// 1 s doubling to at most 15 s, with jitter.
+    pub retry: RetryPolicy,
+    /// The pause between two readings of a team that comes back empty. Default 3 s.
+    pub team_fetch_delay: Duration,
+    /// Report what would be done and write nothing, neither to Waldur nor to the back end. Default no.
+    pub dry_run: bool,
+}
+
+impl Default for OrderPolicy {
+    fn default() -> Self {
+        let mut retry = RetryPolicy::default().with_max_attempts(10).with_max_elapsed(Duration::from_secs(60));
+        retry.initial_backoff = Duration::from_secs(1);
+        retry.max_backoff = Duration::from_secs(15);
+        Self {
+            check_backend_id_uniqueness: false,
+            check_all_offerings: false,
+            backend_id_max_retries: 50,
+            soft_delete: false,
+            expose_error_details: true,
+            concurrency: 8,
+            retry,
+            team_fetch_delay: Duration::from_secs(3),
+            dry_run: false,
+        }
+    }
+}

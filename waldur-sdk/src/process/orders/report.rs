@@ -1,0 +1,155 @@
+//! What a pass over the orders came to.
+
+use std::fmt;
+
+use crate::{
+    client::{OrderState, OrderType},
+    error::{Error, ErrorClass},
+    rest::BadRow,
+    types::{BackendId, OrderUuid, ProjectUuid, ResourceUuid},
+};
+
+/// The report of one pass.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OrderRunReport {
+    /// One entry for each order that was listed, in no particular order.
+    pub orders: Vec<OrderReport>,
+    /// Rows of the listing that could not be read.
+    pub unreadable: Vec<BadRow>,
+    /// Why the listing is not proven whole, if it is not. The orders that came were processed.
+    pub listing_gap: Option<Error>,
+    /// Why no orders were listed: the back end's preflight said that it is not ready.
+    pub not_ready: Option<Error>,
+}
+
+impl OrderRunReport {
+    /// How many orders came to an outcome that `wanted` accepts.
+    pub fn count(&self, wanted: impl Fn(&OrderOutcome) -> bool) -> usize {
+        self.orders.iter().filter(|report| wanted(&report.outcome)).count()
+    }
+
+    /// Whether everything that was listed was read and came to a good end or goes on as it should.
+    pub fn is_clean(&self) -> bool {
+        self.unreadable.is_empty()
+            && self.listing_gap.is_none()
+            && self.not_ready.is_none()
+            && self.orders.iter().all(|order| order.outcome.is_good())
+    }
+
+    /// What the caller must still see to, of all orders.
+    pub fn follow_ups(&self) -> impl Iterator<Item = &FollowUp> {
+        self.orders.iter().flat_map(|order| &order.follow_ups)
+    }
+}
+
+/// What became of one order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OrderReport {
+    /// The order.
+    pub order: OrderUuid,
+    /// What it asks for.
+    pub order_type: OrderType,
+    /// The resource, if the order names one.
+    pub resource: Option<ResourceUuid>,
+    /// The resource's name.
+    pub resource_name: String,
+    /// The back-end id, once it is known.
+    pub backend_id: Option<BackendId>,
+    /// What came of it.
+    pub outcome: OrderOutcome,
+    /// What went wrong beside the outcome; the order was not held up by it.
+    pub warnings: Vec<Warning>,
+    /// What the caller must still see to.
+    pub follow_ups: Vec<FollowUp>,
+    /// How often it was tried in this pass.
+    pub attempts: u32,
+}
+
+/// The end of one order in one pass.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OrderOutcome {
+    /// Provisioned, verified and reported done.
+    Done,
+    /// Nothing was left to do: somebody else had finished it.
+    AlreadyFinished(OrderState),
+    /// The work goes on on the back end; asked again in the next pass.
+    Executing,
+    /// Refused by the provider.
+    Rejected,
+    /// The provider has not decided yet.
+    AwaitingDecision,
+    /// Left as it is; the next pass tries again.
+    Deferred(Error),
+    /// Reported erred.
+    Erred(Error),
+    /// It failed for good, and reporting that failed as well: first the failure, then why it was not reported.
+    NotReported(Error, Error),
+    /// In a state that is not the provider's to act on.
+    NotOurs(OrderState),
+    /// A dry run would have processed it.
+    DryRun,
+}
+
+impl OrderOutcome {
+    /// Whether the order came to a good end or waits as it should.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Done
+            | Self::AlreadyFinished(_)
+            | Self::Executing
+            | Self::Rejected
+            | Self::AwaitingDecision
+            | Self::NotOurs(_)
+            | Self::DryRun => true,
+            Self::Deferred(error) => error.class() == ErrorClass::NotReady && error.operation().is_empty(),
+            Self::Erred(_) | Self::NotReported(..) => false,
+        }
+    }
+}
+
+impl fmt::Display for OrderOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::AlreadyFinished(state) => write!(f, "already {state}"),
+            Self::Executing => f.write_str("executing"),
+            Self::Rejected => f.write_str("rejected"),
+            Self::AwaitingDecision => f.write_str("awaiting decision"),
+            Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::Erred(error) => write!(f, "erred: {error}"),
+            Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
+            Self::NotOurs(state) => write!(f, "left alone in state {state}"),
+            Self::DryRun => f.write_str("dry run"),
+        }
+    }
+}
+
+/// Something that went wrong beside the outcome.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// The step (`set_backend_metadata`).
+    pub step: &'static str,
+    /// What went wrong.
+    pub error: Error,
+}
+
+/// What the caller must still see to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FollowUp {
+    /// Give the members of the resource's project access: it could not be done with the order.
+    SyncMembers {
+        /// The resource.
+        resource: ResourceUuid,
+        /// Its project.
+        project: Option<ProjectUuid>,
+    },
+    /// Publish metadata, limits or endpoints again: Waldur refused them for now.
+    PublishResource {
+        /// The resource.
+        resource: ResourceUuid,
+    },
+}

@@ -1,0 +1,135 @@
+//! The id comes before the object: it is written to Waldur first, so that a process that dies in between leaves a
+//! trace and not an orphan.
+
+use super::{Job, OrderProcessor};
+use crate::{
+    backend::{Candidate, Collision, MarketplaceResource, Origin},
+    client::{BackendIdCheck, Order, OrderType, Resource},
+    error::{Error, ErrorClass, ErrorKind, Result},
+    naming::SlugNaming,
+    types::BackendId,
+};
+
+/// An id that Waldur holds for a resource.
+#[derive(Clone, Debug)]
+pub(super) struct Reservation {
+    pub(super) id: BackendId,
+    pub(super) origin: Origin,
+    candidate: Candidate,
+}
+
+impl OrderProcessor {
+    /// The id that Waldur holds already, or a new one, written there.
+    pub(super) async fn reserve(
+        &self,
+        job: &Job<'_>,
+        side: &MarketplaceResource,
+        resource: &Resource,
+        order: &Order,
+    ) -> Result<Reservation> {
+        match resource.backend_id.clone() {
+            Some(id) => Ok(self.recorded(side, id, order)),
+            None => self.reserve_next(job, side, Candidate::FIRST).await,
+        }
+    }
+
+    /// Why Waldur holds an id: for a Create order, one of our own candidates was reserved by an attempt that was cut
+    /// short; anything else was there before, and is respected.
+    fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
+        let ours = (order.kind == OrderType::Create).then(|| self.position(side, &id)).flatten();
+        match ours {
+            Some(candidate) => Reservation { id, origin: Origin::Reserved, candidate },
+            None => Reservation { id, origin: Origin::Recorded, candidate: Candidate::FIRST },
+        }
+    }
+
+    fn position(&self, side: &MarketplaceResource, id: &BackendId) -> Option<Candidate> {
+        let is = |candidate: Candidate| {
+            self.backend().candidate_id(side, candidate).is_ok_and(|candidate_id| candidate_id == *id)
+        };
+        if is(Candidate::FIRST) {
+            return Some(Candidate::FIRST);
+        }
+        (0..self.candidates(side)).find_map(|attempt| {
+            [Collision::NotUnique, Collision::Duplicate]
+                .into_iter()
+                .map(|collision| Candidate { attempt: attempt + 1, collision: Some(collision) })
+                .find(|candidate| is(*candidate))
+        })
+    }
+
+    /// How many candidates there are: more than one only where names may collide by policy (core.md §2.6).
+    fn candidates(&self, side: &MarketplaceResource) -> u32 {
+        let policy = self.policy();
+        if policy.check_backend_id_uniqueness || SlugNaming::by_project(side) {
+            policy.backend_id_max_retries.max(1)
+        } else {
+            1
+        }
+    }
+
+    /// Goes on to the next candidate after the back end said that the object of this one is not ours. When there are
+    /// no more, the reservation is taken back, so that no later order touches a stranger's object.
+    pub(super) async fn reserve_after(
+        &self,
+        job: &Job<'_>,
+        side: &MarketplaceResource,
+        taken: &Reservation,
+        cause: Error,
+    ) -> Result<Reservation> {
+        match self.reserve_next(job, side, taken.candidate.next(Collision::Duplicate)).await {
+            Err(error) if error.class() == ErrorClass::Duplicate => {
+                job.cx.step("release");
+                if let Err(error) = self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await {
+                    if error.class() == ErrorClass::Transient {
+                        return Err(error);
+                    }
+                    job.warn("release of the reserved backend id", error);
+                }
+                Err(exhausted().with_source(cause))
+            }
+            other => other,
+        }
+    }
+
+    async fn reserve_next(&self, job: &Job<'_>, side: &MarketplaceResource, first: Candidate) -> Result<Reservation> {
+        let mut candidate = first;
+        while candidate.attempt < self.candidates(side) {
+            let id = self.backend().candidate_id(side, candidate)?;
+            if self.is_free(job, &id).await {
+                job.cx.step("reserve");
+                self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, Some(&id)).await?;
+                return Ok(Reservation { id, origin: Origin::Reserved, candidate });
+            }
+            candidate = candidate.next(Collision::NotUnique);
+        }
+        Err(Error::new(ErrorKind::AlreadyExists, EXHAUSTED))
+    }
+
+    /// Asks Waldur, if the settings say so. An answer that does not come counts as free (core.md §2.6): the back end
+    /// refuses a name that is taken.
+    async fn is_free(&self, job: &Job<'_>, id: &BackendId) -> bool {
+        let policy = self.policy();
+        if !policy.check_backend_id_uniqueness {
+            return true;
+        }
+        job.cx.step("check id");
+        let check = BackendIdCheck::default();
+        let check = if policy.check_all_offerings { check.all_offerings() } else { check };
+        let waldur = self.waldur(job.cx);
+        match waldur.provider_offerings().check_unique_backend_id(self.offering(), id, &check).await {
+            Ok(verdict) => verdict.is_unique,
+            Err(error) => {
+                job.warn("check_unique_backend_id", error);
+                true
+            }
+        }
+    }
+}
+
+/// Other tools look for these words.
+const EXHAUSTED: &str = "all generated names already exist";
+
+fn exhausted() -> Error {
+    Error::rejected(format!("The resource cannot be created: {EXHAUSTED} on the backend."))
+}

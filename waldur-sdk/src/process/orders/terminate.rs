@@ -1,0 +1,45 @@
+//! Terminate: remove and prove absence, or, softly, leave the object with nothing in it.
+
+use super::{Job, OrderOutcome, OrderProcessor, finish::Proof};
+use crate::{
+    backend::{DeleteRequest, LimitChange, MarketplaceResource, Progress},
+    client::{Order, Resource},
+    error::Result,
+    types::{Limit, WaldurAmount},
+};
+
+impl OrderProcessor {
+    pub(super) async fn terminate(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        resource: &Resource,
+        side: MarketplaceResource,
+    ) -> Result<OrderOutcome> {
+        let Some(id) = resource.backend_id.clone() else {
+            return self.finish(job, order, Proof::nothing_to_do()).await;
+        };
+        job.uses(&id);
+        let proof = if self.policy().soft_delete {
+            job.cx.step("zero limits");
+            let zeros = self.limited_components().map(|component| (component, Limit::At(WaldurAmount::ZERO))).collect();
+            let mut change = LimitChange::new(side, id.clone(), zeros);
+            change.order = Some(order.uuid);
+            if self.backend().get(job.cx, &id).await?.is_none() {
+                Proof::nothing_to_do()
+            } else {
+                match self.backend().set_limits(job.cx, &change).await? {
+                    Progress::Done(limits) => Proof::from(limits),
+                    Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
+                }
+            }
+        } else {
+            job.cx.step("delete");
+            match self.backend().delete(job.cx, &DeleteRequest::new(order.uuid, side, id)).await? {
+                Progress::Done(removed) => Proof::from(removed),
+                Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
+            }
+        };
+        self.finish(job, order, proof).await
+    }
+}

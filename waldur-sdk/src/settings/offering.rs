@@ -1,0 +1,210 @@
+//! One offering (core.md §6.3).
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{BackendSettings, Component, Components, HttpUrl, Read, Section};
+use crate::{
+    rest::{BaseUrl, PlainHttp},
+    types::OfferingUuid,
+};
+
+/// The settings of one offering.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OfferingSettings {
+    /// `name`: required, for people.
+    pub name: String,
+    /// `waldur_api_url`: required, http(s), as written but always with a trailing `/`. The client takes a trailing
+    /// `api/` off (core.md §1.1). Plain `http` is accepted with a warning.
+    pub api_url: BaseUrl,
+    /// `waldur_api_token`, or the three `oidc_*` keys.
+    pub credentials: Credentials,
+    /// `waldur_offering_uuid`: required.
+    pub offering_uuid: OfferingUuid,
+    /// `waldur_offering_uuid` as written: part of the name under which the agent registers (core.md §6.8).
+    pub offering_uuid_text: String,
+    /// `backend_type`: required, here always in lower case.
+    pub backend_type: String,
+    /// `backend_settings`: default empty.
+    pub backend_settings: BackendSettings,
+    /// `backend_components`: default empty.
+    pub components: Components,
+    /// `order_processing_backend`: the back end that carries out orders; none if empty.
+    ///
+    /// Where none of the three `…_backend` keys is written, as in examples of older agents, all three are
+    /// `backend_type`, with a warning.
+    pub order_processing_backend: Option<String>,
+    /// `membership_sync_backend`: the back end that is told of members; none if empty.
+    pub membership_sync_backend: Option<String>,
+    /// `reporting_backend`: the back end that is asked for usage; none if empty.
+    pub reporting_backend: Option<String>,
+    /// `username_management_backend`: default `base`.
+    pub username_management_backend: String,
+    /// The `stomp_*` keys and `websocket_use_tls`.
+    pub events: EventSettings,
+    /// `resource_import_enabled`: default false.
+    pub resource_import_enabled: bool,
+    /// `username_reconciliation_enabled`: default false.
+    pub username_reconciliation_enabled: bool,
+    /// `verify_ssl`: whether Waldur's certificate is verified. Default true; false is warned of.
+    pub verify_ssl: bool,
+    /// `omit_anomalous_usage_components`: default false (core.md §4.5).
+    pub omit_anomalous_usage_components: bool,
+}
+
+impl OfferingSettings {
+    pub(super) fn read(mut section: Section<'_>) -> Read<Self> {
+        let name = section.key("name").blank_is_missing().text().required();
+        let api_url = section.key("waldur_api_url").base_url(PlainHttp::Allowed).required();
+        let credentials = Credentials::read(&mut section);
+        let offering = section.key("waldur_offering_uuid").text().try_map(uuid_and_text).required();
+        let backend_type = backend_type(&mut section);
+        let [orders, members, reports] = backends(&mut section, backend_type.as_deref().unwrap_or_default());
+        let backend_settings = section.key("backend_settings").section_or_empty(BackendSettings::read_core);
+        let components = section.key("backend_components").null_is_missing().map(Component::read).or(BTreeMap::new());
+        let components = components.into_values().collect();
+        let username_management_backend = section.key("username_management_backend").text().or("base".into());
+        let events = EventSettings::read(&mut section, name.as_deref().unwrap_or_default());
+        let resource_import_enabled = section.key("resource_import_enabled").boolean().or(false);
+        let username_reconciliation_enabled = section.key("username_reconciliation_enabled").boolean().or(false);
+        let verify_ssl = section.key("verify_ssl").boolean().or(true);
+        let omit_anomalous_usage_components = section.key("omit_anomalous_usage_components").boolean().or(false);
+        if !verify_ssl {
+            section.warn("verify_ssl", "Waldur's certificate is not verified: anybody on the way can take the token");
+        }
+        section.finish()?;
+        let (offering_uuid, offering_uuid_text) = offering?;
+        Ok(Self {
+            name: name?,
+            api_url: api_url?,
+            credentials: credentials?,
+            offering_uuid,
+            offering_uuid_text,
+            backend_type: backend_type?,
+            backend_settings: backend_settings?,
+            components,
+            order_processing_backend: orders,
+            membership_sync_backend: members,
+            reporting_backend: reports,
+            username_management_backend,
+            events,
+            resource_import_enabled,
+            username_reconciliation_enabled,
+            verify_ssl,
+            omit_anomalous_usage_components,
+        })
+    }
+}
+
+fn uuid_and_text(text: String) -> Result<(OfferingUuid, String), &'static str> {
+    let uuid = Uuid::try_parse(text.trim()).map_err(|_| "must be a UUID")?;
+    Ok((uuid.into(), text))
+}
+
+fn backend_type(section: &mut Section<'_>) -> Read<String> {
+    let text = section.key("backend_type").blank_is_missing().text();
+    text.try_map(|text| Ok(text.trim().to_lowercase())).required()
+}
+
+/// The back ends for orders, membership and reports.
+fn backends(section: &mut Section<'_>, backend_type: &str) -> [Option<String>; 3] {
+    let keys = ["order_processing_backend", "membership_sync_backend", "reporting_backend"];
+    let written = keys.iter().any(|key| section.contains(key));
+    let backends = keys.map(|key| section.key(key).blank_is_missing().text().optional());
+    if written {
+        return backends;
+    }
+    section.warn(
+        "order_processing_backend",
+        "neither this key nor membership_sync_backend nor reporting_backend is written: \
+         all three are taken to be backend_type; write them, or write \"\" to switch one off",
+    );
+    keys.map(|_| Some(backend_type.to_owned()))
+}
+
+/// How the agent shows Waldur who it is (core.md §1.1).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// `waldur_api_token`. Taken where both are given.
+    Token(SecretString),
+    /// The client credentials grant of OpenID Connect, where there is no token. All three keys are needed.
+    Oidc {
+        /// `oidc_token_url`: http(s), taken as it is.
+        token_url: HttpUrl,
+        /// `oidc_client_id`.
+        client_id: String,
+        /// `oidc_client_secret`.
+        client_secret: SecretString,
+    },
+}
+
+impl Credentials {
+    fn read(section: &mut Section<'_>) -> Read<Self> {
+        const ONE_OF_BOTH: &str =
+            "is required, or else all of oidc_token_url, oidc_client_id and oidc_client_secret instead";
+        const ALL_THREE: &str = "is required with the other oidc keys, unless waldur_api_token is set";
+        let token = section.key("waldur_api_token").not_null().blank_is_missing().secret().given();
+        let token_url = section.key("oidc_token_url").blank_is_missing().url(PlainHttp::Allowed).given();
+        let client_id = section.key("oidc_client_id").blank_is_missing().text().given();
+        let client_secret = section.key("oidc_client_secret").blank_is_missing().secret().given();
+        let (token, token_url, client_id, client_secret) = (token?, token_url?, client_id?, client_secret?);
+        let any_oidc = token_url.is_some() || client_id.is_some() || client_secret.is_some();
+        if let Some(token) = token {
+            if any_oidc {
+                section.warn("waldur_api_token", "is used; the oidc keys beside it are not");
+            }
+            return Ok(Self::Token(token));
+        }
+        if !any_oidc {
+            return Err(section.refuse("waldur_api_token", ONE_OF_BOTH));
+        }
+        let token_url = token_url.ok_or_else(|| section.refuse("oidc_token_url", ALL_THREE));
+        let client_id = client_id.ok_or_else(|| section.refuse("oidc_client_id", ALL_THREE));
+        let client_secret = client_secret.ok_or_else(|| section.refuse("oidc_client_secret", ALL_THREE));
+        Ok(Self::Oidc { token_url: token_url?, client_id: client_id?, client_secret: client_secret? })
+    }
+}
+
+/// Whether the agent listens for events, and where (core.md §5.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventSettings {
+    /// `stomp_enabled`: orders come by event and are not polled. Default false.
+    pub orders: bool,
+    /// `stomp_membership_sync_enabled`: so do changes of members. Default as `stomp_enabled`; true without
+    /// `stomp_enabled` is warned of and counts as false, so that members are polled.
+    pub membership: bool,
+    /// `websocket_use_tls`: default true.
+    pub websocket_use_tls: bool,
+    /// `stomp_ws_host`: default derived from the API's URL.
+    pub ws_host: Option<String>,
+    /// `stomp_ws_port`: 1 to 65535; default derived.
+    pub ws_port: Option<u16>,
+    /// `stomp_ws_path`: default derived.
+    pub ws_path: Option<String>,
+}
+
+impl EventSettings {
+    fn read(section: &mut Section<'_>, offering: &str) -> Self {
+        let orders = section.key("stomp_enabled").boolean().or(false);
+        let membership = section.key("stomp_membership_sync_enabled").boolean().optional().unwrap_or(orders);
+        if membership && !orders {
+            let text = format!(
+                "MISCONFIGURATION of offering {offering}: has no effect without stomp_enabled; members are polled"
+            );
+            section.warn("stomp_membership_sync_enabled", text);
+        }
+        Self {
+            orders,
+            membership: membership && orders,
+            websocket_use_tls: section.key("websocket_use_tls").boolean().or(true),
+            ws_host: section.key("stomp_ws_host").blank_is_missing().text().optional(),
+            ws_port: section.key("stomp_ws_port").integer(1..=u16::MAX).optional(),
+            ws_path: section.key("stomp_ws_path").blank_is_missing().text().optional(),
+        }
+    }
+}

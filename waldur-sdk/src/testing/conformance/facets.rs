@@ -1,0 +1,99 @@
+//! Abilities that not every back end has.
+
+use super::{
+    Outcome, Subject,
+    checks::{cx, id_of, make},
+    ensure, must,
+};
+use crate::{
+    backend::{Grant, MemberDirectory, MembershipPlan, Period, Status, Usage},
+    rest::Complete,
+    types::{BackendId, Date},
+};
+
+pub(super) async fn members_are_added_and_removed(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    let Some(members) = backend.members() else { return Ok(Some("no members")) };
+    let request = make(subject, 30).await?;
+    let id = request.backend_id;
+    let plan = MembershipPlan::additions(vec![Grant::new("alice"), Grant::new("bob")]);
+    for _twice in 0..2 {
+        let outcomes = must("adding members", members.apply(&cx(), &id, &plan).await)?;
+        ensure(outcomes.len() == 2, || format!("two members, {} outcomes", outcomes.len()))?;
+        for outcome in outcomes {
+            must(&format!("adding {}", outcome.username), outcome.result)?;
+        }
+    }
+    let present = listed(members, &id).await?;
+    let mut names = present.items().to_vec();
+    names.sort();
+    ensure(names == ["alice", "bob"], || format!("added alice and bob, listed {names:?}"))?;
+    let removal = MembershipPlan::default().and_remove(&["bob".to_owned(), "nobody".to_owned()], &present);
+    ensure(removal.removals() == ["bob"], || "who is not there is to be removed".into())?;
+    for outcome in must("removing a member", members.apply(&cx(), &id, &removal).await)? {
+        must("removing bob", outcome.result)?;
+    }
+    let present = listed(members, &id).await?;
+    ensure(present.items() == ["alice"], || format!("removed bob, listed {:?}", present.items()))?;
+    Ok(None)
+}
+
+async fn listed(members: &dyn MemberDirectory, id: &BackendId) -> Result<Complete<String>, String> {
+    let mut lists = members.list(&cx(), std::slice::from_ref(id)).await;
+    match lists.remove(id) {
+        Some(list) => must("listing members", list),
+        None => Err(format!("the list of members does not name {id}")),
+    }
+}
+
+pub(super) async fn active_on_a_healthy_object_changes_nothing(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    let Some(status) = backend.status() else { return Ok(Some("no status")) };
+    let request = make(subject, 31).await?;
+    let before = must("get", backend.get(&cx(), &request.backend_id).await)?;
+    must("set_status", status.set_status(&cx(), &request.backend_id, Status::Active).await)?;
+    let after = must("get", backend.get(&cx(), &request.backend_id).await)?;
+    let limits = |state: &Option<crate::backend::ResourceState>| state.as_ref().map(|state| state.limits.clone());
+    ensure(limits(&before) == limits(&after), || "Active on a healthy object changed its limits".into())?;
+    Ok(None)
+}
+
+pub(super) async fn status_is_set_and_restored(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    let Some(status) = backend.status() else { return Ok(Some("no status")) };
+    let request = make(subject, 32).await?;
+    for wanted in [Status::Paused, Status::Paused, Status::Active] {
+        must("set_status", status.set_status(&cx(), &request.backend_id, wanted).await)?;
+        let state = must("get", backend.get(&cx(), &request.backend_id).await)?;
+        let found = state.map(|state| state.status);
+        ensure(found == Some(wanted), || format!("set {wanted:?}, reads {found:?}"))?;
+    }
+    Ok(None)
+}
+
+pub(super) async fn import_lists_what_was_created(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    let Some(importer) = backend.importer() else { return Ok(Some("no import")) };
+    let request = make(subject, 33).await?;
+    let absent = id_of(&*backend, &subject.resource(34))?;
+    let list = must("list", importer.list(&cx()).await)?;
+    let has = |id| list.items().iter().any(|item| item.backend_id == id);
+    ensure(has(request.backend_id), || "the list lacks an object that was created".into())?;
+    ensure(!has(absent), || "the list names an object that was never created".into())?;
+    Ok(None)
+}
+
+pub(super) async fn unreadable_usage_is_not_zero(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    let Some(usage) = backend.usage() else { return Ok(Some("no usage")) };
+    let request = make(subject, 35).await?;
+    if !subject.set_outage(true) {
+        return Ok(Some("the subject cannot arrange an outage"));
+    }
+    let period = Period::containing(Date::constant(2026, 11, 22));
+    let answer = usage.usage(&cx(), std::slice::from_ref(&request.backend_id), period).await;
+    subject.set_outage(false);
+    let measured = matches!(answer.get(&request.backend_id), Some(Usage::Measured(_)));
+    ensure(!measured, || "usage was measured during an outage".into())?;
+    Ok(None)
+}

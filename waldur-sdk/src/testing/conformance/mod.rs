@@ -1,0 +1,140 @@
+//! The contract of [`ResourceBackend`] as a suite that any back end can run.
+//!
+//! A [`Subject`] says how to reach the back end and the system behind it; [`run`] runs every check that applies and
+//! answers with a [`Verdicts`]: nothing here panics, so a test asserts on the answer.
+//!
+//! ```
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! use waldur_sdk::testing::{MemoryService, conformance::{self, MemorySubject}};
+//!
+//! let verdicts = conformance::run(&MemorySubject::new(MemoryService::new())?).await;
+//! assert!(verdicts.passed(), "{verdicts}");
+//! # Ok(()) }
+//! # futures_util::future::FutureExt::now_or_never(example()).unwrap().unwrap();
+//! ```
+//!
+//! | group | checks |
+//! |---|---|
+//! | names | pure, different at every attempt, refused or made valid for hostile slugs |
+//! | lifecycle | create, adopt, converge, delete, delete again; two creates at once |
+//! | ownership | a stranger's object is neither adopted, changed nor deleted |
+//! | certainty | an outage is never absence, success or zero; a passed deadline has no effect |
+//! | limits | set, read back, partial maps keep the rest, absent objects are errors |
+//! | facets | members, status, import, usage: only where the back end has them |
+
+mod checks;
+mod facets;
+mod subject;
+
+use std::fmt;
+
+pub use subject::{MemorySubject, Subject};
+
+/// What came of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As the contract says.
+    Passed,
+    /// Does not apply to this back end, or the subject cannot arrange it.
+    Skipped(&'static str),
+    /// Against the contract; says what was seen.
+    Failed(String),
+}
+
+/// What came of all checks, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Verdicts(Vec<(&'static str, Verdict)>);
+
+impl Verdicts {
+    /// Whether no check failed.
+    pub fn passed(&self) -> bool {
+        self.failures().next().is_none()
+    }
+
+    /// The checks that failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().filter_map(|(check, verdict)| match verdict {
+            Verdict::Failed(why) => Some((*check, why.as_str())),
+            _ => None,
+        })
+    }
+
+    /// All checks with their verdicts.
+    pub fn iter(&self) -> impl Iterator<Item = &(&'static str, Verdict)> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (check, verdict) in &self.0 {
+            match verdict {
+                Verdict::Passed => writeln!(f, "passed   {check}")?,
+                Verdict::Skipped(why) => writeln!(f, "skipped  {check}: {why}")?,
+                Verdict::Failed(why) => writeln!(f, "FAILED   {check}: {why}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs every check against the subject, each on a resource of its own.
+pub async fn run(subject: &dyn Subject) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    macro_rules! check {
+        ($($group:ident::$name:ident),+ $(,)?) => {
+            $(verdicts.0.push((stringify!($name), into_verdict(Box::pin($group::$name(subject)).await)));)+
+        };
+    }
+    check!(
+        checks::candidate_ids_are_pure,
+        checks::candidate_ids_of_hostile_slugs_are_valid_or_refused,
+        checks::absent_is_proven,
+        checks::create_is_stamped_and_verified,
+        checks::create_again_converges,
+        checks::two_creates_at_once_make_one_object,
+        checks::a_foreign_object_is_not_adopted,
+        checks::a_foreign_object_is_not_changed,
+        checks::a_foreign_object_is_not_deleted,
+        checks::an_unmarked_object_is_adopted_only_if_recorded,
+        checks::an_outage_is_not_absence,
+        checks::an_outage_while_creating_is_not_success,
+        checks::a_passed_deadline_has_no_effect,
+        checks::limits_change_and_the_others_stay,
+        checks::limits_of_an_absent_object_are_an_error,
+        checks::delete_proves_absence,
+        checks::delete_again_succeeds,
+        checks::inspect_agrees_with_get,
+        checks::restored_object_has_its_limits_again,
+        facets::members_are_added_and_removed,
+        facets::active_on_a_healthy_object_changes_nothing,
+        facets::status_is_set_and_restored,
+        facets::import_lists_what_was_created,
+        facets::unreadable_usage_is_not_zero,
+    );
+    verdicts
+}
+
+/// The end of a check: `Ok(None)` passed, `Ok(Some(why))` does not apply, `Err(why)` against the contract.
+type Outcome = Result<Option<&'static str>, String>;
+
+fn into_verdict(outcome: Outcome) -> Verdict {
+    match outcome {
+        Ok(None) => Verdict::Passed,
+        Ok(Some(why)) => Verdict::Skipped(why),
+        Err(why) => Verdict::Failed(why),
+    }
+}
+
+/// Fails a check unless the condition holds.
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+/// The value of a call that has to succeed.
+fn must<T>(what: &str, result: crate::Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{what} failed: {error}"))
+}
+
+#[cfg(doc)]
+use crate::backend::ResourceBackend;

@@ -1,0 +1,425 @@
+//! The back end over [`MemoryService`].
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use http::HeaderMap;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::service::{MemoryObject, MemoryService, TOKEN};
+use crate::{
+    backend::{
+        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
+        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Origin,
+        Ownership, PendingOrders, PendingWork, Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp,
+        Status, StatusControl, Verified, state::foreign,
+    },
+    error::{Error, ErrorKind, Result},
+    naming::SlugNaming,
+    rest::{
+        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, RestClient,
+        StaticHeader,
+    },
+    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor},
+};
+
+/// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
+/// with and without each.
+#[derive(Clone, Debug)]
+pub struct MemoryBackend {
+    api: RestClient,
+    naming: SlugNaming,
+    factors: BTreeMap<String, UnitFactor>,
+    capabilities: Capabilities,
+    members: bool,
+    status: bool,
+    jobs: bool,
+}
+
+#[derive(Deserialize)]
+struct Handle {
+    handle: String,
+}
+
+#[derive(Deserialize)]
+struct JobState {
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+}
+
+impl MemoryBackend {
+    /// A back end over `service` itself.
+    ///
+    /// # Errors
+    /// Never in practice; the fixed address and token are checked like any other.
+    pub fn new(service: &MemoryService) -> Result<Self> {
+        Self::over(service.clone(), Environment::default())
+    }
+
+    /// A back end over a service behind layers, with its own clocks.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over(transport: impl HttpTransport, environment: Environment) -> Result<Self> {
+        let http = Http::new(transport).with_environment(environment);
+        let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
+        let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
+        Ok(Self {
+            api: RestClient::new(http, base, token),
+            naming: SlugNaming::default(),
+            factors: BTreeMap::new(),
+            capabilities: Capabilities::default(),
+            members: false,
+            status: false,
+            jobs: false,
+        })
+    }
+
+    /// Sets `allocation_prefix`.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        self.naming = SlugNaming::new(prefix);
+        self
+    }
+
+    /// Sets the unit factor of a component; others have 1.
+    #[must_use]
+    pub fn with_factor(mut self, component: &str, factor: UnitFactor) -> Self {
+        self.factors.insert(component.to_owned(), factor);
+        self
+    }
+
+    /// Sets the capabilities.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Manages members.
+    #[must_use]
+    pub fn with_members(mut self) -> Self {
+        self.members = true;
+        self
+    }
+
+    /// Can be paused.
+    #[must_use]
+    pub fn with_status(mut self) -> Self {
+        self.status = true;
+        self
+    }
+
+    /// Finishes orders later, when the service's jobs are done.
+    #[must_use]
+    pub fn with_jobs(mut self) -> Self {
+        self.jobs = true;
+        self
+    }
+
+    fn factor(&self, component: &str) -> UnitFactor {
+        self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
+    }
+
+    fn to_service(&self, limits: &Limits) -> Result<BTreeMap<String, Option<u64>>> {
+        limits
+            .iter()
+            .map(|(component, limit)| {
+                let amount = match limit {
+                    Limit::Unlimited => None,
+                    Limit::At(amount) => Some(self.factor(component).to_backend(*amount)?.whole()?),
+                };
+                Ok((component.clone(), amount))
+            })
+            .collect()
+    }
+
+    fn to_state(&self, id: &BackendId, object: &MemoryObject) -> Result<ResourceState> {
+        let mut state = ResourceState::new(id.clone());
+        state.stamp = object.stamp.map(Stamp);
+        state.status = match object.status.as_str() {
+            "paused" => Status::Paused,
+            "downscaled" => Status::Downscaled,
+            _ => Status::Active,
+        };
+        for (component, amount) in &object.limits {
+            let limit = match amount {
+                None => Limit::Unlimited,
+                Some(amount) => Limit::At(self.factor(component).to_waldur(BackendAmount::from(*amount))?),
+            };
+            state.limits.insert(component.clone(), limit);
+        }
+        state.members = self.members.then(|| object.members.iter().cloned().collect());
+        state.metadata = Some(metadata(id));
+        Ok(state)
+    }
+
+    async fn object(&self, cx: &OpContext, id: &BackendId) -> Result<Option<MemoryObject>> {
+        self.api.get("objects.get", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline).send_opt().await
+    }
+
+    /// The state of an object that may be changed for this resource; absence is an error here.
+    async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
+        match self.get(cx, id).await? {
+            None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
+            Some(state) if state.ownership(resource.stamp()) == Ownership::Foreign => Err(foreign(id)),
+            Some(state) => Ok(state),
+        }
+    }
+
+    async fn start_job(
+        &self,
+        cx: &OpContext,
+        kind: &str,
+        order: &str,
+        id: &BackendId,
+        content: &MemoryObject,
+    ) -> Result<String> {
+        let body = json!({ "kind": kind, "order": order, "object": id.as_str(), "content": content });
+        // One key makes one job, so the call may be repeated.
+        let call = self.api.post("jobs.start", "/jobs", &[]).json(&body).idempotent().deadline(cx.deadline);
+        Ok(call.send_json::<Handle>().await?.handle)
+    }
+
+    fn content(&self, request: &CreateRequest) -> Result<MemoryObject> {
+        let project = Some(request.resource.project.slug.clone()).filter(|slug| !slug.is_empty());
+        let limits = self.to_service(&request.limits)?;
+        Ok(MemoryObject { stamp: Some(request.resource.uuid), project, limits, ..MemoryObject::default() })
+    }
+}
+
+fn metadata(id: &BackendId) -> JsonObject {
+    let mut metadata = JsonObject::new();
+    metadata.insert("object_id".to_owned(), json!(id.as_str()));
+    metadata
+}
+
+fn created(id: &BackendId) -> Created {
+    Created::default().with_metadata(metadata(id))
+}
+
+#[async_trait]
+impl ResourceBackend for MemoryBackend {
+    fn backend_type(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+        self.naming.candidate(resource, candidate)
+    }
+
+    async fn ping(&self, cx: &OpContext) -> Result<()> {
+        self.api.get("health", "/health", &[]).deadline(cx.deadline).send_unit().await
+    }
+
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        let id = &request.backend_id;
+        let content = self.content(request)?;
+        if self.jobs && self.object(cx, id).await?.is_none() {
+            let handle = self.start_job(cx, "create", &request.order.hex(), id, &content).await?;
+            return Ok(Progress::Pending { handle, poll_after: None });
+        }
+        if let Some(project) = &content.project {
+            self.api.put("projects.ensure", "/projects/{slug}", &[project]).deadline(cx.deadline).send_unit().await?;
+        }
+        let put = self.api.put("objects.create", "/objects/{id}", &[id.as_str()]);
+        let bare = MemoryObject { limits: BTreeMap::new(), ..content.clone() };
+        match put.json(&bare).deadline(cx.deadline).send_unit().await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let found = self.get(cx, id).await?;
+                if !found.is_none_or(|found| found.ownership(request.resource.stamp()).permits(request.origin)) {
+                    return Err(foreign(id));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        let limits = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
+        limits.json(&content.limits).deadline(cx.deadline).send_unit().await?;
+        let found = self.get(cx, id).await?;
+        Verified::created(created(id), request, found.as_ref()).map(Progress::Done)
+    }
+
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        self.object(cx, id).await?.map(|object| self.to_state(id, &object)).transpose()
+    }
+
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+        let id = &request.backend_id;
+        let found = self.get(cx, id).await?;
+        if found.as_ref().is_some_and(|found| !found.ownership(request.resource.stamp()).permits(Origin::Recorded)) {
+            return Err(foreign(id));
+        }
+        if self.jobs && found.is_some() {
+            let handle = self.start_job(cx, "delete", "", id, &MemoryObject::default()).await?;
+            return Ok(Progress::Pending { handle, poll_after: None });
+        }
+        let call = self.api.delete("objects.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
+        let removed = match call.send_unit().await {
+            Ok(()) => Removed::Deleted,
+            Err(error) if error.is_not_found() => Removed::AlreadyAbsent,
+            Err(error) => return Err(error),
+        };
+        let project = &request.resource.project.slug;
+        if !project.is_empty() {
+            let call = self.api.delete("projects.delete", "/projects/{slug}", &[project]).deadline(cx.deadline);
+            match call.send_unit().await {
+                Ok(()) => {}
+                // Gone already, or a sibling still needs it.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Verified::removed(id, removed, self.get(cx, id).await?.as_ref()).map(Progress::Done)
+    }
+
+    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+        let id = &change.backend_id;
+        self.owned(cx, id, &change.resource).await?;
+        let limits = self.to_service(&change.limits)?;
+        if let Some(order) = change.order.filter(|_| self.jobs) {
+            let content = MemoryObject { limits, ..MemoryObject::default() };
+            let handle = self.start_job(cx, "limits", &order.hex(), id, &content).await?;
+            return Ok(Progress::Pending { handle, poll_after: None });
+        }
+        let call = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
+        call.json(&limits).deadline(cx.deadline).send_unit().await?;
+        let found = self.owned(cx, id, &change.resource).await?;
+        Verified::limits(&change.limits, &found).map(Progress::Done)
+    }
+
+    fn members(&self) -> Option<&dyn MemberDirectory> {
+        self.members.then_some(self as _)
+    }
+
+    fn status(&self) -> Option<&dyn StatusControl> {
+        self.status.then_some(self as _)
+    }
+
+    fn importer(&self) -> Option<&dyn Importer> {
+        Some(self)
+    }
+
+    fn pending(&self) -> Option<&dyn PendingOrders> {
+        self.jobs.then_some(self as _)
+    }
+}
+
+#[async_trait]
+impl MemberDirectory for MemoryBackend {
+    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
+        let mut lists = ById::new();
+        for id in ids {
+            let list = match self.object(cx, id).await {
+                Ok(Some(object)) => {
+                    let members = object.members.into_iter().collect::<Vec<_>>();
+                    Pager::new(String::clone, move |_| {
+                        let members = members.clone();
+                        async move { Ok(Page::new(members, None)) }
+                    })
+                    .collect()
+                    .await
+                    .and_then(crate::rest::Listing::complete)
+                }
+                Ok(None) => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist"))),
+                Err(error) => Err(error),
+            };
+            lists.insert(id.clone(), list);
+        }
+        lists
+    }
+
+    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
+        let mut outcomes = Vec::new();
+        let template = "/objects/{id}/members/{name}";
+        for grant in &plan.add {
+            let call = self.api.put("members.add", template, &[id.as_str(), &grant.username]).deadline(cx.deadline);
+            let result = call.send_unit().await.map(|()| MemberChange::Added);
+            outcomes.push(MemberOutcome { username: grant.username.clone(), result });
+        }
+        for name in plan.removals() {
+            let call = self.api.delete("members.remove", template, &[id.as_str(), name]).deadline(cx.deadline);
+            let result = call.send_unit().await.map(|()| MemberChange::Removed);
+            outcomes.push(MemberOutcome { username: name.clone(), result });
+        }
+        Ok(outcomes)
+    }
+}
+
+#[async_trait]
+impl StatusControl for MemoryBackend {
+    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
+        let word = match status {
+            Status::Active => "active",
+            Status::Downscaled => "downscaled",
+            Status::Paused => "paused",
+        };
+        if self.object(cx, id).await?.is_some_and(|object| object.status == word) {
+            return Ok(());
+        }
+        let call = self.api.put("objects.status", "/objects/{id}/status", &[id.as_str()]).deadline(cx.deadline);
+        call.json(&json!({ "status": word })).send_unit().await
+    }
+}
+
+#[async_trait]
+impl Importer for MemoryBackend {
+    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
+        let (api, deadline) = (self.api.clone(), cx.deadline);
+        let pager = Pager::new(
+            |item: &Importable| item.backend_id.to_string(),
+            move |token: Option<PageToken>| {
+                let api = api.clone();
+                async move {
+                    let page: u64 = token.and_then(|token| token.0.parse().ok()).unwrap_or(1);
+                    let call = api.get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
+                    let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
+                    let next = (rows.len() == 100).then(|| PageToken((page + 1).to_string()));
+                    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+                    let items = rows.into_iter().map(|row| BackendId::new(row.id).map(Importable::new));
+                    Ok(Page::new(items.collect::<Result<Vec<_>>>()?, next).with_total(total))
+                }
+            },
+        );
+        pager.collect().await?.complete()
+    }
+}
+
+#[async_trait]
+impl PendingOrders for MemoryBackend {
+    async fn check(&self, cx: &OpContext, work: &PendingWork) -> Result<Progress<Settled>> {
+        let call = self.api.get("jobs.get", "/jobs/{handle}", &[&work.handle]).deadline(cx.deadline);
+        match call.send_json::<JobState>().await?.state.as_str() {
+            "running" => Ok(Progress::Pending { handle: work.handle.clone(), poll_after: None }),
+            "done" => self.settle(cx, work).await.map(Progress::Done),
+            _ => Err(Error::rejected("The service could not carry out the work.")),
+        }
+    }
+}
+
+impl MemoryBackend {
+    async fn settle(&self, cx: &OpContext, work: &PendingWork) -> Result<Settled> {
+        let Some(id) = &work.backend_id else {
+            return Err(Error::new(ErrorKind::Inconsistent, "finished work on a resource without an id"));
+        };
+        let found = self.get(cx, id).await?;
+        match work.order_type.as_str() {
+            "Update" => Ok(Settled::Changed),
+            "Terminate" => Verified::removed(id, Removed::Deleted, found.as_ref()).map(Settled::Removed),
+            _ => {
+                let request = CreateRequest::new(work.order, work.resource.clone(), id.clone());
+                Verified::created(created(id), &request, found.as_ref()).map(Settled::Created)
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The system that [`MemoryBackend`](super::MemoryBackend) drives.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    rest::{HttpTransport, TransportError},
+    types::ResourceUuid,
+};
+
+/// A JSON API over objects, kept in memory. Clones share the state.
+///
+/// | call | what it does |
+/// |---|---|
+/// | `GET /health` | 200 with the right token, 401 without |
+/// | `GET /objects` | all objects, 100 a page (`page`), `X-Total-Count` |
+/// | `GET`, `PUT`, `DELETE /objects/{id}` | read; create (409 if it exists); delete (204, 404) |
+/// | `PUT /objects/{id}/limits` | merge limits; `null` is unlimited |
+/// | `PUT /objects/{id}/status` | set the status |
+/// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
+/// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
+/// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one key |
+#[derive(Clone, Default)]
+pub struct MemoryService(Arc<Mutex<State>>);
+
+/// An object as the service holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemoryObject {
+    /// The stamp: the UUID of the Waldur resource.
+    #[serde(default)]
+    pub stamp: Option<ResourceUuid>,
+    /// The project account it belongs to.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// Limits in the service's own units; `None` is unlimited.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Option<u64>>,
+    /// Who has access.
+    #[serde(default)]
+    pub members: BTreeSet<String>,
+    /// `active`, `downscaled` or `paused`.
+    #[serde(default)]
+    pub status: String,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, MemoryObject>,
+    projects: BTreeSet<String>,
+    jobs: BTreeMap<String, Job>,
+    refused_members: BTreeSet<String>,
+    made: u64,
+    writes: u64,
+}
+
+#[derive(Clone)]
+struct Job {
+    handle: String,
+    kind: String,
+    object: String,
+    body: MemoryObject,
+    state: &'static str,
+}
+
+/// The token that [`MemoryService`] wants.
+pub(super) const TOKEN: &str = "memory-service-token";
+
+type Answer = (StatusCode, Value);
+
+impl MemoryService {
+    /// An empty service.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The object of this id.
+    pub fn object(&self, id: &str) -> Option<MemoryObject> {
+        self.state().objects.get(id).cloned()
+    }
+
+    /// All objects by id.
+    pub fn objects(&self) -> BTreeMap<String, MemoryObject> {
+        self.state().objects.clone()
+    }
+
+    /// The project accounts that exist.
+    pub fn projects(&self) -> BTreeSet<String> {
+        self.state().projects.clone()
+    }
+
+    /// How many objects were ever made.
+    pub fn made(&self) -> u64 {
+        self.state().made
+    }
+
+    /// How many requests wrote something.
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
+    /// Puts an object there, as somebody else might have.
+    pub fn seed(&self, id: impl Into<String>, stamp: Option<ResourceUuid>) {
+        let object = MemoryObject { stamp, status: "active".to_owned(), ..MemoryObject::default() };
+        self.state().objects.insert(id.into(), object);
+    }
+
+    /// Removes an object behind everybody's back.
+    pub fn lose(&self, id: &str) {
+        self.state().objects.remove(id);
+    }
+
+    /// Refuses to add this user from now on.
+    pub fn refuse_member(&self, name: impl Into<String>) {
+        self.state().refused_members.insert(name.into());
+    }
+
+    /// The handles of all jobs, oldest first.
+    pub fn jobs(&self) -> Vec<String> {
+        let mut handles: Vec<_> = self.state().jobs.values().map(|job| job.handle.clone()).collect();
+        handles.sort();
+        handles
+    }
+
+    /// Carries a job out.
+    pub fn finish_job(&self, handle: &str) {
+        let mut state = self.state();
+        let Some(job) = state.jobs.values_mut().find(|job| job.handle == handle) else { return };
+        job.state = "done";
+        let job = job.clone();
+        match job.kind.as_str() {
+            "delete" => {
+                state.objects.remove(&job.object);
+            }
+            "limits" => {
+                if let Some(object) = state.objects.get_mut(&job.object) {
+                    object.limits.extend(job.body.limits);
+                }
+            }
+            _ => {
+                state.made += 1;
+                state.objects.insert(job.object, MemoryObject { status: "active".to_owned(), ..job.body });
+            }
+        }
+    }
+
+    /// Lets a job fail.
+    pub fn fail_job(&self, handle: &str) {
+        if let Some(job) = self.state().jobs.values_mut().find(|job| job.handle == handle) {
+            job.state = "failed";
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryService").field("objects", &self.state().objects).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl HttpTransport for MemoryService {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let authorized = request
+            .headers()
+            .get(http::header::AUTHORIZATION)
+            .is_some_and(|value| value.as_bytes() == format!("Bearer {TOKEN}").as_bytes());
+        let (status, body) =
+            if authorized { self.state().answer(&request) } else { error(StatusCode::UNAUTHORIZED, "Unauthorized") };
+        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let mut response = Response::new(bytes);
+        *response.status_mut() = status;
+        response.headers_mut().insert("x-total-count", self.state().objects.len().into());
+        Ok(response)
+    }
+}
+
+fn error(status: StatusCode, code: &str) -> Answer {
+    (status, json!({ "code": code }))
+}
+
+fn decoded(segment: &str) -> String {
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+impl State {
+    fn answer(&mut self, request: &Request<Bytes>) -> Answer {
+        let path: Vec<String> = request.uri().path().split('/').skip(1).map(decoded).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let body = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
+        if request.method() != Method::GET {
+            self.writes += 1;
+        }
+        match (request.method().as_str(), path.as_slice()) {
+            ("GET", ["health"]) => (StatusCode::OK, json!({ "status": "ok" })),
+            ("GET", ["objects"]) => self.list(request.uri().query().unwrap_or_default()),
+            ("GET", ["objects", id]) => self.read(id),
+            ("PUT", ["objects", id]) => self.create(id, body()),
+            ("DELETE", ["objects", id]) => match self.objects.remove(*id) {
+                Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
+            },
+            ("PUT", ["objects", id, "limits"]) => self.edit(id, |object| match serde_json::from_value(body()) {
+                Ok(limits) => {
+                    let limits: BTreeMap<String, Option<u64>> = limits;
+                    object.limits.extend(limits);
+                    true
+                }
+                Err(_) => false,
+            }),
+            ("PUT", ["objects", id, "status"]) => self.edit(id, |object| {
+                body()
+                    .get("status")
+                    .and_then(Value::as_str)
+                    .map(|status| status.clone_into(&mut object.status))
+                    .is_some()
+            }),
+            ("PUT", ["objects", _, "members", name]) if self.refused_members.contains(*name) => {
+                error(StatusCode::FORBIDDEN, "Refused")
+            }
+            ("PUT", ["objects", id, "members", name]) => self.edit(id, |object| {
+                object.members.insert((*name).to_owned());
+                true
+            }),
+            ("DELETE", ["objects", id, "members", name]) => self.edit(id, |object| {
+                object.members.remove(*name);
+                true
+            }),
+            ("PUT", ["projects", slug]) => {
+                self.projects.insert((*slug).to_owned());
+                (StatusCode::NO_CONTENT, Value::Null)
+            }
+            ("DELETE", ["projects", slug]) => self.remove_project(slug),
+            ("POST", ["jobs"]) => self.start(&body()),
+            ("GET", ["jobs", handle]) => match self.jobs.values().find(|job| job.handle == *handle) {
+                Some(job) => (StatusCode::OK, json!({ "state": job.state })),
+                None => error(StatusCode::NOT_FOUND, "NoSuchJob"),
+            },
+            _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        }
+    }
+
+    fn read(&self, id: &str) -> Answer {
+        match self.objects.get(id).map(serde_json::to_value) {
+            Some(Ok(object)) => (StatusCode::OK, object),
+            _ => error(StatusCode::NOT_FOUND, "NoSuchObject"),
+        }
+    }
+
+    fn create(&mut self, id: &str, body: Value) -> Answer {
+        if self.objects.contains_key(id) {
+            return error(StatusCode::CONFLICT, "ObjectExists");
+        }
+        match serde_json::from_value::<MemoryObject>(body) {
+            Ok(object) => {
+                self.made += 1;
+                self.objects.insert(id.to_owned(), MemoryObject { status: "active".to_owned(), ..object });
+                (StatusCode::CREATED, Value::Null)
+            }
+            Err(_) => error(StatusCode::BAD_REQUEST, "InvalidObject"),
+        }
+    }
+
+    fn edit(&mut self, id: &str, change: impl FnOnce(&mut MemoryObject) -> bool) -> Answer {
+        match self.objects.get_mut(id).map(change) {
+            None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
+            Some(true) => (StatusCode::NO_CONTENT, Value::Null),
+            Some(false) => error(StatusCode::BAD_REQUEST, "InvalidObject"),
+        }
+    }
+
+    fn remove_project(&mut self, slug: &str) -> Answer {
+        if self.objects.values().any(|object| object.project.as_deref() == Some(slug)) {
+            return error(StatusCode::CONFLICT, "ProjectInUse");
+        }
+        if self.projects.remove(slug) {
+            (StatusCode::NO_CONTENT, Value::Null)
+        } else {
+            error(StatusCode::NOT_FOUND, "NoSuchProject")
+        }
+    }
+
+    fn list(&self, query: &str) -> Answer {
+        let page: usize = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("page="))
+            .and_then(|page| page.parse().ok())
+            .unwrap_or(1);
+        let rows = self.objects.iter().skip(page.saturating_sub(1) * 100).take(100).map(|(id, object)| {
+            let mut row = serde_json::to_value(object).unwrap_or_default();
+            if let Value::Object(row) = &mut row {
+                row.insert("id".to_owned(), json!(id));
+            }
+            row
+        });
+        (StatusCode::OK, rows.collect())
+    }
+
+    /// One job for one key: a second request for the same work gets the first one's handle.
+    fn start(&mut self, body: &Value) -> Answer {
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, object) = (text("kind"), text("object"));
+        let key = format!("{kind} {object} {}", if kind == "delete" { String::new() } else { text("order") });
+        let next = format!("job-{:04}", self.jobs.len() + 1);
+        let content = body.get("content").cloned().and_then(|content| serde_json::from_value(content).ok());
+        let job = self.jobs.entry(key).or_insert_with(|| Job {
+            handle: next,
+            kind,
+            object,
+            body: content.unwrap_or_default(),
+            state: "running",
+        });
+        (StatusCode::ACCEPTED, json!({ "handle": job.handle }))
+    }
+}

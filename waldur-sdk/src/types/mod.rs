@@ -1,0 +1,21 @@
+//! The words that the client, the back ends and the processors share: identifiers, amounts, limits.
+
+mod amount;
+mod endpoint;
+mod id;
+mod json;
+pub mod lenient;
+mod open_enum;
+mod personal;
+
+pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount};
+pub use endpoint::Endpoint;
+pub use id::{
+    AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, CustomerUuid, OfferingUserUuid, OfferingUuid,
+    OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
+};
+pub use jiff::{Timestamp, civil::Date};
+pub use json::JsonObject;
+pub use personal::Personal;
+pub use rust_decimal::Decimal;
+pub use uuid::Uuid;
