@@ -1,6 +1,6 @@
 //! Lists and the proof of their end (faults 96–106, 109; security S16).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unnecessary_wraps)]
 
 #[path = "support/virtual_time.rs"]
 mod virtual_time;

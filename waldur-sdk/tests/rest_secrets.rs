@@ -35,6 +35,8 @@ macro_rules! assert_not_impl {
     })+)+ };
 }
 
+const fn shared<T: Send + Sync + 'static>() {}
+
 #[test]
 fn sec01_secrets_cannot_be_shown_compared_or_serialized() {
     assert_not_impl! {
@@ -47,7 +49,6 @@ fn sec01_secrets_cannot_be_shown_compared_or_serialized() {
         RestClient: Display, Serialize;
         Call: Display, Serialize;
     }
-    const fn shared<T: Send + Sync + 'static>() {}
     shared::<Error>();
     shared::<RestClient>();
     shared::<Call>();

@@ -138,12 +138,14 @@ pub struct Answer {
     what: What,
 }
 
+type Decide = dyn Fn(&Request<Bytes>) -> Answer + Send + Sync;
+
 #[derive(Clone)]
 enum What {
     Respond(Scripted),
     Fail(TransportErrorKind, String),
     Hang,
-    Ask(Arc<dyn Fn(&Request<Bytes>) -> Answer + Send + Sync>),
+    Ask(Arc<Decide>),
 }
 
 #[derive(Clone)]
