@@ -19,8 +19,8 @@ use virtual_time::{ORIGIN, base, environment, http, script};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     rest::{
-        CachedToken, ClientCredentials, Environment, Http, PasswordGrant, PlainHttp, RestClient, StaticHeader, Token,
-        TokenSource,
+        Authenticator, CachedToken, ClientCredentials, Environment, Generation, Http, PasswordGrant, PlainHttp,
+        RestClient, StaticHeader, Token, TokenSource,
     },
     testing::{Answer, Recorded, ScriptedTransport},
 };
@@ -312,6 +312,51 @@ async fn a_login_is_cut_off_by_the_deadline_of_the_call() {
     let error = client.get("test", "/x/", &[]).deadline(Some(deadline)).send_unit().await.unwrap_err();
     assert_eq!((error.kind(), begin.elapsed()), (ErrorKind::DeadlineExceeded, 7 * SECOND));
     assert_eq!(error.effect(), waldur_sdk::Effect::NotApplied, "the call itself never left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_fails_leaves_the_call_unapplied_and_a_renewal_that_hangs_leaves_its_401() {
+    let failing = Realm::default().script(|_| Answer::status(500));
+    let error = get(&client(http(&failing), credentials())).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::Server, "oauth.token"));
+    assert_eq!(error.effect(), waldur_sdk::Effect::NotApplied, "the call itself never left");
+    let realm = Realm::default();
+    let script = realm.script(|number| if number == 1 { token(1, &json!(3600)) } else { Answer::hang() });
+    let client = client(http(&script), credentials());
+    realm.revoke("t1");
+    let deadline = tokio::time::Instant::now().into_std() + 7 * SECOND;
+    let error = client.get("test", "/x/", &[]).deadline(Some(deadline)).send_unit().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthenticated, 1), "not the missing time");
+}
+
+/// Always promises other credentials.
+struct Hopeful;
+
+#[async_trait::async_trait]
+impl Authenticator for Hopeful {
+    async fn authenticate(&self, _: &Http, _: &mut Request<bytes::Bytes>) -> waldur_sdk::Result<Generation> {
+        Ok(Generation::default())
+    }
+
+    async fn refused(&self, _: Generation, _: &http::Response<bytes::Bytes>) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_renewed_once_and_that_is_no_repeat() {
+    let sendings = |answers: Vec<u16>| async {
+        let script = answers.into_iter().fold(script(), |script, status| script.then(Answer::status(status)));
+        let client = RestClient::new(http(&script), base(ORIGIN), Hopeful);
+        let error = client.get("test", "/x/", &[]).send_unit().await.unwrap_err();
+        let attempts: Vec<u32> = script.requests().iter().map(|request| request.meta.unwrap().attempt).collect();
+        assert_eq!(attempts, (1..=error.attempts()).collect::<Vec<_>>());
+        attempts.len()
+    };
+    assert_eq!(sendings(vec![401, 401, 200]).await, 2);
+    assert_eq!(sendings(vec![403, 401, 200]).await, 2);
+    assert_eq!(sendings(vec![401, 503, 503, 503, 503, 200]).await, 5, "four attempts and the one owed to the renewal");
+    assert_eq!(sendings(vec![503, 401, 503, 503, 503, 200]).await, 5);
 }
 
 struct Panics;

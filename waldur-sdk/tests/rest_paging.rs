@@ -286,6 +286,18 @@ async fn a_list_can_be_resumed_and_is_never_proven_then() {
     let listing = pager(&client(&script)).resume_at(PageToken("3".into())).collect().await.unwrap();
     assert_eq!((listing.items(), script.requests()[0].query()), (&[3, 4][..], "page_size=100&state=OK&page=3"));
     assert!(listing.complete().is_err());
+    let circle = made(|token| Ok(Page::new(vec![1], next(if token == Some("a") { "b" } else { "a" }))));
+    let mut pages = circle.resume_at(PageToken("a".into()));
+    assert!(pages.next_page().await.is_ok() && pages.next_page().await.is_ok());
+    assert!(pages.next_page().await.is_err(), "the page it began at counts as seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_incomplete_readings_the_larger_is_kept() {
+    let reading = |items: &[u64]| page(items.iter().copied(), 9, None);
+    for (first, second, kept) in [(&[1, 2][..], &[2, 3, 4][..], &[2, 3, 4][..]), (&[1, 2, 3], &[4], &[1, 2, 3])] {
+        assert_eq!(read(&scripted([reading(first), reading(second)])).await.items(), kept);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,7 +317,8 @@ async fn links_are_found_in_every_lawful_spelling() {
         r#"<https://h/x/?page=1>; rel="first", <https://h/x/?page=2&a=,;>; rel="next", <?page=9>; rel="last""#,
         "<?page=2>;rel=next",
         r#"</x/?page=9>; rel="prev" , </x/?page=2>; rel="next""#,
-        r#"<?page=9>; title="a, rel=next"; rel=last, <?page=2>; REL="last Next""#,
+        r#"<?page=9>; title="a; rel=next, <x>"; rel=last, <?page=2>; REL="last Next""#,
+        r#"<?page=2>; title="a, b; c"; rel=next"#,
     ];
     for spelling in spellings {
         let mut headers = http::HeaderMap::new();

@@ -114,6 +114,17 @@ async fn f034_retry_after_as_a_date_is_measured_by_the_servers_clock() {
     assert_eq!(pauses(&script), [9 * SECOND, Duration::ZERO, 5 * SECOND]);
 }
 
+#[test]
+fn an_absurd_date_of_the_server_is_not_believed() {
+    let local: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("Sun, 22 Nov 2026 12:00:30 GMT"));
+    for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", "yesterday"] {
+        headers.insert("date", HeaderValue::from_str(date).unwrap());
+        assert_eq!(retry_after(&headers, local), Some(30 * SECOND), "{date}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f035_a_retry_after_beyond_the_policy_is_not_slept() {
     let script = script().otherwise(Answer::status(429).with_header("retry-after", "86400"));

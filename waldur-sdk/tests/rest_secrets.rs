@@ -106,7 +106,7 @@ async fn sec03_no_error_shows_a_query_a_credential_or_an_echo_of_one() {
     let quoted = Value::from(CANARY).to_string();
     let of_the_query = [
         CANARY.to_owned(),
-        format!("you sent ?secretKey={}", waldur_sdk::rest::encode(CANARY)),
+        format!("you asked for /users/?q={}", waldur_sdk::rest::encode(CANARY)),
         format!(r#"{{"you sent": [{quoted}]}}"#),
     ];
     let of_the_token = [

@@ -98,6 +98,18 @@ async fn an_operation_that_began_is_finished_by_those_who_wait_behind_it() {
     drop(first);
     assert_eq!(second.await, "b");
     assert_eq!(log.lines(), ["+a", "-a", "+b", "-b"]);
+    // Nor is it lost on those who have not seen it begin.
+    let mut callers = ["c", "d", "e"].map(|name| Box::pin(serial.run((), log.operation(name))));
+    for caller in &mut callers {
+        assert!((caller).now_or_never().is_none());
+    }
+    let [first, mut second, third] = callers;
+    sleep(SECOND).await;
+    assert!((&mut second).now_or_never().is_none());
+    assert_eq!(log.lines().split_off(4), ["+c", "-c", "+d"]);
+    drop(second);
+    futures_util::future::join(first, third).await;
+    assert_eq!(log.lines().split_off(6), ["+d", "-d", "+e", "-e"]);
     assert_eq!(serial.busy(), 0);
 }
 

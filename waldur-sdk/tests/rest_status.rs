@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use virtual_time::{client, script};
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind as K,
-    rest::{RestClient, TransportErrorKind, redact},
-    testing::Answer,
+    rest::{Anonymous, Http, RestClient, TransportErrorKind, redact},
+    testing::{Answer, ScriptedTransport},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +54,14 @@ async fn f028_after_the_deadline_nothing_more_is_tried() {
     let never = (K::DeadlineExceeded, 0, Effect::NotApplied);
     assert_eq!(told, [(K::Timeout, 1, Effect::Unknown), never, never]);
     assert_eq!((script.sent(), begin.elapsed()), (3, 70 * SECOND));
+}
+
+#[tokio::test]
+async fn the_default_timer_takes_any_timeout() {
+    let script = ScriptedTransport::new().then(Answer::json(&1));
+    let base = virtual_time::base(virtual_time::ORIGIN);
+    let client = RestClient::new(Http::new(script), base, Anonymous).with_timeout(Duration::MAX);
+    assert_eq!(client.get("test", "/x/", &[]).send_json::<u8>().await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +215,15 @@ async fn f095_any_error_body_is_bounded_and_scrubbed() {
         assert!(!format!("{error:?}{error}").contains("canary"), "{begin}: {error:?}");
     }
     // By name alone, where the value is not known beforehand.
-    for text in [r#"{"k": 1, "secretKey": "canary"#, "x: <a:Token id='1'>canary</a:Token>", "apikey => 'canary'"] {
+    let named = [
+        r#"{"k": 1, "secretKey": "canary"#,
+        r#"{"k": 1, "secretKey": "a\"canary", "cut": "#,
+        r#"{"detail": "login with {\"password\": \"canary\"} failed"}"#,
+        r#"{"credentials": {"name": "canary"}, "cut": "#,
+        "x: <a:Token id='1'>canary</a:Token>",
+        "apikey => 'canary'",
+    ];
+    for text in named {
         let excerpt = redact::excerpt(text.as_bytes(), &[]);
         assert!(!excerpt.contains("canary") && excerpt.contains(redact::REDACTED), "{excerpt}");
     }

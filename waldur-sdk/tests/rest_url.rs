@@ -126,7 +126,7 @@ fn path_with(segment: &str) -> Option<String> {
 
 proptest! {
     #[test]
-    fn sec23_no_value_leaves_its_segment(text in ".{0,12}", raw in "[./%\\\\?#&;=+@: 2eEfF5c\u{0}-\u{9f}\u{2024}\u{ff0e}é-]{0,10}") {
+    fn sec23_no_value_leaves_its_segment(text in ".{0,12}", raw in "(%2e|%2F|%5c|%25|%00|[.]|[a-z/%\\\\?#&;=+@: é\u{1}\u{85}\u{202e}\u{ff0e}]){0,5}") {
         for segment in [text, raw] {
             let Some(path) = path_with(&segment) else {
                 prop_assert!(check_segment("thing", &segment).is_err());
