@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use virtual_time::{client, environment, pauses, script};
 use waldur_sdk::{
     Error, ErrorKind, HttpContext, Result,
-    rest::{Observation, PollPolicy, PollStep, RetryPolicy, poll_until},
+    rest::{LinkPaging, Observation, Pager, PollPolicy, PollStep, RetryPolicy, poll_until},
     testing::{Answer, ScriptedTransport},
 };
 
@@ -146,4 +146,27 @@ async fn a_page_in_place_of_an_answer_proves_no_absence() {
     let call = client(&script).get("servers.get", "/servers/{server}", &["s"]);
     let error = Observation::of(call.send_json::<Server>().await).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongContent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_future_can_be_spawned() {
+    let script = script().otherwise(Answer::json(&[1]));
+    let client = client(&script);
+    let call = client.get("test", "/x/", &[]).send_rows::<u8>("id");
+    let pages = Pager::new(u8::to_string, {
+        let client = client.clone();
+        let paging = LinkPaging { parameter: "page", total: "x-result-count", id: "id" };
+        move |_| {
+            let call = client.get("test", "/x/", &[]);
+            async move { call.send_page(&paging).await }
+        }
+    });
+    let look = move || {
+        let call = client.get("test", "/x/", &[]);
+        async move { call.send_unit().await.map(PollStep::Done) }
+    };
+    let poll = async move { poll_until(&environment(), &PollPolicy::default(), look, |_| ()).await };
+    assert_eq!(tokio::spawn(call).await.unwrap().unwrap().0.items, [1]);
+    assert_eq!(tokio::spawn(pages.collect()).await.unwrap().unwrap().items(), [1]);
+    tokio::spawn(poll).await.unwrap().unwrap();
 }

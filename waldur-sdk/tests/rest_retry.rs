@@ -227,6 +227,18 @@ async fn a_timeout_costs_twice_and_a_success_gives_one_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn any_proper_answer_gives_one_back() {
+    let answers = [500, 404, 409, 404, 404, 404, 500, 200].map(Answer::status);
+    let script = answers.into_iter().fold(script(), ScriptedTransport::then);
+    let policy = RetryPolicy::default().with_budget(5);
+    let client = RestClient::new(http(&script).with_retry(policy), base(virtual_time::ORIGIN), Anonymous);
+    for _ in 0..5 {
+        assert!(!client.get("test", "/x/", &[]).send_unit().await.unwrap_err().is_retryable());
+    }
+    client.get("test", "/x/", &[]).send_unit().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn clones_share_the_budget() {
     let script = script().otherwise(Answer::status(500));
     let client = client(&script);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use virtual_time::{client, script};
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind as K,
-    rest::{Anonymous, Http, RestClient, TransportErrorKind, redact},
+    rest::{Anonymous, Environment, Http, RestClient, TransportErrorKind, redact},
     testing::{Answer, ScriptedTransport},
 };
 
@@ -57,10 +57,15 @@ async fn f028_after_the_deadline_nothing_more_is_tried() {
 }
 
 #[tokio::test]
-async fn the_default_timer_takes_any_timeout() {
+async fn no_timeout_is_too_long_for_a_timer_that_adds_it_to_a_clock() {
     let script = ScriptedTransport::new().then(Answer::json(&1));
+    let timer = |pause| {
+        let _end = std::time::Instant::now() + pause;
+        std::future::pending()
+    };
+    let http = Http::new(script).with_environment(Environment::default().with_timer(timer));
     let base = virtual_time::base(virtual_time::ORIGIN);
-    let client = RestClient::new(Http::new(script), base, Anonymous).with_timeout(Duration::MAX);
+    let client = RestClient::new(http, base, Anonymous).with_timeout(Duration::MAX);
     assert_eq!(client.get("test", "/x/", &[]).send_json::<u8>().await.unwrap(), 1);
 }
 
