@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_whole_parse(texts in prop::collection::vec(".*", 0..5), number in any::<f64>()) {
+        fn agrees_with_a_whole_parse(texts in prop::collection::vec(".*", 0..5), number in any::<i64>()) {
             let rows: Vec<Value> = texts.iter().map(|text| serde_json::json!({ text.as_str(): [text, number] })).collect();
             let json = serde_json::to_vec(&rows).unwrap();
             // Not `rows`: reading a float back may change its last bit, in one piece or in many.
