@@ -143,6 +143,14 @@ impl FakeWaldur {
         self
     }
 
+    /// Answers the first `reads` questions for a team with an empty list: what an agent sees that is faster than the
+    /// granting of roles.
+    #[must_use]
+    pub fn with_team_delay(self, reads: u32) -> Self {
+        self.state().team_delay = reads;
+        self
+    }
+
     /// Runs a token endpoint, and accepts its tokens as those of the [`agent`](Self::agent). Generation 2024 accepts
     /// none.
     #[must_use]

@@ -67,6 +67,7 @@ pub(super) struct State {
     pub(super) base: Base,
     pub(super) wall: Wall,
     pub(super) approval_delay: u32,
+    pub(super) team_delay: u32,
     pub(super) issuer: Option<Issuer>,
 
     pub(super) customers: Table<Customer>,
@@ -99,6 +100,7 @@ impl State {
             wall: ticking(),
             seed,
             approval_delay: 0,
+            team_delay: 0,
             issuer: None,
             customers: Table::default(),
             providers: Table::default(),

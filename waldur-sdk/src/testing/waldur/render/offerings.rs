@@ -72,9 +72,7 @@ impl State {
             members.insert("promotion_campaigns".to_owned(), json!([]));
         }
         if call.generation == Generation::V8 {
-            let partitions: Vec<Value> =
-                offering.partitions.iter().map(|name| json!({"partition_name": name})).collect();
-            members.insert("partitions".to_owned(), partitions.into());
+            members.extend(offering.members_8(side));
         }
         Some(members)
     }
@@ -215,6 +213,20 @@ fn settled(generation: Generation) -> Map<String, Value> {
 }
 
 impl Offering {
+    fn members_8(&self, side: Side) -> Map<String, Value> {
+        // The settings of a partition are not played, only its name.
+        let partitions: Vec<Value> = self.partitions.iter().map(|name| json!({ "partition_name": name })).collect();
+        let mut members = object! {
+            "partitions": partitions,
+            "billing_type_classification": self.plan_type(),
+        };
+        members.extend(match side {
+            Side::Public => object! { "user_has_consent": true, "is_accessible": true },
+            Side::Provider | Side::ProviderRow => object! { "backend_id_rules": Map::new() },
+        });
+        members
+    }
+
     /// The components, by name (recorded: 057, 177).
     pub(in crate::testing::waldur) fn component_rows(&self, generation: Generation) -> Vec<Value> {
         let mut components: Vec<&Component> = self.components.iter().collect();

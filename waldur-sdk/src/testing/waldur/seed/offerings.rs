@@ -1,7 +1,7 @@
 //! What is on sale.
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::testing::waldur::{
@@ -30,7 +30,7 @@ impl FakeWaldur {
             state: OfferingState::Active,
             backend_id: String::new(),
             backend_metadata: Value::Object(Map::new()),
-            options: Value::Object(Map::new()),
+            options: json!({ "order": [], "options": {} }),
             plugin_options: Map::new(),
             secret_options: Map::new(),
             components: Vec::new(),
