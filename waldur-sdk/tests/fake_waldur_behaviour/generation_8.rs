@@ -242,6 +242,39 @@ fn staff_alone_learns_the_version() {
 }
 
 #[test]
+fn people_share_names_and_address_and_there_are_no_accounts() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let path = format!("marketplace-provider-offerings/{}", storage(&waldur));
+    let config = get(&waldur, &format!("{path}/user-attribute-config/")).json();
+    assert_eq!(config["exposed_fields"], json!(["username", "full_name", "email"]));
+    assert_eq!((&config["expose_email"], &config["expose_gender"]), (&json!(true), &json!(false)));
+    for accounts in ["list_project_service_accounts", "list_course_accounts"] {
+        let answer = get(&waldur, &format!("{path}/{accounts}/"));
+        assert_eq!((answer.json(), answer.header("x-result-count")), (json!([]), "0"));
+    }
+}
+
+#[test]
+fn the_older_server_has_none_of_it() {
+    let waldur = FakeWaldur::new(Generation::V2024);
+    let offering = storage(&waldur);
+    let order = waldur.order(offering).create_resource("my-s3").pending();
+    let resource = waldur.resource_of(order);
+    for path in [
+        format!("marketplace-orders/{order}/set_backend_id/"),
+        format!("marketplace-orders/{order}/set_provider_info/"),
+        format!("marketplace-provider-resources/{resource}/set_endpoints/"),
+        format!("marketplace-provider-resources/{resource}/refresh_last_sync/"),
+        format!("marketplace-provider-offerings/{offering}/check_unique_backend_id/"),
+        "marketplace-site-agent-identities/".to_owned(),
+    ] {
+        let answer = post(&waldur, &path, &json!({}));
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"));
+    }
+    assert_eq!(waldur.unserved(), [""; 0]);
+}
+
+#[test]
 fn an_offering_shows_what_it_was_seeded_with() {
     let waldur = FakeWaldur::new(Generation::V8);
     let offering = waldur

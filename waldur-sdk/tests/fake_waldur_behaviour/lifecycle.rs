@@ -244,6 +244,22 @@ fn a_username_makes_an_offering_user_ready() {
 }
 
 #[test]
+fn a_backend_id_is_taken_as_text() {
+    for generation in BOTH {
+        let waldur = FakeWaldur::new(generation);
+        let resource = in_use(&waldur);
+        let path = format!("marketplace-provider-resources/{resource}/set_backend_id/");
+        for (sent, kept) in [(json!(42), "42"), (json!("  s3-2 "), "s3-2"), (json!(" "), ""), (json!(""), "")] {
+            assert_eq!(post(&waldur, &path, &json!({"backend_id": sent})).status, StatusCode::OK);
+            assert_eq!(waldur.resource_view(resource).backend_id, kept);
+        }
+        for wrong in [json!(null), json!(true), json!([]), json!("x".repeat(256))] {
+            assert_eq!(post(&waldur, &path, &json!({"backend_id": wrong})).status, StatusCode::BAD_REQUEST);
+        }
+    }
+}
+
+#[test]
 fn somebody_else_may_change_things_meanwhile() {
     let waldur = FakeWaldur::new(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").pending();

@@ -94,7 +94,7 @@ pub(super) fn patch(state: &mut State, call: &Incoming<'_>) -> Outcome {
         row.name = name.unwrap_or_else(|| row.name.clone());
         row.description = description.unwrap_or_else(|| row.description.clone());
     });
-    let row = state.resource(uuid).ok_or_else(Answer::dangling)?;
+    let row = state.resource(uuid).ok_or_else(Answer::broken)?;
     let end_date = row.end_date.map(|date| date.to_string());
     Ok(Answer::ok(json!({ "name": row.name, "description": row.description, "end_date": end_date })))
 }

@@ -17,7 +17,7 @@ impl FakeWaldur {
     /// An offering of the [`provider`](Self::provider), active, for site agents, without components.
     pub fn offering(&self) -> OfferingSeed {
         let mut state = self.state();
-        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.now(), state.uuid());
+        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.tick(), state.uuid());
         let row = Offering {
             uuid,
             created,
