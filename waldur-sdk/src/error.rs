@@ -39,21 +39,22 @@ pub enum ErrorKind {
     AlreadyExists,
     /// An object of that name exists and does not carry our stamp.
     Foreign,
-    /// 409, 412, 423: the state of the object does not allow this now.
+    /// 409, 412: the state of the object does not allow this.
     Conflict,
-    /// 400, 405, 422: the request is wrong and will stay wrong.
+    /// 400, 413, 422 and every other 4xx without a meaning of its own: the request is wrong and will stay wrong.
     InvalidRequest,
     /// 429.
     RateLimited,
-    /// The request goes over a quota of the server.
+    /// The request goes over a quota of the server, as its client read from the body.
     QuotaExceeded,
-    /// 503.
+    /// 408, 425, 503.
     Unavailable,
     /// 5xx other than 503.
     Server,
     /// The body is not what the API promises (truncated, wrong type, wrong shape).
     Decode,
-    /// Something else than the API answered: an HTML page, a login form, a captive portal.
+    /// Something else than the API answered: an HTML page, a login form, a captive portal. A 404 of that sort is no
+    /// proof of absence.
     WrongContent,
     /// The body is larger than the limit of this call.
     TooLarge,
@@ -63,9 +64,9 @@ pub enum ErrorKind {
     Proxy,
     /// The local clock is too far from the server's for signed requests.
     ClockSkew,
-    /// The server or the back end does not offer this.
+    /// 405, 501: the server or the back end does not offer this.
     Unsupported,
-    /// Not now, and nobody's fault: the thing is still being made. Repeat later.
+    /// Not now, and nobody's fault: the thing is still being made, or locked (423). Repeat later.
     NotReady,
     /// Refused for a reason the customer can act on.
     Rejected,
@@ -139,7 +140,7 @@ impl HttpContext {
 
 /// The error of the SDK. One pointer wide and cheap to clone.
 ///
-/// `Display` is one line and never repeats the source; a reporter prints the chain with
+/// `Display` is one line, whatever a server put into it, and never repeats the source; a reporter prints the chain with
 /// [`std::error::Error::source`] or [`Error::chain`].
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -151,6 +152,7 @@ struct Inner {
     code: Option<String>,
     operation: &'static str,
     retryable: Option<bool>,
+    effect: Option<Effect>,
     for_customer: bool,
     http: Option<HttpContext>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -165,6 +167,7 @@ impl Error {
             code: None,
             operation: "",
             retryable: None,
+            effect: None,
             for_customer: false,
             http: None,
             source: None,
@@ -241,6 +244,13 @@ impl Error {
     #[must_use]
     pub fn with_retryable(mut self, yes: bool) -> Self {
         self.edit().retryable = Some(yes);
+        self
+    }
+
+    /// Says what the request has done, against the default of the kind.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Effect) -> Self {
+        self.edit().effect = Some(effect);
         self
     }
 
@@ -342,9 +352,13 @@ impl Error {
         }
     }
 
-    /// What the failed request may have done.
+    /// What the failed call may have done, all its sendings together: an attempt that timed out stays
+    /// [`Effect::Unknown`] although the next one was refused.
     pub fn effect(&self) -> Effect {
         use ErrorKind as K;
+        if let Some(effect) = self.0.effect {
+            return effect;
+        }
         match self.0.kind {
             K::Timeout
             | K::Transport
@@ -359,6 +373,11 @@ impl Error {
         }
     }
 
+    /// What [`Self::with_retryable`] said, if anything.
+    pub(crate) fn retryable_override(&self) -> Option<bool> {
+        self.0.retryable
+    }
+
     /// The error and its causes, outermost first, one line each.
     pub fn chain(&self) -> Vec<String> {
         let mut lines = vec![self.to_string()];
@@ -371,15 +390,30 @@ impl Error {
     }
 }
 
+/// Whether a character can break or disguise a log line: control characters, line and paragraph separators, zero-width
+/// and bidirectional formatting.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Writes a text on one line, every hidden character escaped.
+pub(crate) fn write_visible(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| if is_hidden(c) { write!(out, "{}", c.escape_unicode()) } else { out.write_char(c) })
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         if !inner.operation.is_empty() {
             write!(f, "{}: ", inner.operation)?;
         }
-        f.write_str(&inner.message)?;
+        write_visible(f, &inner.message)?;
         if let Some(code) = &inner.code {
-            write!(f, " ({code})")?;
+            f.write_str(" (")?;
+            write_visible(f, code)?;
+            f.write_str(")")?;
         }
         if let Some(http) = &inner.http {
             write!(f, " [{} {}", http.method, http.url)?;

@@ -1,4 +1,5 @@
-//! Waldur's REST API as a provider uses it: one file per resource of the API, its models beside its calls.
+//! Waldur's REST API as a provider uses it: one file per resource of the API, its models beside its calls. One more
+//! resource is one more file and one more method of [`WaldurClient`].
 //!
 //! ```
 //! use waldur_sdk::client::{AgentMode, OrderQuery, OrderState, WaldurClient};

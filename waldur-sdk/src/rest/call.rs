@@ -12,11 +12,25 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Authenticator, BaseUrl, Environment, Http, Idempotency, RequestMeta,
-    http::{Prepared, looks_like_html},
-    path, redact,
+    Authenticator, BaseUrl, BoxFuture, Environment, Http, Idempotency, LinkPaging, NextPage, Page, RequestMeta, Rows,
+    path,
+    prepared::{Answered, Prepared},
+    redact,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+
+/// Reads more from an error's answer than its status says.
+type ReadError = dyn Fn(&Response<Bytes>, Error) -> Error + Send + Sync;
+
+/// The hook of [`RestClient::with_error_reader`].
+#[derive(Clone)]
+pub(super) struct ErrorReader(Arc<ReadError>);
+
+impl ErrorReader {
+    pub(super) fn read(&self, answer: &Response<Bytes>, error: Error) -> Error {
+        (self.0)(answer, error)
+    }
+}
 
 /// An authenticated client of one API: a pipeline, a base URL and credentials that never leave that origin.
 /// Cheap to clone.
@@ -28,11 +42,18 @@ pub struct RestClient {
     headers: HeaderMap,
     timeout: Duration,
     deadline: Option<Instant>,
+    error_reader: Option<ErrorReader>,
 }
 
 impl RestClient {
     /// The default time limit of an attempt: 60 s.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// The time limit of an attempt of [`Call::bulk`]: 10 minutes.
+    pub const BULK_TIMEOUT: Duration = Duration::from_secs(600);
+
+    /// The limit of a body of [`Call::bulk`]: 256 MiB.
+    pub const BULK_MAX_BODY: usize = 256 * 1024 * 1024;
 
     /// A client of the API below `base`. Sends `Accept: application/json` and `User-Agent: waldur-sdk/<version>`.
     pub fn new(http: Http, base: BaseUrl, authenticator: impl Authenticator) -> Self {
@@ -46,6 +67,7 @@ impl RestClient {
             headers,
             timeout: Self::DEFAULT_TIMEOUT,
             deadline: None,
+            error_reader: None,
         }
     }
 
@@ -81,6 +103,19 @@ impl RestClient {
         self
     }
 
+    /// Reads the errors of this API. `reader` gets every answer that is no success, with the error made from its status,
+    /// before it is decided whether to repeat: it may add the service's code, replace kind and message, say whether a
+    /// repeat helps ([`Error::with_retryable`]) and what was done ([`Error::with_effect`]). Texts of the server that it
+    /// takes over are its to redact.
+    #[must_use]
+    pub fn with_error_reader(
+        mut self,
+        reader: impl Fn(&Response<Bytes>, Error) -> Error + Send + Sync + 'static,
+    ) -> Self {
+        self.error_reader = Some(ErrorReader(Arc::new(reader)));
+        self
+    }
+
     /// The root of the API.
     pub fn base(&self) -> &BaseUrl {
         &self.base
@@ -113,6 +148,9 @@ impl RestClient {
                 deadline: self.deadline,
                 max_body: RequestMeta::DEFAULT_MAX_BODY,
                 secrets: Vec::new(),
+                secret_answer: false,
+                must_exist: false,
+                error_reader: self.error_reader.clone(),
             },
             client: self.clone(),
             query: String::new(),
@@ -179,9 +217,8 @@ impl Call {
     }
 
     /// Adds a secret parameter; its value is also removed from whatever the server echoes.
-    pub fn query_secret(mut self, name: &str, value: &SecretString) -> Self {
-        self.prepared.secrets.push(value.clone());
-        self.query(name, value.expose_secret())
+    pub fn query_secret(self, name: &str, value: &SecretString) -> Self {
+        self.secret(value).query(name, value.expose_secret())
     }
 
     /// Sends `body` as JSON.
@@ -257,12 +294,36 @@ impl Call {
         self
     }
 
+    /// A long report: [`RestClient::BULK_TIMEOUT`] and [`RestClient::BULK_MAX_BODY`].
+    pub fn bulk(self) -> Self {
+        self.timeout(RestClient::BULK_TIMEOUT).max_body(RestClient::BULK_MAX_BODY)
+    }
+
+    /// Names a secret that the body or a header carries, so that an echo of it is removed from error texts.
+    pub fn secret(mut self, secret: &SecretString) -> Self {
+        self.prepared.secrets.push(secret.clone());
+        self
+    }
+
+    /// The successful answer holds secrets: no error shows any of its body.
+    pub fn secret_answer(mut self) -> Self {
+        self.prepared.secret_answer = true;
+        self
+    }
+
+    /// The path is no object's but a part of the API: its absence (404, 410, of whatever body) means a wrong base URL and
+    /// is [`Config`](crate::ErrorKind::Config), never an empty list or an absent object. For the first call to a server.
+    pub fn must_exist(mut self) -> Self {
+        self.prepared.must_exist = true;
+        self
+    }
+
     /// Sends the call and returns the successful answer.
     ///
     /// # Errors
     /// See [`ErrorKind`]; every error names the operation and the request.
     pub async fn send(self) -> Result<Response<Bytes>> {
-        self.run().await.map(|(_, answer)| answer)
+        self.run().await.map(|(_, answered)| answered.response)
     }
 
     /// Sends the call and drops the answer's body, which may be empty.
@@ -276,17 +337,17 @@ impl Call {
     /// Sends the call and reads the answer as JSON. A byte order mark is tolerated.
     ///
     /// # Errors
-    /// As [`Self::send`]; [`ErrorKind::WrongContent`] for a page, [`ErrorKind::Decode`] for everything that is not a
-    /// `T`, naming the path to the offending member.
+    /// As [`Self::send`]; [`WrongContent`](crate::ErrorKind::WrongContent) for a page,
+    /// [`Decode`](crate::ErrorKind::Decode) for everything that is not a `T`, naming the path to the offending member.
     pub async fn send_json<T: DeserializeOwned>(self) -> Result<T> {
-        let (prepared, answer) = self.run().await?;
-        prepared.decode(&answer)
+        let (prepared, answered) = self.run().await?;
+        prepared.decode(&answered)
     }
 
     /// As [`Self::send_json`], with a 404 of the API as `None`.
     ///
     /// # Errors
-    /// As [`Self::send_json`].
+    /// As [`Self::send_json`]; a 404 that a proxy made is `WrongContent`.
     pub async fn send_opt<T: DeserializeOwned>(self) -> Result<Option<T>> {
         match self.send_json().await {
             Ok(value) => Ok(Some(value)),
@@ -300,21 +361,61 @@ impl Call {
     /// # Errors
     /// As [`Self::send_json`].
     pub async fn send_with_headers<T: DeserializeOwned>(self) -> Result<(T, HeaderMap)> {
-        let (prepared, answer) = self.run().await?;
-        let value = prepared.decode(&answer)?;
-        Ok((value, answer.into_parts().0.headers))
+        let (prepared, answered) = self.run().await?;
+        let value = prepared.decode(&answered)?;
+        Ok((value, answered.response.into_parts().0.headers))
     }
 
-    async fn run(self) -> Result<(Prepared, Response<Bytes>)> {
-        let Self { client, mut prepared, query, error } = self;
-        if let Some(error) = error {
-            return Err(error);
-        }
-        if !query.is_empty() {
-            prepared.url.set_query(Some(&query));
-        }
-        let answer = client.http.run(&*client.authenticator, &prepared).await?;
-        Ok((prepared, answer))
+    /// Sends the call and reads the answer, a JSON array, entry by entry; `id` is the member that names an entry.
+    ///
+    /// # Errors
+    /// As [`Self::send_json`] for the array itself; what is wrong with one entry is in [`Rows::bad`].
+    pub async fn send_rows<T: DeserializeOwned>(self, id: &str) -> Result<(Rows<T>, HeaderMap)> {
+        let (prepared, answered) = self.run().await?;
+        let rows = prepared.rows(&answered, None, id)?;
+        Ok((rows, answered.response.into_parts().0.headers))
+    }
+
+    /// As [`Self::send_rows`], for an array that is the member `member` of the answer. The rest of the answer is read by
+    /// `E`, which leaves that member out.
+    ///
+    /// # Errors
+    /// As [`Self::send_rows`].
+    pub async fn send_rows_in<T, E>(self, member: &str, id: &str) -> Result<(Rows<T>, E)>
+    where
+        T: DeserializeOwned,
+        E: DeserializeOwned,
+    {
+        let (prepared, answered) = self.run().await?;
+        Ok((prepared.rows(&answered, Some(member), id)?, prepared.decode(&answered)?))
+    }
+
+    /// Sends the call and reads the answer as one page of a list whose pages are linked by `Link` headers.
+    ///
+    /// # Errors
+    /// As [`Self::send_rows`].
+    pub async fn send_page<T: DeserializeOwned>(self, paging: &LinkPaging) -> Result<Page<T>> {
+        let (prepared, answered) = self.run().await?;
+        let headers = answered.response.headers();
+        let total = headers.get(paging.total).and_then(|total| total.to_str().ok()?.trim().parse().ok());
+        let next = NextPage::from_headers(headers, &prepared.url, paging.parameter);
+        let page = prepared.rows(&answered, None, paging.id)?.into_page(next.token).with_total(total);
+        Ok(page.with_doubt(next.doubt.map(|doubt| doubt.with_operation(prepared.operation))))
+    }
+
+    // Boxed here, once for a whole call: the state of the pipeline would else be a part of every caller's future.
+    fn run(self) -> BoxFuture<'static, Result<(Prepared, Answered)>> {
+        Box::pin(async move {
+            let Self { client, mut prepared, query, error } = self;
+            if let Some(error) = error {
+                return Err(error);
+            }
+            if !query.is_empty() {
+                prepared.url.set_query(Some(&query));
+            }
+            let answered = client.http.run(&*client.authenticator, &prepared).await?;
+            Ok((prepared, answered))
+        })
     }
 }
 
@@ -325,39 +426,5 @@ impl fmt::Debug for Call {
             .field("method", &self.prepared.method)
             .field("template", &self.prepared.template)
             .finish_non_exhaustive()
-    }
-}
-
-impl Prepared {
-    fn decode<T: DeserializeOwned>(&self, answer: &Response<Bytes>) -> Result<T> {
-        let body = answer.body();
-        let fail = |kind, message: String| {
-            Error::new(kind, message).with_operation(self.operation).with_http(self.answered(answer))
-        };
-        if looks_like_html(body) {
-            return Err(fail(ErrorKind::WrongContent, "an HTML page came instead of the API's answer".to_owned()));
-        }
-        // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
-        if let Some(coding) = answer.headers().get(header::CONTENT_ENCODING)
-            && coding != "identity"
-        {
-            let coding = redact::escape(&String::from_utf8_lossy(coding.as_bytes()));
-            return Err(fail(
-                ErrorKind::WrongContent,
-                format!("the answer is packed ({coding}) without being asked to"),
-            ));
-        }
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        if body.trim_ascii().is_empty() {
-            return Err(fail(ErrorKind::Decode, "the answer is empty".to_owned()));
-        }
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|cause| {
-            // The cause's own text may quote the value, so only its path and category are kept.
-            let category = cause.inner().classify();
-            fail(ErrorKind::Decode, format!("the answer does not decode at `{}` ({category:?})", cause.path()))
-        })?;
-        json.end().map_err(|_| fail(ErrorKind::Decode, "the answer has data after its end".to_owned()))?;
-        Ok(value)
     }
 }

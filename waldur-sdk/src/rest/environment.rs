@@ -12,6 +12,9 @@ use jiff::Timestamp;
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The longest sleep; anything longer is taken for "for ever". Timers add it to a clock, which must not overflow.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A source of delays. Every `Fn(Duration) -> impl Future` is one, so `tokio::time::sleep` is.
 pub trait Timer: Send + Sync + 'static {
     /// Completes after `duration`.
@@ -78,9 +81,9 @@ impl Environment {
         self
     }
 
-    /// Completes after `duration`.
+    /// Completes after `duration`, ten years at the most.
     pub fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.timer.sleep(duration)
+        self.timer.sleep(duration.min(LONGEST_SLEEP))
     }
 
     /// The monotonic clock.

@@ -8,18 +8,16 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use secrecy::SecretString;
-use url::Url;
+use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::{
-    Authenticator, Environment, HttpTransport, Idempotency, RequestMeta, RetryPolicy, TransportError,
-    TransportErrorKind,
+    Authenticator, Environment, Generation, HttpTransport, RetryPolicy, TransportError, TransportErrorKind,
     observe::{AttemptEvent, Observer},
-    redact,
+    prepared::{Answered, Prepared},
     retry::{self, Attempt, Budget},
+    trace::AttemptSpan,
 };
-use crate::error::{Error, ErrorKind, HttpContext, Result};
+use crate::error::{Effect, Error, ErrorKind, Result};
 
 /// A transport with retries, budget, clocks and an observer, and no credentials: one per back end. Cheap to clone;
 /// clones share the retry budget.
@@ -77,53 +75,80 @@ impl Http {
         &self.policy
     }
 
-    pub(super) async fn run(&self, authenticator: &dyn Authenticator, call: &Prepared) -> Result<Response<Bytes>> {
-        let begin = self.environment.instant();
-        let idempotent = call.idempotency.allows(&call.method);
-        let mut renewed = false;
-        let mut attempt = 0;
+    /// Sends a call as often as the policy allows. Holds nothing between its awaits but the call itself, so it may be
+    /// dropped at any of them.
+    pub(super) async fn run(&self, authenticator: &dyn Authenticator, call: &Prepared) -> Result<Answered> {
+        let mut course = Course { begin: self.environment.instant(), sent: 0, renewed: false, last: None };
         loop {
-            attempt += 1;
-            let timeout = call.remaining(self.environment.instant())?;
-            let mut request = call.request(attempt, timeout)?;
-            let generation = authenticator.authenticate(self, &mut request).await.map_err(|error| call.name(error))?;
-            let sent = self.environment.instant();
-            let outcome = self.attempt(request, timeout).await;
-            let elapsed = self.environment.instant().saturating_duration_since(sent);
-            let (error, judged) = match outcome {
-                Ok(answer) if answer.status().is_success() => {
-                    self.budget.refund();
-                    self.report(call, attempt, Some(answer.status()), elapsed, None, None);
-                    return Ok(answer);
-                }
-                Ok(answer) => {
-                    let refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-                    if refused && !renewed && authenticator.refused(generation, &answer).await {
-                        renewed = true;
-                        attempt -= 1;
-                        self.report(call, attempt + 1, Some(answer.status()), elapsed, None, Some(Duration::ZERO));
+            let ready = match self.make_ready(authenticator, call, course.sent + 1).await {
+                Ok(ready) => ready,
+                Err(error) => return Err(course.interrupted(error)),
+            };
+            course.sent += 1;
+            let begun = self.environment.instant();
+            let span = AttemptSpan::new(call, course.sent);
+            let outcome = span.around(self.exchange(ready.request, ready.timeout)).await;
+            let elapsed = self.environment.instant().saturating_duration_since(begun);
+            let (failure, attempt) = match outcome {
+                Ok(response) => {
+                    let answered = Answered { response, attempts: course.sent, sensitive: ready.sensitive };
+                    let status = answered.response.status();
+                    if status.is_success() {
+                        self.budget.refund();
+                        span.end(Some(status), None);
+                        self.report(call, course.sent, Some(status), elapsed, None, None);
+                        return Ok(answered);
+                    }
+                    let retry_after = retry::retry_after(answered.response.headers(), self.environment.now());
+                    let failure = call.status_error(&answered, retry_after);
+                    let may_renew = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+                    if may_renew && !course.renewed && authenticator.refused(ready.generation, &answered.response).await
+                    {
+                        span.end(Some(status), Some(failure.kind()));
+                        self.report(call, course.sent, Some(status), elapsed, Some(&failure), Some(Duration::ZERO));
+                        course.renewed = true;
+                        course.last = Some(course.carry(failure));
                         continue;
                     }
-                    let asked = retry::retry_after(answer.headers(), self.environment.now());
-                    let judged = Attempt::Status { status: answer.status(), retry_after: asked };
-                    (call.status_error(&answer, asked, attempt), judged)
+                    (failure, Attempt::Status { status, retry_after })
                 }
                 Err(failure) => {
-                    let judged = Attempt::Failed(failure.kind());
-                    (call.transport_error(failure, attempt), judged)
+                    let attempt = Attempt::Failed(failure.kind());
+                    (call.transport_error(failure, course.sent), attempt)
                 }
             };
-            let pause = self.pause(begin, call, attempt, &error, judged, idempotent);
-            self.report(call, attempt, error.status(), elapsed, Some(error.kind()), pause);
-            match pause {
-                Some(pause) => self.environment.sleep(pause).await,
-                None => return Err(error),
-            }
+            let pause = self.pause(&course, call, &failure, attempt);
+            span.end(failure.status(), Some(failure.kind()));
+            self.report(call, course.sent, failure.status(), elapsed, Some(&failure), pause);
+            let failure = course.carry(failure);
+            let Some(pause) = pause else { return Err(failure) };
+            course.last = Some(failure);
+            self.environment.sleep(pause).await;
         }
     }
 
+    /// The next request with its credentials, and what the deadline leaves it.
+    async fn make_ready(&self, authenticator: &dyn Authenticator, call: &Prepared, attempt: u32) -> Result<Ready> {
+        let mut request = call.request(attempt)?;
+        let left = call.left(self.environment.instant())?;
+        let authenticated = match call.deadline {
+            None => authenticator.authenticate(self, &mut request).await,
+            // Fetching a token has a policy of its own, which knows nothing of this call's deadline.
+            Some(_) => match select(authenticator.authenticate(self, &mut request), self.environment.sleep(left)).await
+            {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(((), _)) => Err(call.too_late()),
+            },
+        };
+        let generation = authenticated.map_err(|error| call.name(error))?;
+        let timeout = call.timeout.min(call.left(self.environment.instant())?);
+        call.stamp(&mut request, attempt, timeout);
+        let sensitive = request.headers().values().filter(|value| value.is_sensitive()).cloned().collect();
+        Ok(Ready { request, generation, timeout, sensitive })
+    }
+
     /// One exchange, cut off at `timeout` on this pipeline's own timer, whatever the transport does.
-    async fn attempt(&self, request: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, TransportError> {
+    async fn exchange(&self, request: Request<Bytes>, timeout: Duration) -> Result<Response<Bytes>, TransportError> {
         match select(self.transport.send(request), self.environment.sleep(timeout)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), _)) => Err(TransportError::new(TransportErrorKind::Timeout)),
@@ -131,23 +156,15 @@ impl Http {
     }
 
     /// How long to wait before the next attempt; `None` when there is none.
-    fn pause(
-        &self,
-        begin: Instant,
-        call: &Prepared,
-        attempt: u32,
-        error: &Error,
-        judged: Attempt,
-        idempotent: bool,
-    ) -> Option<Duration> {
-        let price = retry::price(judged, idempotent)?;
-        if attempt >= self.policy.max_attempts {
+    fn pause(&self, course: &Course, call: &Prepared, failure: &Error, attempt: Attempt) -> Option<Duration> {
+        let price = retry::price(attempt, call.idempotency.allows(&call.method), failure)?;
+        if course.counted() >= self.policy.max_attempts {
             return None;
         }
-        let pause = self.policy.pause(attempt, error.retry_after(), &self.environment);
+        let pause = self.policy.pause(course.counted(), failure.retry_after(), &self.environment);
         let now = self.environment.instant();
-        let too_late = now.saturating_duration_since(begin).saturating_add(pause) >= self.policy.max_elapsed
-            || call.deadline.is_some_and(|deadline| now + pause >= deadline);
+        let too_late = now.saturating_duration_since(course.begin).saturating_add(pause) >= self.policy.max_elapsed
+            || call.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
         (!too_late && self.budget.take(price)).then_some(pause)
     }
 
@@ -157,7 +174,7 @@ impl Http {
         attempt: u32,
         status: Option<StatusCode>,
         elapsed: Duration,
-        error: Option<ErrorKind>,
+        failure: Option<&Error>,
         retry_in: Option<Duration>,
     ) {
         self.observer.on_attempt(&AttemptEvent {
@@ -167,7 +184,7 @@ impl Http {
             template: call.template,
             attempt,
             status,
-            error,
+            error: failure.map(Error::kind),
             elapsed,
             retry_in,
         });
@@ -180,122 +197,43 @@ impl fmt::Debug for Http {
     }
 }
 
-/// A call that is complete and can be sent as often as needed.
-#[derive(Clone)]
-pub(super) struct Prepared {
-    pub(super) operation: &'static str,
-    pub(super) template: &'static str,
-    pub(super) shown_url: String,
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    pub(super) idempotency: Idempotency,
-    pub(super) timeout: Duration,
-    pub(super) deadline: Option<Instant>,
-    pub(super) max_body: usize,
-    pub(super) secrets: Vec<SecretString>,
+/// An attempt about to be sent.
+struct Ready {
+    request: Request<Bytes>,
+    generation: Generation,
+    timeout: Duration,
+    sensitive: Vec<HeaderValue>,
 }
 
-impl Prepared {
-    /// The time of the next attempt: the call's timeout, or what the deadline leaves.
-    fn remaining(&self, now: Instant) -> Result<Duration> {
-        match self.deadline {
-            None => Ok(self.timeout),
-            Some(deadline) if deadline > now => Ok(self.timeout.min(deadline.saturating_duration_since(now))),
-            Some(_) => Err(self.name(Error::new(ErrorKind::DeadlineExceeded, "the deadline passed before this call"))),
-        }
-    }
-
-    fn request(&self, attempt: u32, timeout: Duration) -> Result<Request<Bytes>> {
-        let mut request = Request::new(self.body.clone());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self
-            .url
-            .as_str()
-            .parse()
-            .map_err(|_| self.name(Error::config("the URL of this call is not valid, or too long")))?;
-        *request.headers_mut() = self.headers.clone();
-        request.extensions_mut().insert(RequestMeta {
-            operation: self.operation,
-            template: self.template,
-            attempt,
-            timeout,
-            max_body: self.max_body,
-        });
-        Ok(request)
-    }
-
-    fn name(&self, error: Error) -> Error {
-        if error.operation().is_empty() { error.with_operation(self.operation) } else { error }
-    }
-
-    pub(super) fn context(&self) -> HttpContext {
-        HttpContext::new(self.method.clone(), self.shown_url.clone())
-    }
-
-    fn transport_error(&self, failure: TransportError, attempt: u32) -> Error {
-        let kind = match failure.kind() {
-            TransportErrorKind::Connect => ErrorKind::Connect,
-            TransportErrorKind::Tls => ErrorKind::Tls,
-            TransportErrorKind::Proxy => ErrorKind::Proxy,
-            TransportErrorKind::Timeout => ErrorKind::Timeout,
-            TransportErrorKind::Interrupted => ErrorKind::Transport,
-            TransportErrorKind::TooLarge => ErrorKind::TooLarge,
-            TransportErrorKind::InvalidRequest => ErrorKind::Config,
-        };
-        let mut http = self.context();
-        http.attempts = attempt;
-        let error = Error::new(kind, failure.kind().to_string()).with_operation(self.operation).with_http(http);
-        match failure.into_source() {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
-    }
-
-    pub(super) fn answered(&self, answer: &Response<Bytes>) -> HttpContext {
-        let mut http = self.context();
-        http.status = Some(answer.status());
-        http.request_id = ["x-request-id", "x-amz-request-id", "x-openstack-request-id"].iter().find_map(|name| {
-            let id = answer.headers().get(*name)?.to_str().ok()?;
-            Some(redact::escape(id.get(..id.len().min(128))?))
-        });
-        http.body = (!answer.body().is_empty()).then(|| redact::excerpt(answer.body(), &self.secrets));
-        http
-    }
-
-    fn status_error(&self, answer: &Response<Bytes>, asked: Option<Duration>, attempt: u32) -> Error {
-        let status = answer.status();
-        let html = looks_like_html(answer.body());
-        let kind = match status.as_u16() {
-            300..=399 => ErrorKind::Redirected,
-            401 => ErrorKind::Unauthenticated,
-            403 => ErrorKind::PermissionDenied,
-            // A page of a proxy says nothing about the object.
-            404 | 410 if html => ErrorKind::WrongContent,
-            404 | 410 => ErrorKind::NotFound,
-            407 => ErrorKind::Proxy,
-            409 | 412 | 423 => ErrorKind::Conflict,
-            413 => ErrorKind::QuotaExceeded,
-            429 => ErrorKind::RateLimited,
-            501 => ErrorKind::Unsupported,
-            408 | 425 | 503 => ErrorKind::Unavailable,
-            500..=599 => ErrorKind::Server,
-            400..=499 => ErrorKind::InvalidRequest,
-            _ => ErrorKind::Other,
-        };
-        let mut http = self.answered(answer);
-        http.retry_after = asked;
-        http.attempts = attempt;
-        Error::new(kind, format!("the server answered {status}")).with_operation(self.operation).with_http(http)
-    }
+/// What a call has been through.
+struct Course {
+    begin: Instant,
+    /// Every sending.
+    sent: u32,
+    /// One of them was owed to a renewal of the credentials and does not count as a repeat.
+    renewed: bool,
+    /// The error of the latest sending, with the effect of all of them.
+    last: Option<Error>,
 }
 
-/// Whether a body is a page for people instead of an answer of an API.
-pub(super) fn looks_like_html(body: &[u8]) -> bool {
-    let text = body.trim_ascii_start();
-    text.first() == Some(&b'<') && !text.starts_with(b"<?xml") && {
-        let head: Vec<u8> = text.iter().take(64).map(u8::to_ascii_lowercase).collect();
-        head.starts_with(b"<!doctype") || head.starts_with(b"<html") || head.windows(5).any(|part| part == b"<html")
+impl Course {
+    fn counted(&self) -> u32 {
+        self.sent.saturating_sub(u32::from(self.renewed))
+    }
+
+    /// An error of the latest sending, made to answer for the earlier ones too.
+    fn carry(&self, error: Error) -> Error {
+        let unknown = self.last.as_ref().is_some_and(|last| last.effect() == Effect::Unknown);
+        if unknown { error.with_effect(Effect::Unknown) } else { error }
+    }
+
+    /// The error of a call whose next sending never left.
+    fn interrupted(self, error: Error) -> Error {
+        match self.last {
+            None => error.with_effect(Effect::NotApplied),
+            // The failure that was to be repeated says more than the missing time.
+            Some(last) if error.kind() == ErrorKind::DeadlineExceeded => last,
+            Some(last) => error.with_effect(last.effect()),
+        }
     }
 }

@@ -16,33 +16,48 @@
 //! ```
 
 mod auth;
+mod body;
 mod call;
 mod environment;
 mod http;
+mod link;
+mod oauth;
 mod observe;
-#[cfg(feature = "reqwest")]
 mod options;
 mod pager;
 mod path;
+mod poll;
+mod prepared;
 pub mod redact;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod retry;
+mod rows;
+mod scan;
 mod serial;
+mod token;
+mod trace;
 mod transport;
 
-pub use auth::{Anonymous, Authenticator, CachedToken, Generation, StaticHeader, Token, TokenSource};
+pub use auth::{Anonymous, Authenticator, Generation, StaticHeader};
+use call::ErrorReader;
 pub use call::{Call, RestClient};
 pub use environment::{BoxFuture, Environment, Timer};
 pub use http::Http;
+pub use link::{LinkPaging, NextPage};
+pub use oauth::{ClientCredentials, PasswordGrant};
 pub use observe::{AttemptEvent, Observer};
-#[cfg(feature = "reqwest")]
 pub use options::{HttpOptions, Proxy, Resolver, TlsBackend};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
 pub(crate) use path::http_url;
 pub use path::{BaseUrl, MAX_SEGMENT, PlainHttp, check_segment, encode};
+pub use poll::{Observation, PollPolicy, PollStep, Waiting, poll_until};
 #[cfg(feature = "reqwest")]
 pub use reqwest::ReqwestTransport;
-pub use retry::{Idempotency, RetryPolicy};
+pub use retry::{Idempotency, RetryPolicy, retry_after};
+pub use rows::{Rows, decode_rows, decode_rows_in};
 pub use serial::Serial;
+pub use token::{CachedToken, Token, TokenSource};
+#[cfg(feature = "tracing")]
+pub use trace::TracingObserver;
 pub use transport::{HttpTransport, RequestMeta, TransportError, TransportErrorKind};

@@ -32,7 +32,7 @@ pub struct AttemptEvent<'a> {
     pub host: &'a str,
     /// The path's template.
     pub template: &'static str,
-    /// 1 for the first sending.
+    /// 1 for the first sending; counts every one, also after a renewal of the credentials.
     pub attempt: u32,
     /// The status, if an answer came.
     pub status: Option<StatusCode>,

@@ -2,21 +2,21 @@
 //!
 //! A list that was cut short looks exactly like a short list. Whoever removes what a list does not name needs more: a
 //! [`Complete`], which only a pager that saw the end, and whose count agrees with the server's, can make.
+//!
+//! No paging by numbers can prove more than that: an entry added for every one removed, between two pages, keeps the
+//! count. Irreversible acts take a second observation.
 
 use std::{
     collections::HashSet,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use futures_core::Stream;
 
 use super::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
-
-/// More pages than this is taken for a loop.
-const MAX_PAGES: usize = 100_000;
 
 /// Where a page begins. Opaque; a caller may keep the text to resume a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,12 +51,14 @@ pub struct Page<T> {
     pub total: Option<u64>,
     /// The next page; `None` on the last.
     pub next: Option<PageToken>,
+    /// Why the list that this page belongs to cannot be whole, or cannot be trusted to be.
+    pub doubt: Option<Error>,
 }
 
 impl<T> Page<T> {
     /// A page with entries and the place of the next.
     pub fn new(items: Vec<T>, next: Option<PageToken>) -> Self {
-        Self { items, bad: Vec::new(), total: None, next }
+        Self { items, bad: Vec::new(), total: None, next, doubt: None }
     }
 
     /// Adds the size of the whole list.
@@ -72,9 +74,17 @@ impl<T> Page<T> {
         self.bad = bad;
         self
     }
+
+    /// Adds the reason why the list cannot be proven whole: a server that says it cut the list, a link to elsewhere.
+    #[must_use]
+    pub fn with_doubt(mut self, doubt: Option<Error>) -> Self {
+        self.doubt = doubt;
+        self
+    }
 }
 
-/// A list proven whole: paged to its end, its count equal to the server's, every row readable.
+/// A list proven whole: paged to its end, its count equal to the server's (where it tells one) and the same on every
+/// page, every row readable, no page in doubt.
 ///
 /// Only [`Pager::collect`] makes one, so a function that removes things asks for it in its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,8 +134,8 @@ impl<T> Listing<T> {
     /// The proof, or the reason why there is none.
     ///
     /// # Errors
-    /// The error of the page that failed, [`ErrorKind::Inconsistent`] when the count does not agree, or the error of
-    /// the first unreadable row.
+    /// The error of the page that failed, [`ErrorKind::Inconsistent`] when the count does not agree, the doubt of a
+    /// page, or the error of the first unreadable row.
     pub fn complete(self) -> Result<Complete<T>> {
         match self.gap() {
             None => Ok(Complete(self.items)),
@@ -153,15 +163,20 @@ pub struct Pager<T> {
     state: PagerState<T>,
     start: Option<PageToken>,
     seen: HashSet<PageToken>,
+    max_pages: usize,
 }
 
 enum PagerState<T> {
     Idle(Option<PageToken>),
     InFlight(BoxFuture<'static, Result<Page<T>>>),
+    Failed(Error),
     Done,
 }
 
 impl<T: Send + 'static> Pager<T> {
+    /// The default of [`Self::max_pages`].
+    pub const DEFAULT_MAX_PAGES: usize = 100_000;
+
     /// A pager over `fetch`, which brings the page at a token (the first without one). `key` tells entries apart.
     pub fn new<F, Fut>(key: fn(&T) -> String, mut fetch: F) -> Self
     where
@@ -174,13 +189,21 @@ impl<T: Send + 'static> Pager<T> {
             state: PagerState::Idle(None),
             start: None,
             seen: HashSet::new(),
+            max_pages: Self::DEFAULT_MAX_PAGES,
         }
     }
 
     /// Begins at a token kept from an earlier run. Such a list is never proven whole.
     pub fn resume_at(mut self, token: PageToken) -> Self {
+        self.seen.insert(token.clone());
         self.state = PagerState::Idle(Some(token.clone()));
         self.start = Some(token);
+        self
+    }
+
+    /// More pages than this are taken for a list without end.
+    pub fn max_pages(mut self, pages: usize) -> Self {
+        self.max_pages = pages;
         self
     }
 
@@ -188,102 +211,134 @@ impl<T: Send + 'static> Pager<T> {
     ///
     /// # Errors
     /// The error of the fetch, after which the pager has ended; [`ErrorKind::Inconsistent`] when the server sends the
-    /// pager in a circle.
+    /// pager in a circle or names more than [`Self::max_pages`], after the page that did so.
     pub async fn next_page(&mut self) -> Result<Option<Page<T>>> {
         std::future::poll_fn(|cx| self.poll_page(cx)).await.transpose()
     }
 
-    /// Reads the whole list. Entries that appear twice (the list moved between two pages) are kept once. When the
-    /// count differs from what the server announces, the list is read once more; if it still differs, or a page
-    /// fails, [`Listing::gap`] says so.
+    /// Reads the whole list. Entries that appear twice (the list moved between two pages) are kept once.
+    ///
+    /// The list is read once more when it moved while it was read: its count differs from the server's, the server's
+    /// count changed between two pages, or the place of the next page was gone (400 or 404 for a marker). If it moves
+    /// again, or a page fails, [`Listing::gap`] says so.
     ///
     /// # Errors
     /// The error of the first page. A later page that fails leaves what was read before it, with a gap.
     pub async fn collect(mut self) -> Result<Listing<T>> {
         let first = self.round().await?;
-        if first.settled || self.start.is_some() {
-            return Ok(first.listing(self.start.is_some()));
+        if self.start.is_some() {
+            let doubt = Error::new(ErrorKind::Inconsistent, "the list was read from the middle");
+            return Ok(Listing { gap: Some(doubt), ..first.listing() });
+        }
+        if !first.moved() {
+            return Ok(first.listing());
         }
         self.seen.clear();
         self.state = PagerState::Idle(None);
         match self.round().await {
-            Ok(second) => Ok(second.listing(false)),
-            Err(_) => Ok(first.listing(false)),
+            Ok(second) if second.gap().is_none() || second.items.len() >= first.items.len() => Ok(second.listing()),
+            _ => Ok(first.listing()),
         }
     }
 
     async fn round(&mut self) -> Result<Round<T>> {
-        let mut round = Round { items: Vec::new(), bad: Vec::new(), error: None, total: None, settled: true };
-        let mut keys = HashSet::new();
-        let mut pages = 0_usize;
-        loop {
+        let mut round =
+            Round { items: Vec::new(), bad: Vec::new(), failed: None, total: None, steady: true, doubt: None };
+        let (mut keys, mut bad_ids) = (HashSet::new(), HashSet::new());
+        for pages in 0_usize.. {
             match self.next_page().await {
                 Ok(Some(page)) => {
-                    pages += 1;
+                    round.steady &= round.total.is_none() || page.total.is_none() || round.total == page.total;
                     round.total = page.total.or(round.total);
+                    round.doubt = round.doubt.or(page.doubt);
                     round.items.extend(page.items.into_iter().filter(|item| keys.insert((self.key)(item))));
-                    round.bad.extend(page.bad);
+                    let is_new = |row: &BadRow| row.id.as_ref().is_none_or(|id| bad_ids.insert(id.clone()));
+                    round.bad.extend(page.bad.into_iter().filter(is_new));
                 }
                 Ok(None) => break,
                 Err(error) if pages == 0 => return Err(error),
                 Err(error) => {
-                    round.error = Some(error);
+                    round.failed = Some(error);
                     break;
                 }
             }
         }
-        let read = (round.items.len() + round.bad.len()) as u64;
-        round.settled = round.error.is_some() || round.total.is_none_or(|total| total == read);
         Ok(round)
     }
 
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Page<T>>>> {
         loop {
-            match &mut self.state {
+            match std::mem::replace(&mut self.state, PagerState::Done) {
                 PagerState::Done => return Poll::Ready(None),
-                PagerState::Idle(token) => {
-                    let token = token.take();
-                    self.state = PagerState::InFlight((self.fetch)(token));
-                }
-                PagerState::InFlight(page) => {
-                    let page = ready!(page.as_mut().poll(cx));
-                    self.state = match &page {
-                        Ok(Page { next: Some(next), .. }) => {
-                            if !self.seen.insert(next.clone()) || self.seen.len() > MAX_PAGES {
-                                self.state = PagerState::Done;
-                                let text = "the list runs in a circle: a page was announced twice";
-                                return Poll::Ready(Some(Err(Error::new(ErrorKind::Inconsistent, text))));
-                            }
-                            PagerState::Idle(Some(next.clone()))
-                        }
-                        _ => PagerState::Done,
+                PagerState::Failed(error) => return Poll::Ready(Some(Err(error))),
+                PagerState::Idle(token) => self.state = PagerState::InFlight((self.fetch)(token)),
+                PagerState::InFlight(mut page) => {
+                    let Poll::Ready(page) = page.as_mut().poll(cx) else {
+                        self.state = PagerState::InFlight(page);
+                        return Poll::Pending;
                     };
+                    if let Ok(Page { next: Some(next), .. }) = &page {
+                        self.state = self.turn_to(next.clone());
+                    }
                     return Poll::Ready(Some(page));
                 }
             }
         }
     }
+
+    fn turn_to(&mut self, next: PageToken) -> PagerState<T> {
+        let problem = |text: &str| PagerState::Failed(Error::new(ErrorKind::Inconsistent, text));
+        if !self.seen.insert(next.clone()) {
+            return problem("the list runs in a circle: a page was announced twice");
+        }
+        if self.seen.len() >= self.max_pages {
+            return problem("the list has more pages than allowed");
+        }
+        PagerState::Idle(Some(next))
+    }
 }
 
+/// One reading of the list.
 struct Round<T> {
     items: Vec<T>,
     bad: Vec<BadRow>,
-    error: Option<Error>,
+    /// The error of a page after the first.
+    failed: Option<Error>,
     total: Option<u64>,
-    settled: bool,
+    /// Whether every page told the same total.
+    steady: bool,
+    doubt: Option<Error>,
 }
 
 impl<T> Round<T> {
-    fn listing(self, resumed: bool) -> Listing<T> {
-        let gap = if resumed {
-            Some(Error::new(ErrorKind::Inconsistent, "the list was read from the middle"))
-        } else if self.settled {
-            self.error
-        } else {
-            let read = self.items.len() + self.bad.len();
-            let total = self.total.unwrap_or_default();
-            Some(Error::new(ErrorKind::Inconsistent, format!("the list has {total} entries, {read} came")))
-        };
+    fn read(&self) -> u64 {
+        (self.items.len() + self.bad.len()) as u64
+    }
+
+    /// Whether reading the list once more may do better.
+    fn moved(&self) -> bool {
+        match &self.failed {
+            Some(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidRequest),
+            None => !self.steady || self.total.is_some_and(|total| total != self.read()),
+        }
+    }
+
+    fn gap(&self) -> Option<Error> {
+        if self.failed.is_some() {
+            return self.failed.clone();
+        }
+        let inconsistent = |text: String| Some(Error::new(ErrorKind::Inconsistent, text));
+        match self.total {
+            _ if !self.steady => inconsistent("the list changed its length while it was read".to_owned()),
+            Some(total) if total != self.read() => {
+                inconsistent(format!("the list has {total} entries, {} came", self.read()))
+            }
+            _ => self.doubt.clone(),
+        }
+    }
+
+    fn listing(self) -> Listing<T> {
+        let gap = self.gap();
         Listing { items: self.items, bad: self.bad, gap }
     }
 }

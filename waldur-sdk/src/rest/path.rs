@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, ParseError, Url};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_hidden};
 
 /// Everything but RFC 3986 *unreserved* is encoded, with upper-case hex. This is also the canonical form of SigV4.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -73,7 +73,8 @@ impl BaseUrl {
         &self.0
     }
 
-    /// The URL of `path`, a literal that begins with `/`, below this base. Segments come from [`Path`].
+    /// The URL of `path`, which [`fill`] made and which begins with `/`, below this base. An empty path is the base
+    /// itself without its trailing `/`.
     pub(super) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let joined = format!("{}{}", url.path().trim_end_matches('/'), path);
@@ -126,8 +127,8 @@ impl fmt::Display for BaseUrl {
 /// Fills a path template. Every `{name}` takes one argument as exactly one percent-encoded segment.
 ///
 /// # Errors
-/// [`Config`](crate::ErrorKind::Config) when an argument is empty, `.` or `..`, longer than [`MAX_SEGMENT`] bytes or
-/// contains `/`, `\` or a control character, or when the number of arguments is wrong.
+/// [`Config`](crate::ErrorKind::Config) when an argument breaks a rule of [`check_segment`], or when the number of
+/// arguments is wrong.
 pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String> {
     let mut path = String::with_capacity(template.len() + 32);
     let mut arguments = arguments.iter();
@@ -148,21 +149,35 @@ pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String>
     }
 }
 
-/// Checks that `value` can be one path segment; `name` names it in the error.
+/// Checks that `value` can be one path segment; `name` names it in the error. For code that checks a name before the
+/// first request.
+///
+/// A segment travels percent-encoded, but servers and proxies between decode, some of them twice. So a value is refused
+/// by what it can become, not only by what it is.
 ///
 /// # Errors
-/// See [`fill`]: the same rules, for code that checks a name before the first request.
+/// [`Config`](crate::ErrorKind::Config) when the value is empty, longer than [`MAX_SEGMENT`] bytes, a dot segment, or
+/// contains `/`, `\` or a hidden character (control, zero-width, bidirectional), plainly or percent-encoded.
 pub fn check_segment(name: &str, value: &str) -> Result<()> {
-    let rule = if value.is_empty() {
-        "must not be empty"
-    } else if value == "." || value == ".." {
-        "must not be a dot segment"
-    } else if value.len() > MAX_SEGMENT {
-        "must not be longer than 255 bytes"
-    } else if value.chars().any(|c| c.is_control() || matches!(c, '/' | '\\')) {
-        "must not contain '/', '\\' or a control character"
-    } else {
-        return Ok(());
-    };
-    Err(Error::config(format!("{name}: {rule}")))
+    let problem = |rule: &str| Err(Error::config(format!("{name}: {rule}")));
+    if value.is_empty() {
+        return problem("must not be empty");
+    }
+    if value.len() > MAX_SEGMENT {
+        return problem("must not be longer than 255 bytes");
+    }
+    let mut form = value.to_owned();
+    loop {
+        if form == "." || form == ".." {
+            return problem("must not be a dot segment");
+        }
+        if form.chars().any(|c| is_hidden(c) || matches!(c, '/' | '\\')) {
+            return problem("must not contain '/', '\\' or a control or formatting character");
+        }
+        let decoded = percent_decode_str(&form).decode_utf8_lossy().into_owned();
+        if decoded == form {
+            return Ok(());
+        }
+        form = decoded;
+    }
 }

@@ -5,6 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use crate::error::write_visible;
+
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
@@ -25,7 +27,7 @@ pub fn url(url: &Url) -> String {
     format!("{}{}", origin(url), url.path())
 }
 
-const SECRET_PARTS: [&str; 10] = [
+const SECRET_PARTS: [&str; 12] = [
     "secret",
     "password",
     "passwd",
@@ -33,8 +35,10 @@ const SECRET_PARTS: [&str; 10] = [
     "token",
     "apikey",
     "accesskey",
+    "privatekey",
     "credential",
     "authorization",
+    "assertion",
     "signature",
 ];
 
@@ -59,30 +63,42 @@ pub fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The beginning of a body for an error: secrets removed by field name and by value, control and bidirectional
-/// characters escaped, at most [`EXCERPT_LIMIT`] bytes.
+/// The beginning of a body for an error: secrets removed by field name and by value, hidden characters escaped, at
+/// most [`EXCERPT_LIMIT`] bytes. A body that is no JSON (a page, XML, a form, JSON cut short) is scrubbed as text.
 pub fn excerpt(body: &[u8], secrets: &[SecretString]) -> String {
-    // Parsing more than this for the sake of an excerpt would be work for an attacker to ask for.
-    const PARSE_LIMIT: usize = 64 * 1024;
-    let mut text = if body.len() <= PARSE_LIMIT
+    // Working on more than this for the sake of an excerpt would be work for an attacker to ask for.
+    const WORK_LIMIT: usize = 64 * 1024;
+    let mut text = if body.len() <= WORK_LIMIT
         && let Ok(mut json) = serde_json::from_slice::<Value>(body)
     {
         redact_json(&mut json);
         json.to_string()
     } else {
-        String::from_utf8_lossy(body.get(..PARSE_LIMIT.min(body.len())).unwrap_or_default()).into_owned()
+        scrub(&String::from_utf8_lossy(body.get(..WORK_LIMIT).unwrap_or(body)))
     };
     for secret in secrets {
-        let secret = secret.expose_secret();
-        if secret.len() >= 4 {
-            text = text.replace(secret, REDACTED);
-        }
+        remove(&mut text, secret.expose_secret());
     }
+    let mut text = escape(&text);
     truncate(&mut text, EXCERPT_LIMIT);
-    escape(&text)
+    text
 }
 
-/// Replaces the values of secret-sounding members, at every depth.
+/// Removes a secret as it is, as JSON writes it and as a URL writes it.
+fn remove(text: &mut String, secret: &str) {
+    // Shorter ones would tear words apart and protect nothing.
+    if secret.len() < 4 {
+        return;
+    }
+    let quoted = Value::from(secret).to_string();
+    for form in [secret, quoted.trim_matches('"'), &super::path::encode(secret)] {
+        if text.contains(form) {
+            *text = text.replace(form, REDACTED);
+        }
+    }
+}
+
+/// Replaces the values of secret-sounding members, at every depth, and what follows a secret-sounding name in texts.
 pub fn redact_json(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -95,24 +111,75 @@ pub fn redact_json(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(redact_json),
+        Value::String(text) => *text = scrub(text),
         _ => {}
     }
 }
 
-/// Escapes control characters and the bidirectional overrides that can disguise a log line.
-pub fn escape(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
+/// Removes the values of secret-sounding names from a text of unknown grammar: `name=value`, `name: value`,
+/// `"name": "value"`, `<name>value</name>`. Where the end of a value cannot be told, everything after it goes.
+pub fn scrub(text: &str) -> String {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hidden(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
+    let mut rest = text;
+    while let Some(start) = rest.find(in_word) {
+        let (before, from_word) = rest.split_at(start);
+        let (word, after) = from_word.split_at(from_word.find(|c| !in_word(c)).unwrap_or(from_word.len()));
+        out.push_str(before);
+        out.push_str(word);
+        rest = after;
+        if is_secret_name(word)
+            && let Some((between, tail)) = split_value(after, out.ends_with(&format!("<{word}")))
+        {
+            out.push_str(between);
+            out.push_str(REDACTED);
+            rest = tail;
         }
     }
+    out + rest
+}
+
+/// What stands between a name and its value, and what stands after the value.
+fn split_value(after_name: &str, is_tag: bool) -> Option<(&str, &str)> {
+    let separator = if is_tag {
+        after_name.find('>')? + 1
+    } else {
+        let unquoted = after_name.trim_start_matches(['\\', '"', '\'']).trim_start();
+        let value = unquoted.strip_prefix([':', '='])?.trim_start_matches('>').trim_start();
+        after_name.len() - value.len()
+    };
+    let (between, value) = after_name.split_at_checked(separator)?;
+    let end = if is_tag {
+        value.find('<')
+    } else if let Some(quote) = ["\\\"", "\"", "'"].into_iter().find(|quote| value.starts_with(quote)) {
+        closing(value, quote)
+    } else if value.starts_with(['{', '[']) {
+        None
+    } else {
+        value.find(['&', '"', '\'', '<', '>', ',', ';', '}', ']', '\n', '\r'])
+    };
+    Some((between, value.get(end.unwrap_or(value.len())..).unwrap_or_default()))
+}
+
+/// The index after the closing quote of a text that begins with `quote`.
+fn closing(text: &str, quote: &str) -> Option<usize> {
+    let mut from = quote.len();
+    loop {
+        let end = from + text.get(from..)?.find(quote)?;
+        let escaped = text.get(from..end)?.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        from = end + quote.len();
+        if !escaped {
+            return Some(from);
+        }
+    }
+}
+
+/// Escapes what can break or disguise a log line: control characters, line separators, zero-width characters and
+/// bidirectional overrides.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Writing into a String cannot fail.
+    let _infallible = write_visible(&mut out, text);
     out
 }
 

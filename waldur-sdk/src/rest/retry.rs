@@ -8,17 +8,22 @@
 //! | 503 | repeat | only with `Retry-After` |
 //! | 408, 425, 500, 502, 504 | repeat | no |
 //! | 401 | one renewal of the credentials, not counted | the same |
-//! | TLS, redirect, 4xx, wrong or too large body | no | no |
+//! | TLS, redirect, other 4xx, wrong or too large body | no | no |
+//!
+//! A client that reads more from an error's body ([`RestClient::with_error_reader`](super::RestClient::with_error_reader))
+//! overrules the table: what it calls not retryable is not repeated; what it calls retryable is, if the call is
+//! idempotent or was not carried out.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use jiff::Timestamp;
 
 use super::{Environment, TransportErrorKind};
+use crate::error::{Effect, Error};
 
 /// How often and how patiently calls are repeated.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +35,8 @@ pub struct RetryPolicy {
     pub initial_backoff: Duration,
     /// Upper bound of every pause. Default 10 s.
     pub max_backoff: Duration,
-    /// No new attempt starts later than this after the first. Default 60 s.
+    /// No new attempt starts later than this after the first. Default 120 s: an attempt that hung for the default
+    /// timeout of 60 s is repeated once.
     pub max_elapsed: Duration,
     /// Tokens shared by all calls of one back end; a retry costs 5, after a timeout 10, a success gives 1 back.
     /// Default 100.
@@ -43,7 +49,7 @@ impl Default for RetryPolicy {
             max_attempts: 4,
             initial_backoff: Duration::from_millis(200),
             max_backoff: Duration::from_secs(10),
-            max_elapsed: Duration::from_secs(60),
+            max_elapsed: Duration::from_secs(120),
             budget: 100,
         }
     }
@@ -79,8 +85,10 @@ impl RetryPolicy {
     /// The pause after attempt number `attempt` (from 1): full jitter, at least what the server asked for.
     pub fn pause(&self, attempt: u32, asked: Option<Duration>, environment: &Environment) -> Duration {
         let doubled = self.initial_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-        let backoff = doubled.min(self.max_backoff).mul_f64(environment.fraction());
-        asked.map_or(backoff, |asked| asked.max(backoff))
+        let ceiling = doubled.min(self.max_backoff);
+        // The product of a huge ceiling may round beyond what a Duration holds.
+        let backoff = Duration::try_from_secs_f64(ceiling.as_secs_f64() * environment.fraction()).unwrap_or(ceiling);
+        asked.unwrap_or_default().max(backoff.min(ceiling))
     }
 }
 
@@ -116,9 +124,16 @@ pub(super) enum Attempt {
 }
 
 /// The price of the repeat, or `None` when there must be none.
-pub(super) fn price(attempt: Attempt, idempotent: bool) -> Option<u32> {
+pub(super) fn price(attempt: Attempt, idempotent: bool, failure: &Error) -> Option<u32> {
     const PLAIN: u32 = 5;
     const AFTER_TIMEOUT: u32 = 10;
+    let harmless = idempotent || failure.effect() == Effect::NotApplied;
+    if failure.retryable_override() == Some(true) && harmless {
+        return Some(PLAIN);
+    }
+    if !failure.is_retryable() {
+        return None;
+    }
     match attempt {
         Attempt::Failed(TransportErrorKind::Connect) => Some(PLAIN),
         Attempt::Failed(TransportErrorKind::Timeout | TransportErrorKind::Interrupted) => {
@@ -159,16 +174,20 @@ impl Budget {
 }
 
 /// Reads `Retry-After` in both forms (RFC 9110 §10.2.3): seconds, or a date measured against the server's own `Date`
-/// (against `now` when that is missing). A date in the past is zero; anything unreadable is `None`.
-pub(super) fn retry_after(headers: &http::HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+/// (against `now` when that is missing, or more than a day away from it). A date in the past is zero; anything
+/// unreadable is `None`.
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    const PLAUSIBLE: Duration = Duration::from_secs(24 * 60 * 60);
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Duration::from_secs);
     }
     let until = httpdate::parse_http_date(text).ok()?;
+    let local = SystemTime::from(now);
     let server = headers
-        .get(http::header::DATE)
+        .get(header::DATE)
         .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
-        .unwrap_or_else(|| now.into());
+        .filter(|server| server.duration_since(local).unwrap_or_else(|past| past.duration()) <= PLAUSIBLE)
+        .unwrap_or(local);
     Some(until.duration_since(server).unwrap_or(Duration::ZERO))
 }

@@ -47,7 +47,7 @@ pub struct RequestMeta {
     pub operation: &'static str,
     /// The path's template, e.g. `/api/marketplace-orders/{order}/`.
     pub template: &'static str,
-    /// 1 for the first sending.
+    /// 1 for the first sending. Counts every sending, the one after a renewal of the credentials included.
     pub attempt: u32,
     /// How long this attempt may take in all. The client enforces it too, on its own timer.
     pub timeout: Duration,
@@ -104,7 +104,8 @@ impl TransportError {
 pub enum TransportErrorKind {
     /// Not connected: nothing was sent.
     Connect,
-    /// The TLS handshake failed: nothing was sent.
+    /// The TLS handshake was refused (certificate, name, version): nothing was sent, and a repeat would not help.
+    /// A handshake that merely broke off is [`Self::Connect`].
     Tls,
     /// The proxy refused the tunnel: nothing reached the server.
     Proxy,

@@ -2,5 +2,7 @@
 
 pub mod conformance;
 mod memory;
+mod script;
 
 pub use memory::{MemoryBackend, MemoryObject, MemoryService};
+pub use script::{Answer, Recorded, ScriptedTransport};

@@ -56,7 +56,7 @@ impl OrderProcessor {
     /// When the order cannot be read.
     pub async fn process_by_uuid(&self, cx: &OpContext, order: OrderUuid) -> Result<OrderReport> {
         let order = self.waldur(cx).orders().get(order).await?;
-        Ok(Box::pin(self.process(cx, order)).await)
+        Ok(self.process(cx, order).await)
     }
 
     /// Processes one order: in the lane of its resource, with retries of transient failures. Finished orders and
@@ -64,10 +64,10 @@ impl OrderProcessor {
     pub async fn process(&self, cx: &OpContext, order: Order) -> OrderReport {
         let cx = cx.child(order.uuid.hex());
         match order.resource_uuid {
-            None => Box::pin(self.retried(&cx, order)).await,
+            None => self.retried(&cx, order).await,
             Some(resource) => {
                 let this = self.clone();
-                self.0.lanes.run(resource, Box::pin(async move { this.retried(&cx, order).await })).await
+                self.0.lanes.run(resource, async move { this.retried(&cx, order).await }).await
             }
         }
     }
@@ -84,7 +84,7 @@ impl OrderProcessor {
         let mut attempt = 1;
         let outcome = loop {
             let outcome = match current {
-                Ok(order) => Box::pin(self.once(&job, &order)).await,
+                Ok(order) => self.once(&job, &order).await,
                 Err(error) => OrderOutcome::Deferred(error),
             };
             let OrderOutcome::Deferred(error) = &outcome else { break outcome };
@@ -126,9 +126,9 @@ impl OrderProcessor {
             OrderState::Executing => {
                 let resource = self.resource(job, order).await;
                 let work = self.prepare(job, order, resource).await;
-                Box::pin(self.carry_out(job, order, work)).await
+                self.carry_out(job, order, work).await
             }
-            OrderState::PendingProvider => Box::pin(self.decide(job, order)).await,
+            OrderState::PendingProvider => self.decide(job, order).await,
             other => OrderOutcome::NotOurs(other.clone()),
         }
     }
@@ -154,7 +154,7 @@ impl OrderProcessor {
                     Err(error) => OrderOutcome::Deferred(error),
                 }
             }
-            Ok(Evaluation::Accept) => Box::pin(self.approve(job, order)).await,
+            Ok(Evaluation::Accept) => self.approve(job, order).await,
         }
     }
 
@@ -180,7 +180,7 @@ impl OrderProcessor {
             Err(error) => return OrderOutcome::Deferred(error),
         };
         match (state, work) {
-            (Ok(OrderState::Executing), Some(work)) => Box::pin(self.carry_out(job, order, work)).await,
+            (Ok(OrderState::Executing), Some(work)) => self.carry_out(job, order, work).await,
             (Ok(state @ (OrderState::Done | OrderState::Erred)), _) => OrderOutcome::AlreadyFinished(state),
             (Ok(state), _) => OrderOutcome::NotOurs(state),
             (Err(error), _) => OrderOutcome::Deferred(error),

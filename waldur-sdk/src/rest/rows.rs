@@ -1,0 +1,71 @@
+//! Lists, entry by entry: what one entry lacks is its own affair.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{BadRow, Page, PageToken, body, redact, scan};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The entries of one answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rows<T> {
+    /// The entries that could be read, in their order.
+    pub items: Vec<T>,
+    /// The entries that could not.
+    pub bad: Vec<BadRow>,
+}
+
+impl<T> Rows<T> {
+    /// Makes a page of the rows; `next` is the place of the one after it.
+    pub fn into_page(self, next: Option<PageToken>) -> Page<T> {
+        Page::new(self.items, next).with_bad(self.bad)
+    }
+}
+
+/// Reads a JSON array entry by entry. An entry that is no `T` (a wrong type, a missing member, a number out of range,
+/// broken UTF-8 in a member that `T` reads) becomes a [`BadRow`]; `id` names the member that tells which one it is. An
+/// entry that is a plain string is its own id.
+///
+/// # Errors
+/// [`Decode`](ErrorKind::Decode) when the text is not one whole array: a list cut short is never a short list.
+pub fn decode_rows<T: DeserializeOwned>(json: &[u8], id: &str) -> Result<Rows<T>> {
+    let entries = scan::elements(json).map_err(|_| broken("the answer is not one whole JSON array"))?;
+    let mut rows = Rows { items: Vec::with_capacity(entries.len()), bad: Vec::new() };
+    for (index, entry) in entries.into_iter().enumerate() {
+        match body::decode(entry) {
+            Ok(item) => rows.items.push(item),
+            Err(error) => {
+                let message = format!("entry {index} of the list {}", error.message());
+                rows.bad.push(BadRow::new(id_of(entry, id), error.with_message(message)));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// As [`decode_rows`], for an array that is the member `member` of the JSON object (`{"servers": […]}`).
+///
+/// # Errors
+/// [`Decode`](ErrorKind::Decode) when the text is not one whole object, or has no such array.
+pub fn decode_rows_in<T: DeserializeOwned>(json: &[u8], member: &str, id: &str) -> Result<Rows<T>> {
+    let array = scan::member(json, member).map_err(|_| broken("the answer is not one whole JSON object"))?;
+    let array = array.ok_or_else(|| broken(&format!("the answer has no list `{member}`")))?;
+    decode_rows(array, id).map_err(|_| broken(&format!("the answer's `{member}` is not a list")))
+}
+
+fn broken(message: &str) -> Error {
+    Error::new(ErrorKind::Decode, message)
+}
+
+/// The id of an entry that could not be read, as far as it can be told; fit for a log.
+fn id_of(entry: &[u8], member: &str) -> Option<String> {
+    let value = scan::member(entry, member).unwrap_or(Some(entry))?;
+    let mut id = match serde_json::from_str(&String::from_utf8_lossy(value)).ok()? {
+        Value::String(text) => redact::escape(&text),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    redact::truncate(&mut id, 255);
+    Some(id)
+}
