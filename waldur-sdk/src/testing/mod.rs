@@ -6,3 +6,4 @@ mod script;
 
 pub use memory::{MemoryBackend, MemoryObject, MemoryService};
 pub use script::{Answer, Recorded, ScriptedTransport};
+pub mod waldur;
