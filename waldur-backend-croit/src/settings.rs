@@ -72,8 +72,7 @@ enum Flavour {
 }
 
 /// Keys that mean something to the other flavour only.
-const CROIT_ONLY: [&str; 6] =
-    ["api_url", "token", "username", "password", "default_tenant", "default_storage_class"];
+const CROIT_ONLY: [&str; 6] = ["api_url", "token", "username", "password", "default_tenant", "default_storage_class"];
 const RADOSGW_ONLY: [&str; 3] = ["admin_access_key", "admin_secret_key", "admin_path"];
 
 impl RadosGwSettings {
@@ -187,7 +186,8 @@ fn verify_ssl(section: &mut Section<'_>) -> bool {
     let verify = section.key("verify_ssl").boolean().or(true);
     if !verify {
         if cfg!(feature = "danger-accept-invalid-certs") {
-            section.warn("verify_ssl", "the gateway's certificate is not verified: anybody on the way can take the keys");
+            section
+                .warn("verify_ssl", "the gateway's certificate is not verified: anybody on the way can take the keys");
         } else {
             let rule = "must be true in a build without the feature danger-accept-invalid-certs";
             section.refuse("verify_ssl", rule);

@@ -15,8 +15,8 @@ use waldur_sdk::{
 fn resource(customer: &str, project: &str) -> MarketplaceResource {
     let uuid = ResourceUuid::new(Uuid::from_u128(0x1234_5678_9abc_def0_1234_5678_9abc_def0));
     let mut resource = MarketplaceResource::new(uuid, OfferingUuid::new(Uuid::nil()), "My bucket", "my-bucket");
-    resource.customer.slug = customer.to_owned();
-    resource.project.slug = project.to_owned();
+    customer.clone_into(&mut resource.customer.slug);
+    project.clone_into(&mut resource.project.slug);
     resource
 }
 

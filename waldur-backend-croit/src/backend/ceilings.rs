@@ -27,7 +27,7 @@ struct Dimension {
     /// Where the ceiling comes from.
     accounting: AccountingType,
     /// The ceiling in the file, for who has no other.
-    fixed: Option<WaldurAmount>,
+    fixed: Option<Limit>,
     /// The names of the option, the newer first.
     options: [&'static str; 2],
 }
@@ -103,7 +103,7 @@ impl Ceilings {
             } else {
                 dimension.option(&chosen)?
             };
-            Ok(own.or(dimension.fixed.map(Limit::At)).map_or(Wish::Reopen, Wish::Set))
+            Ok(own.or(dimension.fixed).map_or(Wish::Reopen, Wish::Set))
         })
     }
 

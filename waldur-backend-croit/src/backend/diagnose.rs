@@ -65,7 +65,8 @@ fn clock(offset: i64) -> Finding {
     if offset.abs() <= NOTABLE_SKEW {
         return Finding::passed("clock", "the gateway accepts this machine's time");
     }
-    let detail = format!("the gateway's clock is {offset} s ahead of this machine's; requests are signed with its time");
+    let detail =
+        format!("the gateway's clock is {offset} s ahead of this machine's; requests are signed with its time");
     Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
 }
 

@@ -2,10 +2,7 @@
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use waldur_sdk::{
-    Error, ErrorKind, Result,
-    types::JsonObject,
-};
+use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
 
 use crate::{
     client::{Bucket, Quota, Quotas, S3Key, Uid},

@@ -15,8 +15,7 @@ use waldur_sdk::{
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
         Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Origin, Progress, Removed,
-        ResourceBackend, ResourceState, Status, Verified,
-        state::foreign,
+        ResourceBackend, ResourceState, Status, Verified, state::foreign,
     },
     rest::{Http, HttpOptions},
     settings::{Components, Warning},
@@ -97,7 +96,9 @@ impl Inner {
         }
         match client.users().get_with_keys(uid).await {
             Ok(Some(found)) => self.adopt(client, uid, request, found).await.map(|user| (user, false)),
-            // Taken by its e-mail address, or gone again; or an attempt that came to nothing.
+            // It was there a moment ago: the next attempt finds the name free.
+            Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
+            // Taken by its e-mail address; or an attempt that came to nothing.
             Ok(None) => Err(refused),
             // Never adopted on doubt. An outage is none: the next attempt sees more.
             Err(unread) if !taken || matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
@@ -213,11 +214,8 @@ impl Inner {
         published: &JsonObject,
         is_new: bool,
     ) -> Result<JsonObject> {
-        let buckets: Vec<Bucket> = if is_new {
-            Vec::new()
-        } else {
-            client.buckets().of_user(uid).collect().await?.complete()?.into_items()
-        };
+        let buckets: Vec<Bucket> =
+            if is_new { Vec::new() } else { client.buckets().of_user(uid).collect().await?.complete()?.into_items() };
         let key = metadata::choose(found.own_keys(), published);
         metadata::all(&self.settings, uid, quotas(&found.user)?, key, &buckets)
     }
@@ -414,12 +412,14 @@ impl BackendFactory for S3Factory {
     }
 }
 
+#[cfg(feature = "danger-accept-invalid-certs")]
 fn options(settings: &RadosGwSettings) -> HttpOptions {
     let options = HttpOptions::default();
-    #[cfg(feature = "danger-accept-invalid-certs")]
-    if !settings.verify_ssl {
-        return options.danger_accept_invalid_certs();
-    }
-    let _verified = settings.verify_ssl;
-    options
+    if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
+}
+
+/// Certificates are always verified: the settings were refused otherwise.
+#[cfg(not(feature = "danger-accept-invalid-certs"))]
+fn options(_settings: &RadosGwSettings) -> HttpOptions {
+    HttpOptions::default()
 }

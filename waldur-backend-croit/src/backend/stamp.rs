@@ -33,7 +33,7 @@ pub(super) fn read(email: Option<&str>, uid: &Uid) -> Mark {
     // The gateway turns addresses to lower case, uids not.
     let end = format!("-{uid}").to_ascii_lowercase();
     match inner.strip_suffix(&end).and_then(|uuid| Uuid::try_parse(uuid).ok()) {
-        Some(uuid) => Mark::Stamp(Stamp(uuid.into())),
+        Some(resource) => Mark::Stamp(Stamp(resource.into())),
         None => Mark::Broken,
     }
 }

@@ -7,10 +7,8 @@ use waldur_sdk::{
 };
 
 use super::{
-    RadosGwClient,
-    error::{self, Right},
+    RadosGwClient, error,
     ids::{BucketName, Uid},
-    json,
     model::Bucket,
     quota_model::Quota,
     quotas,

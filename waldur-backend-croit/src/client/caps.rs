@@ -5,9 +5,7 @@ use waldur_sdk::{Error, Result};
 
 use super::{
     RadosGwClient,
-    error::{self, Right},
     ids::Uid,
-    json,
     model::{Cap, CapKind, CapPerm},
 };
 

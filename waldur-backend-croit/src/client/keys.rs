@@ -4,10 +4,8 @@ use http::Method;
 use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 
 use super::{
-    RadosGwClient,
-    error::{self, Right},
+    RadosGwClient, error,
     ids::{AccessKeyId, Uid},
-    json,
     model::S3Key,
 };
 

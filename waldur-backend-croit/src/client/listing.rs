@@ -49,11 +49,7 @@ struct Rest {
 }
 
 /// One page of `call`, which lists users.
-pub(super) async fn page_of_uids(
-    call: Call,
-    size: PageSize,
-    token: Option<PageToken>,
-) -> Result<Page<ListedUid>> {
+pub(super) async fn page_of_uids(call: Call, size: PageSize, token: Option<PageToken>) -> Result<Page<ListedUid>> {
     let call = call.query("max-entries", size.0).query_opt("marker", token.map(|token| token.0));
     let (rows, rest): (Rows<String>, Rest) = call.must_exist().send_rows_in("keys", "").await?;
     let broken = |text: &str| Error::new(ErrorKind::Inconsistent, text);

@@ -26,11 +26,11 @@ mod caps;
 pub mod error;
 mod ids;
 mod keys;
+mod listing;
 mod metadata;
 mod model;
 mod quota_model;
 mod quotas;
-mod listing;
 mod sigv4;
 mod usage;
 mod users;
@@ -52,6 +52,7 @@ pub use self::{
     caps::Caps,
     ids::{AccessKeyId, BucketName, ListedUid, MAX_NAME, Tenant, Uid},
     keys::{Keys, Removed},
+    listing::PageSize,
     metadata::Metadata,
     model::{
         Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, S3Key, Stored, Traffic, TrafficSummary, UsageLog,
@@ -59,7 +60,6 @@ pub use self::{
     },
     quota_model::{Quota, QuotaObjects, QuotaSize, Quotas},
     quotas::QuotaCalls,
-    listing::PageSize,
     sigv4::SigV4,
     usage::{Usage, UsageQuery},
     users::{Freshness, InitialKey, NewUser, UserChange, Users},

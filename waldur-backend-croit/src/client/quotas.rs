@@ -5,9 +5,7 @@ use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 
 use super::{
     RadosGwClient,
-    error::Right,
     ids::Uid,
-    json,
     quota_model::{Quota, Quotas},
 };
 

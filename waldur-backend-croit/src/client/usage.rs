@@ -6,9 +6,7 @@ use waldur_sdk::{Result, types::Timestamp};
 
 use super::{
     RadosGwClient,
-    error::Right,
     ids::{BucketName, Uid},
-    json,
     model::UsageLog,
 };
 

@@ -7,12 +7,10 @@ use waldur_sdk::{
 };
 
 use super::{
-    RadosGwClient,
-    error::{self, Right},
+    RadosGwClient, error,
     ids::{AccessKeyId, ListedUid, Uid},
-    json,
-    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, check_text},
     listing::{self, PageSize},
+    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, check_text},
 };
 
 const TEMPLATE: &str = "/user";
