@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::service::{MemoryObject, MemoryService, TOKEN};
+use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
@@ -69,7 +69,7 @@ impl MemoryBackend {
     pub fn over(transport: impl HttpTransport, environment: Environment) -> Result<Self> {
         let http = Http::new(transport).with_environment(environment);
         let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
-        let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
+        let token = StaticHeader::bearer(&SecretString::from(MemoryService::TOKEN))?;
         Ok(Self {
             api: RestClient::new(http, base, token),
             naming: SlugNaming::default(),
