@@ -9,6 +9,7 @@
 //! | [`log`] | `tracing` as text or JSON |
 //! | [`demo`] | a Waldur and a gateway in memory, with customers who order |
 //! | [`live`] | the same against a real gateway |
+//! | [`serve`] | any fake as a server on a socket |
 
 pub mod agent;
 pub mod config;
@@ -17,4 +18,5 @@ pub mod exit;
 pub mod live;
 pub mod log;
 pub mod registration;
+pub mod serve;
 pub mod site;

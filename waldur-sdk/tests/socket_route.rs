@@ -37,6 +37,7 @@ async fn f066_redirected_create_is_no_read() {
         let call = plain_client(&server.url()).post("users.create", "/users/", &[]).json(&[1]);
         let error = call.send_json::<serde_json::Value>().await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Redirected, status));
+        assert_eq!(error.effect(), Effect::Unknown, "303 may mean that it was carried out");
         let seen = server.seen();
         assert_eq!(seen.requests.len(), 1);
         assert_eq!(seen.requests[0].line(), "POST /users/ HTTP/1.1");
@@ -49,7 +50,6 @@ async fn f067_redirect_within_the_origin_is_an_error_too() {
         let server = Server::answering(redirect(status, "/users/")).await;
         let error = plain_client(&server.url()).put("users.set", "/users", &[]).json(&[1]).send().await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Redirected, status));
-        assert_eq!(error.effect(), Effect::NotApplied);
         assert_eq!(server.seen().requests.len(), 1);
     }
 }

@@ -15,7 +15,13 @@ use std::{
 
 use futures_util::future::{join, select};
 use toy::{Toy, get, post, put, virtual_time};
-use waldur_sdk::testing::{Counting, Cycle, Failure, Life, Limits, Scenario, Wire, drop_points, kill_points};
+use waldur_sdk::{
+    rest::{Anonymous, BaseUrl, Http, PlainHttp, RestClient},
+    testing::{
+        Action, Counting, Cycle, Failure, Faults, Interleaving, Life, Limits, Scenario, Wire, drop_points, hang,
+        interleave, kill_points, op, status,
+    },
+};
 
 /// Waldur and a back end.
 #[derive(Clone, Default)]
@@ -394,4 +400,47 @@ fn the_sweeps_need_no_runtime() {
         }
     };
     assert_eq!((kills.unwrap().points, drops.unwrap().points), (8, 8));
+}
+
+/// The real pipeline with retries, over a server that stumbles.
+struct RealClient;
+
+impl Scenario for RealClient {
+    type World = (Toy, Faults);
+    type Agent = RestClient;
+    type Verdict = Vec<String>;
+
+    fn world(&self) -> Self::World {
+        let toy = Toy::default();
+        let faults = Faults::new(toy.clone())
+            .on(op("accounts.put").nth(1), status(503).header("retry-after", 5))
+            .on(op("accounts.put").nth(2), Action::commit_then(hang()))
+            .on(op("state.put").nth(1), Action::commit_then(status(504)));
+        (toy, faults)
+    }
+    fn start(&self, (_, faults): &Self::World, life: &Life) -> RestClient {
+        let base = BaseUrl::parse("url", "http://localhost/", PlainHttp::default()).unwrap();
+        let http = Http::new(life.around(faults.clone())).with_environment(virtual_time());
+        RestClient::new(http, base, Anonymous)
+    }
+    async fn cycle(&self, client: &mut RestClient) -> Cycle {
+        let both = async {
+            client.put("accounts.put", "/account", &[]).send_unit().await?;
+            client.put("state.put", "/state", &[]).send_unit().await
+        };
+        if both.await.is_ok() { Cycle::Idle } else { Cycle::Busy }
+    }
+    fn verdict(&self, (toy, _): &Self::World) -> Vec<String> {
+        toy.names()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_real_client_with_retries_goes_through_all_three_harnesses() {
+    let kills = kill_points(&RealClient, &limits()).await.unwrap();
+    assert_eq!(kills.points, 9, "five sendings, one of which is never answered");
+    let drops = drop_points(&RealClient, &limits()).await.unwrap();
+    assert!(drops.points > kills.points, "pauses and time limits are waits too");
+    let meetings = interleave(&RealClient, &Interleaving::switches(2), &limits()).await.unwrap();
+    assert!(meetings.schedules > 10, "{meetings:?}");
 }

@@ -155,7 +155,7 @@ impl<'a> Agents<'a> {
     pub async fn find_identity(self, name: &str) -> Result<Option<AgentIdentity>> {
         const OPERATION: &str = "agents.find_identity";
         let call = self.rest.get(OPERATION, "/api/marketplace-site-agent-identities/", &[]).query("name", name);
-        let mut pager = list::pages(OPERATION, call, explain_newer, |identity: &AgentIdentity| identity.uuid.hex());
+        let mut pager = list::pages(call, explain_newer, |identity: &AgentIdentity| identity.uuid.hex());
         while let Some(page) = pager.next_page().await? {
             // The filter may find similar names too.
             if let Some(found) = page.items.into_iter().find(|identity| identity.name.as_deref() == Some(name)) {

@@ -2,15 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Response};
 use secrecy::SecretString;
 
 use super::WaldurClient;
 use crate::{
     error::{Error, Result},
-    rest::{Authenticator, BaseUrl, Generation, Http, PlainHttp, RestClient, StaticHeader},
+    rest::{Authenticator, BaseUrl, Http, PlainHttp, RestClient, StaticHeader},
 };
 
 const SDK: &str = concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"));
@@ -140,15 +137,15 @@ impl ClientBuilder {
     /// (core.md §1.1).
     ///
     /// # Errors
-    /// `Config`, naming the setting, when the URL is not the root of an API, credentials or [`Http`] are missing, or
-    /// token or version do not fit into a header. Neither URL nor token are repeated.
+    /// `Config`, naming the setting, when the URL is not the root of an API, credentials are missing, or token or version
+    /// do not fit into a header; without the feature `reqwest` also when [`Http`] is missing. Neither URL nor token are repeated.
     pub fn build(self) -> Result<WaldurClient> {
         let base = BaseUrl::parse("waldur_api_url", &self.url, self.plain)?.without_trailing_segment("api");
-        let http = self.http.ok_or_else(|| Error::config("http: no transport was given"))?;
+        let http = self.http.map_or_else(default_http, Ok)?;
         let mut rest = match self.credentials {
             Credentials::Missing => return Err(Error::config("waldur_api_token: neither a token nor another login")),
             Credentials::Token(token) => RestClient::new(http, base, StaticHeader::waldur_token(&token)?),
-            Credentials::Other(authenticator) => RestClient::new(http, base, Shared(authenticator)),
+            Credentials::Other(authenticator) => RestClient::new(http, base, authenticator),
         };
         if let Some(timeout) = self.timeout {
             rest = rest.with_timeout(timeout);
@@ -171,16 +168,13 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// An authenticator behind a pointer.
-struct Shared(Arc<dyn Authenticator>);
+/// The pipeline of those who bring none.
+#[cfg(feature = "reqwest")]
+fn default_http() -> Result<Http> {
+    Ok(Http::new(crate::rest::ReqwestTransport::new(&crate::rest::HttpOptions::default())?))
+}
 
-#[async_trait]
-impl Authenticator for Shared {
-    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<Generation> {
-        self.0.authenticate(http, request).await
-    }
-
-    async fn refused(&self, seen: Generation, answer: &Response<Bytes>) -> bool {
-        self.0.refused(seen, answer).await
-    }
+#[cfg(not(feature = "reqwest"))]
+fn default_http() -> Result<Http> {
+    Err(Error::config("http: no transport was given, and this build has none of its own"))
 }

@@ -165,8 +165,13 @@ impl WaldurClient {
         struct Version {
             version: String,
         }
-        let version: Version =
-            self.rest.get("version.get", "/api/version/", &[]).send_json().await.map_err(answer::explain)?;
+        let version: Version = self
+            .rest
+            .get("version.get", "/api/version/", &[])
+            .must_exist()
+            .send_json()
+            .await
+            .map_err(answer::explain)?;
         Ok(version.version)
     }
 }

@@ -257,7 +257,7 @@ impl<'a> Orders<'a> {
             call = call.query("state", state);
         }
         call = call.query_opt("modified_before", query.modified_before).query("o", "created");
-        list::pages("orders.list", fields::select::<Order>(call), explain, |order: &Order| order.uuid.hex())
+        list::pages(fields::select::<Order>(call), explain, |order: &Order| order.uuid.hex())
     }
 
     /// Reads an order (#21).

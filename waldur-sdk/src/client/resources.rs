@@ -236,7 +236,7 @@ impl<'a> ProviderResources<'a> {
         }
         call = call.query_opt("project_uuid", query.project).query_opt("backend_id", query.backend_id.as_ref());
         let call = fields::select::<Resource>(call.query("o", "created"));
-        list::pages("provider_resources.list", call, explain, |resource: &Resource| resource.uuid.hex())
+        list::pages(call, explain, |resource: &Resource| resource.uuid.hex())
     }
 
     /// Reads a resource (#31).
@@ -370,5 +370,5 @@ impl<'a> ProviderResources<'a> {
 fn team(call: Call) -> Pager<TeamMember> {
     // A user may have two roles: one entry for each.
     let key = |member: &TeamMember| format!("{} {}", member.uuid, member.role.as_deref().unwrap_or_default());
-    list::bare("provider_resources.team", call, explain, key)
+    list::bare(call, explain, key)
 }

@@ -57,7 +57,7 @@ impl<'a> ServiceProviders<'a> {
         let call =
             self.rest.get(OPERATION, "/api/marketplace-service-providers/", &[]).query("customer_uuid", customer);
         let call = fields::select::<ServiceProvider>(call);
-        let mut pager = list::pages(OPERATION, call, explain, |provider: &ServiceProvider| provider.uuid.hex());
+        let mut pager = list::pages(call, explain, |provider: &ServiceProvider| provider.uuid.hex());
         while let Some(page) = pager.next_page().await? {
             if let Some(bad) = page.bad.into_iter().next() {
                 return Err(bad.error);
@@ -75,6 +75,6 @@ impl<'a> ServiceProviders<'a> {
     pub fn keys(self, provider: ServiceProviderUuid) -> Pager<SshKey> {
         const PATH: &str = "/api/marketplace-service-providers/{service_provider}/keys/";
         let call = self.rest.get("service_providers.keys", PATH, &[&provider.hex()]);
-        list::pages("service_providers.keys", fields::select::<SshKey>(call), explain, |key: &SshKey| key.uuid.hex())
+        list::pages(fields::select::<SshKey>(call), explain, |key: &SshKey| key.uuid.hex())
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Users<'a> {
     /// # Errors
     /// `Unauthenticated` when the credentials are wrong.
     pub async fn me(self) -> Result<CurrentUser> {
-        let call = self.rest.get("users.me", "/api/users/me/", &[]);
+        let call = self.rest.get("users.me", "/api/users/me/", &[]).must_exist();
         fields::select::<CurrentUser>(call).send_json().await.map_err(explain)
     }
 }

@@ -71,13 +71,19 @@ impl Prepared {
         Ok(rows)
     }
 
-    /// The text of an answer that claims to be JSON.
-    fn json<'a>(&self, answered: &'a Answered) -> Result<&'a [u8]> {
-        let (body, headers) = (answered.response.body(), answered.response.headers());
-        if is_page(body) {
+    /// A page for people is no answer of an API, whatever its status: a login form proves nothing about a deletion.
+    pub(super) fn refuse_page(&self, answered: &Answered) -> Result<()> {
+        if is_page(answered.response.body()) {
             let text = "an HTML page came instead of the API's answer";
             return Err(self.answer_error(answered, ErrorKind::WrongContent, text));
         }
+        Ok(())
+    }
+
+    /// The text of an answer that claims to be JSON.
+    fn json<'a>(&self, answered: &'a Answered) -> Result<&'a [u8]> {
+        self.refuse_page(answered)?;
+        let (body, headers) = (answered.response.body(), answered.response.headers());
         // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
         if let Some(coding) = headers.get(http::header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
             let coding = redact::escape(&String::from_utf8_lossy(coding.as_bytes()));

@@ -329,9 +329,10 @@ impl Call {
     /// Sends the call and drops the answer's body, which may be empty.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// As [`Self::send`]; [`WrongContent`](crate::ErrorKind::WrongContent) for a page.
     pub async fn send_unit(self) -> Result<()> {
-        self.run().await.map(drop)
+        let (prepared, answered) = self.run().await?;
+        prepared.refuse_page(&answered)
     }
 
     /// Sends the call and reads the answer as JSON. A byte order mark is tolerated.

@@ -92,7 +92,6 @@ pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
 pub use memory::{MemoryBackend, MemoryObject, MemoryService};
 pub use scenario::{Cycle, Limits, Scenario};
-
 pub use script::{Answer, Recorded, ScriptedTransport};
 
 /// A poisoned lock only says that another test thread panicked; what it guards are counters and lists.

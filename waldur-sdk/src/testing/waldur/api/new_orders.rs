@@ -165,6 +165,8 @@ impl State {
             limits: Map::new(),
             options: Value::Null,
             endpoints: Vec::new(),
+            current_usages: Map::new(),
+            report: Value::Null,
             cost: None,
             allocation: None,
             end_date: None,

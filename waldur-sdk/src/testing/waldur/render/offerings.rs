@@ -1,5 +1,7 @@
 //! Offerings, their components and plans.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
@@ -8,7 +10,7 @@ use crate::testing::waldur::{
     incoming::Incoming,
     model::{Component, Offering, Plan},
     state::State,
-    words::{Billing, Generation, LimitPeriod, ResourceState},
+    words::{Billing, Generation, LimitPeriod},
 };
 
 /// From which side an offering is looked at.
@@ -53,6 +55,7 @@ impl State {
             "plans": plans.collect::<Vec<_>>(),
             "type": offering.kind,
             "backend_id": offering.backend_id,
+            "backend_metadata": offering.backend_metadata,
         };
         members.extend(settled(call.generation));
         if side != Side::Public {
@@ -101,14 +104,8 @@ impl State {
             }
             Side::Provider | Side::ProviderRow => call.link("marketplace-plans", plan.uuid),
         };
-        let in_use = self
-            .resources
-            .iter()
-            .filter(|resource| resource.plan == Some(plan.uuid) && resource.state != ResourceState::Terminated)
-            .count();
-        let per = |of: &dyn Fn(&Component) -> Value| {
-            offering.components.iter().map(|component| (component.kind.clone(), of(component))).collect::<Map<_, _>>()
-        };
+        // Those that are gone count too (recorded: 177).
+        let ordered = self.resources.iter().filter(|resource| resource.plan == Some(plan.uuid)).count();
         let price = |component: &Component| plan.prices.get(&component.kind).copied().unwrap_or_default();
         let quota = |component: &Component| plan.quotas.get(&component.kind).copied().unwrap_or_default();
         let mut members = object! {
@@ -126,10 +123,10 @@ impl State {
             "switch_price": float(offering.price(plan.uuid, Billing::Few)),
             "backend_id": "",
             "organization_groups": EMPTY,
-            "prices": per(&|component| float(price(component))),
-            "future_prices": per(&|_| Value::Null),
-            "quotas": per(&|component| quota(component).into()),
-            "resources_count": in_use,
+            "prices": plan.prices.iter().map(|(kind, price)| (kind, float(*price))).collect::<BTreeMap<_, _>>(),
+            "future_prices": plan.prices.keys().map(|kind| (kind, Value::Null)).collect::<BTreeMap<_, _>>(),
+            "quotas": plan.quotas,
+            "resources_count": ordered,
             "plan_type": offering.plan_type(),
             "minimal_price": float(offering.components.iter().map(|component| match component.billing {
                 Billing::Fixed => price(component) * Decimal::from(quota(component)),
@@ -185,7 +182,6 @@ fn settled(generation: Generation) -> Map<String, Value> {
         "country": "",
         "organization_groups": EMPTY,
         "image": Value::Null,
-        "backend_metadata": Map::new(),
         "google_calendar_is_public": Value::Null,
         "google_calendar_link": Value::Null,
     };

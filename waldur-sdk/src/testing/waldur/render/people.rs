@@ -108,11 +108,8 @@ impl State {
         project: &Project,
     ) -> Option<Map<String, Value>> {
         let customer = self.customer(project.customer)?;
-        let resources: Vec<_> = self
-            .resources
-            .iter()
-            .filter(|row| row.project == project.uuid && matches!(row.state, ResourceState::Ok | ResourceState::Erred))
-            .collect();
+        let resources: Vec<_> =
+            self.resources.iter().filter(|row| row.project == project.uuid && row.state == ResourceState::Ok).collect();
         let mut counts: Map<String, Value> = Map::new();
         for resource in &resources {
             let category = self.offering(resource.offering)?.category.simple().to_string();
