@@ -33,7 +33,7 @@ impl Buckets<'_> {
         let call = self.call(Method::GET, "buckets.names_of_user").query("uid", uid).max_body(USER_LISTING);
         let names: Vec<String> = call.send_json().await?;
         if names.is_empty() {
-            prove_user(self.0, uid).await?;
+            prove_user(self.0, uid, "buckets.names_of_user").await?;
         }
         Ok(names)
     }
@@ -49,7 +49,7 @@ impl Buckets<'_> {
                 let call = client.buckets().call(Method::GET, "buckets.of_user").query("uid", &uid);
                 let page = page(call.query("stats", true).max_body(USER_LISTING)).await?;
                 if page.items.is_empty() && page.bad.is_empty() {
-                    prove_user(&client, &uid).await?;
+                    prove_user(&client, &uid, "buckets.of_user").await?;
                 }
                 Ok(page)
             }
@@ -129,11 +129,11 @@ async fn page(call: Call) -> Result<Page<Bucket>> {
     Ok(rows.into_page(None))
 }
 
-async fn prove_user(client: &RadosGwClient, uid: &Uid) -> Result<()> {
+async fn prove_user(client: &RadosGwClient, uid: &Uid, operation: &'static str) -> Result<()> {
     match client.users().get(uid).await? {
         Some(_) => Ok(()),
         None => Err(Error::new(ErrorKind::NotFound, "the user does not exist")
             .with_code(error::NO_SUCH_USER)
-            .with_operation("buckets.of_user")),
+            .with_operation(operation)),
     }
 }

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What would be dangerous cannot be said: there is no `DELETE` of a quota (the gateway deletes the *user*), no quota
-//! that is not a checked number (it would be stored as unlimited), no removal of a key without its user, no trimming
+//! that is not a checked number (it would be stored as unlimited), no change of a key without its user, no trimming
 //! of the usage log, and no secret in a URL: the gateway mints them, since its access log keeps every request line.
 //!
 //! All writes on one user pass one after the other, because the gateway answers 500 to the loser of two.
