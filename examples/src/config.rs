@@ -106,7 +106,11 @@ fn options() -> Options {
 
 fn not_yaml(error: &serde_saphyr::Error) -> ConfigError {
     use serde_saphyr::Error as Yaml;
-    let what = match error.without_snippet() {
+    let mut cause = error.without_snippet();
+    while let Yaml::AliasError { error: inner, .. } = cause {
+        cause = inner.without_snippet();
+    }
+    let what = match cause {
         Yaml::Budget { .. } | Yaml::AliasReplayLimitExceeded { .. } | Yaml::AliasExpansionLimitExceeded { .. } => {
             "is too large or too deep for a settings file"
         }
