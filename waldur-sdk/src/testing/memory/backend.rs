@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::service::{MemoryObject, MemoryService, TOKEN};
+use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
@@ -91,7 +91,7 @@ impl MemoryBackend {
     /// As [`Self::new`].
     pub fn through(http: Http) -> Result<Self> {
         let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
-        let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
+        let token = StaticHeader::bearer(&SecretString::from(MemoryService::TOKEN))?;
         Ok(Self {
             api: RestClient::new(http, base, token).with_error_reader(coded),
             naming: SlugNaming::default(),
