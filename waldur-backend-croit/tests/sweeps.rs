@@ -169,7 +169,7 @@ async fn a_future_may_be_dropped_anywhere() {
 async fn two_agents_may_meet_in_any_order() {
     for work in ALL {
         let met = interleave(&work, &Interleaving::switches(2), &bounds()).await.unwrap();
-        assert!(met.schedules > 10, "{} schedules", met.schedules);
+        assert!(met.schedules >= 6, "{} schedules", met.schedules);
     }
 }
 
