@@ -31,7 +31,7 @@ use waldur_sdk::{
         MemoryBackend, MemoryObject, MemoryService,
         waldur::{Billing, FakeWaldur, Generation, OfferingSeed, OrderSeed, OrderState, OrderView, ResourceView},
     },
-    types::{BackendId, Limits, OfferingUuid, OrderUuid, ResourceUuid, UserUuid},
+    types::{BackendId, Limits, OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, UserUuid},
 };
 
 /// Both servers that the SDK serves.
@@ -159,6 +159,19 @@ impl World {
         bodies.remove(0)
     }
 
+    /// A client of this Waldur in the agent's name, over layers or none.
+    pub fn client(&self, http: Http) -> WaldurClient {
+        let builder = WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token());
+        builder.agent_mode(AgentMode::OrderProcess).build().unwrap()
+    }
+
+    /// The service provider that the offering's customer is.
+    pub async fn provider(&self) -> ServiceProviderUuid {
+        let client = self.client(Http::new(self.waldur.clone()));
+        let provider = client.service_providers().for_customer(self.waldur.provider()).await;
+        provider.unwrap().expect("the customer sells").uuid
+    }
+
     /// What no run may ever do, whatever happened in it.
     #[track_caller]
     pub fn assert_sound(&self) {
@@ -179,6 +192,7 @@ impl World {
             components: limited(["cpu", "mem"]),
             retry: RetryPolicy::default(),
             random: 0,
+            provider: None,
             cx: OpContext::new("test"),
         }
     }
@@ -202,6 +216,7 @@ pub struct Agent {
     components: Components,
     retry: RetryPolicy,
     random: u64,
+    provider: Option<ServiceProviderUuid>,
     cx: OpContext,
 }
 
@@ -247,6 +262,11 @@ impl Agent {
         self
     }
 
+    pub fn service_provider(mut self, provider: ServiceProviderUuid) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
     /// Draws this for every jitter; `u64::MAX` makes every pause as long as it can be.
     pub fn jitter(mut self, random: u64) -> Self {
         self.random = random;
@@ -262,18 +282,17 @@ impl Agent {
         let random = self.random;
         let environment = environment().with_random(move || random);
         let http = Http::new(self.waldur).with_environment(environment.clone()).with_retry(self.retry.clone());
-        let waldur = WaldurClient::builder(self.world.waldur.base_url())
-            .http(http)
-            .token(self.world.waldur.token())
-            .agent_mode(AgentMode::OrderProcess)
-            .build()
-            .unwrap();
+        let waldur = self.world.client(http);
         let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
         let memory = MemoryBackend::through(http).unwrap();
         let backend = (self.around)(Arc::new((self.memory)(memory)));
-        OrderProcessor::new(waldur, backend, self.world.offering)
+        let processor = OrderProcessor::new(waldur, backend, self.world.offering)
             .with_policy(self.policy)
-            .with_components(self.components)
+            .with_components(self.components);
+        match self.provider {
+            Some(provider) => processor.with_service_provider(provider),
+            None => processor,
+        }
     }
 
     /// One pass.
