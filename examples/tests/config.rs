@@ -37,7 +37,10 @@ fn the_example_of_the_python_plugin_loads() {
 fn the_croit_flavour_is_refused_by_name_as_long_as_it_is_not_there() {
     let (settings, _) = load("croit-s3.yaml").unwrap();
     let error = Site::networked().agents(&settings, false).unwrap_err();
-    assert!(error.to_string().contains("offerings[0].backend_settings.flavour: croit is not in this version yet"), "{error}");
+    assert!(
+        error.to_string().contains("offerings[0].backend_settings.flavour: croit is not in this version yet"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -46,7 +49,10 @@ async fn the_same_offering_on_a_radosgw_builds() {
     let (agents, warnings) = Site::networked().agents(&settings, false).unwrap();
     assert_eq!(agents.len(), 1);
     assert_eq!(agents[0].name(), "Ceph S3 Object Storage");
-    assert!(warnings.iter().any(|warning| warning.path() == "offerings[0].backend_settings.verify_ssl"), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|warning| warning.path() == "offerings[0].backend_settings.verify_ssl"),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -153,7 +159,9 @@ fn what_is_no_yaml_is_named_by_its_place_alone() {
     let found = problems("offerings: []\nwaldur_api_token: *hidden-value\n");
     assert!(found[0].starts_with("line 2, column "), "{found:?}");
     assert!(found[0].contains("must be quoted"), "{found:?}");
-    for text in ["a: [hidden-value", "a: hidden-value: b", "\thidden-value: 1", "a: \"hidden-value", "--- 1\n--- hidden"] {
+    for text in
+        ["a: [hidden-value", "a: hidden-value: b", "\thidden-value: 1", "a: \"hidden-value", "--- 1\n--- hidden"]
+    {
         let found = problems(text);
         assert!(found.len() == 1 && !found[0].contains("hidden"), "{text:?} gave {found:?}");
     }
@@ -166,7 +174,7 @@ fn a_file_that_would_grow_or_never_end_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let inner = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{inner}]\n");
+        bomb = format!("{bomb}a{level}: &a{level} [{inner}]\n");
     }
     assert!(problems(&bomb)[0].contains("too large or too deep"), "{:?}", problems(&bomb));
     assert!(problems(&"[".repeat(10_000))[0].contains("(what is there is not repeated"));

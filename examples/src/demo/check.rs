@@ -88,7 +88,8 @@ fn ownership(user: &UserView, story: &Story) -> Option<String> {
 
 /// The user has one key, it is the one that Waldur shows, and it opens this user.
 fn keys(world: &World, user: &UserView, resource: &ResourceView) -> Option<String> {
-    let shown = |name: &str| resource.backend_metadata.pointer(&format!("/s3_credentials/{name}")).and_then(Value::as_str);
+    let shown =
+        |name: &str| resource.backend_metadata.pointer(&format!("/s3_credentials/{name}")).and_then(Value::as_str);
     let [key] = user.keys.as_slice() else { return Some(format!("the user has {} keys", user.keys.len())) };
     if shown("access_key") != Some(&*key.access_key) || shown("secret_key") != Some(key.secret_key.expose_secret()) {
         return Some("Waldur shows another key than the user's".to_owned());
@@ -102,7 +103,8 @@ fn keys(world: &World, user: &UserView, resource: &ResourceView) -> Option<Strin
 fn describe(user: &UserView) -> String {
     let quota = user.user_quota;
     let size = if quota.max_size < 0 { "any size".to_owned() } else { format!("{} GiB", quota.max_size >> 30) };
-    let objects = if quota.max_objects < 0 { "any number".to_owned() } else { format!("{} objects", quota.max_objects) };
+    let objects =
+        if quota.max_objects < 0 { "any number".to_owned() } else { format!("{} objects", quota.max_objects) };
     let keys = if user.keys.len() == 1 { "1 key".to_owned() } else { format!("{} keys", user.keys.len()) };
     format!("{}: {size}, {objects}, {keys}", user.uid)
 }

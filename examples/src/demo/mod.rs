@@ -134,7 +134,8 @@ pub async fn run(options: &Options, environment: &Environment) -> Result<Summary
     let begin = environment.instant();
     let world = World::new(environment);
     let mut agents = world.agents(environment, Duration::from_millis(options.latency))?;
-    let mut show = Show { world: &world, agents: &mut agents, stories: Vec::new(), checked: Vec::new(), whole: Vec::new() };
+    let mut show =
+        Show { world: &world, agents: &mut agents, stories: Vec::new(), checked: Vec::new(), whole: Vec::new() };
 
     show.act("New resources", stories::new_resources(&world, options.orders)?).await;
     match stories::changes(&world, &show.stories) {

@@ -43,7 +43,9 @@ impl Progress {
         let style = ProgressStyle::with_template("  {spinner:.cyan} {prefix:28} {msg:.dim}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
         let line = |story: &Story| {
-            let bar = ProgressBar::no_length().with_style(style.clone()).with_prefix(format!("{} {}", story.kind, story.name));
+            let bar = ProgressBar::no_length()
+                .with_style(style.clone())
+                .with_prefix(format!("{} {}", story.kind, story.name));
             (story.order.hex(), Line { bar, shown: false })
         };
         Self { screen, total, under_way: Mutex::new(stories.iter().map(line).collect()) }

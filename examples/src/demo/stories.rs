@@ -207,6 +207,7 @@ fn stranger() -> String {
 pub(super) fn stranger_is_untouched(world: &World) -> bool {
     let (access_key, secret_key) = STRANGER;
     let user = world.gateway.user(&stranger());
-    user.is_some_and(|user| user.display_name == "Aurora operations" && user.keys.len() == 1 && !user.user_quota.enabled)
-        && world.gateway.login(access_key, &secret_key.to_owned().into()).is_ok()
+    user.is_some_and(|user| {
+        user.display_name == "Aurora operations" && user.keys.len() == 1 && !user.user_quota.enabled
+    }) && world.gateway.login(access_key, &secret_key.to_owned().into()).is_ok()
 }

@@ -13,8 +13,8 @@ use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
         MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Origin,
-        Ownership, PendingOrders, PendingWork, Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp,
-        Status, StatusControl, Verified, state::foreign,
+        PendingOrders, PendingWork, Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp, Status,
+        StatusControl, Verified, state::foreign,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -166,11 +166,7 @@ impl MemoryBackend {
 
     /// The state of an object that may be changed for this resource; absence is an error here.
     async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
-        match self.get(cx, id).await? {
-            None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
-            Some(state) if state.ownership(resource.stamp()) == Ownership::Foreign => Err(foreign(id)),
-            Some(state) => Ok(state),
-        }
+        ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
     async fn start_job(
