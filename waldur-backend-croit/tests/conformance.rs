@@ -84,7 +84,7 @@ impl Subject for Gateway {
     }
 
     async fn objects(&self) -> Option<usize> {
-        Some(self.transport.fake.all_users().len())
+        Some(self.transport.fake.users().len())
     }
 }
 

@@ -1,15 +1,19 @@
 //! The pass, the lanes, the retries, and the way of one order through its states.
 
+use std::time::{Duration, Instant};
+
 use futures_util::{StreamExt, future::join, stream};
 
 use super::{
     Job, OrderOutcome, OrderProcessor, OrderReport, OrderRunReport,
     convert::{marketplace, pending_order},
     create::Creation,
+    failure::shielded,
+    finish::Proof,
 };
 use crate::{
     backend::{Evaluation, MarketplaceResource, OpContext, PendingWork, Progress, Settled},
-    client::{Order, OrderQuery, OrderState, OrderType, Resource},
+    client::{Order, OrderQuery, OrderState, OrderType, Resource, ResourceState},
     error::{Error, ErrorClass, ErrorKind, Result},
     types::OrderUuid,
 };
@@ -19,7 +23,7 @@ enum Work {
     Create(Box<Creation>),
     Update(Box<Resource>, MarketplaceResource),
     Terminate(Box<Resource>, MarketplaceResource),
-    Check(PendingWork),
+    Check(Box<Resource>, PendingWork),
 }
 
 impl OrderProcessor {
@@ -75,61 +79,73 @@ impl OrderProcessor {
     /// Repeats what failed for a passing reason, reading the order anew each time, up to the policy's attempts and
     /// time. A failed reading is an attempt like any other. What is still failing then waits for the next pass.
     async fn retried(&self, cx: &OpContext, order: Order) -> OrderReport {
-        let (uuid, order_type) = (order.uuid, order.kind.clone());
-        let (resource, resource_name) = (order.resource_uuid, order.resource_name.clone());
-        let retry = &self.policy().retry;
+        let mut report = OrderReport::new(&order);
         let begin = self.environment().instant();
         let job = Job::new(cx);
         let mut current = Ok(order);
-        let mut attempt = 1;
-        let outcome = loop {
+        report.outcome = loop {
             let outcome = match current {
                 Ok(order) => self.once(&job, &order).await,
                 Err(error) => OrderOutcome::Deferred(error),
             };
             let OrderOutcome::Deferred(error) = &outcome else { break outcome };
-            if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
+            let Some(pause) = self.pause(cx, begin, report.attempts, error) else { break outcome };
+            if cx.pause(self.environment(), pause).await.is_err() {
                 break outcome;
             }
-            let pause = retry.pause(attempt, error.retry_after(), self.environment());
-            let now = self.environment().instant();
-            if now.saturating_duration_since(begin) + pause >= retry.max_elapsed
-                || cx.deadline.is_some_and(|deadline| now + pause >= deadline)
-            {
-                break outcome;
-            }
-            self.environment().sleep(pause).await;
-            attempt += 1;
-            current = self.waldur(cx).orders().get(uuid).await;
+            report.attempts += 1;
+            current = self.waldur(cx).orders().get(report.order).await;
         };
         let notes = job.into_notes();
-        OrderReport {
-            order: uuid,
-            order_type,
-            resource,
-            resource_name: resource_name.unwrap_or_default(),
-            backend_id: notes.backend_id,
-            outcome,
-            warnings: notes.warnings,
-            follow_ups: notes.follow_ups,
-            attempts: attempt,
+        report.backend_id = notes.backend_id;
+        report.warnings = notes.warnings;
+        report.follow_ups = notes.follow_ups;
+        report
+    }
+
+    /// How long to wait before an order is tried again; `None` when it is not, in this pass.
+    fn pause(&self, cx: &OpContext, begin: Instant, attempt: u32, error: &Error) -> Option<Duration> {
+        let retry = &self.policy().retry;
+        if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
+            return None;
         }
+        let pause = retry.pause(attempt, error.retry_after(), self.environment());
+        let now = self.environment().instant();
+        let too_late = now.saturating_duration_since(begin).saturating_add(pause) >= retry.max_elapsed
+            || cx.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
+        (!too_late).then_some(pause)
     }
 
     async fn once(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
+        job.begin();
         if let Err(error) = job.cx.checkpoint() {
             return OrderOutcome::Deferred(error);
         }
+        // Whatever brought the order here, this back end is not the one that it was placed with.
+        if order.offering_uuid.is_some_and(|offering| offering != self.offering()) {
+            return OrderOutcome::OtherOffering;
+        }
         match &order.state {
-            OrderState::Done | OrderState::Erred => OrderOutcome::AlreadyFinished(order.state.clone()),
             OrderState::Executing if self.policy().dry_run => OrderOutcome::DryRun,
-            OrderState::Executing => {
-                let resource = self.resource(job, order).await;
+            OrderState::Executing => self.resume(job, order).await,
+            OrderState::PendingProvider if job.is_approved() => OrderOutcome::Deferred(not_in_effect()),
+            OrderState::PendingProvider => self.decide(job, order).await,
+            other => OrderOutcome::left(other.clone()),
+        }
+    }
+
+    /// Provisions an order that was executing when it was listed. That may be long ago: it is provisioned only if it
+    /// still is, lest an order that another process finished undo a later one. The second look costs no time, as it
+    /// goes out with the reading of the resource.
+    async fn resume(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
+        let (state, resource) = join(self.state(job, order), self.resource(job, order)).await;
+        match state {
+            Ok(OrderState::Executing) => {
                 let work = self.prepare(job, order, resource).await;
                 self.carry_out(job, order, work).await
             }
-            OrderState::PendingProvider => self.decide(job, order).await,
-            other => OrderOutcome::NotOurs(other.clone()),
+            Ok(state) => OrderOutcome::left(state),
+            Err(error) => OrderOutcome::Deferred(error),
         }
     }
 
@@ -138,7 +154,7 @@ impl OrderProcessor {
     async fn decide(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
         job.cx.step("evaluate");
         let evaluation = match pending_order(order) {
-            Ok(pending) => self.backend().evaluate(job.cx, &pending).await,
+            Ok(pending) => shielded(self.backend().evaluate(job.cx, &pending)).await,
             // A limit that makes no sense is refused by provisioning, with its own words.
             Err(_) => Ok(Evaluation::Accept),
         };
@@ -163,37 +179,44 @@ impl OrderProcessor {
     async fn approve(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
         job.cx.step("approve");
         let waldur = self.waldur(job.cx);
-        let orders = waldur.orders();
-        let (approval, resource) = join(orders.approve_by_provider(order.uuid), self.resource(job, order)).await;
+        let approval = waldur.orders().approve_by_provider(order.uuid);
+        let (approval, resource) = join(approval, self.resource(job, order)).await;
         let (state, work) = match approval {
             Ok(()) => {
-                let (state, work) = join(orders.state(order.uuid), self.prepare(job, order, resource)).await;
+                job.approved();
+                let (state, work) = join(self.state(job, order), self.prepare(job, order, resource)).await;
                 (state, Some(work))
             }
             // Somebody else approved, or the customer withdrew: the order itself tells.
-            Err(error) if error.kind() == ErrorKind::Conflict => match orders.state(order.uuid).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => match self.state(job, order).await {
                 Ok(OrderState::Executing) => {
                     (Ok(OrderState::Executing), Some(self.prepare(job, order, resource).await))
                 }
+                Ok(OrderState::PendingProvider) => return OrderOutcome::Deferred(error),
                 state => (state, None),
             },
             Err(error) => return OrderOutcome::Deferred(error),
         };
         match (state, work) {
             (Ok(OrderState::Executing), Some(work)) => self.carry_out(job, order, work).await,
-            (Ok(state @ (OrderState::Done | OrderState::Erred)), _) => OrderOutcome::AlreadyFinished(state),
-            (Ok(state), _) => OrderOutcome::NotOurs(state),
+            (Ok(OrderState::PendingProvider), _) => OrderOutcome::Deferred(not_in_effect()),
+            (Ok(state), _) => OrderOutcome::left(state),
             (Err(error), _) => OrderOutcome::Deferred(error),
         }
     }
 
-    async fn resource(&self, job: &Job<'_>, order: &Order) -> Result<Resource> {
+    pub(super) async fn resource(&self, job: &Job<'_>, order: &Order) -> Result<Resource> {
         match order.resource_uuid {
             Some(resource) => self.waldur(job.cx).provider_resources().get(resource).await,
             None => Err(Error::new(ErrorKind::Decode, "the order names no resource")),
         }
     }
 
+    pub(super) async fn state(&self, job: &Job<'_>, order: &Order) -> Result<OrderState> {
+        self.waldur(job.cx).orders().state(order.uuid).await
+    }
+
+    /// Gathers what the work needs. The first failure that is the order's own comes from here.
     async fn prepare(&self, job: &Job<'_>, order: &Order, resource: Result<Resource>) -> Result<Work> {
         let resource = resource?;
         let side = marketplace(&resource, order, self.offering());
@@ -206,11 +229,15 @@ impl OrderProcessor {
                 job.uses(id);
             }
             let work = PendingWork::new(order.uuid, order.kind.as_str(), handle, side, id);
-            return Ok(Work::Check(work));
+            return Ok(Work::Check(Box::new(resource), work));
         }
         match order.kind {
+            // Nobody waits for it any more, and no order would ever remove what is made now.
+            OrderType::Create if is_gone(&resource) => {
+                Err(Error::not_ready("the resource is terminated, or about to be; nothing is created for it"))
+            }
             OrderType::Create | OrderType::Restore => {
-                let creation = self.prepare_create(job, order, &resource, side).await?;
+                let creation = shielded(self.prepare_create(job, order, &resource, side)).await?;
                 Ok(Work::Create(Box::new(creation)))
             }
             OrderType::Update => Ok(Work::Update(Box::new(resource), side)),
@@ -221,21 +248,28 @@ impl OrderProcessor {
     }
 
     async fn carry_out(&self, job: &Job<'_>, order: &Order, work: Result<Work>) -> OrderOutcome {
-        let outcome = match work {
-            Ok(Work::Create(creation)) => self.create(job, order, *creation).await,
-            Ok(Work::Update(resource, side)) => self.update(job, order, &resource, side).await,
-            Ok(Work::Terminate(resource, side)) => self.terminate(job, order, &resource, side).await,
-            Ok(Work::Check(work)) => self.check(job, order, work).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
+        let outcome = shielded(async {
+            match work? {
+                Work::Create(creation) => self.create(job, order, *creation).await,
+                Work::Update(resource, side) => self.update(job, order, &resource, side).await,
+                Work::Terminate(resource, side) => self.terminate(job, order, &resource, side).await,
+                Work::Check(resource, work) => self.check(job, order, &resource, work).await,
+            }
+        });
+        match outcome.await {
             Ok(outcome) => outcome,
             Err(error) => self.fail(job, order, error).await,
         }
     }
 
     /// Asks about work that an earlier pass left going on.
-    async fn check(&self, job: &Job<'_>, order: &Order, work: PendingWork) -> Result<OrderOutcome> {
+    async fn check(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        resource: &Resource,
+        work: PendingWork,
+    ) -> Result<OrderOutcome> {
         let Some(pending) = self.backend().pending() else {
             return Err(Error::unsupported("work that goes on"));
         };
@@ -243,11 +277,22 @@ impl OrderProcessor {
         match pending.check(job.cx, &work).await? {
             Progress::Pending { .. } => Ok(OrderOutcome::Executing),
             Progress::Done(Settled::Created(created)) => {
-                let team = self.team(job, &work.resource).await;
+                let team = self.team(job, resource).await;
                 self.complete_create(job, order, &work.resource, &team, created).await
             }
-            Progress::Done(Settled::Changed) => self.finish(job, order, super::finish::Proof::acknowledged()).await,
+            Progress::Done(Settled::Changed) => self.finish(job, order, Proof::acknowledged()).await,
             Progress::Done(Settled::Removed(removed)) => self.finish(job, order, removed.into()).await,
         }
     }
+}
+
+/// Whether a resource is terminated or on its way there.
+pub(super) fn is_gone(resource: &Resource) -> bool {
+    matches!(resource.state, Some(ResourceState::Terminating | ResourceState::Terminated))
+}
+
+/// Approved just now, yet still pending: in production a task of the server puts the approval into effect a moment
+/// later. Worth a look soon, but not another approval.
+fn not_in_effect() -> Error {
+    Error::not_ready("approved, but Waldur has not put the approval into effect yet").with_retryable(true)
 }
