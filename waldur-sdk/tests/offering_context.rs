@@ -1,6 +1,6 @@
 //! What a processor knows of an offering: the settings file and Waldur merged.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::json;
 use waldur_sdk::{
