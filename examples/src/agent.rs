@@ -146,10 +146,14 @@ fn of_order(outcome: &OrderOutcome) -> Exit {
     }
 }
 
+/// Passing is what goes by itself. That somebody has to mend a credential, a certificate or a proxy leaves orders alone
+/// too, but no later run ends it.
 fn of_error(error: &Error) -> Exit {
     match (error.kind(), error.class()) {
         (ErrorKind::Config, _) => Exit::Config,
-        (ErrorKind::Cancelled, _) | (_, ErrorClass::Transient | ErrorClass::NotReady) => Exit::Temporary,
+        (ErrorKind::NotReady | ErrorKind::Cancelled | ErrorKind::DeadlineExceeded, _) | (_, ErrorClass::Transient) => {
+            Exit::Temporary
+        }
         _ => Exit::Failed,
     }
 }

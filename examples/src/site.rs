@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long the components and options of an offering are taken to be as they were read.
-const CONTEXT_LIFETIME: Duration = Duration::from_secs(3600);
+const CONTEXT_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A layer that the site puts around every back end.
 type Wrap = Arc<dyn Fn(Arc<dyn ResourceBackend>) -> Arc<dyn ResourceBackend> + Send + Sync>;

@@ -174,7 +174,7 @@ fn a_file_that_would_grow_or_never_end_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let inner = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{inner}]\n");
+        bomb = format!("{bomb}a{level}: &a{level} [{inner}]\n");
     }
     assert!(problems(&bomb)[0].contains("too large or too deep"), "{:?}", problems(&bomb));
     assert!(problems(&"[".repeat(10_000))[0].contains("(what is there is not repeated"));
