@@ -1,0 +1,162 @@
+//! The log of traffic, `/admin/usage` (radosgw-api.md §5): what was moved, never what is stored.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+
+use super::{
+    records::UserId,
+    wire::{Arguments, Node, Reply},
+};
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    bytes_sent: u64,
+    bytes_received: u64,
+    ops: u64,
+    successful_ops: u64,
+}
+
+impl Counters {
+    fn add(&mut self, other: Self) {
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.ops += other.ops;
+        self.successful_ops += other.successful_ops;
+    }
+
+    fn members(self) -> [(&'static str, Node); 4] {
+        let number = |value: u64| Node::Number(i64::try_from(value).unwrap_or(i64::MAX));
+        [
+            ("bytes_sent", number(self.bytes_sent)),
+            ("bytes_received", number(self.bytes_received)),
+            ("ops", number(self.ops)),
+            ("successful_ops", number(self.successful_ops)),
+        ]
+    }
+}
+
+type Categories = BTreeMap<&'static str, Counters>;
+
+/// Per user, per full hour and bucket, per category.
+#[derive(Debug, Default)]
+pub(super) struct UsageLog(BTreeMap<String, BTreeMap<(i64, String), Categories>>);
+
+/// One operation of a tenant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traffic {
+    pub(super) category: &'static str,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) success: bool,
+}
+
+impl UsageLog {
+    /// `bucket` is empty for what concerns no bucket, and `-` for a read of something that is not there.
+    pub(super) fn record(&mut self, owner: &str, bucket: &str, now: Timestamp, traffic: Traffic) {
+        let hour = now.as_second().div_euclid(3600) * 3600;
+        let entry = self.0.entry(owner.to_owned()).or_default().entry((hour, bucket.to_owned())).or_default();
+        entry.entry(traffic.category).or_default().add(Counters {
+            bytes_sent: traffic.sent,
+            bytes_received: traffic.received,
+            ops: 1,
+            successful_ops: u64::from(traffic.success),
+        });
+    }
+
+    pub(super) fn report(&self, arguments: &Arguments) -> Reply {
+        let period = period(arguments);
+        let bucket = Some(arguments.text("bucket")).filter(|bucket| !bucket.is_empty());
+        let wanted: Vec<_> = arguments.text("categories").split(',').filter(|word| !word.is_empty()).collect();
+        let (mut entries, mut summary) = (Vec::new(), Vec::new());
+        for (owner, log) in &self.0 {
+            if !meant(arguments, owner) {
+                continue;
+            }
+            let (mut buckets, mut sums) = (Vec::new(), Categories::new());
+            for ((hour, name), categories) in log {
+                if !period.contains(hour) || bucket.is_some_and(|bucket| bucket != name) {
+                    continue;
+                }
+                let shown = categories.iter().filter(|(category, _)| wanted.is_empty() || wanted.contains(category));
+                let shown: Categories = shown.map(|(category, counters)| (*category, *counters)).collect();
+                for (category, counters) in &shown {
+                    sums.entry(category).or_default().add(*counters);
+                }
+                buckets.push(bucket_node(owner, *hour, name, &shown));
+            }
+            if !buckets.is_empty() {
+                let owner = || ("user", Node::text(owner));
+                entries.push(Node::Map(vec![owner(), ("buckets", Node::List("bucket", buckets))]));
+                let mut total = Counters::default();
+                for counters in sums.values() {
+                    total.add(*counters);
+                }
+                let total = ("total", Node::Map(total.members().into()));
+                summary.push(Node::Map(vec![owner(), ("categories", categories_node(&sums)), total]));
+            }
+        }
+        let mut report = Vec::new();
+        if arguments.flag("show-entries").unwrap_or(true) {
+            report.push(("entries", Node::List("user", entries)));
+        }
+        if arguments.flag("show-summary").unwrap_or(true) {
+            report.push(("summary", Node::List("user", summary)));
+        }
+        Reply::Tree("usage", Node::Map(report))
+    }
+
+    /// Without a uid it forgets everybody.
+    pub(super) fn trim(&mut self, arguments: &Arguments) {
+        let period = period(arguments);
+        for (owner, log) in &mut self.0 {
+            if meant(arguments, owner) {
+                log.retain(|(hour, _), _| !period.contains(hour));
+            }
+        }
+    }
+}
+
+fn meant(arguments: &Arguments, owner: &str) -> bool {
+    let uid = arguments.text("uid");
+    uid.is_empty() || UserId::parse(uid).to_string() == owner
+}
+
+fn period(arguments: &Arguments) -> Range<i64> {
+    let start = seconds(arguments.text("start")).unwrap_or(i64::MIN);
+    let end = seconds(arguments.text("end")).unwrap_or(i64::MAX);
+    start..end.max(start)
+}
+
+/// `2026-11-22`, with ` 05:00:00` or `T05:00:00Z` behind it; everything else is ignored.
+fn seconds(text: &str) -> Option<i64> {
+    let text = text.replace('T', " ");
+    let text = text.trim_end_matches('Z').split('.').next().unwrap_or_default();
+    let day = Date::strptime("%Y-%m-%d", text).map(|day| day.at(0, 0, 0, 0));
+    let moment = day.or_else(|_| DateTime::strptime("%Y-%m-%d %H:%M:%S", text)).ok()?;
+    moment.to_zoned(TimeZone::UTC).ok().map(|moment| moment.timestamp().as_second())
+}
+
+fn bucket_node(owner: &str, hour: i64, name: &str, categories: &Categories) -> Node {
+    let time = Timestamp::from_second(hour).map(|time| format!("{time:.6}")).unwrap_or_default();
+    Node::Map(vec![
+        ("bucket", Node::text(name)),
+        ("time", Node::Text(time)),
+        ("epoch", Node::Number(hour)),
+        ("owner", Node::text(owner)),
+        ("categories", categories_node(categories)),
+    ])
+}
+
+fn categories_node(categories: &Categories) -> Node {
+    let one = |(category, counters): (&&'static str, &Counters)| {
+        let mut members = vec![("category", Node::text(*category))];
+        members.extend(counters.members());
+        Node::Map(members)
+    };
+    Node::List("entry", categories.iter().map(one).collect())
+}
