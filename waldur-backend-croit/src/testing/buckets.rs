@@ -208,7 +208,7 @@ impl State {
     /// Whose bucket it is does not matter, only that the user exists. By query, `max-size` is ignored altogether:
     /// without `max-size-kb` the stored size is rounded up to KiB, so -1 becomes 0 and nothing can be written.
     pub(super) fn set_bucket_quota(&mut self, arguments: &Arguments, body: &[u8]) -> Result<Reply, Refused> {
-        let sent = if body.is_empty() { None } else { Some(quotas::from_json(&quotas::object(body)?)?) };
+        let sent = if body.is_empty() { None } else { Some(quotas::from_json(&quotas::json(body)?)?) };
         let now = self.now();
         let (_, bucket) = self.bucket_for_user(arguments)?;
         let stored = bucket.quota;
@@ -258,6 +258,6 @@ impl State {
             return Refused::NOT_MODELLED.into();
         }
         let bucket = (!doubled).then(|| name.to_owned());
-        Reply::Error { refused: Refused::NO_SUCH_BUCKET, bucket, prefix: "" }
+        Reply::Error { refused: Refused::NO_SUCH_BUCKET, bucket, begun: None }
     }
 }

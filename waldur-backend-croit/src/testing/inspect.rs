@@ -131,14 +131,9 @@ impl FakeRadosGw {
         self.state().users.get(&UserId::parse(uid).to_string()).map(view)
     }
 
-    /// All users but those that came with the fake (the admin) or from [`add_user`](Self::add_user), by uid.
+    /// All users but the admin, by uid.
     pub fn users(&self) -> Vec<UserView> {
-        self.state().users.values().filter(|user| user.by_request).map(view).collect()
-    }
-
-    /// All users, by uid.
-    pub fn all_users(&self) -> Vec<UserView> {
-        self.state().users.values().map(view).collect()
+        self.state().users.values().filter(|user| user.id.to_string() != Self::ADMIN).map(view).collect()
     }
 
     /// User quota and bucket quota of `uid`.
@@ -258,6 +253,7 @@ impl FakeRadosGw {
             bucket_quota: &mut user.bucket_quota,
             caps: &mut user.caps,
         });
+        user.email.make_ascii_lowercase();
         let view = view(&user);
         state.write(Some(&read), user);
         Ok(view)
@@ -276,7 +272,7 @@ impl FakeRadosGw {
 pub struct UserEdit<'a> {
     /// Display name.
     pub display_name: &'a mut String,
-    /// E-mail; in lower case.
+    /// E-mail; it is stored in lower case.
     pub email: &'a mut String,
     /// Suspended?
     pub suspended: &'a mut bool,

@@ -27,10 +27,7 @@ impl State {
             "" => Some(Place::first()),
             marker => Place::parse(marker),
         };
-        let Some(from) = from else {
-            // The XML of this was not worth a branch.
-            return Reply::BrokenOff(r#"{"keys":["#);
-        };
+        let Some(from) = from else { return Reply::BrokenOff };
         let slice = self.slice(&from, largest);
         let truncated = Node::Flag(slice.next.is_some());
         Reply::Tree("result", slice.page(truncated, Place::marker))
@@ -74,8 +71,8 @@ impl State {
         };
         let Some(from) = from else {
             // By then the answer had begun.
-            let prefix = if largest.is_some() { r#"{"keys":["# } else { "[" };
-            return Ok(Reply::Error { refused: Refused::INVALID_ARGUMENT, bucket: None, prefix });
+            let begun = Some(if largest.is_some() { "result" } else { "keys" });
+            return Ok(Reply::Error { refused: Refused::INVALID_ARGUMENT, bucket: None, begun });
         };
         let limit = largest.and_then(|largest| usize::try_from(largest).ok()).unwrap_or(usize::MAX);
         let slice = self.slice(&from, limit);

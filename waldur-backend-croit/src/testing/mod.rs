@@ -47,7 +47,7 @@
 //!
 //! # What it is not
 //! It does not speak S3 (the tenant's side are methods: [`put_object`](FakeRadosGw::put_object) …), SigV2, presigned
-//! requests, HTML, multipart uploads, versioning, bucket policies, renames, temporary URLs, `check_on_raw`, writes
+//! requests, HTML (`format=html`), JSON with errors that the gateway's parser forgives, multipart uploads, versioning, bucket policies, renames, temporary URLs, `check_on_raw`, writes
 //! and other sections of `/admin/metadata`, `/admin/log` and `/admin/config` for those who may. What the gateway
 //! answers and the fake does not know is answered `501 NotModelledByFakeRadosGw`, and listed in
 //! [`FakeRadosGw::unmodelled`]: a test should find that empty. `/admin/info`, `/admin/ratelimit` and
@@ -81,3 +81,4 @@ pub use fake::{FakeRadosGw, FakeRadosGwBuilder};
 pub use inspect::{BucketView, KeyView, SeedUser, UserEdit, UserView};
 pub use records::{Caps, Quota};
 pub use refused::Refused;
+pub use usage::Traffic;

@@ -6,7 +6,7 @@ use super::{
     records::{Quota, User},
     refused::Refused,
     state::{Begun, State},
-    wire::{Arguments, Node, Reply, UNINITIALISED, strtoll},
+    wire::{Arguments, Node, Reply, UNINITIALISED},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl State {
         let sent = match body {
             [] if kind == Kind::Both => return Err(Refused::INVALID_ARGUMENT),
             [] => None,
-            body => Some(object(body)?),
+            body => Some(json(body)?),
         };
         let read = self.find(arguments.text("uid"), "")?.clone();
         let mut user = read.clone();
@@ -86,10 +86,12 @@ fn merged(stored: Quota, arguments: &Arguments) -> Quota {
     }
 }
 
+/// Any JSON will do: what is no object names nothing.
+///
 /// # Errors
-/// `InvalidArgument` for anything but an object.
-pub(super) fn object(body: &[u8]) -> Result<Value, Refused> {
-    serde_json::from_slice(body).ok().filter(Value::is_object).ok_or(Refused::INVALID_ARGUMENT)
+/// `InvalidArgument` for anything else.
+pub(super) fn json(body: &[u8]) -> Result<Value, Refused> {
+    serde_json::from_slice(body).map_err(|_| Refused::INVALID_ARGUMENT)
 }
 
 /// A quota that the body does not name is reset to its default: off and unlimited.
@@ -115,10 +117,10 @@ pub(super) fn from_json(sent: &Value) -> Result<Quota, Refused> {
 /// Digits in a string will do.
 fn json_number(sent: &Value) -> Result<i64, Refused> {
     let text = match sent {
-        Value::String(text) => text.trim_end().to_owned(),
+        Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.is_empty() { Err(Refused::INVALID_ARGUMENT) } else { strtoll(&text).ok_or(Refused::INVALID_ARGUMENT) }
+    text.trim().parse().map_err(|_| Refused::INVALID_ARGUMENT)
 }
 
 fn json_flag(sent: &Value) -> Result<bool, Refused> {

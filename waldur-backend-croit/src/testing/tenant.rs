@@ -8,7 +8,7 @@ use super::{
     records::{Totals, User, UserId},
     refused::Refused,
     state::{Place, State},
-    usage::Traffic,
+    usage::{Traffic, UsageLog},
 };
 
 impl FakeRadosGw {
@@ -55,7 +55,7 @@ impl FakeRadosGw {
                 state.remember_bucket_list(&owner);
             }
         }
-        state.log(&owner, bucket, "create_bucket", 0, 0, true);
+        state.log(&owner, bucket, "create_bucket", 0, Ok(0));
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl FakeRadosGw {
             return Err(Refused::BUCKET_NOT_EMPTY);
         }
         state.buckets.remove(&place);
-        state.log(&owner, bucket, "delete_bucket", 0, 0, true);
+        state.log(&owner, bucket, "delete_bucket", 0, Ok(0));
         Ok(())
     }
 
@@ -88,13 +88,13 @@ impl FakeRadosGw {
         let bucket_quota = if found.quota.enabled { found.quota } else { user.bucket_quota };
         let stored = if state.config.cold_quota_cache { user.statistics } else { state.totals(&owner) };
         if bucket_quota.refuses(found.totals(), size) || user.user_quota.refuses(stored, size) {
-            state.log(&owner, bucket, "put_obj", error_size(Refused::QUOTA_EXCEEDED, bucket), 0, false);
+            state.log(&owner, bucket, "put_obj", 0, Err(Refused::QUOTA_EXCEEDED));
             return Err(Refused::QUOTA_EXCEEDED);
         }
         if let Some(found) = state.buckets.get_mut(&place) {
             found.put(key, size);
         }
-        state.log(&owner, bucket, "put_obj", 0, size, true);
+        state.log(&owner, bucket, "put_obj", size, Ok(0));
         Ok(())
     }
 
@@ -106,10 +106,10 @@ impl FakeRadosGw {
         let mut state = self.state();
         let (owner, place) = state.open(uid, bucket)?;
         let Some(size) = state.buckets.get(&place).and_then(|found| found.objects.get(key).copied()) else {
-            state.log(&owner, "-", "get_obj", error_size(Refused::NO_SUCH_KEY, bucket), 0, false);
+            state.log(&owner, bucket, "get_obj", 0, Err(Refused::NO_SUCH_KEY));
             return Err(Refused::NO_SUCH_KEY);
         };
-        state.log(&owner, bucket, "get_obj", size, 0, true);
+        state.log(&owner, bucket, "get_obj", 0, Ok(size));
         Ok(size)
     }
 
@@ -123,7 +123,7 @@ impl FakeRadosGw {
         if let Some(found) = state.buckets.get_mut(&place) {
             found.remove(key);
         }
-        state.log(&owner, bucket, "delete_obj", 0, 0, true);
+        state.log(&owner, bucket, "delete_obj", 0, Ok(0));
         Ok(())
     }
 
@@ -138,8 +138,21 @@ impl FakeRadosGw {
         let mut names: Vec<_> = mine.map(|((_, name), _)| name.clone()).collect();
         names.sort();
         let size = names.iter().map(|name| name.len() as u64).sum();
-        state.log(&owner, "", "list_buckets", size, 0, true);
+        state.log(&owner, "", "list_buckets", 0, Ok(size));
         Ok(names)
+    }
+
+    /// Writes traffic into the usage log, at the present hour. `bucket` is empty for what concerns no bucket, and `-`
+    /// for reads of something that is not there; `category` is e.g. `put_obj`, `get_obj`, `list_buckets`.
+    pub fn add_traffic(&self, uid: &str, bucket: &str, category: &str, traffic: Traffic) {
+        let mut state = self.state();
+        let now = state.now();
+        state.usage.record(&UserId::parse(uid).to_string(), bucket, category, traffic, now);
+    }
+
+    /// Empties the usage log.
+    pub fn forget_traffic(&self) {
+        self.state().usage = UsageLog::default();
     }
 
     /// Brings a user's statistics up to date, as the gateway does by itself within a day. Until then, or until
@@ -168,11 +181,21 @@ impl State {
         }
     }
 
-    fn log(&mut self, owner: &str, bucket: &str, category: &'static str, sent: u64, received: u64, success: bool) {
-        if self.config.usage_log {
-            let now = self.now();
-            self.usage.record(owner, bucket, now, Traffic { category, sent, received, success });
+    /// `answer` is what the gateway answered: `Ok(bytes)` it sent, or an error about `bucket`.
+    fn log(&mut self, owner: &str, bucket: &str, category: &str, received: u64, answer: Result<u64, Refused>) {
+        if !self.config.usage_log {
+            return;
         }
+        let (bytes_sent, success) = match answer {
+            Ok(sent) => (sent, 1),
+            // The XML of an error: 217 bytes around code and bucket (measured).
+            Err(refused) => (217 + (refused.code().len() + bucket.len()) as u64, 0),
+        };
+        // A read of what is not there counts for no bucket.
+        let place = if answer == Err(Refused::NO_SUCH_KEY) { "-" } else { bucket };
+        let traffic = Traffic { bytes_sent, bytes_received: received, ops: 1, successful_ops: success };
+        let now = self.now();
+        self.usage.record(owner, place, category, traffic, now);
     }
 
     /// What a user stores now.
@@ -193,11 +216,6 @@ impl State {
             user.has_bucket_list = true;
         }
     }
-}
-
-/// The XML of an S3 error: 217 bytes around code and bucket (measured).
-fn error_size(refused: Refused, bucket: &str) -> u64 {
-    217 + (refused.code().len() + bucket.len()) as u64
 }
 
 fn is_bucket_name(name: &str) -> bool {

@@ -13,15 +13,20 @@ use super::{
     wire::{Arguments, Node, Reply},
 };
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Counters {
-    bytes_sent: u64,
-    bytes_received: u64,
-    ops: u64,
-    successful_ops: u64,
+/// Traffic as the usage log counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes sent to the tenant, error bodies included.
+    pub bytes_sent: u64,
+    /// Bytes received from the tenant.
+    pub bytes_received: u64,
+    /// Operations.
+    pub ops: u64,
+    /// Those of them that succeeded.
+    pub successful_ops: u64,
 }
 
-impl Counters {
+impl Traffic {
     fn add(&mut self, other: Self) {
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
@@ -40,32 +45,17 @@ impl Counters {
     }
 }
 
-type Categories = BTreeMap<&'static str, Counters>;
+type Categories = BTreeMap<String, Traffic>;
 
 /// Per user, per full hour and bucket, per category.
 #[derive(Debug, Default)]
 pub(super) struct UsageLog(BTreeMap<String, BTreeMap<(i64, String), Categories>>);
 
-/// One operation of a tenant.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Traffic {
-    pub(super) category: &'static str,
-    pub(super) sent: u64,
-    pub(super) received: u64,
-    pub(super) success: bool,
-}
-
 impl UsageLog {
-    /// `bucket` is empty for what concerns no bucket, and `-` for a read of something that is not there.
-    pub(super) fn record(&mut self, owner: &str, bucket: &str, now: Timestamp, traffic: Traffic) {
+    pub(super) fn record(&mut self, owner: &str, bucket: &str, category: &str, traffic: Traffic, now: Timestamp) {
         let hour = now.as_second().div_euclid(3600) * 3600;
         let entry = self.0.entry(owner.to_owned()).or_default().entry((hour, bucket.to_owned())).or_default();
-        entry.entry(traffic.category).or_default().add(Counters {
-            bytes_sent: traffic.sent,
-            bytes_received: traffic.received,
-            ops: 1,
-            successful_ops: u64::from(traffic.success),
-        });
+        entry.entry(category.to_owned()).or_default().add(traffic);
     }
 
     pub(super) fn report(&self, arguments: &Arguments) -> Reply {
@@ -82,19 +72,20 @@ impl UsageLog {
                 if !period.contains(hour) || bucket.is_some_and(|bucket| bucket != name) {
                     continue;
                 }
-                let shown = categories.iter().filter(|(category, _)| wanted.is_empty() || wanted.contains(category));
-                let shown: Categories = shown.map(|(category, counters)| (*category, *counters)).collect();
-                for (category, counters) in &shown {
-                    sums.entry(category).or_default().add(*counters);
+                let shown =
+                    categories.iter().filter(|(category, _)| wanted.is_empty() || wanted.contains(&category.as_str()));
+                let shown: Categories = shown.map(|(category, traffic)| (category.clone(), *traffic)).collect();
+                for (category, traffic) in &shown {
+                    sums.entry(category.clone()).or_default().add(*traffic);
                 }
                 buckets.push(bucket_node(owner, *hour, name, &shown));
             }
             if !buckets.is_empty() {
                 let owner = || ("user", Node::text(owner));
                 entries.push(Node::Map(vec![owner(), ("buckets", Node::List("bucket", buckets))]));
-                let mut total = Counters::default();
-                for counters in sums.values() {
-                    total.add(*counters);
+                let mut total = Traffic::default();
+                for traffic in sums.values() {
+                    total.add(*traffic);
                 }
                 let total = ("total", Node::Map(total.members().into()));
                 summary.push(Node::Map(vec![owner(), ("categories", categories_node(&sums)), total]));
@@ -153,9 +144,9 @@ fn bucket_node(owner: &str, hour: i64, name: &str, categories: &Categories) -> N
 }
 
 fn categories_node(categories: &Categories) -> Node {
-    let one = |(category, counters): (&&'static str, &Counters)| {
-        let mut members = vec![("category", Node::text(*category))];
-        members.extend(counters.members());
+    let one = |(category, traffic): (&String, &Traffic)| {
+        let mut members = vec![("category", Node::text(category))];
+        members.extend(traffic.members());
         Node::Map(members)
     };
     Node::List("entry", categories.iter().map(one).collect())

@@ -151,7 +151,7 @@ fn apply_common(user: &mut User, arguments: &Arguments, placement: Placement<'_>
         let number = i64::from(number as i32);
         user.max_buckets = number.max(-1);
     }
-    if let Some(mask) = arguments.get("op-mask") {
+    if let Some(mask) = arguments.get("op-mask").filter(|mask| !mask.is_empty()) {
         user.op_mask = op_mask(mask);
     }
     if let Some((pool, class)) = placement {

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::refused::Refused;
 
+const DECLARATION: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 const HOST_ID: &str = "100c-default-default";
 /// What the gateway prints for a number that it could not read: it never initialised it. Recorded:
 /// t1_users/020-user-create-bad-maxbuckets; another run printed another number.
@@ -261,17 +262,17 @@ pub(super) enum Reply {
     Tree(&'static str, Node),
     /// The same, by `/admin/metadata`: always with a content type.
     Metadata(&'static str, Node),
-    /// An error, behind what of the answer was already written: the broken JSON that a bad marker gives.
-    Error { refused: Refused, bucket: Option<String>, prefix: &'static str },
-    /// 200 and a body that breaks off.
-    BrokenOff(&'static str),
+    /// An error, behind the beginning of the answer that was `begun` (by its root): what a bad marker gives.
+    Error { refused: Refused, bucket: Option<String>, begun: Option<&'static str> },
+    /// 200 and a list of users that breaks off before the first.
+    BrokenOff,
     /// A bare 400: no JSON, no body.
     Bare,
 }
 
 impl From<Refused> for Reply {
     fn from(refused: Refused) -> Self {
-        Self::Error { refused, bucket: None, prefix: "" }
+        Self::Error { refused, bucket: None, begun: None }
     }
 }
 
@@ -283,15 +284,23 @@ impl Reply {
             Self::Empty => (200, false, String::new()),
             Self::Tree(root, node) => (200, format == Format::Xml, printed(format, root, &node, true)),
             Self::Metadata(root, node) => (200, true, printed(format, root, &node, false)),
-            Self::Error { refused, bucket, prefix } => {
+            Self::Error { refused, bucket, begun } => {
                 let mut members = vec![("Code", Node::text(refused.code())), ("Message", Node::text(""))];
                 members.extend(bucket.map(|bucket| ("BucketName", Node::Text(bucket))));
                 members.push(("RequestId", Node::text(request_id)));
                 members.push(("HostId", Node::text(HOST_ID)));
                 let error = printed(format, "Error", &Node::Map(members), true);
-                (refused.status(), true, format!("{prefix}{error}"))
+                let begun = match (begun, format) {
+                    (None, _) => "",
+                    (Some("keys"), Format::Json) => "[",
+                    (Some("keys"), Format::Xml) => "<keys>",
+                    (Some(_), Format::Json) => r#"{"keys":["#,
+                    (Some(_), Format::Xml) => "<result><keys>",
+                };
+                (refused.status(), true, format!("{begun}{error}"))
             }
-            Self::BrokenOff(begin) => (200, false, begin.to_owned()),
+            Self::BrokenOff if format == Format::Xml => (200, true, format!("{DECLARATION}<result><keys>")),
+            Self::BrokenOff => (200, false, r#"{"keys":["#.to_owned()),
             Self::Bare => (400, false, String::new()),
         };
         if exchange.method == Method::HEAD {
@@ -323,7 +332,7 @@ fn printed(format: Format, root: &str, node: &Node, declared: bool) -> String {
         // Neither strings nor numbers can fail to print.
         Format::Json => serde_json::to_string(node).unwrap_or_default(),
         Format::Xml => {
-            let declaration = if declared { r#"<?xml version="1.0" encoding="UTF-8"?>"# } else { "" };
+            let declaration = if declared { DECLARATION } else { "" };
             let mut body = declaration.to_owned();
             node.xml(root, &mut body);
             body
