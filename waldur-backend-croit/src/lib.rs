@@ -1,1 +1,12 @@
-//! Placeholder.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+pub mod backend;
+pub mod client;
+pub mod names;
+pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use backend::{RadosGwBackend, S3Factory};
+pub use settings::RadosGwSettings;

@@ -367,6 +367,8 @@ impl Error {
             | K::Decode
             | K::WrongContent
             | K::TooLarge
+            // 303 is how some servers answer a write that they carried out.
+            | K::Redirected
             | K::Inconsistent
             | K::Other => Effect::Unknown,
             _ => Effect::NotApplied,

@@ -4,14 +4,20 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use support::{OK, Server, assert_silent, plain_client};
-use waldur_sdk::{Effect, ErrorClass, ErrorKind, rest::RequestMeta};
+use support::{OK, Server, assert_silent, client, http, options, plain_client};
+use waldur_sdk::{
+    Effect, ErrorClass, ErrorKind,
+    rest::{RequestMeta, RetryPolicy},
+};
 
 /// Answers `broken` on the first connection and closes it, and properly on every other.
 async fn broken_once(broken: &'static str) -> Server {
@@ -188,6 +194,26 @@ async fn sec31_body_head_and_number_of_headers_have_limits() {
         let error = plain_client(&server.url()).get("raw", "/", &[]).send().await.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::TooLarge, 1), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn absurd_retry_after_is_neither_slept_nor_a_panic() {
+    let answer = format!("HTTP/1.1 429 Slow\r\nretry-after: {}\r\ncontent-length: 0\r\n\r\n", u64::MAX);
+    let server = Server::answering(answer).await;
+    let patient = RetryPolicy::default().with_max_elapsed(Duration::MAX);
+    let client = client(http(&options()).with_retry(patient), &server.url());
+    let deadline = Some(Instant::now() + Duration::from_secs(60));
+    let error = client.get("users.get", "/users/", &[]).deadline(deadline).send().await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::RateLimited, 1));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(u64::MAX)));
+}
+
+#[tokio::test]
+async fn f069_a_login_page_is_no_success_even_where_no_answer_is_read() {
+    let page = "<!DOCTYPE html><title>Sign in</title>";
+    let server = Server::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len())).await;
+    let error = plain_client(&server.url()).delete("users.delete", "/users/", &[]).send_unit().await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::WrongContent, Effect::Unknown));
 }
 
 #[tokio::test]

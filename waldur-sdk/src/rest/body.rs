@@ -25,12 +25,9 @@ fn is_page(body: &[u8]) -> bool {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
     text.first() == Some(&b'<') && {
         let head = text.get(..512).unwrap_or(text).to_ascii_lowercase();
-        head.starts_with(b"<!doctype") || ["<html", "<head", "<body"].iter().any(|tag| contains(&head, tag.as_bytes()))
+        let begins = ["<!doctype html", "<head", "<body"].iter().any(|tag| head.starts_with(tag.as_bytes()));
+        begins || head.windows(5).any(|window| window == b"<html")
     }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// Whether an error's body can come from an API: nothing at all, JSON, or XML. What a proxy or an ingress says in its
@@ -71,13 +68,19 @@ impl Prepared {
         Ok(rows)
     }
 
-    /// The text of an answer that claims to be JSON.
-    fn json<'a>(&self, answered: &'a Answered) -> Result<&'a [u8]> {
-        let (body, headers) = (answered.response.body(), answered.response.headers());
-        if is_page(body) {
+    /// A page for people is no answer of an API, whatever its status: a login form proves nothing about a deletion.
+    pub(super) fn refuse_page(&self, answered: &Answered) -> Result<()> {
+        if is_page(answered.response.body()) {
             let text = "an HTML page came instead of the API's answer";
             return Err(self.answer_error(answered, ErrorKind::WrongContent, text));
         }
+        Ok(())
+    }
+
+    /// The text of an answer that claims to be JSON.
+    fn json<'a>(&self, answered: &'a Answered) -> Result<&'a [u8]> {
+        self.refuse_page(answered)?;
+        let (body, headers) = (answered.response.body(), answered.response.headers());
         // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
         if let Some(coding) = headers.get(http::header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
             let coding = redact::escape(&String::from_utf8_lossy(coding.as_bytes()));

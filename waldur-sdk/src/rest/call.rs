@@ -321,7 +321,7 @@ impl Call {
     /// Sends the call and returns the successful answer.
     ///
     /// # Errors
-    /// See [`ErrorKind`]; every error names the operation and the request.
+    /// See [`ErrorKind`](crate::ErrorKind); every error names the operation and the request.
     pub async fn send(self) -> Result<Response<Bytes>> {
         self.run().await.map(|(_, answered)| answered.response)
     }
@@ -329,9 +329,10 @@ impl Call {
     /// Sends the call and drops the answer's body, which may be empty.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// As [`Self::send`]; [`WrongContent`](crate::ErrorKind::WrongContent) for a page.
     pub async fn send_unit(self) -> Result<()> {
-        self.run().await.map(drop)
+        let (prepared, answered) = self.run().await?;
+        prepared.refuse_page(&answered)
     }
 
     /// Sends the call and reads the answer as JSON. A byte order mark is tolerated.

@@ -107,7 +107,7 @@ pub enum TransportErrorKind {
     /// The TLS handshake was refused (certificate, name, version): nothing was sent, and a repeat would not help.
     /// A handshake that merely broke off is [`Self::Connect`].
     Tls,
-    /// The proxy refused the tunnel: nothing reached the server.
+    /// The proxy refused the tunnel, or could not be reached: nothing reached the server.
     Proxy,
     /// No complete answer in time; the request may have been carried out.
     Timeout,

@@ -13,13 +13,13 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::service::{MemoryObject, MemoryService, TOKEN};
+use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
         MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
-        Origin, Ownership, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState,
-        Settled, Stamp, Status, StatusControl, Verified, state::foreign,
+        Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
+        Stamp, Status, StatusControl, Verified, state::foreign,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -91,7 +91,7 @@ impl MemoryBackend {
     /// As [`Self::new`].
     pub fn through(http: Http) -> Result<Self> {
         let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
-        let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
+        let token = StaticHeader::bearer(&SecretString::from(MemoryService::TOKEN))?;
         Ok(Self {
             api: RestClient::new(http, base, token).with_error_reader(coded),
             naming: SlugNaming::default(),
@@ -204,11 +204,7 @@ impl MemoryBackend {
 
     /// The state of an object that may be changed for this resource; absence is an error here.
     async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
-        match self.get(cx, id).await? {
-            None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
-            Some(state) if state.ownership(resource.stamp()) == Ownership::Foreign => Err(foreign(id)),
-            Some(state) => Ok(state),
-        }
+        ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
     /// Reads until what was written shows: a service of several replicas lags, and rights on a new object take a

@@ -81,12 +81,12 @@ struct Job {
     state: &'static str,
 }
 
-/// The token that [`MemoryService`] wants.
-pub(super) const TOKEN: &str = "memory-service-token";
-
 type Answer = (StatusCode, Value);
 
 impl MemoryService {
+    /// The bearer token that it wants.
+    pub const TOKEN: &'static str = "memory-service-token";
+
     /// An empty service.
     pub fn new() -> Self {
         Self::default()
@@ -194,7 +194,7 @@ impl HttpTransport for MemoryService {
         let authorized = request
             .headers()
             .get(http::header::AUTHORIZATION)
-            .is_some_and(|value| value.as_bytes() == format!("Bearer {TOKEN}").as_bytes());
+            .is_some_and(|value| value.as_bytes() == format!("Bearer {}", Self::TOKEN).as_bytes());
         let (status, body) =
             if authorized { self.state().answer(&request) } else { error(StatusCode::UNAUTHORIZED, "Unauthorized") };
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };

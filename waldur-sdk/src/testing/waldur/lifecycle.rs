@@ -212,6 +212,7 @@ impl Offering {
         let plan = self.plan(plan)?;
         let mut sum = Decimal::ZERO;
         for (kind, limit) in limits {
+            // A test may have put in what is no number, to see what a client makes of it. It costs nothing.
             let amount: Decimal = limit.to_string().trim_matches('"').parse().unwrap_or_default();
             sum += amount * plan.prices.get(kind).copied().unwrap_or_default();
         }

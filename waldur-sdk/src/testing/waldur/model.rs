@@ -177,6 +177,7 @@ pub(super) struct Offering {
     pub(super) kind: String,
     pub(super) state: OfferingState,
     pub(super) backend_id: String,
+    pub(super) backend_metadata: Value,
     pub(super) options: Value,
     pub(super) plugin_options: Map<String, Value>,
     pub(super) secret_options: Map<String, Value>,
@@ -258,6 +259,8 @@ pub(super) struct Resource {
     pub(super) limits: Map<String, Value>,
     pub(super) options: Value,
     pub(super) endpoints: Vec<Endpoint>,
+    pub(super) current_usages: Map<String, Value>,
+    pub(super) report: Value,
     pub(super) cost: Option<Decimal>,
     /// The plug-in's own row, which generation 2024 makes when an order of a SLURM offering is approved.
     pub(super) allocation: Option<Uuid>,

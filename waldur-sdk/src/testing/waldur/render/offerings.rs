@@ -1,5 +1,7 @@
 //! Offerings, their components and plans.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
@@ -8,7 +10,7 @@ use crate::testing::waldur::{
     incoming::Incoming,
     model::{Component, Offering, Plan},
     state::State,
-    words::{Billing, Generation, LimitPeriod, ResourceState},
+    words::{Billing, Generation, LimitPeriod},
 };
 
 /// From which side an offering is looked at.
@@ -53,6 +55,7 @@ impl State {
             "plans": plans.collect::<Vec<_>>(),
             "type": offering.kind,
             "backend_id": offering.backend_id,
+            "backend_metadata": offering.backend_metadata,
         };
         members.extend(settled(call.generation));
         if side != Side::Public {
@@ -69,9 +72,7 @@ impl State {
             members.insert("promotion_campaigns".to_owned(), json!([]));
         }
         if call.generation == Generation::V8 {
-            let partitions: Vec<Value> =
-                offering.partitions.iter().map(|name| json!({"partition_name": name})).collect();
-            members.insert("partitions".to_owned(), partitions.into());
+            members.extend(offering.members_8(side));
         }
         Some(members)
     }
@@ -101,14 +102,8 @@ impl State {
             }
             Side::Provider | Side::ProviderRow => call.link("marketplace-plans", plan.uuid),
         };
-        let in_use = self
-            .resources
-            .iter()
-            .filter(|resource| resource.plan == Some(plan.uuid) && resource.state != ResourceState::Terminated)
-            .count();
-        let per = |of: &dyn Fn(&Component) -> Value| {
-            offering.components.iter().map(|component| (component.kind.clone(), of(component))).collect::<Map<_, _>>()
-        };
+        // Those that are gone count too (recorded: 177).
+        let ordered = self.resources.iter().filter(|resource| resource.plan == Some(plan.uuid)).count();
         let price = |component: &Component| plan.prices.get(&component.kind).copied().unwrap_or_default();
         let quota = |component: &Component| plan.quotas.get(&component.kind).copied().unwrap_or_default();
         let mut members = object! {
@@ -126,10 +121,10 @@ impl State {
             "switch_price": float(offering.price(plan.uuid, Billing::Few)),
             "backend_id": "",
             "organization_groups": EMPTY,
-            "prices": per(&|component| float(price(component))),
-            "future_prices": per(&|_| Value::Null),
-            "quotas": per(&|component| quota(component).into()),
-            "resources_count": in_use,
+            "prices": plan.prices.iter().map(|(kind, price)| (kind, float(*price))).collect::<BTreeMap<_, _>>(),
+            "future_prices": plan.prices.keys().map(|kind| (kind, Value::Null)).collect::<BTreeMap<_, _>>(),
+            "quotas": plan.quotas,
+            "resources_count": ordered,
             "plan_type": offering.plan_type(),
             "minimal_price": float(offering.components.iter().map(|component| match component.billing {
                 Billing::Fixed => price(component) * Decimal::from(quota(component)),
@@ -155,6 +150,47 @@ impl State {
         }
         members
     }
+}
+
+/// What generation 8 can let people share with a provider (schema 8.0.5).
+const ATTRIBUTES: [&str; 21] = [
+    "username",
+    "full_name",
+    "email",
+    "phone_number",
+    "organization",
+    "job_title",
+    "affiliations",
+    "gender",
+    "personal_title",
+    "place_of_birth",
+    "country_of_residence",
+    "nationality",
+    "nationalities",
+    "organization_country",
+    "organization_type",
+    "organization_registry_code",
+    "eduperson_assurance",
+    "civil_number",
+    "birth_date",
+    "identity_source",
+    "active_isds",
+];
+
+/// Names and address are shared, as is the default (core.md §3.2).
+pub(in crate::testing::waldur) fn show_attribute_config(offering: &Offering) -> Map<String, Value> {
+    let (exposed, _) = ATTRIBUTES.split_at(3);
+    let mut members = object! {
+        "uuid": offering.uuid,
+        "created": time(offering.created),
+        "modified": time(offering.created),
+        "offering_uuid": offering.uuid,
+        "offering_name": offering.name,
+        "exposed_fields": exposed,
+        "is_default": true,
+    };
+    members.extend(ATTRIBUTES.iter().map(|name| (format!("expose_{name}"), exposed.contains(name).into())));
+    members
 }
 
 /// Members that every offering of the fake has alike.
@@ -185,7 +221,6 @@ fn settled(generation: Generation) -> Map<String, Value> {
         "country": "",
         "organization_groups": EMPTY,
         "image": Value::Null,
-        "backend_metadata": Map::new(),
         "google_calendar_is_public": Value::Null,
         "google_calendar_link": Value::Null,
     };
@@ -219,6 +254,20 @@ fn settled(generation: Generation) -> Map<String, Value> {
 }
 
 impl Offering {
+    fn members_8(&self, side: Side) -> Map<String, Value> {
+        // The settings of a partition are not played, only its name.
+        let partitions: Vec<Value> = self.partitions.iter().map(|name| json!({ "partition_name": name })).collect();
+        let mut members = object! {
+            "partitions": partitions,
+            "billing_type_classification": self.plan_type(),
+        };
+        members.extend(match side {
+            Side::Public => object! { "user_has_consent": true, "is_accessible": true },
+            Side::Provider | Side::ProviderRow => object! { "backend_id_rules": Map::new() },
+        });
+        members
+    }
+
     /// The components, by name (recorded: 057, 177).
     pub(in crate::testing::waldur) fn component_rows(&self, generation: Generation) -> Vec<Value> {
         let mut components: Vec<&Component> = self.components.iter().collect();

@@ -1,7 +1,7 @@
 //! What is on sale.
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::testing::waldur::{
@@ -17,7 +17,7 @@ impl FakeWaldur {
     /// An offering of the [`provider`](Self::provider), active, for site agents, without components.
     pub fn offering(&self) -> OfferingSeed {
         let mut state = self.state();
-        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.now(), state.uuid());
+        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.tick(), state.uuid());
         let row = Offering {
             uuid,
             created,
@@ -29,7 +29,8 @@ impl FakeWaldur {
             kind: SITE_AGENT.to_owned(),
             state: OfferingState::Active,
             backend_id: String::new(),
-            options: Value::Object(Map::new()),
+            backend_metadata: Value::Object(Map::new()),
+            options: json!({ "order": [], "options": {} }),
             plugin_options: Map::new(),
             secret_options: Map::new(),
             components: Vec::new(),
@@ -121,6 +122,12 @@ impl OfferingSeed {
         self
     }
 
+    /// What the provider noted about it.
+    pub fn backend_metadata(mut self, metadata: Value) -> Self {
+        self.row.backend_metadata = metadata;
+        self
+    }
+
     /// A plug-in option, which everybody sees.
     pub fn plugin_option(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.row.plugin_options.insert(name.into(), value.into());
@@ -200,6 +207,15 @@ impl OfferingSeed {
         if self.row.plans.is_empty() {
             let plan = state.blank_plan("Default plan".to_owned());
             self.row.plans.push(plan);
+        }
+        // A plan knows the components there were when it was made, and no later ones (recorded: 177).
+        let known: Vec<PlanUuid> =
+            state.offering(self.row.uuid).into_iter().flat_map(|row| row.plans.iter().map(|plan| plan.uuid)).collect();
+        for plan in self.row.plans.iter_mut().filter(|plan| !known.contains(&plan.uuid)) {
+            for component in &self.row.components {
+                plan.prices.entry(component.kind.clone()).or_default();
+                plan.quotas.entry(component.kind.clone()).or_default();
+            }
         }
         let uuid = self.row.uuid;
         state.offerings.put(self.row);

@@ -52,6 +52,7 @@ impl FakeWaldur {
     pub(super) fn new_resource(&self, offering: OfferingUuid, name: String) -> Resource {
         let project = self.default_project();
         let mut state = self.state();
+        state.tick();
         let Some(plan) = state.offering(offering).map(|row| row.plans.first().map(|plan| plan.uuid)) else {
             unknown("offering", offering)
         };
@@ -159,6 +160,18 @@ impl ResourceSeed {
         self
     }
 
+    /// What the server says was used this month, by component: decimal text.
+    pub fn current_usage(mut self, component: impl Into<String>, amount: impl Into<Value>) -> Self {
+        self.row.current_usages.insert(component.into(), amount.into());
+        self
+    }
+
+    /// The report that the provider submitted.
+    pub fn report(mut self, report: Value) -> Self {
+        self.row.report = report;
+        self
+    }
+
     /// Its last day.
     pub fn end_date(mut self, date: Date) -> Self {
         self.row.end_date = Some(date);
@@ -194,7 +207,8 @@ impl ResourceSeed {
     pub fn create(self) -> ResourceUuid {
         let uuid = self.row.uuid;
         let mut state = self.waldur.state();
-        let row = state.priced(self.row);
+        let modified = state.tick();
+        let row = state.priced(Resource { modified, ..self.row });
         state.resources.put(row);
         uuid
     }
@@ -204,6 +218,7 @@ impl State {
     pub(super) fn priced(&self, row: Resource) -> Resource {
         let offering = self.offering(row.offering);
         let cost = offering.zip(row.plan).and_then(|(offering, plan)| offering.running_cost(plan, &row.limits));
-        Resource { cost, ..row }
+        // Who changes limits behind the server's back does not change the price (recorded: 299).
+        Resource { cost: row.cost.or(cost), ..row }
     }
 }

@@ -1,0 +1,269 @@
+//! From what was ordered to quotas (s3.md §5).
+
+use serde_json::Value;
+use waldur_sdk::{
+    Error, Result,
+    backend::CreateRequest,
+    settings::{AccountingType, Component, Components},
+    types::{BackendAmount, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
+};
+
+use crate::client::{Quota, QuotaObjects, QuotaSize, Quotas};
+
+/// The two things that can have a ceiling, as far as the offering has a component for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ceilings {
+    size: Option<Dimension>,
+    objects: Option<Dimension>,
+}
+
+/// A component and where its ceiling comes from.
+#[derive(Clone, Debug)]
+struct Dimension {
+    component: String,
+    factor: UnitFactor,
+    /// `enforce_limits`: absent means yes.
+    enforced: bool,
+    /// Where the ceiling comes from.
+    accounting: AccountingType,
+    /// The ceiling in the file, for who has no other.
+    fixed: Option<Limit>,
+    /// The names of the option, the newer first.
+    options: [&'static str; 2],
+}
+
+/// What is to become of a ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish<T> {
+    /// As it is.
+    Keep,
+    /// As it is, unless it is 0: a soft deletion closes with 0, and who orders again finds it open.
+    Reopen,
+    /// This one.
+    Set(T),
+}
+
+/// What is to become of both ceilings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wishes {
+    size: Wish<QuotaSize>,
+    objects: Wish<QuotaObjects>,
+}
+
+impl Ceilings {
+    /// Finds the components by `backend_name`: `storage` and `objects`.
+    ///
+    /// # Errors
+    /// `Config` when two components have one name, or `storage` has no unit factor above 1: five gigabytes would be
+    /// five bytes.
+    pub(super) fn of(components: &Components) -> Result<Self> {
+        let mut found = Self::default();
+        for component in components.iter().filter(|component| !component.is_fixed()) {
+            let (backend_name, enforced) = own_keys(component)?;
+            let (place, options) = match backend_name.as_str() {
+                "storage" => (&mut found.size, ["max_storage_limit", "storage_limit"]),
+                "objects" => (&mut found.objects, ["max_object_limit", "object_limit"]),
+                _ => continue,
+            };
+            if place.is_some() {
+                let text = format!("{}: another component has the backend_name {backend_name} too", component.name);
+                return Err(Error::config(text));
+            }
+            *place = Some(Dimension {
+                component: component.name.clone(),
+                factor: component.unit_factor,
+                enforced,
+                accounting: component.accounting_type,
+                // For other components it is not a resource's limit (core.md §6.4).
+                fixed: component.limit.filter(|_| component.accounting_type == AccountingType::Usage),
+                options,
+            });
+        }
+        match &found.size {
+            Some(size) if size.factor.decimal() <= UnitFactor::ONE.decimal() => Err(Error::config(format!(
+                "{}.unit_factor: must be given, and greater than 1: how many bytes one unit has",
+                size.component
+            ))),
+            _ => Ok(found),
+        }
+    }
+
+    /// What a new resource wants.
+    ///
+    /// # Errors
+    /// `Rejected` when an option is no whole number, or out of range.
+    pub(super) fn of_create(&self, request: &CreateRequest) -> Result<Wishes> {
+        let chosen = |name: &str| request.resource.chosen(name);
+        self.wishes(|dimension| {
+            if !dimension.enforced {
+                return Ok(Wish::Keep);
+            }
+            let own = if dimension.is_ordered() {
+                request.limits.get(&dimension.component).copied()
+            } else {
+                dimension.option(&chosen)?
+            };
+            Ok(own.or(dimension.fixed).map_or(Wish::Reopen, Wish::Set))
+        })
+    }
+
+    /// What a change of limits wants. Here 0 is a ceiling.
+    ///
+    /// # Errors
+    /// `Rejected` for what is out of range.
+    pub(super) fn of_limits(&self, limits: &Limits) -> Result<Wishes> {
+        self.wishes(|dimension| match limits.get(&dimension.component) {
+            Some(limit) if dimension.enforced => Ok(Wish::Set(*limit)),
+            _ => Ok(Wish::Keep),
+        })
+    }
+
+    /// What a change of options wants: 0 takes the ceiling away, what is not named stays.
+    ///
+    /// # Errors
+    /// As [`Self::of_create`].
+    pub(super) fn of_options(&self, options: &JsonObject) -> Result<Wishes> {
+        let chosen = |name: &str| options.get(name).filter(|value| !value.is_null());
+        self.wishes(|dimension| {
+            if !dimension.enforced || dimension.is_ordered() {
+                return Ok(Wish::Keep);
+            }
+            Ok(dimension.option(&chosen)?.map_or(Wish::Keep, Wish::Set))
+        })
+    }
+
+    fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {
+        let size = match &self.size {
+            None => Wish::Keep,
+            Some(dimension) => wish(dimension)?.convert(|limit| match dimension.whole(limit)? {
+                None => Ok(QuotaSize::UNLIMITED),
+                Some(bytes) => QuotaSize::at_most(bytes).map_err(|cause| dimension.out_of_range(cause)),
+            })?,
+        };
+        let objects = match &self.objects {
+            None => Wish::Keep,
+            Some(dimension) => wish(dimension)?.convert(|limit| match dimension.whole(limit)? {
+                None => Ok(QuotaObjects::UNLIMITED),
+                Some(objects) => QuotaObjects::at_most(objects).map_err(|cause| dimension.out_of_range(cause)),
+            })?,
+        };
+        Ok(Wishes { size, objects })
+    }
+
+    /// The limits that a quota stands for, of the components that are billed by what was ordered.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is out of range.
+    pub(super) fn limits(&self, quota: Quota) -> Result<Limits> {
+        let (size, objects) = quota.effective();
+        let mut limits = Limits::new();
+        for (dimension, limit) in [(&self.size, size.limit()), (&self.objects, objects.limit())] {
+            let Some(dimension) = dimension.as_ref().filter(|dimension| dimension.is_reported()) else { continue };
+            let limit = match limit {
+                None => Limit::Unlimited,
+                Some(limit) => Limit::At(dimension.factor.to_waldur(BackendAmount::from(limit))?),
+            };
+            limits.insert(dimension.component.clone(), limit);
+        }
+        Ok(limits)
+    }
+
+    /// Whether any component is limited at all.
+    pub(super) fn has_limits(&self) -> bool {
+        [&self.size, &self.objects].into_iter().flatten().any(Dimension::is_reported)
+    }
+}
+
+impl Dimension {
+    /// The ordered limit is the ceiling, and no option overrules it. Else the ceiling is the customer's own safety
+    /// limit.
+    fn is_ordered(&self) -> bool {
+        matches!(self.accounting, AccountingType::Limit | AccountingType::One)
+    }
+
+    /// Waldur has a limit to compare with (core.md §3.7).
+    fn is_reported(&self) -> bool {
+        self.accounting == AccountingType::Limit && self.enforced
+    }
+
+    /// The option's value: `None` when there is none, `Unlimited` for 0.
+    fn option<'a>(&self, chosen: &dyn Fn(&str) -> Option<&'a Value>) -> Result<Option<Limit>> {
+        let Some((name, value)) = self.options.iter().find_map(|name| Some((name, chosen(name)?))) else {
+            return Ok(None);
+        };
+        let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
+        let number = lenient::decimal(value).map_err(|cause| refused().with_source(cause))?;
+        match number {
+            // Blank text is none.
+            None => Ok(None),
+            Some(number) if number.is_zero() => Ok(Some(Limit::Unlimited)),
+            Some(number) if number.is_sign_positive() && number.is_integer() => {
+                Ok(Some(Limit::At(WaldurAmount::new(number))))
+            }
+            Some(_) => Err(refused()),
+        }
+    }
+
+    /// The ceiling in bytes or objects, cut to a whole number.
+    fn whole(&self, limit: Limit) -> Result<Option<u64>> {
+        match limit {
+            Limit::Unlimited => Ok(None),
+            Limit::At(amount) => {
+                let whole = self.factor.to_backend(amount).and_then(BackendAmount::whole);
+                whole.map(Some).map_err(|cause| self.out_of_range(cause))
+            }
+        }
+    }
+
+    fn out_of_range(&self, cause: Error) -> Error {
+        Error::rejected(format!("The limit of {} is out of range.", self.component)).with_source(cause)
+    }
+}
+
+impl<T> Wish<T> {
+    fn convert<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Result<Wish<U>> {
+        Ok(match self {
+            Self::Keep => Wish::Keep,
+            Self::Reopen => Wish::Reopen,
+            Self::Set(value) => Wish::Set(convert(value)?),
+        })
+    }
+}
+
+impl Wishes {
+    /// Whether nothing is wanted, whatever the quotas are.
+    pub(super) fn are_idle(self) -> bool {
+        self.size == Wish::Keep && self.objects == Wish::Keep
+    }
+
+    /// The quotas that fulfil the wishes: the same ceilings on the user and on each bucket, since a quota on buckets
+    /// alone bounds nothing.
+    pub(super) fn over(self, current: Quotas) -> Quotas {
+        Quotas::new(self.over_one(current.user_quota), self.over_one(current.bucket_quota))
+    }
+
+    fn over_one(self, current: Quota) -> Quota {
+        let (size, objects) = current.effective();
+        let size = match self.size {
+            Wish::Set(size) => size,
+            Wish::Reopen if size.limit() == Some(0) => QuotaSize::UNLIMITED,
+            Wish::Keep | Wish::Reopen => size,
+        };
+        let objects = match self.objects {
+            Wish::Set(objects) => objects,
+            Wish::Reopen if objects.limit() == Some(0) => QuotaObjects::UNLIMITED,
+            Wish::Keep | Wish::Reopen => objects,
+        };
+        Quota { check_on_raw: current.check_on_raw, ..Quota::new(size, objects) }
+    }
+}
+
+/// `backend_name` (default the component's own name) and `enforce_limits`.
+fn own_keys(component: &Component) -> Result<(String, bool)> {
+    let (keys, _all_known_by_now) = component.raw.read(|mut section| {
+        let backend_name = section.key("backend_name").blank_is_missing().text().or(component.name.clone());
+        let enforced = section.key("enforce_limits").boolean().or(true);
+        section.share().map(|_| (backend_name, enforced))
+    })?;
+    Ok(keys)
+}

@@ -1,0 +1,61 @@
+//! Users that are there already.
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use waldur_sdk::{
+    Result,
+    backend::{Importable, Importer, OpContext},
+    rest::{Complete, Page, PageToken, Pager},
+    types::BackendId,
+};
+
+use super::{AT_A_TIME, Inner, RadosGwBackend, quotas};
+use crate::client::{ListedUid, PageSize, RadosGwClient, Uid};
+
+/// Users whose name begins as ours do, outside tenants; everybody else's are passed over. With an empty prefix these
+/// are all users, the administrators included.
+#[async_trait]
+impl Importer for RadosGwBackend {
+    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
+        let (this, client) = (self.0.clone(), self.0.client.until(cx.deadline));
+        let pager = Pager::new(
+            |item: &Importable| item.backend_id.to_string(),
+            move |token: Option<PageToken>| {
+                let (this, client) = (this.clone(), client.clone());
+                async move { this.importable_page(&client, token).await }
+            },
+        );
+        pager.collect().await?.complete()
+    }
+}
+
+impl Inner {
+    async fn importable_page(&self, client: &RadosGwClient, token: Option<PageToken>) -> Result<Page<Importable>> {
+        let users = client.users().list(PageSize::default());
+        let mut users = match token {
+            Some(token) => users.resume_at(token),
+            None => users,
+        };
+        let Some(page) = users.next_page().await? else { return Ok(Page::new(Vec::new(), None)) };
+        let ours: Vec<Uid> = page.items.iter().filter_map(|user| self.importable(user)).collect();
+        let reads: Vec<_> = ours.into_iter().map(|uid| self.read_importable(client, uid)).collect();
+        let items = stream::iter(reads).buffer_unordered(AT_A_TIME).try_collect::<Vec<_>>().await?;
+        Ok(Page::new(items.into_iter().flatten().collect(), page.next).with_bad(page.bad))
+    }
+
+    fn importable(&self, user: &ListedUid) -> Option<Uid> {
+        let name = user.as_str();
+        // What cannot be our uid was not made by us.
+        name.starts_with(self.settings.naming.prefix()).then(|| Uid::new(name).ok())?
+    }
+
+    /// `None` when the user went away since the listing.
+    async fn read_importable(&self, client: &RadosGwClient, uid: Uid) -> Result<Option<Importable>> {
+        let mut item = Importable::new(BackendId::new(uid.name())?);
+        if self.ceilings.has_limits() {
+            let Some(user) = client.users().get(&uid).await? else { return Ok(None) };
+            item.limits = self.ceilings.limits(quotas(&user)?.user_quota)?;
+        }
+        Ok(Some(item))
+    }
+}

@@ -1,0 +1,82 @@
+//! What is published about a user, in the shapes of the Python plugins (s3.md §9).
+
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
+
+use crate::{
+    client::{Bucket, Quota, Quotas, S3Key, Uid},
+    settings::RadosGwSettings,
+};
+
+/// The address that tenants are given: without a trailing slash.
+pub(super) fn endpoint(settings: &RadosGwSettings) -> String {
+    settings.endpoint.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Everything that is published. `key` is left out where secrets are not published.
+///
+/// # Errors
+/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+pub(super) fn all(
+    settings: &RadosGwSettings,
+    uid: &Uid,
+    quotas: Quotas,
+    key: Option<&S3Key>,
+    buckets: &[Bucket],
+) -> Result<JsonObject> {
+    let endpoint = endpoint(settings);
+    let mut metadata = JsonObject::new();
+    if let Some(key) = key.filter(|_| settings.credentials.publishes()) {
+        let credentials = json!({
+            "access_key": key.access_key,
+            "secret_key": key.secret_key.expose_secret(),
+            "endpoint": endpoint,
+            "region": settings.region,
+        });
+        metadata.insert("s3_credentials".to_owned(), credentials);
+    }
+    metadata.insert("storage_summary".to_owned(), summary(buckets)?);
+    let quotas = json!({ "bucket_quota": quota(quotas.bucket_quota), "user_quota": quota(quotas.user_quota) });
+    metadata.insert("quotas".to_owned(), quotas);
+    // Flat, because offering templates reach one level down only.
+    metadata.insert("s3_endpoint".to_owned(), endpoint.into());
+    metadata.insert("s3_region".to_owned(), settings.region.as_str().into());
+    metadata.insert("s3_user".to_owned(), uid.to_string().into());
+    Ok(metadata)
+}
+
+fn summary(buckets: &[Bucket]) -> Result<Value> {
+    let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds");
+    let (mut size, mut objects, mut rows) = (0_u64, 0_u64, Vec::with_capacity(buckets.len()));
+    for bucket in buckets {
+        let stored = bucket.stored().ok_or_else(unknown)?;
+        size = size.checked_add(stored.size).ok_or_else(unknown)?;
+        objects = objects.checked_add(stored.num_objects).ok_or_else(unknown)?;
+        rows.push(json!({ "name": bucket.bucket, "size_bytes": stored.size, "objects": stored.num_objects }));
+    }
+    Ok(json!({
+        "bucket_count": rows.len(),
+        "total_size_bytes": size,
+        "total_objects": objects,
+        "buckets": rows,
+    }))
+}
+
+fn quota(quota: Quota) -> Value {
+    let (size, objects) = quota.effective();
+    json!({ "enabled": quota.enabled, "maxSize": size.wire(), "maxObjects": objects.wire() })
+}
+
+/// The key to publish: the one that is published already if the user still has it, else the first by position.
+pub(super) fn choose<'a>(keys: impl Iterator<Item = &'a S3Key>, published: &JsonObject) -> Option<&'a S3Key> {
+    let known = published.get("s3_credentials").and_then(|credentials| credentials.get("access_key")?.as_str());
+    let mut first = None;
+    for key in keys {
+        if Some(key.access_key.as_str()) == known {
+            return Some(key);
+        }
+        first = first.or(Some(key));
+    }
+    first
+}

@@ -1,0 +1,139 @@
+//! Buckets (radosgw-api.md §5).
+
+use http::Method;
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    rest::{Call, Page, Pager},
+};
+
+use super::{
+    RadosGwClient, error,
+    ids::{BucketName, Uid},
+    model::Bucket,
+    quota_model::Quota,
+    quotas,
+};
+
+const TEMPLATE: &str = "/bucket";
+
+/// A listing of one user's buckets comes in one answer: 1200 are 865 kB.
+const USER_LISTING: usize = 64 * 1024 * 1024;
+
+/// Calls on buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct Buckets<'a>(pub(super) &'a RadosGwClient);
+
+impl Buckets<'_> {
+    /// The names of a user's buckets.
+    ///
+    /// # Errors
+    /// `NotFound` when the user does not exist. The gateway itself answers an empty list then, so an empty list costs
+    /// one more call.
+    pub async fn names_of_user(&self, uid: &Uid) -> Result<Vec<String>> {
+        let call = self.call(Method::GET, "buckets.names_of_user").query("uid", uid).max_body(USER_LISTING);
+        let names: Vec<String> = call.send_json().await?;
+        if names.is_empty() {
+            prove_user(self.0, uid, "buckets.names_of_user").await?;
+        }
+        Ok(names)
+    }
+
+    /// A user's buckets with what they hold, right at once. A list of one page, since the gateway does not cut it.
+    ///
+    /// Fails with `NotFound` when the user does not exist, as [`Self::names_of_user`].
+    pub fn of_user(&self, uid: &Uid) -> Pager<Bucket> {
+        let (client, uid) = (self.0.clone(), uid.clone());
+        Pager::new(key, move |_only_one| {
+            let (client, uid) = (client.clone(), uid.clone());
+            async move {
+                let call = client.buckets().call(Method::GET, "buckets.of_user").query("uid", &uid);
+                let page = page(call.query("stats", true).max_body(USER_LISTING)).await?;
+                if page.items.is_empty() && page.bad.is_empty() {
+                    prove_user(&client, &uid, "buckets.of_user").await?;
+                }
+                Ok(page)
+            }
+        })
+    }
+
+    /// Everybody's buckets with what they hold. A list of one page of about 1 KB a bucket.
+    pub fn all(&self) -> Pager<Bucket> {
+        let client = self.0.clone();
+        Pager::new(key, move |_only_one| {
+            page(client.buckets().call(Method::GET, "buckets.all").query("stats", true).bulk())
+        })
+    }
+
+    /// One bucket with what it holds; `None` when the gateway says that it does not exist.
+    ///
+    /// # Errors
+    /// Everything else.
+    pub async fn get(&self, bucket: &BucketName) -> Result<Option<Bucket>> {
+        let call = self.call(Method::GET, "buckets.get").query("bucket", bucket).query("stats", true);
+        call.send_opt().await
+    }
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` with [`error::BUCKET_NOT_EMPTY`].
+    pub async fn delete(&self, bucket: &BucketName) -> Result<()> {
+        let call = self.call(Method::DELETE, "buckets.delete").query("bucket", bucket).query("purge-objects", false);
+        call.send_unit().await
+    }
+
+    /// Deletes a bucket with **all its objects**, inside the request.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_with_objects(&self, bucket: &BucketName) -> Result<()> {
+        let call = self
+            .call(Method::DELETE, "buckets.delete_with_objects")
+            .query("bucket", bucket)
+            .query("purge-objects", true)
+            .timeout(self.0.inner.purge_timeout)
+            .not_idempotent();
+        call.send_unit().await
+    }
+
+    /// Hands a bucket to another user.
+    ///
+    /// # Errors
+    /// `NotFound` when the bucket or the user does not exist.
+    pub async fn link(&self, bucket: &BucketName, uid: &Uid) -> Result<()> {
+        let call = self.call(Method::PUT, "buckets.link").query("bucket", bucket).query("uid", uid);
+        self.0.write(uid, call).await
+    }
+
+    /// Replaces the quota of one bucket, whatever its owner's quotas say.
+    ///
+    /// # Errors
+    /// `NotFound` when the bucket does not exist; `Unsupported` for [`Quota::check_on_raw`].
+    pub async fn set_quota(&self, bucket: &BucketName, owner: &Uid, quota: Quota) -> Result<()> {
+        let call = self.call(Method::PUT, "buckets.set_quota").query("quota", "");
+        let call = quotas::add_to(call.query("uid", owner).query("bucket", bucket), quota)?;
+        self.0.write(owner, call).await
+    }
+
+    fn call(self, method: Method, operation: &'static str) -> Call {
+        self.0.call(method, operation, TEMPLATE)
+    }
+}
+
+fn key(bucket: &Bucket) -> String {
+    format!("{}/{}", bucket.tenant.as_deref().unwrap_or_default(), bucket.bucket)
+}
+
+async fn page(call: Call) -> Result<Page<Bucket>> {
+    let (rows, _headers) = call.send_rows("bucket").await?;
+    Ok(rows.into_page(None))
+}
+
+async fn prove_user(client: &RadosGwClient, uid: &Uid, operation: &'static str) -> Result<()> {
+    match client.users().get(uid).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::new(ErrorKind::NotFound, "the user does not exist")
+            .with_code(error::NO_SUCH_USER)
+            .with_operation(operation)),
+    }
+}

@@ -1,0 +1,197 @@
+//! `backend_settings` of an S3 offering (s3.md §1).
+
+use std::time::Duration;
+
+use waldur_sdk::{
+    rest::{BaseUrl, PlainHttp},
+    settings::{Read, Section},
+};
+
+use crate::{
+    client::{MAX_NAME, S3Key, check_name, has_name_characters},
+    names::{Naming, SeedNaming},
+};
+
+/// Settings of the `radosgw` flavour.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RadosGwSettings {
+    /// `s3_endpoint`: where tenants reach the storage; the admin API is below it. Required. Plain `http` is warned of.
+    pub endpoint: BaseUrl,
+    /// `s3_region`: what is published as the region. Default `default`.
+    pub region: String,
+    /// `admin_access_key` and `admin_secret_key`: a user with the capabilities `users=*;buckets=read`. Required.
+    pub admin: S3Key,
+    /// `admin_path`: the path of the admin API. Default `admin`.
+    pub admin_path: String,
+    /// `naming`, and what goes with it. Default `seed`.
+    pub naming: Naming,
+    /// `default_placement`: where new users' buckets go. Default the gateway's own.
+    pub placement: Option<String>,
+    /// `credentials_mode`: default `metadata`, with a warning.
+    pub credentials: CredentialsMode,
+    /// `delete_mode`: default `refuse_if_buckets`.
+    pub delete_mode: DeleteMode,
+    /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s. Deletion with data has its own.
+    pub timeout: Duration,
+    /// `verify_ssl`: whether the gateway's certificate is verified. Default true.
+    pub verify_ssl: bool,
+}
+
+/// `credentials_mode`: how the customer gets the keys (s3.md §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialsMode {
+    /// `metadata`: in the resource's metadata, which everybody reads who may read the resource.
+    Metadata,
+    /// `api_keys`: as the resource's API keys; no secret in the metadata.
+    ApiKeys,
+    /// `both`.
+    Both,
+}
+
+impl CredentialsMode {
+    /// Whether the secret goes into the metadata.
+    pub fn publishes(self) -> bool {
+        self != Self::ApiKeys
+    }
+}
+
+/// `delete_mode`: what happens to a user that still owns buckets (s3.md §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeleteMode {
+    /// `refuse_if_buckets`: the order fails, and says how many there are.
+    RefuseIfBuckets,
+    /// `purge`: they are deleted with **all their data**.
+    Purge,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flavour {
+    Croit,
+    RadosGw,
+}
+
+/// Keys that mean something to the other flavour only.
+const CROIT_ONLY: [&str; 6] = ["api_url", "token", "username", "password", "default_tenant", "default_storage_class"];
+const RADOSGW_ONLY: [&str; 3] = ["admin_access_key", "admin_secret_key", "admin_path"];
+
+impl RadosGwSettings {
+    /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
+    ///
+    /// # Errors
+    /// When a key is missing or wrong, when keys of both flavours are mixed, and for the flavour `croit`, which this
+    /// version does not have. All problems are recorded.
+    pub fn read(mut section: Section<'_>) -> Read<Self> {
+        const FLAVOURS: [(&str, Flavour); 2] = [("croit", Flavour::Croit), ("radosgw", Flavour::RadosGw)];
+        let flavour = section.key("flavour").one_of(&FLAVOURS).or(Flavour::Croit);
+        if flavour == Flavour::Croit {
+            refuse(&mut section, &RADOSGW_ONLY, "belongs to the flavour radosgw, not to croit");
+            return Err(section.refuse("flavour", "croit is not in this version yet; radosgw is"));
+        }
+        refuse(&mut section, &CROIT_ONLY, "belongs to the flavour croit, not to radosgw");
+        let endpoint = section.key("s3_endpoint").base_url(PlainHttp::Allowed).required();
+        let region = section.key("s3_region").text().or("default".to_owned());
+        let access_key = section.key("admin_access_key").blank_is_missing().text().required();
+        let secret_key = section.key("admin_secret_key").blank_is_missing().secret().required();
+        let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
+        let naming = naming(&mut section);
+        let placement = section.key("default_placement").blank_is_missing().text().optional();
+        let credentials = credentials(&mut section);
+        let delete_mode = delete_mode(&mut section);
+        usage_model(&mut section);
+        let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
+        let verify_ssl = verify_ssl(&mut section);
+        section.finish()?;
+        Ok(Self {
+            endpoint: endpoint?,
+            region,
+            admin: S3Key::new(access_key?, secret_key?),
+            admin_path,
+            naming: naming?,
+            placement,
+            credentials,
+            delete_mode,
+            timeout: Duration::from_secs(timeout),
+            verify_ssl,
+        })
+    }
+}
+
+/// Records a problem for each of `keys` that is written and not blank.
+fn refuse(section: &mut Section<'_>, keys: &[&'static str], rule: &'static str) {
+    for key in keys {
+        // A blank one is what the seed's examples write for "none".
+        let blank = matches!(section.key(key).blank_is_missing().text().given(), Ok(None));
+        if !blank {
+            section.refuse(key, rule);
+        }
+    }
+}
+
+const PATH_RULE: &str = "must be path segments of letters, digits and . _ -";
+
+fn is_path(path: &str) -> bool {
+    path.trim_matches('/').split('/').all(|segment| check_name("admin_path", segment).is_ok())
+}
+
+const PART_RULE: &str = "may only contain letters, digits and . _ -";
+
+fn naming(section: &mut Section<'_>) -> Read<Naming> {
+    const NAMINGS: [(&str, bool); 2] = [("seed", true), ("processor", false)];
+    let part = |text: &String| has_name_characters(text);
+    let seed = section.key("naming").one_of(&NAMINGS).or(true);
+    let prefix = section.key("user_prefix").text().check(PART_RULE, part).or("waldur_".to_owned());
+    let separator = section.key("slug_separator").text().check(PART_RULE, part).or("_".to_owned());
+    let max = section.key("max_username_length").integer(1..=MAX_NAME).or(64);
+    let slugs = section.key("allocation_prefix").blank_is_missing().text().check(PART_RULE, part);
+    let slugs = slugs.or("waldur-".to_owned());
+    if !seed {
+        return Ok(Naming::Processor { prefix: slugs });
+    }
+    match SeedNaming::new(prefix, separator, max) {
+        Ok(naming) => Ok(Naming::Seed(naming)),
+        Err(_) => Err(section.refuse("max_username_length", SeedNaming::LENGTH_RULE)),
+    }
+}
+
+fn credentials(section: &mut Section<'_>) -> CredentialsMode {
+    use CredentialsMode as Mode;
+    const MODES: [(&str, Mode); 3] = [("metadata", Mode::Metadata), ("api_keys", Mode::ApiKeys), ("both", Mode::Both)];
+    let mode = section.key("credentials_mode").one_of(&MODES).or(Mode::Metadata);
+    if mode.publishes() {
+        section.warn("credentials_mode", "secret keys are published in the metadata of the resource");
+    }
+    mode
+}
+
+fn delete_mode(section: &mut Section<'_>) -> DeleteMode {
+    use DeleteMode as Mode;
+    const MODES: [(&str, Mode); 2] = [("refuse_if_buckets", Mode::RefuseIfBuckets), ("purge", Mode::Purge)];
+    let mode = section.key("delete_mode").one_of(&MODES).or(Mode::RefuseIfBuckets);
+    if mode == Mode::Purge {
+        section.warn("delete_mode", "terminating a resource deletes all its buckets and objects");
+    }
+    mode
+}
+
+fn usage_model(section: &mut Section<'_>) {
+    // RadosGW keeps no history, so GB-days cannot be told afterwards.
+    let gb_days = section.key("usage_model").one_of(&[("current", false), ("gb_days", true)]).or(false);
+    if gb_days {
+        section.refuse("usage_model", "gb_days needs the flavour croit");
+    }
+}
+
+fn verify_ssl(section: &mut Section<'_>) -> bool {
+    let verify = section.key("verify_ssl").boolean().or(true);
+    if !verify {
+        if cfg!(feature = "danger-accept-invalid-certs") {
+            section
+                .warn("verify_ssl", "the gateway's certificate is not verified: anybody on the way can take the keys");
+        } else {
+            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
+            section.refuse("verify_ssl", rule);
+        }
+    }
+    verify
+}

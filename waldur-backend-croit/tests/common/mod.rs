@@ -1,0 +1,255 @@
+//! Clients and back ends over a script or over the fake gateway, on clocks that stand still.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+use waldur_backend_croit::{
+    RadosGwBackend, RadosGwSettings,
+    client::{RadosGwClient, S3Key},
+    testing::FakeRadosGw,
+};
+use waldur_sdk::{
+    Result,
+    backend::{CreateRequest, MarketplaceResource, OpContext, Progress, ResourceBackend as _, Verified},
+    rest::{BaseUrl, Environment, Http, HttpTransport, PlainHttp, RetryPolicy, TransportError, TransportErrorKind},
+    settings::{AccountingType, BackendSettings, Component, Components, RawSettings},
+    testing::{Answer, ScriptedTransport},
+    types::{BackendId, Decimal, OfferingUuid, OrderUuid, ResourceUuid, Timestamp, UnitFactor, Uuid},
+};
+
+pub(crate) const ACCESS_KEY: &str = "ADMINACCESSKEY000001";
+pub(crate) const SECRET_KEY: &str = "canary-admin-secret-key-never-to-be-seen";
+
+/// What the clocks show.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+/// Sleeps on the test's clock, draws no jitter.
+pub(crate) fn environment() -> Environment {
+    Environment::default()
+        .with_timer(tokio::time::sleep)
+        .with_monotonic(|| tokio::time::Instant::now().into_std())
+        .with_wall(now)
+        .with_random(|| 0)
+}
+
+pub(crate) fn admin() -> S3Key {
+    S3Key::new(ACCESS_KEY, SECRET_KEY)
+}
+
+pub(crate) fn endpoint() -> BaseUrl {
+    BaseUrl::parse("s3_endpoint", "http://localhost:7480", PlainHttp::LoopbackOnly).unwrap()
+}
+
+pub(crate) fn client(transport: impl HttpTransport) -> RadosGwClient {
+    client_with(transport, RetryPolicy::default())
+}
+
+pub(crate) fn client_with(transport: impl HttpTransport, policy: RetryPolicy) -> RadosGwClient {
+    let http = Http::new(transport).with_environment(environment()).with_retry(policy);
+    RadosGwClient::new(http, &endpoint(), &admin()).unwrap()
+}
+
+/// An answer with the gateway's error body.
+pub(crate) fn refused(status: u16, code: &str) -> Answer {
+    Answer::status(status).with_json(&json!({ "Code": code, "Message": "", "RequestId": "tx1", "HostId": "h1" }))
+}
+
+/// A body without a content type, as the gateway's successes are.
+pub(crate) fn body(text: &str) -> Answer {
+    Answer::status(200).with_body(text.to_owned())
+}
+
+/// A user object of the gateway.
+pub(crate) fn user(uid: &str, more: Value) -> Value {
+    let quota = json!({ "enabled": false, "check_on_raw": false, "max_size": -1, "max_size_kb": 0, "max_objects": -1 });
+    let mut user = json!({
+        "tenant": "", "user_id": uid, "display_name": "Somebody", "email": "", "suspended": 0, "max_buckets": 1000,
+        "subusers": [], "keys": [], "swift_keys": [], "caps": [], "op_mask": "read, write, delete",
+        "system": "false", "admin": "false", "default_placement": "", "default_storage_class": "",
+        "placement_tags": [], "bucket_quota": quota, "user_quota": quota, "temp_url_keys": [], "type": "rgw",
+        "mfa_ids": [],
+    });
+    if let Value::Object(more) = more {
+        user.as_object_mut().unwrap().extend(more);
+    }
+    user
+}
+
+/// `METHOD path?query` of every request of a script, without `format=json`, which all have.
+pub(crate) fn lines(script: &ScriptedTransport) -> Vec<String> {
+    let line = |request: &waldur_sdk::testing::Recorded| line(&request.method, request.path(), request.query());
+    script.requests().iter().map(line).collect()
+}
+
+fn line(method: &http::Method, path: &str, query: &str) -> String {
+    let query = query.strip_prefix("format=json").unwrap().trim_start_matches('&');
+    format!("{method} {path}{}{query}", if query.is_empty() { "" } else { "?" })
+}
+
+/// A fake gateway behind a gate that keeps a log and can fail.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) fake: FakeRadosGw,
+    log: Arc<Mutex<Vec<String>>>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+#[derive(Clone)]
+struct Fault {
+    pattern: String,
+    left: u32,
+    carried_out: bool,
+    failure: Failure,
+}
+
+#[derive(Clone)]
+pub(crate) enum Failure {
+    Status(u16, String),
+    Transport(TransportErrorKind),
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self::over(FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(now).build())
+    }
+
+    pub(crate) fn over(fake: FakeRadosGw) -> Self {
+        Self { fake, log: Arc::default(), faults: Arc::default() }
+    }
+
+    /// The next `times` requests whose line contains `pattern` fail and are not carried out.
+    pub(crate) fn fail(&self, pattern: &str, times: u32, failure: Failure) {
+        self.add(pattern, times, false, failure);
+    }
+
+    /// The same, but they are carried out: only the answer is lost.
+    pub(crate) fn lose_answer(&self, pattern: &str, times: u32, failure: Failure) {
+        self.add(pattern, times, true, failure);
+    }
+
+    fn add(&self, pattern: &str, left: u32, carried_out: bool, failure: Failure) {
+        let fault = Fault { pattern: pattern.to_owned(), left, carried_out, failure };
+        self.faults.lock().unwrap().push(fault);
+    }
+
+    /// Takes the log: `METHOD path?query`.
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    fn fault(&self, line: &str) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        let fault = faults.iter_mut().find(|fault| fault.left > 0 && line.contains(&fault.pattern))?;
+        fault.left -= 1;
+        Some(fault.clone())
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Gate {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let line = line(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+        self.log.lock().unwrap().push(line.clone());
+        let fault = self.fault(&line);
+        if fault.as_ref().is_none_or(|fault| fault.carried_out) {
+            let answer = self.fake.send(request).await;
+            if fault.is_none() {
+                return answer;
+            }
+        }
+        match fault.unwrap().failure {
+            Failure::Transport(kind) => Err(TransportError::new(kind)),
+            Failure::Status(status, body) => {
+                let mut response = Response::new(Bytes::from(body));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// Settings of the flavour `radosgw` with `more` in them.
+pub(crate) fn settings(more: Value) -> RadosGwSettings {
+    let mut tree = json!({
+        "flavour": "radosgw", "s3_endpoint": "http://localhost:7480",
+        "admin_access_key": ACCESS_KEY, "admin_secret_key": SECRET_KEY,
+    });
+    if let Value::Object(more) = more {
+        tree.as_object_mut().unwrap().extend(more);
+    }
+    let (settings, _) = BackendSettings::from_value("backend_settings", &tree).unwrap();
+    settings.read(RadosGwSettings::read).unwrap().0
+}
+
+/// The seed's components: `s3_storage` in GiB and `s3_objects`. `more` goes into both.
+pub(crate) fn components(accounting: AccountingType, more: &Value) -> Components {
+    let component = |name: &str, backend_name: &str, factor: u64| {
+        let mut keys = json!({ "backend_name": backend_name });
+        keys.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        let mut component = Component::new(name, accounting);
+        component.unit_factor = UnitFactor::new(Decimal::from(factor)).unwrap();
+        component.raw = RawSettings::from_value(name, &keys).unwrap();
+        component
+    };
+    [component("s3_storage", "storage", 1 << 30), component("s3_objects", "objects", 1)].into_iter().collect()
+}
+
+/// The seed's components: billed by usage, with safety limits.
+pub(crate) fn usage_components() -> Components {
+    components(AccountingType::Usage, &json!({}))
+}
+
+pub(crate) fn backend(transport: impl HttpTransport) -> RadosGwBackend {
+    backend_with(transport, json!({}), &usage_components())
+}
+
+pub(crate) fn backend_with(transport: impl HttpTransport, more: Value, components: &Components) -> RadosGwBackend {
+    RadosGwBackend::new(Http::new(transport).with_environment(environment()), settings(more), components).unwrap()
+}
+
+pub(crate) fn cx() -> OpContext {
+    OpContext::new("test")
+}
+
+/// The name that [`resource`] gets.
+pub(crate) const UID: &str = "waldur_org_proj_12345678";
+/// The stamp of [`resource`].
+pub(crate) const STAMP: &str = "waldur-123456789abcdef0123456789abcdef0-waldur_org_proj_12345678@invalid";
+
+pub(crate) fn id() -> BackendId {
+    BackendId::new(UID).unwrap()
+}
+
+/// A resource whose customer chose `attributes`.
+pub(crate) fn resource(attributes: Value) -> MarketplaceResource {
+    let uuid = ResourceUuid::new(Uuid::from_u128(0x1234_5678_9abc_def0_1234_5678_9abc_def0));
+    let mut resource = MarketplaceResource::new(uuid, OfferingUuid::new(Uuid::nil()), "My bucket", "my-bucket");
+    "org".clone_into(&mut resource.customer.slug);
+    "proj".clone_into(&mut resource.project.slug);
+    if let Value::Object(attributes) = attributes {
+        resource.attributes = attributes.into();
+    }
+    resource
+}
+
+pub(crate) fn order() -> OrderUuid {
+    OrderUuid::new(Uuid::from_u128(0x0de7))
+}
+
+pub(crate) fn request(attributes: Value) -> CreateRequest {
+    CreateRequest::new(order(), resource(attributes), id())
+}
+
+/// Creates a resource, which has to succeed at once.
+pub(crate) async fn create(backend: &RadosGwBackend, request: &CreateRequest) -> Result<waldur_sdk::backend::Created> {
+    match backend.create(&cx(), request).await? {
+        Progress::Done(created) => Ok(Verified::into_inner(created)),
+        Progress::Pending { .. } => unreachable!("nothing takes longer here"),
+    }
+}
