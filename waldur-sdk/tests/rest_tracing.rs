@@ -2,79 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/capture.rs"]
+mod capture;
 #[path = "support/virtual_time.rs"]
 mod virtual_time;
 
-use std::{
-    fmt::{self, Write as _},
-    sync::{Arc, Mutex},
-};
-
+use capture::Capture;
 use secrecy::SecretString;
 use serde_json::json;
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-};
 use virtual_time::{ORIGIN, base, http, script};
 use waldur_sdk::{
     rest::{CachedToken, ClientCredentials, PlainHttp, RestClient, TracingObserver, TransportErrorKind},
     testing::{Answer, ScriptedTransport},
 };
-
-/// Writes everything that it is told, at every level and from every crate.
-#[derive(Clone, Default)]
-struct Capture(Arc<Mutex<Vec<String>>>);
-
-struct Fields<'a>(&'a mut String);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Capture {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut line = span.metadata().name().to_owned();
-        span.record(&mut Fields(&mut line));
-        let mut lines = self.0.lock().unwrap();
-        lines.push(line);
-        Id::from_u64(lines.len() as u64)
-    }
-
-    fn record(&self, span: &Id, values: &Record<'_>) {
-        let index = usize::try_from(span.into_u64()).unwrap() - 1;
-        values.record(&mut Fields(self.0.lock().unwrap().get_mut(index).unwrap()));
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = format!("{}:", event.metadata().level());
-        event.record(&mut Fields(&mut line));
-        self.0.lock().unwrap().push(line);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-impl Capture {
-    fn spans(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().filter(|line| line.starts_with("HTTP")).cloned().collect()
-    }
-
-    fn events(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().filter(|line| !line.starts_with("HTTP")).cloned().collect()
-    }
-}
 
 fn client(script: &ScriptedTransport) -> RestClient {
     let http = http(script).with_observer(TracingObserver);

@@ -286,6 +286,10 @@ impl Agent {
         self
     }
 
+    pub fn context(&self) -> OpContext {
+        self.cx.clone()
+    }
+
     pub fn build(self) -> OrderProcessor {
         let random = self.random;
         let environment = environment().with_random(move || random);
