@@ -1,6 +1,6 @@
 //! Update: limits, plan, options (core.md §2.9).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;

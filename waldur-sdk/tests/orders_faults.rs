@@ -1,6 +1,6 @@
 //! Requests that are lost, carried out unseen, refused or contradicted (faults.md §4.3, §4.4).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -110,6 +110,23 @@ async fn a_rejection_that_was_carried_out_unseen_is_not_repeated() {
     let report = agent.run_one().await;
     assert!(matches!(&report.outcome, OrderOutcome::AlreadyFinished(state) if state.as_str() == "rejected"));
     assert_eq!((world.state(order), world.count("orders.reject_by_provider")), (OrderState::Rejected, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_whose_report_was_carried_out_unseen_is_reported_once() {
+    for generation in BOTH {
+        for fault in [Action::commit_then(status(504)), status(504).into()] {
+            let world = World::new(generation);
+            let order = world.create("Res").pending();
+            let service = Faults::new(world.service.clone()).on(op("objects.create"), status(403));
+            let waldur = Faults::new(world.waldur.clone()).on(op("orders.set_state_erred").nth(1), fault);
+            let report = world.agent().service(service).waldur(waldur.clone()).run_one().await;
+            assert_erred(&report);
+            assert_eq!(error(&report).kind(), ErrorKind::PermissionDenied);
+            assert_eq!((world.state(order), world.count("orders.set_state_erred")), (OrderState::Erred, 1));
+            assert!(waldur.idle_rules().is_empty());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! An order from its first look to its end (core.md §2.1 to §2.4).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -15,7 +15,7 @@ use waldur_sdk::{
     process::{FollowUp, OrderOutcome},
     rest::TransportErrorKind,
     testing::{
-        Action, Faults, op, status,
+        Action, Faults, MemoryBackend, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
 };
@@ -350,7 +350,7 @@ async fn c15_a_member_who_cannot_be_added_does_not_fail_the_order() {
         world.member("bob");
         world.service.refuse_member("site-ann");
         let order = world.create("Res").pending();
-        let report = world.agent().memory(|memory| memory.with_members()).run_one().await;
+        let report = world.agent().memory(MemoryBackend::with_members).run_one().await;
         assert_done(&report);
         assert_eq!(world.state(order), OrderState::Done);
         assert_eq!(world.count("orders.set_state_erred"), 0);
@@ -363,17 +363,15 @@ async fn c15_a_member_who_cannot_be_added_does_not_fail_the_order() {
     }
 }
 
-/// Panics when it is to create what is called `bad`.
-fn panics(request: &CreateRequest) -> Result<()> {
-    assert!(request.backend_id.as_str() != "bad", "the password is p4ss");
-    Ok(())
-}
-
 #[tokio::test(start_paused = true)]
 async fn f129_a_panic_of_the_back_end_ends_its_order_alone() {
     let world = World::new(Generation::V8);
+    let panics: fn(&CreateRequest) -> Result<()> = |request| {
+        assert!(request.backend_id.as_str() != "bad", "the password is p4ss");
+        Ok(())
+    };
     let (bad, good) = (world.create("Bad").executing(), world.create("Good").executing());
-    let report = world.agent().around(|inner| Doctored::new(inner).creating(panics)).run().await;
+    let report = world.agent().around(move |inner| Doctored::new(inner).creating(panics)).run().await;
     assert_eq!((world.state(bad), world.state(good)), (OrderState::Erred, OrderState::Done));
     let failed = report.orders.iter().find(|order| order.order == bad).unwrap();
     assert!(error(failed).message().contains("panicked"));

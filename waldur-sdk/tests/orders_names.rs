@@ -1,6 +1,6 @@
 //! Which id a new object gets, and whose object it is (core.md §2.6, §2.7).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     backend::{Origin, layers},
-    process::OrderOutcome,
+    process::{FollowUp, OrderOutcome},
     testing::{
         Action, Faults, hang, op, status,
         waldur::{Generation, OrderState, ResourceState},
@@ -22,9 +22,7 @@ use waldur_sdk::{
 };
 
 /// The stamp of a resource that nobody here knows.
-fn stranger() -> Option<ResourceUuid> {
-    Some(ResourceUuid::new(Uuid::from_u128(0x57a6)))
-}
+const STRANGER: ResourceUuid = ResourceUuid::new(Uuid::from_u128(0x57a6));
 
 #[tokio::test(start_paused = true)]
 async fn c16_the_id_is_prefix_and_slug_in_lower_case_and_everything_is_published() {
@@ -93,13 +91,13 @@ async fn c17_under_the_project_slug_policy_a_taken_name_is_counted_on() {
             offering.plugin_option("account_name_generation_policy", "project_slug")
         });
         let taken = format!("hpc_{PROJECT}");
-        world.service.seed(&*taken, stranger());
+        world.service.seed(&*taken, Some(STRANGER));
         let order = world.create("Res").pending();
         let report = world.agent().memory(|memory| memory.with_prefix("hpc_")).run_one().await;
         assert_done(&report);
         assert_eq!(world.ids(), [taken.clone(), format!("{taken}-0")]);
         assert_eq!(world.resource(order).backend_id, format!("{taken}-0"));
-        assert_eq!(world.object(&taken).stamp, stranger());
+        assert_eq!(world.object(&taken).stamp, Some(STRANGER));
 
         // The next two go on counting.
         world.service.seed(format!("{taken}-1"), None);
@@ -112,7 +110,7 @@ async fn c17_under_the_project_slug_policy_a_taken_name_is_counted_on() {
 #[tokio::test(start_paused = true)]
 async fn c18_a_duplicate_without_uniqueness_check_is_tried_once_and_errs() {
     for generation in BOTH {
-        for stamp in [stranger(), None] {
+        for stamp in [Some(STRANGER), None] {
             let world = World::new(generation);
             world.service.seed("res", stamp);
             let before = world.service.objects();
@@ -247,7 +245,7 @@ async fn f054_an_object_with_our_stamp_is_adopted() {
 async fn f055_a_foreign_object_is_named_and_not_touched() {
     for generation in BOTH {
         let world = World::new(generation);
-        world.service.seed("res", stranger());
+        world.service.seed("res", Some(STRANGER));
         let before = world.service.objects();
         let order = world.create("Res").pending();
         let report = world.agent().run_one().await;
@@ -333,4 +331,40 @@ async fn a_dry_run_of_the_back_end_alone_reserves_and_waits() {
     assert_deferred(&report);
     assert!(matches!(&report.outcome, OrderOutcome::Deferred(error) if error.kind() == ErrorKind::DryRun));
     assert_eq!((world.state(order), world.service.writes()), (OrderState::Executing, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_in_vain_is_taken_back_unless_somebody_made_the_object() {
+    // The order fails, or is withdrawn, between its approval and the second look at it.
+    for (ended, seen) in [(OrderState::Canceled, "canceled"), (OrderState::Erred, "erred")] {
+        for made in [false, true] {
+            let world = World::new(Generation::V8);
+            let order = world.create("Res").pending();
+            if made {
+                world.service.seed("res", Some(world.waldur.resource_of(order)));
+            }
+            let waldur = world.waldur.clone();
+            let end = move || waldur.set_order_state(order, ended);
+            let transport = OnRequest::new(world.waldur.clone(), "orders.state", end);
+            let report = world.agent().waldur(transport).run_one().await;
+            assert!(matches!(&report.outcome, OrderOutcome::AlreadyFinished(state) if state.as_str() == seen));
+            assert_eq!(world.resource(order).backend_id, if made { "res" } else { "" });
+            assert_eq!((world.service.writes(), world.count("orders.set_state_done")), (0, 0));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waldur_refuses_to_publish_is_left_to_the_caller() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let refusal = status(400).json(&json!({ "backend_metadata": ["Too much."] }));
+        let faults = Faults::new(world.waldur.clone()).on(op("provider_resources.set_backend_metadata"), refusal);
+        let report = world.agent().waldur(faults).run_one().await;
+        assert_done(&report);
+        assert_eq!(warned(&report), ["set_backend_metadata"]);
+        let resource = world.waldur.resource_of(order);
+        assert_eq!(report.follow_ups, [FollowUp::PublishResource { resource }]);
+    }
 }

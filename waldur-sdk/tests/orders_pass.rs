@@ -1,6 +1,6 @@
 //! One pass over many orders: what is listed, how many at once, in which order, and when it stops (core.md §2.1).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;

@@ -1,6 +1,6 @@
 //! Objects that exist, are gone, or cannot be seen: Create and Restore once more, and Terminate (core.md §2.5, §2.10).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -16,7 +16,7 @@ use waldur_sdk::{
     rest::TransportErrorKind,
     settings::{AccountingType, Component, Components},
     testing::{
-        Faults, any, op, status,
+        Faults, MemoryBackend, any, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
 };
@@ -92,7 +92,7 @@ async fn c24_soft_delete_zeroes_limits_and_restore_brings_them_back() {
         let resource = world.existing("res");
         world.service.put("res", {
             let mut object = world.object_of(resource, 4, 8);
-            object.status = "paused".to_owned();
+            "paused".clone_into(&mut object.status);
             object
         });
         let order = world.waldur.order_on(resource).terminate().pending();
@@ -103,7 +103,7 @@ async fn c24_soft_delete_zeroes_limits_and_restore_brings_them_back() {
         assert!(world.service.projects().contains(PROJECT));
 
         let order = world.waldur.order_on(resource).restore().pending();
-        assert_done(&world.agent().memory(|memory| memory.with_status()).run_one().await);
+        assert_done(&world.agent().memory(MemoryBackend::with_status).run_one().await);
         assert_eq!(world.object("res"), world.object_of(resource, 4, 8), "limits and status are back");
         assert_eq!((world.resource(order).limits, world.service.made()), (limits(4, 8), 0));
     }

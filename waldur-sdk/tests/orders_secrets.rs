@@ -1,6 +1,6 @@
 //! What a whole run says: to its caller, to the log, and to the customer (core.md §9 C70).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/capture.rs"]
 mod capture;
@@ -139,11 +139,13 @@ async fn listen(generation: Generation, during: impl Into<String>, waldur: Optio
     }
 }
 
+type Fault = fn() -> Action;
+
 #[tokio::test(start_paused = true)]
 async fn c70_orders_say_nothing_secret_whatever_happens() {
     for generation in BOTH {
         listen(generation, "a good run", None, None).await;
-        let faults: [(&str, fn() -> Action); 6] = [
+        let faults: [(&str, Fault); 6] = [
             ("refusals", || status(403).json(&json!({ "detail": "No." })).into()),
             ("outages", || status(503).into()),
             ("pages of a proxy", Action::html),

@@ -1,7 +1,7 @@
 //! Processes that die, futures that are dropped, agents that meet: the outcome is that of a run without faults
 //! (core.md §2.7; faults.md rows 110, 124, 127).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "support/orders.rs"]
 mod orders;
@@ -244,7 +244,7 @@ const RESTORE_SOFTLY: Work = Work {
         world.member("ann");
         let resource = world.existing("res");
         let mut object = world.object_of(resource, 0, 0);
-        object.status = "paused".to_owned();
+        "paused".clone_into(&mut object.status);
         world.service.put("res", object);
         world.waldur.change_resource(resource, |row| row.state(S::Terminated));
         world.waldur.order_on(resource).restore().pending();

@@ -95,12 +95,13 @@ impl World {
     }
 
     /// What the service holds for a resource of the default project when all is well.
+    #[allow(clippy::unused_self, reason = "reads as a sentence")]
     pub fn object_of(&self, resource: ResourceUuid, cpu: u64, mem: u64) -> MemoryObject {
         let mut object = MemoryObject::default();
         object.stamp = Some(resource);
         object.project = Some(PROJECT.to_owned());
         object.limits = [("cpu".to_owned(), Some(cpu)), ("mem".to_owned(), Some(mem))].into();
-        object.status = "active".to_owned();
+        "active".clone_into(&mut object.status);
         object
     }
 
@@ -434,7 +435,9 @@ impl<T: HttpTransport, F: FnOnce() + Send + 'static> HttpTransport for OnRequest
     async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, TransportError> {
         if request.extensions().get::<RequestMeta>().is_some_and(|meta| meta.operation == self.operation) {
             let event = self.event.lock().unwrap().take();
-            event.into_iter().for_each(|event| event());
+            if let Some(event) = event {
+                event();
+            }
         }
         self.inner.send(request).await
     }

@@ -95,6 +95,7 @@ impl OrderProcessor {
             Ok(state) => return OrderOutcome::left(state),
             Err(cause) => return not_reported(error, cause),
         }
+        job.failed(&error);
         let failure = failure::describe(&error, self.policy());
         match self.waldur(job.cx).orders().set_state_erred(order.uuid, &failure).await {
             Ok(()) => OrderOutcome::Erred(error),

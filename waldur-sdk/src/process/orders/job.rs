@@ -17,6 +17,8 @@ pub(super) struct Notes {
     pub(super) backend_id: Option<BackendId>,
     /// Whether this pass approved the order.
     approved: bool,
+    /// The failure that this pass tried to report.
+    pub(super) failure: Option<Error>,
     pub(super) warnings: Vec<Warning>,
     pub(super) follow_ups: Vec<FollowUp>,
 }
@@ -36,6 +38,10 @@ impl<'a> Job<'a> {
 
     pub(super) fn approved(&self) {
         self.edit(|notes| notes.approved = true);
+    }
+
+    pub(super) fn failed(&self, error: &Error) {
+        self.edit(|notes| notes.failure = Some(error.clone()));
     }
 
     pub(super) fn is_approved(&self) -> bool {

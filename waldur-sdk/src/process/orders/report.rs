@@ -29,12 +29,14 @@ impl OrderRunReport {
         self.orders.iter().filter(|report| wanted(&report.outcome)).count()
     }
 
-    /// Whether everything that was listed was read and came to a good end or goes on as it should.
+    /// Whether everything that was listed was read and came to a good end or goes on as it should, with nothing left
+    /// over.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
             && self.not_ready.is_none()
             && self.orders.iter().all(|order| order.outcome.is_good())
+            && !self.follow_ups().any(|follow_up| matches!(follow_up, FollowUp::RemoveLeftover { .. }))
     }
 
     /// What the caller must still see to, of all orders.

@@ -103,6 +103,10 @@ impl OrderProcessor {
             current = self.waldur(cx).orders().get(report.order).await;
         };
         let notes = job.into_notes();
+        if let (OrderOutcome::AlreadyFinished(OrderState::Erred), Some(failure)) = (&report.outcome, notes.failure) {
+            // By ourselves: only the answer to that was lost.
+            report.outcome = OrderOutcome::Erred(failure);
+        }
         report.backend_id = notes.backend_id;
         report.warnings = notes.warnings;
         report.follow_ups = notes.follow_ups;
@@ -186,7 +190,7 @@ impl OrderProcessor {
         let refusal = match approval {
             Ok(()) => {
                 job.approved();
-                if subject.as_ref().is_ok_and(|subject| self.candidates(&subject.side) == 1) {
+                if subject.as_ref().is_ok_and(|subject| self.may_begin_early(order, subject)) {
                     return self.begin_early(job, order, subject).await;
                 }
                 None
@@ -202,9 +206,16 @@ impl OrderProcessor {
         }
     }
 
+    /// Whether all that is written before the order was read once more is the one name that the resource can have.
+    /// Where there are several, another process may have finished the order under another one meanwhile, which this
+    /// reservation would replace.
+    fn may_begin_early(&self, order: &Order, subject: &Subject) -> bool {
+        let reserves = matches!(order.kind, OrderType::Create | OrderType::Restore);
+        !reserves || subject.resource.backend_id.is_some() || self.candidates(&subject.side) == 1
+    }
+
     /// Prepares while the order is read once more. That saves a round trip, and may be in vain: then the reservation is
-    /// looked after. Only where there is one name for the resource: another process may have finished the order under
-    /// another name meanwhile, which this reservation would replace.
+    /// looked after.
     async fn begin_early(&self, job: &Job<'_>, order: &Order, subject: Result<Subject>) -> OrderOutcome {
         let (state, work) = join(self.state(job, order), self.prepare(job, order, subject)).await;
         match state {
