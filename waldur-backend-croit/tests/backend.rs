@@ -376,22 +376,6 @@ async fn s20_metadata_has_the_shape_that_offerings_know() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s21_with_api_keys_no_secret_is_published_nor_made() {
-    let gate = Gate::new();
-    let backend = backend_with(gate.clone(), json!({ "credentials_mode": "api_keys" }), &usage_components());
-    let created = create(&backend, &request(json!({}))).await.unwrap();
-    assert!(created.metadata.get("s3_credentials").is_none());
-    assert!(created.metadata.get("s3_endpoint").is_some());
-    assert!(gate.fake.user(UID).unwrap().keys.is_empty());
-    // Nor when there are keys.
-    gate.fake.mint_next("CUSTOMERKEY", "canary-secret-of-the-customer");
-    backend.client().keys().mint(&waldur_backend_croit::client::Uid::new(UID).unwrap()).await.unwrap();
-    let states = backend.inspect(&cx(), &[id()], Aspects::ALL).await;
-    let text = serde_json::to_string(&states[&id()].as_ref().unwrap().as_ref().unwrap().metadata).unwrap();
-    assert!(!text.contains("canary") && !text.contains("CUSTOMERKEY"), "{text}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn s22_metadata_that_cannot_be_read_is_an_error_and_never_less_metadata() {
     let gate = Gate::new();
     let backend = backend(gate.clone());

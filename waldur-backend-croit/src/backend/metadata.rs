@@ -14,7 +14,7 @@ pub(super) fn endpoint(settings: &RadosGwSettings) -> String {
     settings.endpoint.to_string().trim_end_matches('/').to_owned()
 }
 
-/// Everything that is published. `key` is left out where secrets are not published.
+/// Everything that is published. Without a `key`, no credentials.
 ///
 /// # Errors
 /// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
@@ -27,7 +27,7 @@ pub(super) fn all(
 ) -> Result<JsonObject> {
     let endpoint = endpoint(settings);
     let mut metadata = JsonObject::new();
-    if let Some(key) = key.filter(|_| settings.credentials.publishes()) {
+    if let Some(key) = key {
         let credentials = json!({
             "access_key": key.access_key,
             "secret_key": key.secret_key.expose_secret(),
@@ -79,4 +79,40 @@ pub(super) fn choose<'a>(keys: impl Iterator<Item = &'a S3Key>, published: &Json
         first = first.or(Some(key));
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use waldur_sdk::settings::{BackendSettings, problems};
+
+    use super::*;
+
+    fn read(mode: &str) -> Result<RadosGwSettings> {
+        let tree = json!({
+            "flavour": "radosgw", "s3_endpoint": "https://s3.example.org", "credentials_mode": mode,
+            "admin_access_key": "ADMIN", "admin_secret_key": "canary-admin-secret",
+        });
+        let (settings, _) = BackendSettings::from_value("backend_settings", &tree)?;
+        settings.read(RadosGwSettings::read).map(|(settings, _)| settings)
+    }
+
+    #[test]
+    fn s21_api_keys_are_refused_and_without_a_key_no_secret_is_in_the_metadata() {
+        for mode in ["api_keys", "both"] {
+            let error = read(mode).unwrap_err();
+            let paths: Vec<_> = problems(&error).iter().map(|problem| problem.path().to_owned()).collect();
+            assert_eq!(paths, ["backend_settings.credentials_mode"]);
+            assert!(error.chain().iter().any(|line| line.contains("is not in this version yet; metadata is")));
+        }
+        let (settings, uid) = (read("metadata").unwrap(), Uid::new("alice").unwrap());
+        let quotas = Quotas::both(Quota::UNLIMITED);
+        let published = |key| serde_json::to_string(&all(&settings, &uid, quotas, key, &[]).unwrap()).unwrap();
+        let key = S3Key::new("CUSTOMERKEY", "customer-secret");
+        assert!(published(Some(&key)).contains("customer-secret"));
+        let text = published(None);
+        assert!(text.contains("s3_endpoint"), "{text}");
+        assert!(!text.contains("s3_credentials") && !text.contains("secret"), "{text}");
+    }
 }

@@ -78,13 +78,10 @@ impl Inner {
         request: &CreateRequest,
     ) -> Result<(UserWithKeys, bool)> {
         let resource = &request.resource;
-        let mut new = NewUser::new(uid.clone(), display_name(resource))?;
+        let mut new = NewUser::new(uid.clone(), display_name(resource))?.with_generated_key();
         new = new.with_email(stamp::address(resource.stamp(), uid))?;
         if let Some(placement) = &self.settings.placement {
             new = new.with_placement(placement.as_str())?;
-        }
-        if self.settings.credentials.publishes() {
-            new = new.with_generated_key();
         }
         let refused = match client.users().create(&new).await {
             Ok(user) => return Ok((user, true)),
@@ -128,7 +125,7 @@ impl Inner {
             let stamped = UserChange::default().with_email(stamp::address(request.resource.stamp(), uid))?;
             found.user = client.users().modify(uid, &stamped).await?;
         }
-        if self.settings.credentials.publishes() && found.own_keys().next().is_none() {
+        if found.own_keys().next().is_none() {
             found.keys = client.keys().mint(uid).await?;
         }
         Ok(found)
