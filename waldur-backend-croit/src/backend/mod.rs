@@ -97,13 +97,13 @@ impl Inner {
             Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
             // Taken by its e-mail address; or an attempt that came to nothing.
             Ok(None) => Err(refused),
-            // Never adopted on doubt. An outage is none: the next attempt sees more.
-            Err(unread) if !taken || matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
-                Err(unread)
-            }
+            Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
+            // Never adopted on doubt, nor given up: `AlreadyExists` would make the processor take another name and
+            // forget this one, and an object of our own would be orphaned.
             Err(unread) => {
-                let text = format!("{uid} exists, and whose it is cannot be read");
-                Err(Error::new(ErrorKind::AlreadyExists, text).with_source(unread))
+                let text = format!("{uid} {}, and cannot be read", if taken { "exists" } else { "may exist" });
+                let error = Error::not_ready(text).with_effect(Effect::Unknown);
+                Err(error.with_operation(unread.operation()).with_source(unread))
             }
         }
     }
