@@ -404,6 +404,33 @@ async fn s22_metadata_that_cannot_be_read_is_an_error_and_never_less_metadata() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_does_not_fail_for_statistics_of_buckets() {
+    let unread = [
+        Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned()),
+        Failure::Transport(TransportErrorKind::Timeout),
+        // A bucket that does not say what it holds: unknown is not 0.
+        Failure::Status(200, format!(r#"[{{"bucket":"photos","owner":"{UID}"}}]"#)),
+    ];
+    for failure in unread {
+        let gate = Gate::new();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+        gate.fake.create_bucket(UID, "photos").unwrap();
+        let backend = backend(gate.clone());
+        let mut request = request(json!({ "storage_limit": 5 }));
+        gate.fail("GET /admin/bucket", 9, failure);
+        let created = create(&backend, &request).await.unwrap();
+        assert_eq!(created.metadata["s3_credentials"]["access_key"], "OURKEY");
+        assert_eq!(created.metadata["quotas"]["user_quota"]["maxSize"], 5 * GIB);
+        assert_eq!((&created.metadata["s3_user"], created.endpoints.len()), (&json!(UID), 1));
+        assert!(created.metadata.get("storage_summary").is_none());
+        // What is published already stays.
+        let before = json!({ "bucket_count": 7 });
+        request.resource.metadata.insert("storage_summary".to_owned(), before.clone());
+        assert_eq!(create(&backend, &request).await.unwrap().metadata["storage_summary"], before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s24_deleting_what_is_gone_succeeds() {
     let gate = Gate::new();
     let backend = backend(gate.clone());
@@ -438,6 +465,25 @@ async fn s25_a_user_with_buckets_is_kept_unless_purging_was_chosen() {
     let purging = backend_with(gate.clone(), json!({ "delete_mode": "purge" }), &usage_components());
     assert_eq!(delete(&purging).await.unwrap(), Removed::Deleted);
     assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_without_a_stamp_is_never_purged() {
+    let gate = Gate::new();
+    gate.fake.add_user(SeedUser::new(UID).key("OLDKEY", "old-secret")).unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    gate.fake.put_object(UID, "photos", "a", 5).unwrap();
+    let purging = backend_with(gate.clone(), json!({ "delete_mode": "purge" }), &usage_components());
+    let error = delete(&purging).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Rejected, "{error}");
+    assert!(error.customer_message().unwrap().contains("1 bucket."), "{error}");
+    assert_eq!(gate.fake.get_object(UID, "photos", "a"), Ok(5));
+    assert_eq!(count(&gate.take_log(), "purge-data=true"), 0);
+    // An empty one goes.
+    gate.fake.remove_object(UID, "photos", "a").unwrap();
+    gate.fake.delete_bucket(UID, "photos").unwrap();
+    assert_eq!(delete(&purging).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,22 +9,21 @@ use crate::{
     settings::RadosGwSettings,
 };
 
+const SUMMARY: &str = "storage_summary";
+
 /// The address that tenants are given: without a trailing slash.
 pub(super) fn endpoint(settings: &RadosGwSettings) -> String {
     settings.endpoint.to_string().trim_end_matches('/').to_owned()
 }
 
-/// Everything that is published. Without a `key`, no credentials.
-///
-/// # Errors
-/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+/// Everything that is published. Without a `key`, no credentials; without a `summary`, none.
 pub(super) fn all(
     settings: &RadosGwSettings,
     uid: &Uid,
     quotas: Quotas,
     key: Option<&S3Key>,
-    buckets: &[Bucket],
-) -> Result<JsonObject> {
+    summary: Option<Value>,
+) -> JsonObject {
     let endpoint = endpoint(settings);
     let mut metadata = JsonObject::new();
     if let Some(key) = key {
@@ -36,17 +35,23 @@ pub(super) fn all(
         });
         metadata.insert("s3_credentials".to_owned(), credentials);
     }
-    metadata.insert("storage_summary".to_owned(), summary(buckets)?);
+    if let Some(summary) = summary {
+        metadata.insert(SUMMARY.to_owned(), summary);
+    }
     let quotas = json!({ "bucket_quota": quota(quotas.bucket_quota), "user_quota": quota(quotas.user_quota) });
     metadata.insert("quotas".to_owned(), quotas);
     // Flat, because offering templates reach one level down only.
     metadata.insert("s3_endpoint".to_owned(), endpoint.into());
     metadata.insert("s3_region".to_owned(), settings.region.as_str().into());
     metadata.insert("s3_user".to_owned(), uid.to_string().into());
-    Ok(metadata)
+    metadata
 }
 
-fn summary(buckets: &[Bucket]) -> Result<Value> {
+/// What buckets hold, each and together.
+///
+/// # Errors
+/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+pub(super) fn summary(buckets: &[Bucket]) -> Result<Value> {
     let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds");
     let (mut size, mut objects, mut rows) = (0_u64, 0_u64, Vec::with_capacity(buckets.len()));
     for bucket in buckets {
@@ -61,6 +66,11 @@ fn summary(buckets: &[Bucket]) -> Result<Value> {
         "total_objects": objects,
         "buckets": rows,
     }))
+}
+
+/// The summary that is published already, if any.
+pub(super) fn published_summary(published: &JsonObject) -> Option<Value> {
+    published.get(SUMMARY).cloned()
 }
 
 fn quota(quota: Quota) -> Value {
@@ -108,7 +118,7 @@ mod tests {
         }
         let (settings, uid) = (read("metadata").unwrap(), Uid::new("alice").unwrap());
         let quotas = Quotas::both(Quota::UNLIMITED);
-        let published = |key| serde_json::to_string(&all(&settings, &uid, quotas, key, &[]).unwrap()).unwrap();
+        let published = |key| serde_json::to_string(&all(&settings, &uid, quotas, key, None)).unwrap();
         let key = S3Key::new("CUSTOMERKEY", "customer-secret");
         assert!(published(Some(&key)).contains("customer-secret"));
         let text = published(None);

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Origin, Progress, Removed,
-        ResourceBackend, ResourceState, Status, Verified, state::foreign,
+        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Origin, Ownership, Progress,
+        Removed, ResourceBackend, ResourceState, Status, Verified, state::foreign,
     },
     rest::{Http, HttpOptions},
     settings::{Components, Warning},
@@ -27,7 +28,7 @@ use self::{
     stamp::Mark,
 };
 use crate::{
-    client::{Bucket, NewUser, Quota, Quotas, RadosGwClient, Uid, User, UserChange, UserWithKeys, error},
+    client::{NewUser, Quota, Quotas, RadosGwClient, Uid, User, UserChange, UserWithKeys, error},
     settings::{DeleteMode, RadosGwSettings},
 };
 
@@ -203,18 +204,21 @@ impl Inner {
         !prefix.is_empty() && name.starts_with(prefix)
     }
 
-    async fn metadata(
+    /// What the user's buckets hold.
+    async fn summary(&self, client: &RadosGwClient, uid: &Uid) -> Result<Value> {
+        metadata::summary(&client.buckets().of_user(uid).collect().await?.complete()?.into_items())
+    }
+
+    /// What is published about a user.
+    fn metadata(
         &self,
-        client: &RadosGwClient,
         uid: &Uid,
         found: &UserWithKeys,
         published: &JsonObject,
-        is_new: bool,
+        summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let buckets: Vec<Bucket> =
-            if is_new { Vec::new() } else { client.buckets().of_user(uid).collect().await?.complete()?.into_items() };
         let key = metadata::choose(found.own_keys(), published);
-        metadata::all(&self.settings, uid, quotas(&found.user)?, key, &buckets)
+        Ok(metadata::all(&self.settings, uid, quotas(&found.user)?, key, summary))
     }
 
     async fn inspect_one(&self, cx: &OpContext, id: &BackendId, aspects: Aspects) -> Result<Option<ResourceState>> {
@@ -222,7 +226,8 @@ impl Inner {
         let Some(found) = client.users().get_with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.user)?;
         if aspects.metadata {
-            state.metadata = Some(self.metadata(&client, &uid, &found, &JsonObject::new(), false).await?);
+            let summary = self.summary(&client, &uid).await?;
+            state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         }
         Ok(Some(state))
     }
@@ -315,8 +320,14 @@ impl ResourceBackend for RadosGwBackend {
             cx.step("no ceiling");
         }
         let published = &request.resource.metadata;
+        let summary = if is_new { metadata::summary(&[]) } else { this.summary(&client, &uid).await };
+        // The order is about the user, not about statistics: without them, what is published of them stays.
+        let summary = summary.ok().or_else(|| {
+            cx.step("no storage summary");
+            metadata::published_summary(published)
+        });
         let created = Created::default()
-            .with_metadata(this.metadata(&client, &uid, &found, published, is_new).await?)
+            .with_metadata(this.metadata(&uid, &found, published, summary)?)
             .with_endpoint("S3 endpoint", metadata::endpoint(&this.settings));
         let state = this.state(id, &uid, &found.user)?;
         Verified::created(created, request, Some(&state)).map(Progress::Done)
@@ -339,9 +350,10 @@ impl ResourceBackend for RadosGwBackend {
         }
         cx.checkpoint()?;
         cx.step("delete");
-        let outcome = match this.settings.delete_mode {
-            DeleteMode::RefuseIfBuckets => this.delete_empty(&client, &uid).await,
-            DeleteMode::Purge => client.users().delete_with_data(&uid).await,
+        let outcome = match (this.settings.delete_mode, ownership) {
+            (DeleteMode::Purge, Ownership::Ours) => client.users().delete_with_data(&uid).await,
+            // A name alone is not proof enough to destroy data.
+            _ => this.delete_empty(&client, &uid).await,
         };
         let removed = match outcome {
             Ok(()) => Removed::Deleted,
