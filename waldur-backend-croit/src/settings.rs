@@ -41,7 +41,7 @@ pub struct RadosGwSettings {
 pub enum DeleteMode {
     /// `refuse_if_buckets`: the order fails, and says how many there are.
     RefuseIfBuckets,
-    /// `purge`: they are deleted with **all their data**.
+    /// `purge`: they are deleted with **all their data**, if the user carries the resource's stamp.
     Purge,
 }
 

@@ -71,6 +71,12 @@ impl RadosGwBackend {
 }
 
 impl Inner {
+    /// The user that a back-end id names, and a client for one operation on it. Ids come from outside, so this is the
+    /// check before any request.
+    fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(Uid, RadosGwClient)> {
+        Ok((Uid::new(id.as_str())?, self.client.until(cx.deadline)))
+    }
+
     /// Makes the user, or finds the one that an earlier attempt made. `true`: it was made just now.
     async fn ensure_user(
         &self,
@@ -169,7 +175,7 @@ impl Inner {
         resource: &MarketplaceResource,
         wishes: Wishes,
     ) -> Result<ResourceState> {
-        let (uid, client) = (uid(id)?, self.client.until(cx.deadline));
+        let (uid, client) = self.target(cx, id)?;
         let (user, state) = self.owned(&client, id, &uid, resource).await?;
         cx.checkpoint()?;
         cx.step("quota");
@@ -222,7 +228,7 @@ impl Inner {
     }
 
     async fn inspect_one(&self, cx: &OpContext, id: &BackendId, aspects: Aspects) -> Result<Option<ResourceState>> {
-        let (uid, client) = (uid(id)?, self.client.until(cx.deadline));
+        let (uid, client) = self.target(cx, id)?;
         let Some(found) = client.users().get_with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.user)?;
         if aspects.metadata {
@@ -246,11 +252,6 @@ impl Inner {
             outcome => outcome,
         }
     }
-}
-
-/// The user that a back-end id names. Ids come from outside, so this is the check before any request.
-fn uid(id: &BackendId) -> Result<Uid> {
-    Uid::new(id.as_str())
 }
 
 /// Both quotas of a user. The gateway always tells; if it did not, that would be neither 0 nor unlimited.
@@ -304,7 +305,7 @@ impl ResourceBackend for RadosGwBackend {
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
         let (this, id) = (&*self.0, &request.backend_id);
-        let (uid, client) = (uid(id)?, this.client.until(cx.deadline));
+        let (uid, client) = this.target(cx, id)?;
         let wishes = this.ceilings.of_create(request)?;
         cx.step("user");
         let (made, is_new) = this.ensure_user(&client, &uid, request).await?;
@@ -340,7 +341,7 @@ impl ResourceBackend for RadosGwBackend {
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
         let (this, id) = (&*self.0, &request.backend_id);
-        let (uid, client) = (uid(id)?, this.client.until(cx.deadline));
+        let (uid, client) = this.target(cx, id)?;
         let Some(user) = client.users().get(&uid).await? else {
             return Verified::removed(id, Removed::AlreadyAbsent, None).map(Progress::Done);
         };
