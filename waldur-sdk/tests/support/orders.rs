@@ -124,6 +124,14 @@ impl World {
         self.waldur.resource_view(self.waldur.resource_of(order))
     }
 
+    /// All orders, by their states.
+    pub fn all_orders(&self) -> Vec<OrderUuid> {
+        use OrderState as S;
+        let states = [S::PendingConsumer, S::PendingProvider, S::PendingProject, S::PendingStartDate, S::Executing];
+        let ended = [S::Done, S::Erred, S::Canceled, S::Rejected];
+        states.into_iter().chain(ended).flat_map(|state| self.waldur.orders_in(state)).collect()
+    }
+
     /// The object of an id, which must be there.
     #[track_caller]
     pub fn object(&self, id: &str) -> MemoryObject {
@@ -425,6 +433,18 @@ impl<T: HttpTransport, F: FnOnce() + Send + 'static> HttpTransport for OnRequest
             event.into_iter().for_each(|event| event());
         }
         self.inner.send(request).await
+    }
+}
+
+/// Short words for tests.
+pub trait Deliver {
+    /// Brings the order as an event does.
+    fn deliver(&self, order: OrderUuid) -> impl Future<Output = OrderReport>;
+}
+
+impl Deliver for OrderProcessor {
+    async fn deliver(&self, order: OrderUuid) -> OrderReport {
+        self.process_by_uuid(&OpContext::new("event"), order).await.expect("the order can be read")
     }
 }
 
