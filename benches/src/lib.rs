@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the benchmarks share: a marketplace with orders in it, the loop that the SDK is held against, and meters.
+//!
+//! How to run them and what they said: `README.md`.
+
+pub mod bare;
+pub mod canned;
+pub mod meter;
+pub mod tape;
+pub mod world;
+
+/// Whatever goes wrong here ends the program; nobody looks at its kind.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

@@ -370,7 +370,7 @@ fn panics(request: &CreateRequest) -> Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_back_end_ends_its_order_alone() {
+async fn f129_a_panic_of_the_back_end_ends_its_order_alone() {
     let world = World::new(Generation::V8);
     let (bad, good) = (world.create("Bad").executing(), world.create("Good").executing());
     let report = world.agent().around(|inner| Doctored::new(inner).creating(panics)).run().await;

@@ -152,6 +152,26 @@ async fn sec03_no_error_shows_a_query_a_credential_or_an_echo_of_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sec04_a_secret_that_has_to_travel_in_the_query_stays_there() {
+    struct Watch(std::sync::Mutex<Vec<String>>);
+    impl waldur_sdk::rest::Observer for Watch {
+        fn on_attempt(&self, event: &waldur_sdk::rest::AttemptEvent<'_>) {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
+    }
+    let script = script().otherwise(Answer::status(500).with_body("secretKey=canary-secret-key is taken"));
+    let watch = std::sync::Arc::new(Watch(std::sync::Mutex::default()));
+    let client = RestClient::new(http(&script).with_observer(watch.clone()), base(ORIGIN), waldur_sdk::rest::Anonymous);
+    let call = client.put("keys.create", "/keys/", &[]).query_secret("secretKey", &"canary-secret-key".into());
+    assert!(!format!("{call:?}").contains("canary"));
+    no_canary("answer", &call.send_unit().await.unwrap_err());
+    let events = watch.0.lock().unwrap();
+    assert!(!events.is_empty() && events.iter().all(|event| !event.contains("canary")), "{events:?}");
+    let sent = script.requests();
+    assert!(sent.iter().all(|request| request.uri.to_string().contains("secretKey=canary-secret-key")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_answer_is_in_no_error() {
     let answers = [r#"{"made up": "canary"}"#, r#"{"cut": "canary"#, "<html>canary</html>", "canary"];
     for answer in answers {

@@ -209,7 +209,7 @@ async fn absurd_retry_after_is_neither_slept_nor_a_panic() {
 }
 
 #[tokio::test]
-async fn page_is_no_success_of_a_call_without_an_answer() {
+async fn f069_a_login_page_is_no_success_even_where_no_answer_is_read() {
     let page = "<!DOCTYPE html><title>Sign in</title>";
     let server = Server::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len())).await;
     let error = plain_client(&server.url()).delete("users.delete", "/users/", &[]).send_unit().await.unwrap_err();

@@ -188,7 +188,9 @@ impl Permits {
             if taken.is_ok() {
                 return Poll::Ready(());
             }
-            waiting.push(cx.waker().clone());
+            if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
+            }
             Poll::Pending
         })
         .await;

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// let context = OfferingContext::load(&waldur, &settings).await?;
 /// for component in context.components.iter() {
-///     println!("{}: {} x {}", component.name, component.unit_factor, component.measured_unit);
+///     println!("{}: {} x {}", component.name, component.unit_factor.decimal(), component.measured_unit);
 /// }
 /// # Ok(()) }
 /// ```

@@ -31,7 +31,7 @@ use waldur_sdk::{
         MemoryBackend, MemoryObject, MemoryService,
         waldur::{Billing, FakeWaldur, Generation, OfferingSeed, OrderSeed, OrderState, OrderView, ResourceView},
     },
-    types::{BackendId, Limits, OfferingUuid, OrderUuid, ResourceUuid, UserUuid},
+    types::{BackendId, Limits, OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, UserUuid},
 };
 
 /// Both servers that the SDK serves.
@@ -124,6 +124,14 @@ impl World {
         self.waldur.resource_view(self.waldur.resource_of(order))
     }
 
+    /// All orders, by their states.
+    pub fn all_orders(&self) -> Vec<OrderUuid> {
+        use OrderState as S;
+        let states = [S::PendingConsumer, S::PendingProvider, S::PendingProject, S::PendingStartDate, S::Executing];
+        let ended = [S::Done, S::Erred, S::Canceled, S::Rejected];
+        states.into_iter().chain(ended).flat_map(|state| self.waldur.orders_in(state)).collect()
+    }
+
     /// The object of an id, which must be there.
     #[track_caller]
     pub fn object(&self, id: &str) -> MemoryObject {
@@ -159,6 +167,19 @@ impl World {
         bodies.remove(0)
     }
 
+    /// A client of this Waldur in the agent's name, over layers or none.
+    pub fn client(&self, http: Http) -> WaldurClient {
+        let builder = WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token());
+        builder.agent_mode(AgentMode::OrderProcess).build().unwrap()
+    }
+
+    /// The service provider that the offering's customer is.
+    pub async fn provider(&self) -> ServiceProviderUuid {
+        let client = self.client(Http::new(self.waldur.clone()));
+        let provider = client.service_providers().for_customer(self.waldur.provider()).await;
+        provider.unwrap().expect("the customer sells").uuid
+    }
+
     /// What no run may ever do, whatever happened in it.
     #[track_caller]
     pub fn assert_sound(&self) {
@@ -179,6 +200,7 @@ impl World {
             components: limited(["cpu", "mem"]),
             retry: RetryPolicy::default(),
             random: 0,
+            provider: None,
             cx: OpContext::new("test"),
         }
     }
@@ -202,6 +224,7 @@ pub struct Agent {
     components: Components,
     retry: RetryPolicy,
     random: u64,
+    provider: Option<ServiceProviderUuid>,
     cx: OpContext,
 }
 
@@ -247,6 +270,11 @@ impl Agent {
         self
     }
 
+    pub fn service_provider(mut self, provider: ServiceProviderUuid) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
     /// Draws this for every jitter; `u64::MAX` makes every pause as long as it can be.
     pub fn jitter(mut self, random: u64) -> Self {
         self.random = random;
@@ -262,18 +290,17 @@ impl Agent {
         let random = self.random;
         let environment = environment().with_random(move || random);
         let http = Http::new(self.waldur).with_environment(environment.clone()).with_retry(self.retry.clone());
-        let waldur = WaldurClient::builder(self.world.waldur.base_url())
-            .http(http)
-            .token(self.world.waldur.token())
-            .agent_mode(AgentMode::OrderProcess)
-            .build()
-            .unwrap();
+        let waldur = self.world.client(http);
         let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
         let memory = MemoryBackend::through(http).unwrap();
         let backend = (self.around)(Arc::new((self.memory)(memory)));
-        OrderProcessor::new(waldur, backend, self.world.offering)
+        let processor = OrderProcessor::new(waldur, backend, self.world.offering)
             .with_policy(self.policy)
-            .with_components(self.components)
+            .with_components(self.components);
+        match self.provider {
+            Some(provider) => processor.with_service_provider(provider),
+            None => processor,
+        }
     }
 
     /// One pass.
@@ -406,6 +433,18 @@ impl<T: HttpTransport, F: FnOnce() + Send + 'static> HttpTransport for OnRequest
             event.into_iter().for_each(|event| event());
         }
         self.inner.send(request).await
+    }
+}
+
+/// Short words for tests.
+pub trait Deliver {
+    /// Brings the order as an event does.
+    fn deliver(&self, order: OrderUuid) -> impl Future<Output = OrderReport>;
+}
+
+impl Deliver for OrderProcessor {
+    async fn deliver(&self, order: OrderUuid) -> OrderReport {
+        self.process_by_uuid(&OpContext::new("event"), order).await.expect("the order can be read")
     }
 }
 

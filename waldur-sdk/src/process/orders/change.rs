@@ -24,6 +24,9 @@ impl OrderProcessor {
             return Err(Error::rejected("The resource was never created, so it cannot be changed."));
         };
         job.uses(&id);
+        // Whatever may be wrong with the order is found before its first effect.
+        let (switches, quotas) = self.plan_of(job, order, &side).await?;
+        let limits = self.new_limits(order, resource, quotas.clone())?;
         let mut proof = Proof::nothing_to_do();
         if let Some((old, new)) = option_change(order, resource)
             && old != new
@@ -35,16 +38,15 @@ impl OrderProcessor {
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
-        let (switches, quotas) = self.plan_of(job, order, &side).await?;
         if let Some(new) = switches {
             job.cx.step("plan");
-            let change = PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas.clone());
+            let change = PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas);
             match self.backend().update_plan(job.cx, &change).await? {
                 Progress::Done(()) => proof = Proof::acknowledged(),
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
-        if let Some(limits) = self.new_limits(order, resource, quotas)? {
+        if let Some(limits) = limits {
             job.cx.step("limits");
             let mut change = LimitChange::new(side, id, limits);
             change.order = Some(order.uuid);

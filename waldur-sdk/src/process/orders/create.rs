@@ -6,13 +6,13 @@ use super::{
     FollowUp, Job, OrderOutcome, OrderProcessor,
     convert::{grants, limits},
     finish::Proof,
-    reserve::Reservation,
+    reserve::{RELEASE, Reservation},
     run::is_gone,
 };
 use crate::{
     backend::{
-        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Progress, SshPublicKey, Status,
-        Verified,
+        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Ownership, Progress, SshPublicKey,
+        Status, Verified,
     },
     client::{OfferingUserQuery, Order, OrderType, Resource, TeamMember},
     error::{Error, ErrorClass, ErrorKind, Result},
@@ -51,6 +51,24 @@ impl OrderProcessor {
         request.ssh_keys = ssh_keys;
         request.team = team;
         Ok(Creation { request, reservation })
+    }
+
+    /// Takes back what was reserved for an order that had failed or been withdrawn by then, unless another process had
+    /// made the object: the id must not lead a later order to a stranger's.
+    pub(super) async fn withdraw(&self, job: &Job<'_>, creation: &Creation) {
+        let Creation { request, reservation } = creation;
+        if !reservation.is_new {
+            return;
+        }
+        match self.backend().get(job.cx, &reservation.id).await {
+            Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => {}
+            Ok(_) => {
+                if let Err(error) = self.release(job, &request.resource).await {
+                    job.warn(RELEASE, error);
+                }
+            }
+            Err(error) => job.warn(RELEASE, error),
+        }
     }
 
     pub(super) async fn create(&self, job: &Job<'_>, order: &Order, creation: Creation) -> Result<OrderOutcome> {

@@ -93,13 +93,21 @@ impl OrderProcessor {
         match self.state(job, order).await {
             Ok(OrderState::Executing) => {}
             Ok(state) => return OrderOutcome::left(state),
-            Err(cause) if cause.class() == ErrorClass::Transient => return OrderOutcome::Deferred(cause),
-            Err(cause) => return OrderOutcome::NotReported(error, cause),
+            Err(cause) => return not_reported(error, cause),
         }
         let failure = failure::describe(&error, self.policy());
         match self.waldur(job.cx).orders().set_state_erred(order.uuid, &failure).await {
             Ok(()) => OrderOutcome::Erred(error),
-            Err(cause) => OrderOutcome::NotReported(error, cause),
+            Err(cause) => not_reported(error, cause),
         }
+    }
+}
+
+/// A failure that could not be reported: for a passing reason the whole order is tried again, state and all.
+fn not_reported(error: Error, cause: Error) -> OrderOutcome {
+    if matches!(cause.class(), ErrorClass::Transient | ErrorClass::NotReady) {
+        OrderOutcome::Deferred(cause)
+    } else {
+        OrderOutcome::NotReported(error, cause)
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Reservation {
     pub(super) id: BackendId,
     pub(super) origin: Origin,
+    /// Whether this attempt wrote it.
+    pub(super) is_new: bool,
     candidate: Candidate,
 }
 
@@ -38,8 +40,8 @@ impl OrderProcessor {
     fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
         let ours = (order.kind == OrderType::Create).then(|| self.position(side, &id)).flatten();
         match ours {
-            Some(candidate) => Reservation { id, origin: Origin::Reserved, candidate },
-            None => Reservation { id, origin: Origin::Recorded, candidate: Candidate::FIRST },
+            Some(candidate) => Reservation { id, origin: Origin::Reserved, is_new: false, candidate },
+            None => Reservation { id, origin: Origin::Recorded, is_new: false, candidate: Candidate::FIRST },
         }
     }
 
@@ -59,7 +61,7 @@ impl OrderProcessor {
     }
 
     /// How many candidates there are: more than one only where names may collide by policy (core.md §2.6).
-    fn candidates(&self, side: &MarketplaceResource) -> u32 {
+    pub(super) fn candidates(&self, side: &MarketplaceResource) -> u32 {
         let policy = self.policy();
         if policy.check_backend_id_uniqueness || SlugNaming::by_project(side) {
             policy.backend_id_max_retries.max(1)
@@ -81,14 +83,18 @@ impl OrderProcessor {
         if let Some(next) = self.reserve_next(job, side, order, Some(taken)).await? {
             return Ok(next);
         }
-        job.cx.step("release");
-        if let Err(error) = self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await {
-            if error.class() == ErrorClass::Transient {
-                return Err(error);
-            }
-            job.warn("release of the reserved backend id", error);
+        match self.release(job, side).await {
+            Err(error) if error.class() == ErrorClass::Transient => return Err(error),
+            Err(error) => job.warn(RELEASE, error),
+            Ok(()) => {}
         }
         Err(exhausted().with_source(cause))
+    }
+
+    /// Takes a reservation back.
+    pub(super) async fn release(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<()> {
+        job.cx.step("release");
+        self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await
     }
 
     /// Reserves the first free candidate, or the first one after `taken`; `None` when there are no more.
@@ -109,7 +115,7 @@ impl OrderProcessor {
             if self.is_free(job, &id).await {
                 job.cx.step("reserve");
                 self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, Some(&id)).await?;
-                return Ok(Some(Reservation { id, origin: Origin::Reserved, candidate }));
+                return Ok(Some(Reservation { id, origin: Origin::Reserved, is_new: true, candidate }));
             }
             // Waldur counts this resource like any other: another process may just have reserved the id for it.
             let held = self.resource(job, order).await?.backend_id;
@@ -141,6 +147,9 @@ impl OrderProcessor {
         }
     }
 }
+
+/// The step of a warning.
+pub(super) const RELEASE: &str = "release of the reserved backend id";
 
 /// Other tools look for these words: "all generated names already exist".
 fn exhausted() -> Error {

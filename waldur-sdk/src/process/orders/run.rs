@@ -18,6 +18,12 @@ use crate::{
     types::OrderUuid,
 };
 
+/// What an order is about.
+struct Subject {
+    resource: Resource,
+    side: MarketplaceResource,
+}
+
 /// An order with everything that its work needs.
 enum Work {
     Create(Box<Creation>),
@@ -138,14 +144,10 @@ impl OrderProcessor {
     /// still is, lest an order that another process finished undo a later one. The second look costs no time, as it
     /// goes out with the reading of the resource.
     async fn resume(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
-        let (state, resource) = join(self.state(job, order), self.resource(job, order)).await;
+        let (state, subject) = join(self.state(job, order), self.subject(job, order)).await;
         match state {
-            Ok(OrderState::Executing) => {
-                let work = self.prepare(job, order, resource).await;
-                self.carry_out(job, order, work).await
-            }
-            Ok(state) => OrderOutcome::left(state),
-            Err(error) => OrderOutcome::Deferred(error),
+            Ok(OrderState::Executing) => self.begin(job, order, subject).await,
+            state => unbegun(state),
         }
     }
 
@@ -174,35 +176,60 @@ impl OrderProcessor {
         }
     }
 
-    /// Approves, reads the order again, and provisions only if it is executing. Reading the resource goes out with
-    /// the approval, and the reservation of the id with the second reading: neither changes anything on the back end.
+    /// Approves, reads the order again, and provisions only if it is executing. The resource is read along with the
+    /// approval.
     async fn approve(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
         job.cx.step("approve");
         let waldur = self.waldur(job.cx);
         let approval = waldur.orders().approve_by_provider(order.uuid);
-        let (approval, resource) = join(approval, self.resource(job, order)).await;
-        let (state, work) = match approval {
+        let (approval, subject) = join(approval, self.subject(job, order)).await;
+        let refusal = match approval {
             Ok(()) => {
                 job.approved();
-                let (state, work) = join(self.state(job, order), self.prepare(job, order, resource)).await;
-                (state, Some(work))
+                if subject.as_ref().is_ok_and(|subject| self.candidates(&subject.side) == 1) {
+                    return self.begin_early(job, order, subject).await;
+                }
+                None
             }
             // Somebody else approved, or the customer withdrew: the order itself tells.
-            Err(error) if error.kind() == ErrorKind::Conflict => match self.state(job, order).await {
-                Ok(OrderState::Executing) => {
-                    (Ok(OrderState::Executing), Some(self.prepare(job, order, resource).await))
-                }
-                Ok(OrderState::PendingProvider) => return OrderOutcome::Deferred(error),
-                state => (state, None),
-            },
+            Err(error) if error.kind() == ErrorKind::Conflict => Some(error),
             Err(error) => return OrderOutcome::Deferred(error),
         };
-        match (state, work) {
-            (Ok(OrderState::Executing), Some(work)) => self.carry_out(job, order, work).await,
-            (Ok(OrderState::PendingProvider), _) => OrderOutcome::Deferred(not_in_effect()),
-            (Ok(state), _) => OrderOutcome::left(state),
-            (Err(error), _) => OrderOutcome::Deferred(error),
+        match self.state(job, order).await {
+            Ok(OrderState::Executing) => self.begin(job, order, subject).await,
+            Ok(OrderState::PendingProvider) => OrderOutcome::Deferred(refusal.unwrap_or_else(not_in_effect)),
+            state => unbegun(state),
         }
+    }
+
+    /// Prepares while the order is read once more. That saves a round trip, and may be in vain: then the reservation is
+    /// looked after. Only where there is one name for the resource: another process may have finished the order under
+    /// another name meanwhile, which this reservation would replace.
+    async fn begin_early(&self, job: &Job<'_>, order: &Order, subject: Result<Subject>) -> OrderOutcome {
+        let (state, work) = join(self.state(job, order), self.prepare(job, order, subject)).await;
+        match state {
+            Ok(OrderState::Executing) => self.carry_out(job, order, work).await,
+            Ok(OrderState::PendingProvider) => OrderOutcome::Deferred(not_in_effect()),
+            Ok(state @ (OrderState::Erred | OrderState::Canceled | OrderState::Rejected)) => {
+                if let Ok(Work::Create(creation)) = work {
+                    self.withdraw(job, &creation).await;
+                }
+                OrderOutcome::left(state)
+            }
+            state => unbegun(state),
+        }
+    }
+
+    async fn begin(&self, job: &Job<'_>, order: &Order, subject: Result<Subject>) -> OrderOutcome {
+        let work = self.prepare(job, order, subject).await;
+        self.carry_out(job, order, work).await
+    }
+
+    /// The resource of an order, and what a back end is told of it.
+    async fn subject(&self, job: &Job<'_>, order: &Order) -> Result<Subject> {
+        let resource = self.resource(job, order).await?;
+        let side = marketplace(&resource, order, self.offering());
+        Ok(Subject { resource, side })
     }
 
     pub(super) async fn resource(&self, job: &Job<'_>, order: &Order) -> Result<Resource> {
@@ -217,9 +244,8 @@ impl OrderProcessor {
     }
 
     /// Gathers what the work needs. The first failure that is the order's own comes from here.
-    async fn prepare(&self, job: &Job<'_>, order: &Order, resource: Result<Resource>) -> Result<Work> {
-        let resource = resource?;
-        let side = marketplace(&resource, order, self.offering());
+    async fn prepare(&self, job: &Job<'_>, order: &Order, subject: Result<Subject>) -> Result<Work> {
+        let Subject { resource, side } = subject?;
         // Other systems write this field too; it means something only to a back end that asked for it (C29).
         if self.backend().pending().is_some()
             && let Some(handle) = &order.backend_id
@@ -283,6 +309,14 @@ impl OrderProcessor {
             Progress::Done(Settled::Changed) => self.finish(job, order, Proof::acknowledged()).await,
             Progress::Done(Settled::Removed(removed)) => self.finish(job, order, removed.into()).await,
         }
+    }
+}
+
+/// The outcome of an order that was found in another state than executing, or not found out about.
+fn unbegun(state: Result<OrderState>) -> OrderOutcome {
+    match state {
+        Ok(state) => OrderOutcome::left(state),
+        Err(error) => OrderOutcome::Deferred(error),
     }
 }
 

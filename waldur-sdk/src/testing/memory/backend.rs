@@ -208,18 +208,28 @@ impl MemoryBackend {
     }
 
     /// Reads until what was written shows: a service of several replicas lags, and rights on a new object take a
-    /// moment. What does not show in time is the error of the last look.
+    /// moment. What does not show in time is the error of the last look. Of `wanted`, what the object has no limit for
+    /// reads as unlimited, which it is.
     async fn read_back<T>(
         &self,
         cx: &OpContext,
         id: &BackendId,
+        wanted: &Limits,
         check: impl Fn(Option<&ResourceState>) -> Result<Verified<T>>,
     ) -> Result<Verified<T>> {
         let policy = PollPolicy::within(CONSISTENCY).with_pauses(CONSISTENCY / 50, CONSISTENCY / 5);
         let last = Mutex::new(None);
         let look = async || {
             let lags = [ErrorKind::Inconsistent, ErrorKind::PermissionDenied];
-            match self.get(cx, id).await.and_then(|found| check(found.as_ref())) {
+            let found = self.get(cx, id).await.map(|found| {
+                found.map(|mut found| {
+                    for component in wanted.keys() {
+                        found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
+                    }
+                    found
+                })
+            });
+            match found.and_then(|found| check(found.as_ref())) {
                 Ok(verified) => Ok(PollStep::Done(verified)),
                 Err(error) if lags.contains(&error.kind()) => {
                     let text = error.message().to_owned();
@@ -338,7 +348,7 @@ impl ResourceBackend for MemoryBackend {
         limits.json(&content.limits).deadline(cx.deadline).send_unit().await?;
         let verify =
             |found: Option<&ResourceState>| Verified::created(self.created(id, &request.limits), request, found);
-        self.read_back(cx, id, verify).await.map(Progress::Done)
+        self.read_back(cx, id, &request.limits, verify).await.map(Progress::Done)
     }
 
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
@@ -358,7 +368,7 @@ impl ResourceBackend for MemoryBackend {
         let removed = if found.is_some() { self.remove(cx, id).await? } else { Removed::AlreadyAbsent };
         // Not only after a removal of ours: the process that made it may have died before this.
         self.remove_project(cx, &request.resource.project.slug).await?;
-        self.read_back(cx, id, |found| Verified::removed(id, removed, found)).await.map(Progress::Done)
+        self.read_back(cx, id, &Limits::new(), |found| Verified::removed(id, removed, found)).await.map(Progress::Done)
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
@@ -376,7 +386,7 @@ impl ResourceBackend for MemoryBackend {
             Some(found) => Verified::limits(&change.limits, found),
             None => Err(Error::new(ErrorKind::Inconsistent, format!("{id} is gone"))),
         };
-        self.read_back(cx, id, verify).await.map(Progress::Done)
+        self.read_back(cx, id, &change.limits, verify).await.map(Progress::Done)
     }
 
     async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {

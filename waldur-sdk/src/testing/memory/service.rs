@@ -147,10 +147,11 @@ impl MemoryService {
         handles
     }
 
-    /// Carries a job out.
+    /// Carries a job out, if it is still running.
     pub fn finish_job(&self, handle: &str) {
         let mut state = self.state();
-        let Some(job) = state.jobs.values_mut().find(|job| job.handle == handle) else { return };
+        let running = |job: &&mut Job| job.handle == handle && job.state == "running";
+        let Some(job) = state.jobs.values_mut().find(running) else { return };
         job.state = "done";
         let job = job.clone();
         match job.kind.as_str() {
