@@ -10,11 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::FakeRadosGw;
 use waldur_examples::serve::{Server, serve};
 use waldur_sdk::{
+    rest::{HttpTransport, TransportError, TransportErrorKind},
     testing::{
         Canaries,
         waldur::{Billing, FakeWaldur, Generation, OidcIssuer, OrderState},
@@ -177,6 +181,63 @@ async fn oidc_is_used_where_there_is_no_token() {
     assert_eq!(stage.state(), OrderState::Done);
     assert_eq!(stage.waldur.oidc_tokens_issued(), 1);
     stage.assert_silent(&output);
+}
+
+/// Whatever is asked of it, it asks the system of that name: what a proxy does.
+struct Router {
+    waldur: FakeWaldur,
+    gateway: FakeRadosGw,
+}
+
+#[async_trait]
+impl HttpTransport for Router {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        match request.uri().host() {
+            Some("waldur.example.org") => self.waldur.send(request).await,
+            Some("s3.example.org") => self.gateway.send(request).await,
+            _ => Err(TransportError::new(TransportErrorKind::Connect)),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_goes_through_the_global_proxy() {
+    let stage = Stage::new().await;
+    let waldur = stage.waldur.clone().with_base_url(&"http://waldur.example.org/".parse().unwrap());
+    let proxy = serve(Router { waldur, gateway: stage.gateway.clone() }, LOOPBACK).await.unwrap();
+    let password = stage.canaries.mint("proxy password");
+    let config = stage.config("proxy", |config| {
+        // These names exist nowhere but in the proxy.
+        let offering = &mut config["offerings"][0];
+        offering["waldur_api_url"] = json!("http://waldur.example.org/api/");
+        offering["backend_settings"]["s3_endpoint"] = json!("http://s3.example.org/");
+        let user = format!("agent:{}@", password.expose_secret());
+        config["global_proxy"] = json!(format!("http://{user}{}/", proxy.address()));
+    });
+    let mut command = agent(&["order-process", "--once", "-c", config.to_str().unwrap()]);
+    command.env("RUST_LOG", "trace");
+    let output = run(command).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(stage.state(), OrderState::Done);
+    stage.assert_silent(&output);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verification_that_is_off_is_said_loudly_whatever_the_log_level() {
+    let stage = Stage::new().await;
+    let config = stage.config("unverified", |config| {
+        config["log_level"] = json!("critical");
+        config["offerings"][0]["verify_ssl"] = json!(false);
+        config["offerings"][0]["backend_settings"]["verify_ssl"] = json!(false);
+    });
+    let output = once(&config).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let printed = text(&output);
+    for path in ["offerings[0].verify_ssl", "offerings[0].backend_settings.verify_ssl"] {
+        let loud = printed.lines().find(|line| line.contains(path)).expect(path);
+        assert!(loud.contains("ERROR") && loud.contains("TLS VERIFICATION IS OFF"), "{loud}");
+    }
+    assert_eq!(printed.lines().count(), 2, "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,11 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{components, usage_components};
 use serde_json::{Value, json};
-use waldur_backend_croit::{
-    RadosGwSettings, S3Factory,
-    names::Naming,
-    settings::{CredentialsMode, DeleteMode},
-};
+use waldur_backend_croit::{RadosGwSettings, S3Factory, names::Naming, settings::DeleteMode};
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{BuildEnv, Registry},
@@ -58,7 +54,6 @@ fn every_key_has_the_default_of_the_specification() {
     assert_eq!((settings.region.as_str(), settings.admin_path.as_str()), ("default", "admin"));
     assert!(matches!(&settings.naming, Naming::Seed(seed) if seed.prefix() == "waldur_"));
     assert_eq!(settings.placement, None);
-    assert_eq!(settings.credentials, CredentialsMode::Metadata);
     assert_eq!(settings.delete_mode, DeleteMode::RefuseIfBuckets);
     assert_eq!(settings.timeout, Duration::from_secs(30));
     assert!(settings.verify_ssl);
@@ -67,7 +62,7 @@ fn every_key_has_the_default_of_the_specification() {
     assert!(!format!("{settings:?}").contains("canary"));
 
     let (settings, warnings) = read(&with(json!({
-        "naming": "processor", "allocation_prefix": "", "credentials_mode": "api_keys", "delete_mode": "purge",
+        "naming": "processor", "allocation_prefix": "", "credentials_mode": "metadata", "delete_mode": "purge",
         "admin_path": "/ops/admin/", "s3_region": "eu", "default_placement": "fast/COLD", "timeout": "60",
         // What the seed's examples write for "none".
         "default_tenant": "", "token": null,
@@ -75,10 +70,9 @@ fn every_key_has_the_default_of_the_specification() {
     .unwrap();
     assert_eq!(settings.naming.prefix(), "waldur-");
     assert_eq!(settings.placement.as_deref(), Some("fast/COLD"));
-    assert_eq!(settings.credentials, CredentialsMode::ApiKeys);
     assert_eq!(settings.timeout, Duration::from_mins(1));
     let warned: Vec<_> = warnings.iter().map(Warning::path).collect();
-    assert_eq!(warned, ["backend_settings.delete_mode"]);
+    assert_eq!(warned, ["backend_settings.credentials_mode", "backend_settings.delete_mode"]);
 }
 
 #[test]

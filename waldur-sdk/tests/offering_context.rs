@@ -65,7 +65,7 @@ async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
 async fn a_customer_that_is_no_service_provider_is_no_error() {
     let waldur = FakeWaldur::new(Generation::V8);
     let seller = waldur.customer("Former provider").create();
-    waldur.change_user(waldur.agent(), |agent| agent.staff());
+    waldur.change_user(waldur.agent(), waldur_sdk::testing::waldur::UserSeed::staff);
     let offering = waldur.offering().customer(seller).create();
     let agent = settings(offering);
     let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();

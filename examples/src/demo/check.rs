@@ -128,3 +128,55 @@ pub(super) fn world(world: &World, stories: &[Story]) -> Vec<String> {
     ];
     suspects.into_iter().filter(|(innocent, _)| !innocent).map(|(_, difference)| difference).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::time::Duration;
+
+    use waldur_sdk::{backend::OpContext, rest::Environment, testing::waldur::OrderState};
+
+    use super::*;
+    use crate::{agent::pass, demo::stories};
+
+    /// A world in which the first order was carried out, and its story.
+    async fn played() -> (World, Story) {
+        let environment = Environment::default().with_timer(tokio::time::sleep);
+        let world = World::new(&environment);
+        let mut agents = world.agents(&environment, Duration::ZERO).unwrap();
+        let stories = stories::new_resources(&world, 0).unwrap();
+        pass(&mut agents, &OpContext::new("test")).await;
+        (world, stories[0].clone())
+    }
+
+    #[tokio::test]
+    async fn whatever_is_changed_behind_the_stage_is_named() {
+        let (world, first) = played().await;
+        assert_eq!(story(&world, &first).differences, Vec::<String>::new());
+        let uid = world.waldur.resource_view(first.resource).backend_id;
+
+        world.gateway.edit_user(&uid, |user| user.bucket_quota.max_objects += 1).unwrap();
+        assert!(story(&world, &first).differences[0].starts_with("the quotas are "));
+        world.gateway.edit_user(&uid, |user| user.bucket_quota.max_objects -= 1).unwrap();
+
+        world.gateway.edit_user(&uid, |user| user.email.clear()).unwrap();
+        assert_eq!(story(&world, &first).differences, [format!("the user {uid} does not carry the resource's stamp")]);
+
+        world.waldur.change_resource(first.resource, |resource| resource.backend_metadata(Value::Null));
+        assert!(story(&world, &first).differences.contains(&"Waldur shows another key than the user's".to_owned()));
+
+        world.gateway.remove_user(&uid);
+        world.waldur.set_order_state(first.order, OrderState::Erred);
+        let differences = story(&world, &first).differences;
+        assert_eq!(differences, ["the order is erred, not done", "the user is not there"]);
+    }
+
+    #[tokio::test]
+    async fn a_user_that_nobody_ordered_is_named() {
+        let (world, first) = played().await;
+        let orphans = super::world(&world, &[]);
+        assert!(orphans[0].starts_with("users that no resource knows: "), "{orphans:?}");
+        assert!(orphans[0].contains(&world.waldur.resource_view(first.resource).backend_id), "{orphans:?}");
+    }
+}
