@@ -5,9 +5,9 @@ use futures_util::future::{join, join3, join4};
 use super::{
     FollowUp, Job, OrderOutcome, OrderProcessor,
     convert::{grants, limits},
+    course::is_gone,
     finish::Proof,
     reserve::{RELEASE, Reservation},
-    run::is_gone,
 };
 use crate::{
     backend::{

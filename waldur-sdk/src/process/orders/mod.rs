@@ -16,6 +16,7 @@
 
 mod change;
 mod convert;
+mod course;
 mod create;
 mod failure;
 mod finish;
