@@ -98,7 +98,9 @@ impl Work {
         };
         let resource = waldur.order_view(order).resource;
         if self == Self::Foreign {
-            gateway.add_user(SeedUser::new("waldur-data").email("stranger@example.org").key("STRANGER", "own")).unwrap();
+            gateway
+                .add_user(SeedUser::new("waldur-data").email("stranger@example.org").key("STRANGER", "own"))
+                .unwrap();
         }
         World { waldur, gateway, offering, order, resource }
     }

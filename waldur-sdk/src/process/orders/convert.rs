@@ -68,16 +68,18 @@ pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(JsonO
     Some((old, new))
 }
 
-/// What the back end is told of an order that waits for the provider's word.
-///
-/// # Errors
-/// As [`limits`].
-pub(super) fn pending_order(order: &Order) -> Result<PendingOrder> {
+/// What the back end is told of an order that waits for the provider's word. A limit that makes no sense is left out:
+/// provisioning refuses it, with its own words.
+pub(super) fn pending_order(order: &Order) -> PendingOrder {
     let name = order.resource_name.clone().unwrap_or_default();
     let mut pending = PendingOrder::new(order.uuid, order.kind.as_str(), name);
     pending.attributes.clone_from(&order.attributes);
-    pending.limits = limits(&order.limits)?;
-    Ok(pending)
+    pending.limits = order
+        .limits
+        .iter()
+        .filter_map(|(component, amount)| Some((component.clone(), Limit::from_waldur(component, *amount).ok()?)))
+        .collect();
+    pending
 }
 
 /// The members of a team who have a name on the site and may use it now: all but those on `restricted`.

@@ -91,11 +91,6 @@ impl OrderProcessor {
                 Err(error) => return Err(error),
             }
         };
-        if order.kind == OrderType::Restore
-            && let Some(status) = self.backend().status()
-        {
-            status.set_status(job.cx, &request.backend_id, Status::Active).await?;
-        }
         self.complete_create(job, order, &request.resource, &request.team, created).await
     }
 
@@ -109,6 +104,12 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        if order.kind == OrderType::Restore
+            && let Some(status) = self.backend().status()
+            && let Some(id) = job.backend_id()
+        {
+            status.set_status(job.cx, &id, Status::Active).await?;
+        }
         job.cx.step("publish");
         let (published, (), state) =
             join3(self.publish(job, side, created.get()), self.grant_access(job, side, team), self.state(job, order))
@@ -167,7 +168,10 @@ impl OrderProcessor {
         {
             match result {
                 Ok(()) => {}
-                Err(error) if error.class() == ErrorClass::Transient => return Err(error),
+                // A finished order is never looked at again, so what Waldur may take later keeps this one going.
+                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
+                    return Err(error);
+                }
                 // A server of 2024 has no such call; there is nothing to follow up.
                 Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
                 Err(error) => {

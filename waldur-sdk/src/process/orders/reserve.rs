@@ -83,10 +83,16 @@ impl OrderProcessor {
         if let Some(next) = self.reserve_next(job, side, order, Some(taken)).await? {
             return Ok(next);
         }
-        match self.release(job, side).await {
-            Err(error) if error.class() == ErrorClass::Transient => return Err(error),
-            Err(error) => job.warn(RELEASE, error),
-            Ok(()) => {}
+        // Another process may have brought the order to its end under this id since; then it is not ours to release.
+        let held = self.resource(job, order).await?.backend_id;
+        if held.as_ref() == Some(&taken.id) {
+            match self.release(job, side).await {
+                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
+                    return Err(error);
+                }
+                Err(error) => job.warn(RELEASE, error),
+                Ok(()) => {}
+            }
         }
         Err(exhausted().with_source(cause))
     }

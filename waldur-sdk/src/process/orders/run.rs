@@ -155,11 +155,8 @@ impl OrderProcessor {
     /// executing, no failure changes it.
     async fn decide(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
         job.cx.step("evaluate");
-        let evaluation = match pending_order(order) {
-            Ok(pending) => shielded(self.backend().evaluate(job.cx, &pending)).await,
-            // A limit that makes no sense is refused by provisioning, with its own words.
-            Err(_) => Ok(Evaluation::Accept),
-        };
+        let pending = pending_order(order);
+        let evaluation = shielded(self.backend().evaluate(job.cx, &pending)).await;
         let waldur = self.waldur(job.cx);
         match evaluation {
             Err(error) => OrderOutcome::Deferred(error),
@@ -192,7 +189,7 @@ impl OrderProcessor {
                 None
             }
             // Somebody else approved, or the customer withdrew: the order itself tells.
-            Err(error) if error.kind() == ErrorKind::Conflict => Some(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InvalidRequest) => Some(error),
             Err(error) => return OrderOutcome::Deferred(error),
         };
         match self.state(job, order).await {
