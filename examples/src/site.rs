@@ -210,8 +210,8 @@ impl OfferingAgent {
     /// When the offering or its orders cannot be read, or the back end cannot be built.
     pub async fn run_once(&mut self, cx: &OpContext) -> Result<OrderRunReport> {
         let (registered, processor) = join(self.register(), self.processor()).await;
-        let (loaded, processor) = processor?;
         self.registered = registered;
+        let (loaded, processor) = processor?;
         self.ready = Some((loaded, processor.clone()));
         processor.run_once(cx).await
     }

@@ -56,6 +56,16 @@ async fn the_same_offering_on_a_radosgw_builds() {
 }
 
 #[test]
+fn the_example_of_the_readme_builds() {
+    let readme = include_str!("../README.md");
+    let (_, after) = readme.split_once("```yaml\n").unwrap();
+    let (settings, _) = config::parse(after.split_once("```").unwrap().0).unwrap();
+    let (agents, warnings) = Site::networked().agents(&settings, false).unwrap();
+    assert_eq!(agents.len(), 1);
+    assert!(warnings.iter().all(|warning| warning.path().ends_with("credentials_mode")), "{warnings:?}");
+}
+
+#[test]
 fn an_offering_without_an_order_back_end_is_left_out() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml")).unwrap();
     let text = text.replace("    backend_type:", "    order_processing_backend: \"\"\n    backend_type:");

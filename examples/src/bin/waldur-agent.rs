@@ -86,6 +86,9 @@ async fn order_process(
     let (mut agents, more) = Site::networked().agents(&settings, dry_run)?;
     warnings.extend(more);
     agent::announce(&warnings);
+    if agents.is_empty() {
+        tracing::warn!("no offering has an order_processing_backend: there is nothing to do");
+    }
     tracing::info!(offerings = agents.len(), dry_run, "waldur-agent {} begins", env!("CARGO_PKG_VERSION"));
     let stop = signals().map_err(|cause| ConfigError::new(format!("signals cannot be handled: {cause}")))?;
     let exit = agent::run(&mut agents, schedule, stop).await;
