@@ -6,11 +6,10 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::{
-    backend::{Grant, MarketplaceResource, Party, PendingOrder},
-    client::{OfferingUser, OfferingUserState, Order, Resource, TeamMember},
+    backend::{MarketplaceResource, Party, PendingOrder},
+    client::{Order, Resource},
     error::{Error, Result},
-    rest::Complete,
-    types::{JsonObject, Limit, Limits, OfferingUuid, UserUuid},
+    types::{JsonObject, Limit, Limits, OfferingUuid},
 };
 
 /// The marketplace's side of a resource. Attributes of the order lie over those of the resource.
@@ -80,23 +79,4 @@ pub(super) fn pending_order(order: &Order) -> PendingOrder {
         .filter_map(|(component, amount)| Some((component.clone(), Limit::from_waldur(component, *amount).ok()?)))
         .collect();
     pending
-}
-
-/// The members of a team who have a name on the site and may use it now: all but those on `restricted`.
-///
-/// A server that knows no offering-user states (2024) sends none; a name is enough then.
-pub(super) fn grants(team: &[TeamMember], restricted: &Complete<OfferingUser>) -> Vec<Grant> {
-    let locked_out = |user: UserUuid| restricted.items().iter().any(|account| account.user_uuid == Some(user));
-    team.iter()
-        .filter(|member| !locked_out(member.uuid))
-        .filter(|member| member.offering_user_state.as_ref().is_none_or(|state| *state == OfferingUserState::Ok))
-        .filter_map(|member| {
-            let mut grant = Grant::new(member.offering_user_username.clone()?.into_string());
-            grant.cuid.clone_from(&member.username);
-            grant.role.clone_from(&member.role);
-            grant.email.clone_from(&member.email);
-            grant.full_name.clone_from(&member.full_name);
-            Some(grant)
-        })
-        .collect()
 }

@@ -1,22 +1,21 @@
 //! Create and Restore: one path, which converges from wherever an earlier attempt stopped.
 
-use futures_util::future::{join, join3, join4};
+use futures_util::future::{join3, join4};
 
 use super::{
     FollowUp, Job, OrderOutcome, OrderProcessor,
-    convert::{grants, limits},
+    convert::limits,
     course::is_gone,
     finish::Proof,
     reserve::{RELEASE, Reservation},
 };
 use crate::{
     backend::{
-        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Ownership, Progress, SshPublicKey,
-        Status, Verified,
+        CreateRequest, Created, Grant, MarketplaceResource, Origin, Ownership, Progress, SshPublicKey, Status, Verified,
     },
-    client::{OfferingUserQuery, Order, OrderType, Resource, TeamMember},
+    client::{Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
-    types::{Amounts, Limits, PlanUuid, ResourceUuid, WaldurAmount},
+    types::{Amounts, Limits, PlanUuid, WaldurAmount},
 };
 
 /// A create request, and where its id came from.
@@ -183,25 +182,6 @@ impl OrderProcessor {
         Ok(())
     }
 
-    async fn grant_access(&self, job: &Job<'_>, side: &MarketplaceResource, team: &[Grant]) {
-        let Some(members) = self.backend().members() else { return };
-        let Some(id) = job.backend_id() else { return };
-        if team.is_empty() {
-            return;
-        }
-        let plan = MembershipPlan::additions(team.to_vec());
-        let failures = match members.apply(job.cx, &id, &plan).await {
-            Ok(outcomes) => outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect(),
-            Err(error) => vec![error],
-        };
-        if !failures.is_empty() {
-            job.follow_up(FollowUp::SyncMembers { resource: side.uuid, project: side.project.uuid });
-        }
-        for error in failures {
-            job.warn("grant access", error);
-        }
-    }
-
     /// What the plan grants, if the back end wants to know. A failure is a warning: the order goes on without.
     pub(super) async fn plan_quotas(&self, job: &Job<'_>, plan: Option<PlanUuid>) -> Amounts {
         match plan.filter(|_| self.backend().capabilities().plan_quotas) {
@@ -239,49 +219,6 @@ impl OrderProcessor {
                 Vec::new()
             }
         }
-    }
-
-    /// The people who are to have access at once. Read again while it comes back empty, as often as the back end asks.
-    /// Whoever cannot be given access yet, and everybody after a failure, is left to a membership sync.
-    pub(super) async fn team(&self, job: &Job<'_>, resource: &Resource) -> Vec<Grant> {
-        if self.backend().members().is_none() || resource.restrict_member_access == Some(true) {
-            return Vec::new();
-        }
-        let waldur = self.waldur(job.cx);
-        // Those who are locked out are few; the accounts of a whole offering need not be.
-        let restricted = OfferingUserQuery::offering(self.offering()).restricted(true);
-        let restricted = waldur.offering_users().list(&restricted).collect();
-        let (team, restricted) = join(self.team_of(job, resource.uuid), restricted).await;
-        let read = team.and_then(|team| Ok((team, restricted?.complete()?)));
-        let (grants, all) = match read {
-            Ok((team, restricted)) => {
-                let grants = grants(&team, &restricted);
-                let all = !team.is_empty() && grants.len() == team.len();
-                (grants, all)
-            }
-            Err(error) => {
-                job.warn("team", error);
-                (Vec::new(), false)
-            }
-        };
-        if !all {
-            job.follow_up(FollowUp::SyncMembers { resource: resource.uuid, project: resource.project_uuid });
-        }
-        grants
-    }
-
-    async fn team_of(&self, job: &Job<'_>, resource: ResourceUuid) -> Result<Vec<TeamMember>> {
-        let waldur = self.waldur(job.cx);
-        let attempts = self.backend().capabilities().team_fetch_attempts.max(1);
-        let mut team = Vec::new();
-        for attempt in 1..=attempts {
-            team = waldur.provider_resources().team(resource).collect().await?.into_items();
-            if !team.is_empty() || attempt == attempts {
-                break;
-            }
-            job.cx.pause(self.environment(), self.policy().team_fetch_delay).await?;
-        }
-        Ok(team)
     }
 
     /// Stores the handle of work that outlasts this call with the order, and leaves the order executing.

@@ -14,6 +14,7 @@
 //! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
 //! reported to the customer, but never for an order that is finished.
 
+mod access;
 mod change;
 mod convert;
 mod course;
