@@ -128,7 +128,7 @@ fn calls(criterion: &mut Criterion<CpuTime>) {
     let (runtime, environment) = (runtime(), environment());
     let mut group = criterion.benchmark_group("one call");
     group.sampling_mode(SamplingMode::Flat).sample_size(10).warm_up_time(Duration::from_millis(300));
-    group.measurement_time(Duration::from_secs(2));
+    group.measurement_time(Duration::from_secs(1));
 
     let order = OrderUuid::new(Uuid::from_u128(1));
     let canned = Canned::answer(format!(r#"{{"uuid":"{}","state":"executing"}}"#, order.hex()));
@@ -153,7 +153,7 @@ fn decode(criterion: &mut Criterion<CpuTime>) {
     let page = runtime().block_on(Canned::orders(PAGE)).expect("orders").first();
     let mut group = criterion.benchmark_group(format!("decode a page of {PAGE} orders, {} KiB", page.len() / 1024));
     group.sampling_mode(SamplingMode::Flat).sample_size(10).warm_up_time(Duration::from_millis(300));
-    group.measurement_time(Duration::from_secs(2)).throughput(Throughput::Elements(PAGE as u64));
+    group.measurement_time(Duration::from_secs(1)).throughput(Throughput::Elements(PAGE as u64));
 
     group.bench_function("sdk, typed rows", |bencher| {
         bencher.iter(|| {
@@ -180,7 +180,7 @@ fn paging(criterion: &mut Criterion<CpuTime>) {
     let query = pending(&world);
     let mut group = criterion.benchmark_group(format!("page through {rows} orders"));
     group.sampling_mode(SamplingMode::Flat).sample_size(10).warm_up_time(Duration::from_millis(300));
-    group.measurement_time(Duration::from_secs(3)).throughput(Throughput::Elements(rows as u64));
+    group.measurement_time(Duration::from_secs(2)).throughput(Throughput::Elements(rows as u64));
     group.bench_function("sdk", |bencher| {
         bencher.iter(|| {
             let listing = runtime.block_on(client.orders().list(&query).collect()).expect("a list");
