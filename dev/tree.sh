@@ -34,7 +34,7 @@ for features in rustls rustls-ring native-tls tracing testing; do
 done
 duplicates waldur-backend-croit
 
-cargo metadata --locked --format-version 1 | python3 -c '
+cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu | python3 -c '
 import json, re, sys, tomllib
 meta = json.load(sys.stdin)
 allowed = set(tomllib.load(open("deny.toml", "rb"))["licenses"]["allow"])

@@ -1,5 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! Waldur back end for S3 storage by Ceph RadosGW.
+#![doc = include_str!("../README.md")]
 
 pub mod backend;
 pub mod client;

@@ -28,8 +28,6 @@ pub struct RadosGwSettings {
     pub naming: Naming,
     /// `default_placement`: where new users' buckets go. Default the gateway's own.
     pub placement: Option<String>,
-    /// `credentials_mode`: default `metadata`, with a warning.
-    pub credentials: CredentialsMode,
     /// `delete_mode`: default `refuse_if_buckets`.
     pub delete_mode: DeleteMode,
     /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s. Deletion with data has its own.
@@ -38,30 +36,12 @@ pub struct RadosGwSettings {
     pub verify_ssl: bool,
 }
 
-/// `credentials_mode`: how the customer gets the keys (s3.md §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CredentialsMode {
-    /// `metadata`: in the resource's metadata, which everybody reads who may read the resource.
-    Metadata,
-    /// `api_keys`: as the resource's API keys; no secret in the metadata.
-    ApiKeys,
-    /// `both`.
-    Both,
-}
-
-impl CredentialsMode {
-    /// Whether the secret goes into the metadata.
-    pub fn publishes(self) -> bool {
-        self != Self::ApiKeys
-    }
-}
-
 /// `delete_mode`: what happens to a user that still owns buckets (s3.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeleteMode {
     /// `refuse_if_buckets`: the order fails, and says how many there are.
     RefuseIfBuckets,
-    /// `purge`: they are deleted with **all their data**.
+    /// `purge`: they are deleted with **all their data**, if the user carries the resource's stamp.
     Purge,
 }
 
@@ -79,8 +59,8 @@ impl RadosGwSettings {
     /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
     ///
     /// # Errors
-    /// When a key is missing or wrong, when keys of both flavours are mixed, and for the flavour `croit`, which this
-    /// version does not have. All problems are recorded.
+    /// When a key is missing or wrong, when keys of both flavours are mixed, and for the flavour `croit` and every
+    /// `credentials_mode` but `metadata`, which this version does not have. All problems are recorded.
     pub fn read(mut section: Section<'_>) -> Read<Self> {
         const FLAVOURS: [(&str, Flavour); 2] = [("croit", Flavour::Croit), ("radosgw", Flavour::RadosGw)];
         let flavour = section.key("flavour").one_of(&FLAVOURS).or(Flavour::Croit);
@@ -96,7 +76,7 @@ impl RadosGwSettings {
         let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
-        let credentials = credentials(&mut section);
+        credentials_mode(&mut section);
         let delete_mode = delete_mode(&mut section);
         usage_model(&mut section);
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
@@ -109,7 +89,6 @@ impl RadosGwSettings {
             admin_path,
             naming: naming?,
             placement,
-            credentials,
             delete_mode,
             timeout: Duration::from_secs(timeout),
             verify_ssl,
@@ -154,14 +133,15 @@ fn naming(section: &mut Section<'_>) -> Read<Naming> {
     }
 }
 
-fn credentials(section: &mut Section<'_>) -> CredentialsMode {
-    use CredentialsMode as Mode;
-    const MODES: [(&str, Mode); 3] = [("metadata", Mode::Metadata), ("api_keys", Mode::ApiKeys), ("both", Mode::Both)];
-    let mode = section.key("credentials_mode").one_of(&MODES).or(Mode::Metadata);
-    if mode.publishes() {
+fn credentials_mode(section: &mut Section<'_>) {
+    const MODES: [(&str, bool); 3] = [("metadata", true), ("api_keys", false), ("both", false)];
+    let metadata = section.key("credentials_mode").one_of(&MODES).or(true);
+    if metadata {
         section.warn("credentials_mode", "secret keys are published in the metadata of the resource");
+    } else {
+        // Without a way to issue API keys, nobody could use the users that were made.
+        section.refuse("credentials_mode", "is not in this version yet; metadata is");
     }
-    mode
 }
 
 fn delete_mode(section: &mut Section<'_>) -> DeleteMode {

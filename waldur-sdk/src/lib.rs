@@ -1,5 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! Placeholder.
+#![doc = include_str!("../README.md")]
 
 pub mod backend;
 pub mod client;

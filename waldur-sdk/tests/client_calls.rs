@@ -97,7 +97,7 @@ fn writes() -> Vec<Case> {
         case!("POST" "/api/marketplace-orders/0000000000000000000000000000000a/set_state_done/", nothing(),
             json!({}), repeated: true, w => w.orders().set_state_done(ORDER)),
         case!("POST" "/api/marketplace-orders/0000000000000000000000000000000a/set_state_erred/", Some(texts.clone()),
-            json!({}), repeated: true, w => w.orders().set_state_erred(ORDER, &details())),
+            json!({}), repeated: false, w => w.orders().set_state_erred(ORDER, &details())),
         case!("POST" "/api/marketplace-orders/0000000000000000000000000000000a/set_backend_id/",
             Some(json!({"backend_id": "target-7"})),
             json!({}), repeated: true, w => w.orders().set_backend_id(ORDER, "target-7")),

@@ -114,6 +114,17 @@ async fn f034_retry_after_as_a_date_is_measured_by_the_servers_clock() {
     assert_eq!(pauses(&script), [9 * SECOND, Duration::ZERO, 5 * SECOND]);
 }
 
+#[test]
+fn an_absurd_date_of_the_server_is_not_believed() {
+    let local: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("Sun, 22 Nov 2026 12:00:30 GMT"));
+    for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", "yesterday"] {
+        headers.insert("date", HeaderValue::from_str(date).unwrap());
+        assert_eq!(retry_after(&headers, local), Some(30 * SECOND), "{date}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f035_a_retry_after_beyond_the_policy_is_not_slept() {
     let script = script().otherwise(Answer::status(429).with_header("retry-after", "86400"));
@@ -213,6 +224,18 @@ async fn a_timeout_costs_twice_and_a_success_gives_one_back() {
     let (ok, slow, full) = (|| Answer::status(200), || Answer::fail(T::Timeout), || Answer::status(500));
     assert_eq!(run(vec![slow(), ok(), full(), ok()]).await, [true, true], "14 - 10 + 1 - 5");
     assert_eq!(run(vec![slow(), slow(), full(), ok()]).await, [false, false, true], "14 - 10 is less than 5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_proper_answer_gives_one_back() {
+    let answers = [500, 404, 409, 404, 404, 404, 500, 200].map(Answer::status);
+    let script = answers.into_iter().fold(script(), ScriptedTransport::then);
+    let policy = RetryPolicy::default().with_budget(5);
+    let client = RestClient::new(http(&script).with_retry(policy), base(virtual_time::ORIGIN), Anonymous);
+    for _ in 0..5 {
+        assert!(!client.get("test", "/x/", &[]).send_unit().await.unwrap_err().is_retryable());
+    }
+    client.get("test", "/x/", &[]).send_unit().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,10 +13,10 @@ use std::{
 };
 
 use serde_json::Value;
-use support::{OK, Server, assert_silent, client, http, plain_client};
+use support::{OK, Server, assert_silent, client, http, options, plain_client};
 use waldur_sdk::{
     Effect, ErrorClass, ErrorKind,
-    rest::{HttpOptions, RequestMeta, RetryPolicy},
+    rest::{RequestMeta, RetryPolicy},
 };
 
 /// Answers `broken` on the first connection and closes it, and properly on every other.
@@ -201,7 +201,7 @@ async fn absurd_retry_after_is_neither_slept_nor_a_panic() {
     let answer = format!("HTTP/1.1 429 Slow\r\nretry-after: {}\r\ncontent-length: 0\r\n\r\n", u64::MAX);
     let server = Server::answering(answer).await;
     let patient = RetryPolicy::default().with_max_elapsed(Duration::MAX);
-    let client = client(http(&HttpOptions::default()).with_retry(patient), &server.url());
+    let client = client(http(&options()).with_retry(patient), &server.url());
     let deadline = Some(Instant::now() + Duration::from_secs(60));
     let error = client.get("users.get", "/users/", &[]).deadline(deadline).send().await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::RateLimited, 1));
@@ -209,7 +209,7 @@ async fn absurd_retry_after_is_neither_slept_nor_a_panic() {
 }
 
 #[tokio::test]
-async fn page_is_no_success_of_a_call_without_an_answer() {
+async fn f069_a_login_page_is_no_success_even_where_no_answer_is_read() {
     let page = "<!DOCTYPE html><title>Sign in</title>";
     let server = Server::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len())).await;
     let error = plain_client(&server.url()).delete("users.delete", "/users/", &[]).send_unit().await.unwrap_err();

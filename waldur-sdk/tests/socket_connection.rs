@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use secrecy::SecretString;
 use support::{
-    OK, QUERY_CANARY, Server, TOKEN, assert_silent, client, environment, http, plain_client, resolving, shown,
+    OK, QUERY_CANARY, Server, TOKEN, assert_silent, client, environment, http, options, plain_client, resolving, shown,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use waldur_sdk::{
@@ -46,7 +46,7 @@ fn unused() -> (TcpSocket, SocketAddr) {
 async fn f001_unknown_host_is_a_retried_connect_error_that_names_the_host() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    let options = HttpOptions::default().with_resolver(move |host: &str| -> io::Result<Vec<SocketAddr>> {
+    let options = options().with_resolver(move |host: &str| -> io::Result<Vec<SocketAddr>> {
         assert_eq!(host, "storage.test");
         count.fetch_add(1, Ordering::Relaxed);
         Err(io::Error::new(io::ErrorKind::NotFound, "no such host"))
@@ -65,7 +65,7 @@ async fn f001_unknown_host_is_a_retried_connect_error_that_names_the_host() {
 async fn f002_name_that_resolves_at_the_third_try_is_found_unseen() {
     let server = Server::answering(OK).await;
     let (address, asked) = (server.address, AtomicUsize::new(0));
-    let options = HttpOptions::default().with_resolver(move |_: &str| match asked.fetch_add(1, Ordering::Relaxed) {
+    let options = options().with_resolver(move |_: &str| match asked.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => Err(io::Error::other("temporary failure in name resolution")),
         _ => Ok(vec![address]),
     });
@@ -78,7 +78,7 @@ async fn f003_new_connections_follow_a_name_to_its_new_address() {
     let (first, second) = (Server::answering(OK).await, Server::answering(OK).await);
     let address = Arc::new(Mutex::new(first.address));
     let found = address.clone();
-    let options = HttpOptions::default().with_resolver(move |_: &str| Ok(vec![*found.lock().unwrap()]));
+    let options = options().with_resolver(move |_: &str| Ok(vec![*found.lock().unwrap()]));
     let client = client(http(&options), "http://storage.test/");
     client.get("users.get", "/users/", &[]).send_unit().await.unwrap();
     assert_eq!(first.seen().requests.len(), 1);
@@ -93,7 +93,7 @@ async fn f004_dead_address_of_a_name_is_passed_over() {
     let server = Server::answering(OK).await;
     let (_held, dead) = unused();
     let addresses = vec![dead, server.address];
-    let options = HttpOptions::default().with_resolver(move |_: &str| Ok(addresses.clone()));
+    let options = options().with_resolver(move |_: &str| Ok(addresses.clone()));
     let http = http(&options).with_retry(RetryPolicy::none());
     client(http, "http://storage.test/").post("users.create", "/users/", &[]).send_unit().await.unwrap();
     assert_eq!(server.seen().requests.len(), 1);
@@ -120,7 +120,7 @@ async fn f005_refused_connection_is_retried_even_for_a_create() {
             }
         }
     });
-    let http = Http::new(ReqwestTransport::new(&HttpOptions::default()).unwrap()).with_environment(environment);
+    let http = Http::new(ReqwestTransport::new(&options()).unwrap()).with_environment(environment);
     let client = client(http, &format!("http://{address}/"));
     client.post("users.create", "/users/", &[]).send_unit().await.unwrap();
     assert!(closed.lock().unwrap().is_none(), "the first attempt must have been refused");
@@ -136,7 +136,7 @@ async fn f006_hanging_connect_ends_at_its_own_limit_with_nothing_sent() {
     while let Ok(queued) = tokio::time::timeout(SHORT / 2, TcpStream::connect(address)).await {
         queue.push(queued.unwrap());
     }
-    let options = HttpOptions::default().with_connect_timeout(SHORT);
+    let options = options().with_connect_timeout(SHORT);
     let http = http(&options).with_retry(RetryPolicy::default().with_max_attempts(2));
     let client = client(http, &format!("http://{address}/"));
     let begin = std::time::Instant::now();
@@ -175,7 +175,7 @@ async fn kept_connection_that_the_server_closed_earlier_is_replaced_before_anyth
         connection.write(OK).await.unwrap();
     })
     .await;
-    let client = client(http(&HttpOptions::default()).with_retry(RetryPolicy::none()), &server.url());
+    let client = client(http(&options()).with_retry(RetryPolicy::none()), &server.url());
     for _ in 0..3 {
         client.post("users.create", "/users/", &[]).send_unit().await.unwrap();
         // The end of the connection travels through the kernel.
@@ -205,7 +205,7 @@ async fn f008_reset_within_the_request_body_is_unknown_for_a_create() {
 #[tokio::test]
 async fn f012_back_ends_that_share_a_transport_never_share_a_credential() {
     let (one, two) = (Server::answering(OK).await, Server::answering(OK).await);
-    let http = http(&HttpOptions::default());
+    let http = http(&options());
     let with = |server: &Server, token: &str| {
         let base = BaseUrl::parse("api_url", &server.url(), PlainHttp::LoopbackOnly).unwrap();
         RestClient::new(http.clone(), base, StaticHeader::bearer(&SecretString::from(token)).unwrap())
@@ -226,7 +226,7 @@ async fn f012_back_ends_that_share_a_transport_never_share_a_credential() {
 #[tokio::test]
 async fn sec20_credential_is_bound_to_the_origin_of_its_client() {
     let (ours, other) = (Server::answering(OK).await, Server::answering(OK).await);
-    let http = http(&HttpOptions::default());
+    let http = http(&options());
     let client = client(http.clone(), &ours.url());
     // No argument and no query can name another host.
     let foreign = format!("//{}/", other.address);
@@ -289,7 +289,7 @@ async fn f026_continue_without_an_answer_meets_the_attempt_limit() {
 #[tokio::test]
 async fn transport_keeps_the_time_limit_of_a_request_by_itself() {
     let server = Server::start(|mut connection| async move { connection.hang().await }).await;
-    let transport = ReqwestTransport::new(&HttpOptions::default()).unwrap();
+    let transport = ReqwestTransport::new(&options()).unwrap();
     let mut request = Request::get(server.url()).body(Bytes::new()).unwrap();
     let mut meta = RequestMeta::new("users.get", "/");
     meta.timeout = SHORT;
@@ -300,7 +300,7 @@ async fn transport_keeps_the_time_limit_of_a_request_by_itself() {
 
 #[tokio::test]
 async fn request_that_cannot_be_sent_leaves_nothing() {
-    let transport = ReqwestTransport::new(&HttpOptions::default()).unwrap();
+    let transport = ReqwestTransport::new(&options()).unwrap();
     for uri in ["ftp://127.0.0.1/", "/only/a/path"] {
         let request = Request::get(uri).body(Bytes::new()).unwrap();
         assert_eq!(transport.send(request).await.unwrap_err().kind(), TransportErrorKind::InvalidRequest, "{uri}");
@@ -366,7 +366,7 @@ async fn f075_cookie_of_a_first_answer_is_not_sent_with_a_write() {
 #[tokio::test]
 async fn sec22_no_cookie_is_kept_by_any_client_of_a_transport() {
     let server = cookie_setter().await;
-    let http = http(&HttpOptions::default());
+    let http = http(&options());
     for _ in 0..2 {
         let client = client(http.clone(), &server.url());
         let (_, headers) = client.get("info", "/", &[]).send_with_headers::<serde_json::Value>().await.unwrap();
@@ -387,7 +387,7 @@ async fn sec22_no_cookie_is_kept_by_any_client_of_a_transport() {
 #[tokio::test]
 async fn resolver_is_asked_for_names_only() {
     let server = Server::answering(OK).await;
-    let options = HttpOptions::default().with_resolver(resolving("127.0.0.1:1".parse().unwrap()));
+    let options = options().with_resolver(resolving("127.0.0.1:1".parse().unwrap()));
     client(http(&options), &server.url()).get("info", "/", &[]).send_unit().await.unwrap();
     client(http(&options), &server.url_as("storage.test")).get("info", "/", &[]).send_unit().await.unwrap();
     assert_eq!(server.seen().requests.len(), 2, "the port of the URL wins over that of the resolver");

@@ -7,7 +7,7 @@ mod support;
 use http::{HeaderName, HeaderValue, Method};
 use secrecy::SecretString;
 use support::{
-    OK, PROXY_PASSWORD, QUERY_CANARY, Server, assert_silent, client, http, plain_client, resolving,
+    OK, PROXY_PASSWORD, QUERY_CANARY, Server, assert_silent, client, http, options, plain_client, resolving,
     tls::{Authority, NAME},
 };
 use waldur_sdk::{
@@ -68,7 +68,7 @@ async fn f068_redirect_from_https_to_http_is_refused() {
         },
     )
     .await;
-    let options = HttpOptions::default().with_ca_certificates(&authority.pem()).without_system_roots();
+    let options = options().with_ca_certificates(&authority.pem());
     let client = client(http(&options.with_resolver(resolving(secure.address))), &secure.url_as(NAME));
     let error = client.get("info", "/", &[]).send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Redirected);
@@ -96,7 +96,7 @@ async fn sec15_no_redirect_of_any_kind_carries_a_credential_away() {
 
 fn proxied(proxy: &Server) -> HttpOptions {
     let proxy = Proxy::new(&proxy.url()).unwrap();
-    HttpOptions::default().with_proxy(proxy.with_credentials("agent", SecretString::from(PROXY_PASSWORD)))
+    options().with_proxy(proxy.with_credentials("agent", SecretString::from(PROXY_PASSWORD)))
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn tunnel_ends_at_the_server_whose_certificate_is_verified() {
             connection.tunnel(target).await;
         })
         .await;
-        let options = proxied(&proxy).with_ca_certificates(&ours.pem()).without_system_roots();
+        let options = proxied(&proxy).with_ca_certificates(&ours.pem());
         let outcome = client(http(&options), &format!("https://{NAME}/")).get("info", "/", &[]).send_unit().await;
         assert_eq!(outcome.err().map(|error| error.kind()), (!accepted).then_some(ErrorKind::Tls));
         let seen = server.seen();
@@ -188,7 +188,7 @@ async fn socks_proxy_gets_the_name_and_its_own_credentials() {
     })
     .await;
     let url = format!("socks5h://agent:{PROXY_PASSWORD}@{}", proxy.address);
-    let options = HttpOptions::default().with_proxy(Proxy::new(&url).unwrap());
+    let options = options().with_proxy(Proxy::new(&url).unwrap());
     let client = client(http(&options), &format!("http://{NAME}/"));
     client.get("info", "/", &[]).send_unit().await.unwrap();
     assert_eq!(server.seen().requests.len(), 1);
@@ -198,7 +198,7 @@ async fn socks_proxy_gets_the_name_and_its_own_credentials() {
 async fn f072_excepted_hosts_are_reached_directly() {
     let (proxy, server) = (Server::answering(OK).await, Server::answering(OK).await);
     let rule = Proxy::new(&proxy.url()).unwrap().with_no_proxy([".internal.test", "127.0.0.0/8"]);
-    let options = HttpOptions::default().with_proxy(rule).with_resolver(resolving(server.address));
+    let options = options().with_proxy(rule).with_resolver(resolving(server.address));
     let http = http(&options);
     for (url, direct) in [
         (server.url_as("s3.internal.test"), true),
@@ -220,8 +220,8 @@ async fn sec21_proxies_come_from_the_caller_and_from_the_environment_only_if_ask
     const TEST: &str = "sec21_proxies_come_from_the_caller_and_from_the_environment_only_if_asked_for";
     if let Ok(server) = std::env::var("WALDUR_SDK_TEST_SERVER") {
         let explicit = Proxy::new(&std::env::var("WALDUR_SDK_TEST_PROXY").unwrap()).unwrap();
-        let direct = HttpOptions::default();
-        let environment = HttpOptions::default().with_environment_proxies();
+        let direct = options();
+        let environment = options().with_environment_proxies();
         let explicit = environment.clone().with_proxy(explicit);
         for (options, expected) in [(direct, "server"), (environment, "environment"), (explicit, "explicit")] {
             let answer: String = client(http(&options), &server).get("info", "/", &[]).send_json().await.unwrap();
@@ -253,7 +253,7 @@ async fn sec21_proxies_come_from_the_caller_and_from_the_environment_only_if_ask
     assert_eq!(server.seen().requests[0].header("proxy-authorization"), None);
 
     // The password is shown by nothing that holds it.
-    let options = HttpOptions::default().with_proxy(Proxy::new(&url(&explicit)).unwrap());
+    let options = options().with_proxy(Proxy::new(&url(&explicit)).unwrap());
     let transport = ReqwestTransport::new(&options).unwrap();
     let shown = format!("{options:?} {options:#?} {transport:?} {:?}", options.proxy);
     assert!(!shown.contains(PROXY_PASSWORD) && shown.contains("[redacted]"), "{shown}");

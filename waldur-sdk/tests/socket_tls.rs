@@ -9,12 +9,12 @@ use std::any::Any;
 use rcgen::{SanType, date_time_ymd};
 use rustls::{ProtocolVersion, crypto::CryptoProvider, version};
 use support::{
-    OK, Server, assert_silent, client, http, resolving, shown,
+    OK, Server, assert_silent, client, environment, http, resolving, shown,
     tls::{Authority, Identity, NAME},
 };
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind,
-    rest::{HttpOptions, ReqwestTransport, TlsBackend},
+    rest::{Http, HttpOptions, ReqwestTransport, TlsBackend},
 };
 
 /// One answer per connection, so that every call shakes hands.
@@ -87,9 +87,12 @@ async fn f015_unknown_authority_is_refused_until_it_is_configured() {
         let theirs = theirs.pem();
         let options = HttpOptions::default().with_ca_certificates(theirs.trim_ascii_end());
         let options = options.with_ca_certificates(&ours.pem()).with_tls_backend(backend);
-        call(&options, &server).await.unwrap();
-        client(http(&options), &server.url()).get("info", "/", &[]).send_unit().await.unwrap();
-        assert_eq!(ReqwestTransport::new(&options).unwrap().verifies_tls(), Some(true));
+        let transport = ReqwestTransport::new(&options.with_resolver(resolving(server.address))).unwrap();
+        assert_eq!(transport.verifies_tls(), Some(true));
+        let http = Http::new(transport).with_environment(environment());
+        for url in [server.url_as(NAME), server.url()] {
+            client(http.clone(), &url).get("info", "/", &[]).send_unit().await.unwrap();
+        }
     }
 }
 

@@ -133,21 +133,10 @@ impl Ceilings {
     }
 
     fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {
-        let size = match &self.size {
-            None => Wish::Keep,
-            Some(dimension) => wish(dimension)?.convert(|limit| match dimension.whole(limit)? {
-                None => Ok(QuotaSize::UNLIMITED),
-                Some(bytes) => QuotaSize::at_most(bytes).map_err(|cause| dimension.out_of_range(cause)),
-            })?,
-        };
-        let objects = match &self.objects {
-            None => Wish::Keep,
-            Some(dimension) => wish(dimension)?.convert(|limit| match dimension.whole(limit)? {
-                None => Ok(QuotaObjects::UNLIMITED),
-                Some(objects) => QuotaObjects::at_most(objects).map_err(|cause| dimension.out_of_range(cause)),
-            })?,
-        };
-        Ok(Wishes { size, objects })
+        Ok(Wishes {
+            size: Wish::of(self.size.as_ref(), &wish, QuotaSize::UNLIMITED, QuotaSize::at_most)?,
+            objects: Wish::of(self.objects.as_ref(), &wish, QuotaObjects::UNLIMITED, QuotaObjects::at_most)?,
+        })
     }
 
     /// The limits that a quota stands for, of the components that are billed by what was ordered.
@@ -221,11 +210,21 @@ impl Dimension {
 }
 
 impl<T> Wish<T> {
-    fn convert<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Result<Wish<U>> {
-        Ok(match self {
-            Self::Keep => Wish::Keep,
-            Self::Reopen => Wish::Reopen,
-            Self::Set(value) => Wish::Set(convert(value)?),
+    /// What is wished for a dimension, in the gateway's words.
+    fn of(
+        dimension: Option<&Dimension>,
+        wish: impl FnOnce(&Dimension) -> Result<Wish<Limit>>,
+        unlimited: T,
+        at_most: impl FnOnce(u64) -> Result<T>,
+    ) -> Result<Self> {
+        let Some(dimension) = dimension else { return Ok(Self::Keep) };
+        Ok(match wish(dimension)? {
+            Wish::Keep => Self::Keep,
+            Wish::Reopen => Self::Reopen,
+            Wish::Set(limit) => Self::Set(match dimension.whole(limit)? {
+                None => unlimited,
+                Some(amount) => at_most(amount).map_err(|cause| dimension.out_of_range(cause))?,
+            }),
         })
     }
 }

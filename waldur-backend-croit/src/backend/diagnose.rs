@@ -7,7 +7,7 @@ use waldur_sdk::{
 
 use crate::{
     client::{BucketName, PageSize, RadosGwClient, Uid, UserChange},
-    settings::{CredentialsMode, DeleteMode, RadosGwSettings},
+    settings::{DeleteMode, RadosGwSettings},
 };
 
 /// A user and a bucket that nobody has: asking about them needs the right and changes nothing.
@@ -71,11 +71,8 @@ fn clock(offset: i64) -> Finding {
 }
 
 fn choices(settings: &RadosGwSettings) -> Vec<Finding> {
-    let mut choices = Vec::new();
-    if settings.credentials != CredentialsMode::ApiKeys {
-        let detail = "secret keys are published in the metadata of resources";
-        choices.push(Finding::new("credentials_mode", Outcome::Warning, detail).with_remedy("use api_keys"));
-    }
+    let detail = "secret keys are published in the metadata of resources";
+    let mut choices = vec![Finding::new("credentials_mode", Outcome::Warning, detail)];
     if settings.delete_mode == DeleteMode::Purge {
         let detail = "terminating a resource deletes its buckets and objects";
         choices.push(Finding::new("delete_mode", Outcome::Warning, detail));

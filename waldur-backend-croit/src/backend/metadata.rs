@@ -9,25 +9,24 @@ use crate::{
     settings::RadosGwSettings,
 };
 
+const SUMMARY: &str = "storage_summary";
+
 /// The address that tenants are given: without a trailing slash.
 pub(super) fn endpoint(settings: &RadosGwSettings) -> String {
     settings.endpoint.to_string().trim_end_matches('/').to_owned()
 }
 
-/// Everything that is published. `key` is left out where secrets are not published.
-///
-/// # Errors
-/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+/// Everything that is published. Without a `key`, no credentials; without a `summary`, none.
 pub(super) fn all(
     settings: &RadosGwSettings,
     uid: &Uid,
     quotas: Quotas,
     key: Option<&S3Key>,
-    buckets: &[Bucket],
-) -> Result<JsonObject> {
+    summary: Option<Value>,
+) -> JsonObject {
     let endpoint = endpoint(settings);
     let mut metadata = JsonObject::new();
-    if let Some(key) = key.filter(|_| settings.credentials.publishes()) {
+    if let Some(key) = key {
         let credentials = json!({
             "access_key": key.access_key,
             "secret_key": key.secret_key.expose_secret(),
@@ -36,17 +35,23 @@ pub(super) fn all(
         });
         metadata.insert("s3_credentials".to_owned(), credentials);
     }
-    metadata.insert("storage_summary".to_owned(), summary(buckets)?);
+    if let Some(summary) = summary {
+        metadata.insert(SUMMARY.to_owned(), summary);
+    }
     let quotas = json!({ "bucket_quota": quota(quotas.bucket_quota), "user_quota": quota(quotas.user_quota) });
     metadata.insert("quotas".to_owned(), quotas);
     // Flat, because offering templates reach one level down only.
     metadata.insert("s3_endpoint".to_owned(), endpoint.into());
     metadata.insert("s3_region".to_owned(), settings.region.as_str().into());
     metadata.insert("s3_user".to_owned(), uid.to_string().into());
-    Ok(metadata)
+    metadata
 }
 
-fn summary(buckets: &[Bucket]) -> Result<Value> {
+/// What buckets hold, each and together.
+///
+/// # Errors
+/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+pub(super) fn summary(buckets: &[Bucket]) -> Result<Value> {
     let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds");
     let (mut size, mut objects, mut rows) = (0_u64, 0_u64, Vec::with_capacity(buckets.len()));
     for bucket in buckets {
@@ -61,6 +66,11 @@ fn summary(buckets: &[Bucket]) -> Result<Value> {
         "total_objects": objects,
         "buckets": rows,
     }))
+}
+
+/// The summary that is published already, if any.
+pub(super) fn published_summary(published: &JsonObject) -> Option<Value> {
+    published.get(SUMMARY).cloned()
 }
 
 fn quota(quota: Quota) -> Value {
@@ -79,4 +89,40 @@ pub(super) fn choose<'a>(keys: impl Iterator<Item = &'a S3Key>, published: &Json
         first = first.or(Some(key));
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use waldur_sdk::settings::{BackendSettings, problems};
+
+    use super::*;
+
+    fn read(mode: &str) -> Result<RadosGwSettings> {
+        let tree = json!({
+            "flavour": "radosgw", "s3_endpoint": "https://s3.example.org", "credentials_mode": mode,
+            "admin_access_key": "ADMIN", "admin_secret_key": "canary-admin-secret",
+        });
+        let (settings, _) = BackendSettings::from_value("backend_settings", &tree)?;
+        settings.read(RadosGwSettings::read).map(|(settings, _)| settings)
+    }
+
+    #[test]
+    fn s21_api_keys_are_refused_and_without_a_key_no_secret_is_in_the_metadata() {
+        for mode in ["api_keys", "both"] {
+            let error = read(mode).unwrap_err();
+            let paths: Vec<_> = problems(&error).iter().map(|problem| problem.path().to_owned()).collect();
+            assert_eq!(paths, ["backend_settings.credentials_mode"]);
+            assert!(error.chain().iter().any(|line| line.contains("is not in this version yet; metadata is")));
+        }
+        let (settings, uid) = (read("metadata").unwrap(), Uid::new("alice").unwrap());
+        let quotas = Quotas::both(Quota::UNLIMITED);
+        let published = |key| serde_json::to_string(&all(&settings, &uid, quotas, key, None)).unwrap();
+        let key = S3Key::new("CUSTOMERKEY", "customer-secret");
+        assert!(published(Some(&key)).contains("customer-secret"));
+        let text = published(None);
+        assert!(text.contains("s3_endpoint"), "{text}");
+        assert!(!text.contains("s3_credentials") && !text.contains("secret"), "{text}");
+    }
 }

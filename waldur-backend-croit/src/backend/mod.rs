@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Origin, Progress, Removed,
-        ResourceBackend, ResourceState, Status, Verified, state::foreign,
+        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Origin, Ownership, Progress,
+        Removed, ResourceBackend, ResourceState, Status, Verified, state::foreign,
     },
     rest::{Http, HttpOptions},
     settings::{Components, Warning},
@@ -27,7 +28,7 @@ use self::{
     stamp::Mark,
 };
 use crate::{
-    client::{Bucket, NewUser, Quota, Quotas, RadosGwClient, Uid, User, UserChange, UserWithKeys, error},
+    client::{NewUser, Quota, Quotas, RadosGwClient, Uid, User, UserChange, UserWithKeys, error},
     settings::{DeleteMode, RadosGwSettings},
 };
 
@@ -70,6 +71,12 @@ impl RadosGwBackend {
 }
 
 impl Inner {
+    /// The user that a back-end id names, and a client for one operation on it. Ids come from outside, so this is the
+    /// check before any request.
+    fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(Uid, RadosGwClient)> {
+        Ok((Uid::new(id.as_str())?, self.client.until(cx.deadline)))
+    }
+
     /// Makes the user, or finds the one that an earlier attempt made. `true`: it was made just now.
     async fn ensure_user(
         &self,
@@ -78,13 +85,10 @@ impl Inner {
         request: &CreateRequest,
     ) -> Result<(UserWithKeys, bool)> {
         let resource = &request.resource;
-        let mut new = NewUser::new(uid.clone(), display_name(resource))?;
+        let mut new = NewUser::new(uid.clone(), display_name(resource))?.with_generated_key();
         new = new.with_email(stamp::address(resource.stamp(), uid))?;
         if let Some(placement) = &self.settings.placement {
             new = new.with_placement(placement.as_str())?;
-        }
-        if self.settings.credentials.publishes() {
-            new = new.with_generated_key();
         }
         let refused = match client.users().create(&new).await {
             Ok(user) => return Ok((user, true)),
@@ -100,13 +104,13 @@ impl Inner {
             Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
             // Taken by its e-mail address; or an attempt that came to nothing.
             Ok(None) => Err(refused),
-            // Never adopted on doubt. An outage is none: the next attempt sees more.
-            Err(unread) if !taken || matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
-                Err(unread)
-            }
+            Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
+            // Never adopted on doubt, nor given up: `AlreadyExists` would make the processor take another name and
+            // forget this one, and an object of our own would be orphaned.
             Err(unread) => {
-                let text = format!("{uid} exists, and whose it is cannot be read");
-                Err(Error::new(ErrorKind::AlreadyExists, text).with_source(unread))
+                let text = format!("{uid} {}, and cannot be read", if taken { "exists" } else { "may exist" });
+                let error = Error::not_ready(text).with_effect(Effect::Unknown);
+                Err(error.with_operation(unread.operation()).with_source(unread))
             }
         }
     }
@@ -128,7 +132,7 @@ impl Inner {
             let stamped = UserChange::default().with_email(stamp::address(request.resource.stamp(), uid))?;
             found.user = client.users().modify(uid, &stamped).await?;
         }
-        if self.settings.credentials.publishes() && found.own_keys().next().is_none() {
+        if found.own_keys().next().is_none() {
             found.keys = client.keys().mint(uid).await?;
         }
         Ok(found)
@@ -171,7 +175,7 @@ impl Inner {
         resource: &MarketplaceResource,
         wishes: Wishes,
     ) -> Result<ResourceState> {
-        let (uid, client) = (uid(id)?, self.client.until(cx.deadline));
+        let (uid, client) = self.target(cx, id)?;
         let (user, state) = self.owned(&client, id, &uid, resource).await?;
         cx.checkpoint()?;
         cx.step("quota");
@@ -206,26 +210,30 @@ impl Inner {
         !prefix.is_empty() && name.starts_with(prefix)
     }
 
-    async fn metadata(
+    /// What the user's buckets hold.
+    async fn summary(&self, client: &RadosGwClient, uid: &Uid) -> Result<Value> {
+        metadata::summary(&client.buckets().of_user(uid).collect().await?.complete()?.into_items())
+    }
+
+    /// What is published about a user.
+    fn metadata(
         &self,
-        client: &RadosGwClient,
         uid: &Uid,
         found: &UserWithKeys,
         published: &JsonObject,
-        is_new: bool,
+        summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let buckets: Vec<Bucket> =
-            if is_new { Vec::new() } else { client.buckets().of_user(uid).collect().await?.complete()?.into_items() };
         let key = metadata::choose(found.own_keys(), published);
-        metadata::all(&self.settings, uid, quotas(&found.user)?, key, &buckets)
+        Ok(metadata::all(&self.settings, uid, quotas(&found.user)?, key, summary))
     }
 
     async fn inspect_one(&self, cx: &OpContext, id: &BackendId, aspects: Aspects) -> Result<Option<ResourceState>> {
-        let (uid, client) = (uid(id)?, self.client.until(cx.deadline));
+        let (uid, client) = self.target(cx, id)?;
         let Some(found) = client.users().get_with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.user)?;
         if aspects.metadata {
-            state.metadata = Some(self.metadata(&client, &uid, &found, &JsonObject::new(), false).await?);
+            let summary = self.summary(&client, &uid).await?;
+            state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         }
         Ok(Some(state))
     }
@@ -244,11 +252,6 @@ impl Inner {
             outcome => outcome,
         }
     }
-}
-
-/// The user that a back-end id names. Ids come from outside, so this is the check before any request.
-fn uid(id: &BackendId) -> Result<Uid> {
-    Uid::new(id.as_str())
 }
 
 /// Both quotas of a user. The gateway always tells; if it did not, that would be neither 0 nor unlimited.
@@ -302,7 +305,7 @@ impl ResourceBackend for RadosGwBackend {
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
         let (this, id) = (&*self.0, &request.backend_id);
-        let (uid, client) = (uid(id)?, this.client.until(cx.deadline));
+        let (uid, client) = this.target(cx, id)?;
         let wishes = this.ceilings.of_create(request)?;
         cx.step("user");
         let (made, is_new) = this.ensure_user(&client, &uid, request).await?;
@@ -318,8 +321,14 @@ impl ResourceBackend for RadosGwBackend {
             cx.step("no ceiling");
         }
         let published = &request.resource.metadata;
+        let summary = if is_new { metadata::summary(&[]) } else { this.summary(&client, &uid).await };
+        // The order is about the user, not about statistics: without them, what is published of them stays.
+        let summary = summary.ok().or_else(|| {
+            cx.step("no storage summary");
+            metadata::published_summary(published)
+        });
         let created = Created::default()
-            .with_metadata(this.metadata(&client, &uid, &found, published, is_new).await?)
+            .with_metadata(this.metadata(&uid, &found, published, summary)?)
             .with_endpoint("S3 endpoint", metadata::endpoint(&this.settings));
         let state = this.state(id, &uid, &found.user)?;
         Verified::created(created, request, Some(&state)).map(Progress::Done)
@@ -332,7 +341,7 @@ impl ResourceBackend for RadosGwBackend {
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
         let (this, id) = (&*self.0, &request.backend_id);
-        let (uid, client) = (uid(id)?, this.client.until(cx.deadline));
+        let (uid, client) = this.target(cx, id)?;
         let Some(user) = client.users().get(&uid).await? else {
             return Verified::removed(id, Removed::AlreadyAbsent, None).map(Progress::Done);
         };
@@ -342,9 +351,10 @@ impl ResourceBackend for RadosGwBackend {
         }
         cx.checkpoint()?;
         cx.step("delete");
-        let outcome = match this.settings.delete_mode {
-            DeleteMode::RefuseIfBuckets => this.delete_empty(&client, &uid).await,
-            DeleteMode::Purge => client.users().delete_with_data(&uid).await,
+        let outcome = match (this.settings.delete_mode, ownership) {
+            (DeleteMode::Purge, Ownership::Ours) => client.users().delete_with_data(&uid).await,
+            // A name alone is not proof enough to destroy data.
+            _ => this.delete_empty(&client, &uid).await,
         };
         let removed = match outcome {
             Ok(()) => Removed::Deleted,

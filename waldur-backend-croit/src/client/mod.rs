@@ -5,7 +5,7 @@
 //! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
 //! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
 //! let gateway = BaseUrl::parse("endpoint", "https://s3.example.org/", PlainHttp::default())?;
-//! let admin = S3Key::new("ADMIN", "s3cr3t".to_owned().into());
+//! let admin = S3Key::new("ADMIN", "s3cr3t");
 //! let client = RadosGwClient::new(Http::new(transport), &gateway, &admin)?;
 //!
 //! let alice = Uid::new("alice")?;

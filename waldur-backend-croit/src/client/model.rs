@@ -26,8 +26,8 @@ pub struct S3Key {
 
 impl S3Key {
     /// A pair from elsewhere: the administrator's own.
-    pub fn new(access_key: impl Into<String>, secret_key: SecretString) -> Self {
-        Self { user: String::new(), access_key: access_key.into(), secret_key }
+    pub fn new(access_key: impl Into<String>, secret_key: impl Into<SecretString>) -> Self {
+        Self { user: String::new(), access_key: access_key.into(), secret_key: secret_key.into() }
     }
 
     /// The access key in the form that calls take.

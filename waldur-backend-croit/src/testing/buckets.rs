@@ -22,6 +22,8 @@ const SHARDS: u32 = 11;
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
     pub(super) owner: String,
+    /// The owner's display name when it got the bucket, as written in the bucket's ACL.
+    pub(super) owner_name: String,
     /// Is it in its owner's list? Unlinking takes it out; the owner stays written in the bucket.
     pub(super) linked: bool,
     pub(super) objects: BTreeMap<String, u64>,
@@ -34,9 +36,10 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(owner: String, number: u64, now: Timestamp) -> Self {
+    pub(super) fn new(owner: String, owner_name: String, number: u64, now: Timestamp) -> Self {
         Self {
             owner,
+            owner_name,
             linked: true,
             objects: BTreeMap::new(),
             quota: Quota::default(),
@@ -126,7 +129,7 @@ impl State {
             return Ok(Reply::Tree("stats", found.node(&place)));
         }
         let found = if uid.is_empty() { self.all_buckets() } else { self.buckets_of(uid, bucket)? };
-        let stats = arguments.flag("stats").unwrap_or_default();
+        let stats = arguments.flag("stats", false);
         let list = found.into_iter().map(|(place, found)| match stats {
             true => found.node(place),
             // A tenant is only told where there may be several.
@@ -171,25 +174,35 @@ impl State {
     /// A user or bucket that is not there is `NoSuchKey` in what follows.
     fn bucket_for_user(&mut self, arguments: &Arguments) -> Result<(String, &mut Bucket), Refused> {
         let (uid, bucket) = (arguments.text("uid"), arguments.text("bucket"));
-        if uid.is_empty() || bucket.is_empty() {
+        if uid.is_empty() {
             return Err(Refused::INVALID_ARGUMENT);
         }
         let id = UserId::parse(uid);
-        let mut place = place(bucket);
-        if place.0.is_empty() {
-            place.0.clone_from(&id.tenant);
-        }
         let uid = id.to_string();
         if !self.users.contains_key(&uid) {
             return Err(Refused::NO_SUCH_KEY);
+        }
+        if bucket.is_empty() {
+            return Err(Refused::INVALID_ARGUMENT);
+        }
+        let mut place = place(bucket);
+        if place.0.is_empty() {
+            place.0 = id.tenant;
         }
         self.buckets.get_mut(&place).map(|found| (uid, found)).ok_or(Refused::NO_SUCH_KEY)
     }
 
     pub(super) fn link_bucket(&mut self, arguments: &Arguments) -> Result<Reply, Refused> {
         let now = self.now();
+        let user = self.users.get(&UserId::parse(arguments.text("uid")).to_string());
+        let name = user.map(|user| user.display_name.clone()).unwrap_or_default();
         let (uid, bucket) = self.bucket_for_user(arguments)?;
+        if UserId::parse(&bucket.owner).tenant != UserId::parse(&uid).tenant {
+            // Moves the bucket to another tenant.
+            return Err(Refused::NOT_MODELLED);
+        }
         bucket.owner.clone_from(&uid);
+        bucket.owner_name = name;
         bucket.linked = true;
         bucket.modified = now;
         self.remember_bucket_list(&uid);
@@ -214,7 +227,7 @@ impl State {
         let stored = bucket.quota;
         let kb = arguments.number("max-size-kb", UNINITIALISED).unwrap_or(stored.size_kb());
         bucket.quota = sent.unwrap_or(Quota {
-            enabled: arguments.flag("enabled").unwrap_or(stored.enabled),
+            enabled: arguments.flag("enabled", stored.enabled),
             max_size: kb.wrapping_mul(1024),
             max_objects: arguments.number("max-objects", -1).unwrap_or(stored.max_objects),
         });
@@ -228,7 +241,7 @@ impl State {
         }
         let place = place(arguments.text("bucket"));
         let bucket = self.buckets.get(&place).ok_or(Refused::NO_SUCH_BUCKET)?;
-        if !bucket.objects.is_empty() && !arguments.flag("purge-objects").unwrap_or_default() {
+        if !bucket.objects.is_empty() && !arguments.flag("purge-objects", false) {
             return Err(Refused::BUCKET_NOT_EMPTY);
         }
         self.buckets.remove(&place);

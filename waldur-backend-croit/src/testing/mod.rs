@@ -23,8 +23,10 @@
 //! ```
 //!
 //! # What it is built from
-//! Recorded exchanges with Ceph 16.2.15, replayed against it in `tests/fake_*.rs`, and what radosgw-api.md says of
-//! them. What these leave open was measured on a running 16.2.15; such places say "measured".
+//! Recorded exchanges with Ceph 16.2.15, all of them replayed against it in `tests/fake_radosgw`, and what
+//! radosgw-api.md says of them. What these leave open was measured on a running 16.2.15; such places say "measured",
+//! and the measurements are scripts in `tests/fake_radosgw/measured` that run against the fake and, when one is at hand,
+//! against a real gateway.
 //!
 //! # What to expect
 //! - **Signatures** are verified for real, over the query as the gateway rebuilds it. A request that the fake accepts
@@ -39,19 +41,21 @@
 //!   stands, so that all other keys are dead. Nor are e-mail and access key unique then. A delete that overlaps a
 //!   modification answers 200, and the user is there again, with keys that cannot log in. (All measured;
 //!   [`FakeRadosGwBuilder::exclusive_creates`] turns the first off.)
-//! - **Dangerous calls do there what they do here**: `DELETE ?quota` deletes the user; `?key` with a uid that nobody
-//!   has changes or deletes the key of whoever holds it; `DELETE /admin/usage` without a user forgets everybody.
+//! - **Dangerous calls are dangerous**: `DELETE ?quota` deletes the user, and so does any delete whose first
+//!   sub-resource in the order of sending is not its own (`DELETE ?sync&caps`); `?key` with a uid that nobody has changes
+//!   or deletes the key of whoever holds it; `DELETE /admin/usage` without a user forgets everybody.
 //!
 //! A request whose future is dropped before it is done was not carried out. Faults on the wire (lost answers, delays,
 //! broken bodies) are the business of the layers around a transport, not of this.
 //!
 //! # What it is not
-//! It does not speak S3 (the tenant's side are methods: [`put_object`](FakeRadosGw::put_object) …), SigV2, presigned
-//! requests, HTML (`format=html`), JSON with errors that the gateway's parser forgives, multipart uploads, versioning, bucket policies, renames, temporary URLs, `check_on_raw`, writes
-//! and other sections of `/admin/metadata`, `/admin/log` and `/admin/config` for those who may. What the gateway
-//! answers and the fake does not know is answered `501 NotModelledByFakeRadosGw`, and listed in
-//! [`FakeRadosGw::unmodelled`]: a test should find that empty. `/admin/info`, `/admin/ratelimit` and
-//! `/admin/account` are unknown to 16.2 and answer 405.
+//! It does not have: S3 over the wire (the tenant's side are methods: [`put_object`](FakeRadosGw::put_object) …), SigV2
+//! and presigned requests, `format=html`, JSON with mistakes that the gateway's parser forgives, multipart uploads,
+//! versioning, bucket policies, renames, buckets that move between tenants, temporary URLs, `check_on_raw`, keys in
+//! `POST ?subuser`, writes and other sections of `/admin/metadata`, `/admin/log` and `/admin/config` for those who may.
+//! A call that it does not know is answered `501 NotModelledByFakeRadosGw` and listed in [`FakeRadosGw::unmodelled`]: a
+//! test should find that empty. `/admin/info`, `/admin/ratelimit` and `/admin/account` are unknown to 16.2 itself and
+//! answer 405.
 //!
 //! Where the gateway prints memory that it never initialised (an unreadable `max-buckets` or `max-size-kb`), the fake
 //! prints one number out of the recordings. The names of XML elements are known for users, keys, caps, quotas, lists

@@ -49,11 +49,11 @@ impl Operation {
         if segments.next() != Some("admin") {
             return Self::S3;
         }
-        let has = |name: &str| exchange.arguments.has(name);
+        let sub_resource = exchange.sub_resource.unwrap_or_default();
         match segments.next().unwrap_or_default() {
             // What follows the resource is not looked at: `/admin/user/x` is `/admin/user` (measured).
-            "user" => Self::of_user(&exchange.method, has),
-            "bucket" => Self::of_bucket(&exchange.method, has),
+            "user" => Self::of_user(&exchange.method, sub_resource),
+            "bucket" => Self::of_bucket(exchange, sub_resource),
             "usage" => match exchange.method {
                 Method::GET => Self::GetUsage,
                 Method::DELETE => Self::TrimUsage,
@@ -65,43 +65,44 @@ impl Operation {
                 _ => Self::Unknown,
             },
             "config" | "realm" => Self::Guarded,
-            "log" if has("type") => Self::Guarded,
+            "log" if exchange.arguments.has("type") => Self::Guarded,
             _ => Self::Unknown,
         }
     }
 
-    fn of_user(method: &Method, has: impl Fn(&str) -> bool) -> Self {
-        // A sub-resource that the method does not know is ignored: `DELETE ?quota` deletes the user.
-        match *method {
-            Method::GET if has("quota") => Self::GetQuota,
-            Method::GET if has("list") => Self::ListUsers,
-            Method::GET => Self::GetUser,
-            Method::PUT if has("key") => Self::CreateKey,
-            Method::PUT if has("caps") => Self::AddCaps,
-            Method::PUT if has("subuser") => Self::CreateSubuser,
-            Method::PUT if has("quota") => Self::SetQuota,
-            Method::PUT => Self::CreateUser,
-            Method::POST if has("subuser") => Self::ModifySubuser,
-            Method::POST => Self::ModifyUser,
-            Method::DELETE if has("key") => Self::DeleteKey,
-            Method::DELETE if has("caps") => Self::RemoveCaps,
-            Method::DELETE if has("subuser") => Self::DeleteSubuser,
-            Method::DELETE => Self::DeleteUser,
+    /// A sub-resource that the method does not have is ignored: `DELETE ?quota` deletes the user.
+    fn of_user(method: &Method, sub_resource: &str) -> Self {
+        match (method.as_str(), sub_resource) {
+            ("GET", "quota") => Self::GetQuota,
+            ("GET", "list") => Self::ListUsers,
+            ("GET", _) => Self::GetUser,
+            ("PUT", "key") => Self::CreateKey,
+            ("PUT", "caps") => Self::AddCaps,
+            ("PUT", "subuser") => Self::CreateSubuser,
+            ("PUT", "quota") => Self::SetQuota,
+            ("PUT", _) => Self::CreateUser,
+            ("POST", "subuser") => Self::ModifySubuser,
+            ("POST", _) => Self::ModifyUser,
+            ("DELETE", "key") => Self::DeleteKey,
+            ("DELETE", "caps") => Self::RemoveCaps,
+            ("DELETE", "subuser") => Self::DeleteSubuser,
+            ("DELETE", _) => Self::DeleteUser,
             _ => Self::Unknown,
         }
     }
 
-    fn of_bucket(method: &Method, has: impl Fn(&str) -> bool) -> Self {
-        match *method {
-            Method::GET if has("policy") => Self::Unmodelled,
-            Method::GET if has("index") => Self::CheckBucket,
-            Method::GET => Self::GetBucket,
-            Method::PUT if has("sync") || has("new-bucket-name") || has("bucket-id") => Self::Unmodelled,
-            Method::PUT if has("quota") => Self::SetBucketQuota,
-            Method::PUT => Self::LinkBucket,
-            Method::POST => Self::UnlinkBucket,
-            Method::DELETE if has("object") => Self::DeleteObject,
-            Method::DELETE => Self::DeleteBucket,
+    fn of_bucket(exchange: &Exchange, sub_resource: &str) -> Self {
+        let renames = exchange.arguments.has("new-bucket-name") || exchange.arguments.has("bucket-id");
+        match (exchange.method.as_str(), sub_resource) {
+            ("GET", "policy") | ("PUT", "sync") => Self::Unmodelled,
+            ("GET", "index") => Self::CheckBucket,
+            ("GET", _) => Self::GetBucket,
+            ("PUT", "quota") => Self::SetBucketQuota,
+            ("PUT", _) if renames => Self::Unmodelled,
+            ("PUT", _) => Self::LinkBucket,
+            ("POST", _) => Self::UnlinkBucket,
+            ("DELETE", "object") => Self::DeleteObject,
+            ("DELETE", _) => Self::DeleteBucket,
             _ => Self::Unknown,
         }
     }

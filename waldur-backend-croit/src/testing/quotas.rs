@@ -77,7 +77,7 @@ fn quota(user: &mut User, kind: Kind) -> &mut Quota {
 /// By query: what was not sent stays, what cannot be read is -1, and of two sizes the one in KiB wins.
 fn merged(stored: Quota, arguments: &Arguments) -> Quota {
     Quota {
-        enabled: arguments.flag("enabled").unwrap_or(stored.enabled),
+        enabled: arguments.flag("enabled", stored.enabled),
         max_size: match arguments.number("max-size-kb", UNINITIALISED) {
             Some(kb) => kb.wrapping_mul(1024),
             None => arguments.number("max-size", -1).unwrap_or(stored.max_size),

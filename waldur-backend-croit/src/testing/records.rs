@@ -11,7 +11,7 @@ use super::{refused::Refused, wire::Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UserId {
     pub(super) tenant: String,
-    namespace: String,
+    pub(super) namespace: String,
     pub(super) id: String,
 }
 

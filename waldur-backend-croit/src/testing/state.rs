@@ -13,6 +13,7 @@ use super::{
     refused::Refused,
     signature::Claim,
     usage::UsageLog,
+    users::STORAGE_CLASS,
     wire::{Exchange, Reply},
 };
 
@@ -231,11 +232,20 @@ impl State {
         user.version = self.next_serial();
         user.writes += 1;
         user.modified = self.now();
+        // The default class is not stored: the answer to the write still names it, no later one does (measured).
+        if user.default_storage_class == STORAGE_CLASS {
+            user.default_storage_class.clear();
+        }
         if user.tag.is_empty() {
             user.tag = self.mint.tag();
         }
         if let Some(read) = read {
             self.unindex(read, Some(&user));
+        }
+        if let Some(present) = self.users.get(&uid) {
+            // These two are records of their own, which this write does not touch.
+            user.statistics = present.statistics;
+            user.has_bucket_list = present.has_bucket_list;
         }
         let known_key = |key: &String| read.is_some_and(|read| read.keys.contains_key(key));
         let known_email = read.is_some_and(|read| read.email == user.email);

@@ -29,14 +29,17 @@ impl FakeRadosGw {
     /// Creates a bucket as `uid`; does nothing when it is its own already.
     ///
     /// # Errors
-    /// `UserSuspended`, `AccessDenied` (`max-buckets` below 0), `TooManyBuckets` (also for a bucket that is there),
-    /// `InvalidBucketName`, `BucketAlreadyExists` (somebody else's), `NoSuchUser`.
+    /// `UserSuspended`, `AccessDenied` (`max-buckets` below 0, or not allowed by `op-mask`), `TooManyBuckets` (also for
+    /// a bucket that is there), `InvalidBucketName`, `BucketAlreadyExists` (somebody else's, or the owner's display
+    /// name has changed since: measured), `NoSuchUser`.
     pub fn create_bucket(&self, uid: &str, bucket: &str) -> Result<(), Refused> {
         let mut state = self.state();
         let user = state.active(uid)?;
         let (tenant, owner, limit) = (user.id.tenant.clone(), user.id.to_string(), user.max_buckets);
+        let name = user.display_name.clone();
+        let may_write = user.op_mask.contains("write");
         let count = state.buckets.values().filter(|bucket| bucket.belongs_to(&owner)).count();
-        if limit < 0 {
+        if limit < 0 || !may_write {
             return Err(Refused::ACCESS_DENIED);
         }
         if limit > 0 && i64::try_from(count).is_ok_and(|count| count >= limit) {
@@ -47,11 +50,13 @@ impl FakeRadosGw {
         }
         let place = (tenant, bucket.to_owned());
         match state.buckets.get(&place) {
-            Some(found) if found.owner != owner => return Err(Refused::BUCKET_ALREADY_EXISTS),
+            Some(found) if found.owner != owner || found.owner_name != name => {
+                return Err(Refused::BUCKET_ALREADY_EXISTS);
+            }
             Some(_) => {}
             None => {
                 let (number, now) = (state.next_serial(), state.now());
-                state.buckets.insert(place, Bucket::new(owner.clone(), number, now));
+                state.buckets.insert(place, Bucket::new(owner.clone(), name, number, now));
                 state.remember_bucket_list(&owner);
             }
         }
@@ -65,7 +70,7 @@ impl FakeRadosGw {
     /// `UserSuspended`, `AccessDenied`, `NoSuchBucket`, `BucketNotEmpty`, `NoSuchUser`.
     pub fn delete_bucket(&self, uid: &str, bucket: &str) -> Result<(), Refused> {
         let mut state = self.state();
-        let (owner, place) = state.open(uid, bucket)?;
+        let (owner, place) = state.open(uid, bucket, "delete")?;
         if state.buckets.get(&place).is_some_and(|found| !found.objects.is_empty()) {
             return Err(Refused::BUCKET_NOT_EMPTY);
         }
@@ -82,7 +87,7 @@ impl FakeRadosGw {
     /// `QuotaExceeded`, `UserSuspended`, `AccessDenied` (somebody else's bucket), `NoSuchBucket`, `NoSuchUser`.
     pub fn put_object(&self, uid: &str, bucket: &str, key: &str, size: u64) -> Result<(), Refused> {
         let mut state = self.state();
-        let (owner, place) = state.open(uid, bucket)?;
+        let (owner, place) = state.open(uid, bucket, "write")?;
         let user = state.users.get(&owner).ok_or(Refused::NO_SUCH_USER)?;
         let found = state.buckets.get(&place).ok_or(Refused::NO_SUCH_BUCKET)?;
         let bucket_quota = if found.quota.enabled { found.quota } else { user.bucket_quota };
@@ -104,11 +109,13 @@ impl FakeRadosGw {
     /// `NoSuchKey`, `UserSuspended`, `AccessDenied`, `NoSuchBucket`, `NoSuchUser`.
     pub fn get_object(&self, uid: &str, bucket: &str, key: &str) -> Result<u64, Refused> {
         let mut state = self.state();
-        let (owner, place) = state.open(uid, bucket)?;
+        // Whether it is there is looked at before whether it may be read.
+        let (owner, place) = state.open(uid, bucket, "")?;
         let Some(size) = state.buckets.get(&place).and_then(|found| found.objects.get(key).copied()) else {
             state.log(&owner, bucket, "get_obj", 0, Err(Refused::NO_SUCH_KEY));
             return Err(Refused::NO_SUCH_KEY);
         };
+        state.open(uid, bucket, "read")?;
         state.log(&owner, bucket, "get_obj", 0, Ok(size));
         Ok(size)
     }
@@ -119,7 +126,7 @@ impl FakeRadosGw {
     /// `UserSuspended`, `AccessDenied`, `NoSuchBucket`, `NoSuchUser`.
     pub fn remove_object(&self, uid: &str, bucket: &str, key: &str) -> Result<(), Refused> {
         let mut state = self.state();
-        let (owner, place) = state.open(uid, bucket)?;
+        let (owner, place) = state.open(uid, bucket, "delete")?;
         if let Some(found) = state.buckets.get_mut(&place) {
             found.remove(key);
         }
@@ -170,15 +177,13 @@ impl State {
         if user.suspended { Err(Refused::USER_SUSPENDED) } else { Ok(user) }
     }
 
-    /// The user's full name and the place of a bucket of its own.
-    fn open(&self, uid: &str, bucket: &str) -> Result<(String, Place), Refused> {
+    /// The user's full name and the place of a bucket of its own, in which it may do `what`: read, write or delete.
+    fn open(&self, uid: &str, bucket: &str, what: &str) -> Result<(String, Place), Refused> {
         let user = self.active(uid)?;
         let (owner, place) = (user.id.to_string(), (user.id.tenant.clone(), bucket.to_owned()));
-        match self.buckets.get(&place) {
-            None => Err(Refused::NO_SUCH_BUCKET),
-            Some(found) if found.owner != owner => Err(Refused::ACCESS_DENIED),
-            Some(_) => Ok((owner, place)),
-        }
+        let found = self.buckets.get(&place).ok_or(Refused::NO_SUCH_BUCKET)?;
+        let may = found.owner == owner && user.op_mask.contains(what);
+        if may { Ok((owner, place)) } else { Err(Refused::ACCESS_DENIED) }
     }
 
     /// `answer` is what the gateway answered: `Ok(bytes)` it sent, or an error about `bucket`.

@@ -92,10 +92,10 @@ impl UsageLog {
             }
         }
         let mut report = Vec::new();
-        if arguments.flag("show-entries").unwrap_or(true) {
+        if arguments.flag("show-entries", true) {
             report.push(("entries", Node::List("user", entries)));
         }
-        if arguments.flag("show-summary").unwrap_or(true) {
+        if arguments.flag("show-summary", true) {
             report.push(("summary", Node::List("user", summary)));
         }
         Reply::Tree("usage", Node::Map(report))

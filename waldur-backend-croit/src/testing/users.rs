@@ -1,7 +1,7 @@
 //! `/admin/user`: create, read, modify, delete (radosgw-api.md §2; order of the checks measured on 16.2.15).
 
 use super::{
-    keys::{KeyKind, KeyRequest},
+    keys::KeyRequest,
     records::{User, UserId},
     refused::Refused,
     state::{Begun, Change, State, Write},
@@ -10,7 +10,7 @@ use super::{
 
 /// The only placement of the recordings' zone.
 const PLACEMENT: &str = "default-placement";
-const STORAGE_CLASS: &str = "STANDARD";
+pub(super) const STORAGE_CLASS: &str = "STANDARD";
 
 impl State {
     pub(super) fn create_user(&mut self, arguments: &Arguments) -> Result<Begun, Refused> {
@@ -23,7 +23,7 @@ impl State {
             arguments.text("tenant").clone_into(&mut id.tenant);
         }
         let email = arguments.text("email").to_ascii_lowercase();
-        let key = KeyRequest::read(arguments, true);
+        let key = KeyRequest::of_user(arguments, true);
         self.refuse_taken(&id, &email, key.access_key)?;
         let display_name = arguments.text("display-name");
         if display_name.is_empty() {
@@ -39,7 +39,7 @@ impl State {
         user.by_request = true;
         user.caps = arguments.text("user-caps").parse()?;
         user.email = email;
-        user.suspended = arguments.flag("suspended").unwrap_or_default();
+        user.suspended = arguments.flag("suspended", false);
         apply_common(&mut user, arguments, placement);
         if key.is_wanted() {
             self.apply_key(&mut user, &key)?;
@@ -67,11 +67,11 @@ impl State {
             return Err(Refused::INVALID_ARGUMENT);
         }
         let user = self.find(uid, access_key)?;
-        if !arguments.flag("stats").unwrap_or_default() {
+        if !arguments.flag("stats", false) {
             return Ok(Reply::Tree("user_info", user.node(None)));
         }
         let uid = user.id.to_string();
-        if arguments.flag("sync").unwrap_or_default() {
+        if arguments.flag("sync", false) {
             self.synchronise(&uid);
         }
         let user = self.users.get(&uid).ok_or(Refused::NO_SUCH_USER)?;
@@ -85,7 +85,7 @@ impl State {
             return Err(Refused::ACCESS_DENIED);
         }
         let email = arguments.get("email").map(str::to_ascii_lowercase);
-        let key = KeyRequest::read(arguments, false);
+        let key = KeyRequest::of_user(arguments, false);
         let holder = email.as_deref().and_then(|email| self.email_index.get(email)).map(String::as_str);
         let Some(user) = self.users.get(&id.to_string()) else {
             // Found by e-mail or key, and it is not the one that was named.
@@ -101,7 +101,9 @@ impl State {
             name.clone_into(&mut user.display_name);
         }
         user.email = email.unwrap_or(user.email);
-        user.suspended = arguments.flag("suspended").unwrap_or(user.suspended);
+        if arguments.has("suspended") {
+            user.suspended = arguments.flag("suspended", false);
+        }
         apply_common(&mut user, arguments, placement);
         if key.is_wanted() {
             self.apply_key(&mut user, &key)?;
@@ -112,7 +114,7 @@ impl State {
 
     pub(super) fn delete_user(&mut self, arguments: &Arguments) -> Result<Begun, Refused> {
         let user = self.find(arguments.text("uid"), "")?;
-        let purge = arguments.flag("purge-data").unwrap_or_default();
+        let purge = arguments.flag("purge-data", false);
         let uid = user.id.to_string();
         if !purge && self.buckets.values().any(|bucket| bucket.belongs_to(&uid)) {
             return Err(Refused::BUCKET_ALREADY_EXISTS);
@@ -134,7 +136,7 @@ type Placement<'a> = Option<(&'a str, &'a str)>;
 /// # Errors
 /// `InvalidArgument` for an unknown placement, and for `system`, which only a system user may send.
 fn placement(arguments: &Arguments) -> Result<Placement<'_>, Refused> {
-    if arguments.flag("system").unwrap_or_default() {
+    if arguments.flag("system", false) {
         return Err(Refused::INVALID_ARGUMENT);
     }
     let Some(sent) = arguments.get("default-placement") else { return Ok(None) };
@@ -175,6 +177,6 @@ fn op_mask(sent: &str) -> String {
 impl KeyRequest<'_> {
     /// On create and modify a key is only made when something asks for one.
     fn is_wanted(&self) -> bool {
-        self.kind != KeyKind::Unknown && (self.generate || !self.access_key.is_empty() || !self.secret_key.is_empty())
+        self.generate || !self.access_key.is_empty() || !self.secret_key.is_empty()
     }
 }

@@ -74,6 +74,15 @@ impl Arguments {
         Self(arguments)
     }
 
+    /// The sub-resource: the first of the names that can be one, in the order in which they were sent. The others do
+    /// not count, so `DELETE ?sync&caps` deletes the user (measured).
+    fn sub_resource(query: &str) -> Option<&'static str> {
+        query.split('&').find_map(|token| {
+            let name = decode(token.split('=').next().unwrap_or_default().as_bytes())?;
+            SUB_RESOURCES.into_iter().find(|known| known.as_bytes() == name)
+        })
+    }
+
     /// Is the name there, with or without a value?
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -89,9 +98,16 @@ impl Arguments {
         self.get(name).unwrap_or_default()
     }
 
-    /// `true` in any case, `1` and nothing at all are true, everything else is false (radosgw-api.md §2).
-    pub(super) fn flag(&self, name: &str) -> Option<bool> {
-        self.get(name).map(|value| value.is_empty() || value == "1" || value.eq_ignore_ascii_case("true"))
+    /// `true` in any case, `1` and nothing at all are true, `false` and `0` are false; any other word is taken for what
+    /// it is when absent (measured).
+    pub(super) fn flag(&self, name: &str, absent: bool) -> bool {
+        match self.get(name) {
+            Some("" | "1") => true,
+            Some("0") => false,
+            Some(word) if word.eq_ignore_ascii_case("true") => true,
+            Some(word) if word.eq_ignore_ascii_case("false") => false,
+            Some(_) | None => absent,
+        }
     }
 
     /// A number as C reads it, or `unreadable`; `None` when absent.
@@ -122,6 +138,9 @@ pub(super) fn strtoll(text: &str) -> Option<i64> {
     }
 }
 
+/// What can be a sub-resource, of whatever resource.
+const SUB_RESOURCES: [&str; 9] = ["subuser", "key", "caps", "index", "policy", "quota", "list", "object", "sync"];
+
 /// One request as the gateway sees it.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -131,6 +150,7 @@ pub(super) struct Exchange {
     /// As sent.
     pub(super) query: String,
     pub(super) arguments: Arguments,
+    pub(super) sub_resource: Option<&'static str>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     authority: Option<String>,
@@ -142,6 +162,7 @@ impl Exchange {
         let query = parts.uri.query().unwrap_or_default().to_owned();
         Self {
             arguments: Arguments::parse(&query),
+            sub_resource: Arguments::sub_resource(&query),
             path: parts.uri.path().to_owned(),
             query,
             authority: parts.uri.authority().map(|authority| authority.as_str().to_owned()),

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use waldur_backend_croit::{
     RadosGwBackend, RadosGwSettings,
@@ -40,7 +39,7 @@ pub(crate) fn environment() -> Environment {
 }
 
 pub(crate) fn admin() -> S3Key {
-    S3Key::new(ACCESS_KEY, SecretString::from(SECRET_KEY))
+    S3Key::new(ACCESS_KEY, SECRET_KEY)
 }
 
 pub(crate) fn endpoint() -> BaseUrl {

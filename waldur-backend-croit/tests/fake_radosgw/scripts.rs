@@ -1,9 +1,10 @@
 //! What the recordings leave open, measured on a running 16.2.15 and written down as scripts in `measured/`: one call
-//! per line and what must come of it. Every script runs against the fake; with `--ignored` and the address of a gateway in the
-//! environment, the same scripts run against that, so that nobody has to believe them.
+//! per line and what must come of it. Every script runs against the fake; with `--ignored` and the address of a
+//! gateway in the environment, the same scripts run against that, so that nobody has to believe them.
 //!
 //! A line is `CALL => STATUS CODE`, or `CALL => 200 TEXT` when the body must contain TEXT. Calls are
-//! `METHOD resource?query`, a body behind `BODY`; `user UID` creates a user with a key of its own; `s3 …` is the tenant.
+//! `METHOD resource?query`, a body behind `BODY`; `user UID` creates a user with a key of its own; `s3 …` is the
+//! tenant.
 
 use super::support::{Bench, live::Live};
 
@@ -17,7 +18,7 @@ const SCRIPTS: [(&str, &str); 6] = [
 ];
 
 /// One side of the comparison.
-pub(crate) enum Gateway {
+enum Gateway {
     Fake(Box<Bench>),
     Live(Live),
 }
@@ -50,7 +51,7 @@ impl Gateway {
     }
 
     /// Runs a script and returns the lines that came out otherwise.
-    pub(crate) async fn run(&self, script: &str) -> Vec<String> {
+    async fn run(&self, script: &str) -> Vec<String> {
         let mut differences = Vec::new();
         for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (step, expected) = line.split_once(" => ").unwrap();
@@ -97,8 +98,8 @@ async fn measured_scripts_hold_on_the_fake() {
     }
 }
 
-/// `RGW_ENDPOINT`, `RGW_ADMIN_ACCESS_KEY` and `RGW_ADMIN_SECRET_KEY` name a gateway on loopback whose admin has the caps
-/// of the fake's. Nothing but users `fq-…` and buckets `fqb…` is touched.
+/// `RGW_ENDPOINT`, `RGW_ADMIN_ACCESS_KEY` and `RGW_ADMIN_SECRET_KEY` name a gateway on loopback whose admin has the
+/// caps of the fake's. Nothing but users `fq-…` and buckets `fqb…` is touched.
 #[tokio::test]
 #[ignore = "needs a running RadosGW 16.2"]
 async fn measured_scripts_hold_on_a_real_gateway() {
@@ -113,10 +114,21 @@ async fn measured_scripts_hold_on_a_real_gateway() {
 }
 
 async fn clean(gateway: &Gateway) {
-    for uid in ["fq-a", "fq-b", "fq-c", "fq-d", "fqt%24fq-c", "fqt%24fq-d"] {
+    for uid in [
+        "fq-a",
+        "fq-b",
+        "fq-c",
+        "fq-d",
+        "fq-ghost",
+        "fqt%24fq-a",
+        "fqt%24fq-b",
+        "fqt%24fq-ghost",
+        "fqt%24fq-c",
+        "fqt%24fq-d",
+    ] {
         gateway.call(&format!("DELETE user?uid={uid}&purge-data=true"), "").await;
     }
-    for bucket in ["fqb1", "fqb2", "fqb3", "fqt%2Ffqb1"] {
+    for bucket in ["fqb1", "fqb2", "fqb3", "fqt%2Ffqb1", "fqt%2Ffqb2"] {
         gateway.call(&format!("DELETE bucket?bucket={bucket}&purge-objects=true"), "").await;
     }
 }

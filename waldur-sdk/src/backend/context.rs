@@ -1,15 +1,23 @@
 //! What every operation is given beside its request.
 
 use std::{
+    collections::BTreeMap,
     fmt,
+    future::poll_fn,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use futures_util::future::{Either, select};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    rest::Environment,
+};
 
 /// Deadline, cancellation and progress of one operation. Cheap to clone; grows without breaking implementors.
 #[derive(Clone)]
@@ -74,6 +82,17 @@ impl OpContext {
         if self.is_cancelled() { Err(Error::new(ErrorKind::Cancelled, "stopped on request")) } else { Ok(()) }
     }
 
+    /// Sleeps, but not on once the caller asked to stop: every pause between two attempts or two looks is a safe point.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub async fn pause(&self, environment: &Environment, duration: Duration) -> Result<()> {
+        let stop = std::pin::pin!(self.cancellation.cancelled());
+        match select(environment.sleep(duration), stop).await {
+            Either::Left(_) | Either::Right(_) => self.checkpoint(),
+        }
+    }
+
     /// Reports a step that has begun, in a word or two (`"reserve"`, `"quota"`).
     pub fn step(&self, step: &'static str) {
         self.progress.on_step(&Step { correlation_id: &self.correlation_id, step, done: None, total: None });
@@ -98,18 +117,82 @@ impl fmt::Debug for OpContext {
 /// A switch that asks running work to stop at its next safe point. Clones share the switch.
 ///
 /// Dropping a run's future is always allowed too: what it leaves half done, the next run finishes.
-#[derive(Clone, Debug, Default)]
-pub struct Cancellation(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct Cancellation(Arc<Switch>);
+
+#[derive(Default)]
+struct Switch {
+    on: AtomicBool,
+    waiting: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    last: u64,
+    wakers: BTreeMap<u64, Waker>,
+}
 
 impl Cancellation {
     /// Asks to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.on.store(true, Ordering::Release);
+        // Woken after the lock is released: a waker may run what waits at once.
+        let wakers = std::mem::take(&mut self.0.queue().wakers);
+        wakers.into_values().for_each(Waker::wake);
     }
 
     /// Whether somebody asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.on.load(Ordering::Acquire)
+    }
+
+    /// Completes when somebody asks to stop.
+    pub async fn cancelled(&self) {
+        let mut place = Place { switch: &self.0, number: None };
+        poll_fn(|cx| {
+            let mut queue = place.switch.queue();
+            // Looked at under the lock: whoever cancels after this finds the waker.
+            if place.switch.on.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let number = *place.number.get_or_insert_with(|| {
+                queue.last += 1;
+                queue.last
+            });
+            let before = queue.wakers.insert(number, cx.waker().clone());
+            // Dropping a waker runs code of others; not under the lock.
+            drop(queue);
+            drop(before);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Switch {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cancellation").field(&self.is_cancelled()).finish()
+    }
+}
+
+/// A place among those who wait for the switch; given up when the wait is dropped.
+struct Place<'a> {
+    switch: &'a Switch,
+    number: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waker = self.switch.queue().wakers.remove(&number);
+            drop(waker);
+        }
     }
 }
 

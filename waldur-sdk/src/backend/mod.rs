@@ -119,7 +119,8 @@ pub trait ResourceBackend: Send + Sync + 'static {
         Ok(Progress::Done(()))
     }
 
-    /// The resource moved to another plan. The default has nothing to do.
+    /// The resource moved to another plan. The default has nothing to do. A back end that answers
+    /// [`Progress::Pending`] takes the quotas of the plan over itself: no limits are set after it.
     async fn update_plan(&self, _cx: &OpContext, _change: &PlanChange) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }

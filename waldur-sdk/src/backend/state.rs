@@ -88,6 +88,18 @@ impl ResourceState {
         }
     }
 
+    /// What was read of `id`, if it is there and may be changed for a request of this origin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it is not there, [`ErrorKind::Foreign`] when it is not ours.
+    pub fn owned(found: Option<Self>, id: &BackendId, wanted: Stamp, origin: Origin) -> Result<Self> {
+        match found {
+            None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
+            Some(found) if found.ownership(wanted).permits(origin) => Ok(found),
+            Some(_) => Err(foreign(id)),
+        }
+    }
+
     /// Whose it is, seen from `wanted`.
     pub fn ownership(&self, wanted: Stamp) -> Ownership {
         if self.foreign { Ownership::Foreign } else { Ownership::of(self.stamp, wanted) }

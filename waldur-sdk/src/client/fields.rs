@@ -9,8 +9,11 @@ use crate::rest::Call;
 
 /// Asks for exactly those members that `T` reads: `field=uuid&field=state…`. A server ignores names that it does not
 /// know (core.md §1.7; recorded: 155_resources_retrieve_fields).
+///
+/// What comes names people, and holds what customers typed and credentials of theirs: no error shows any of an answer
+/// that does not decode.
 pub(super) fn select<T: DeserializeOwned>(call: Call) -> Call {
-    members::<T>().iter().fold(call, |call, member| call.query("field", member))
+    members::<T>().iter().fold(call.secret_answer(), |call, member| call.query("field", member))
 }
 
 /// The members of a struct, as its derived `Deserialize` names them to a deserializer: a list kept by hand could

@@ -262,7 +262,7 @@ impl<'a> ProviderResources<'a> {
 
     fn team_call(self, resource: ResourceUuid) -> Call {
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/team/";
-        self.rest.get("provider_resources.team", PATH, &[&resource.hex()])
+        self.rest.get("provider_resources.team", PATH, &[&resource.hex()]).secret_answer()
     }
 
     /// Writes the back-end id (#33); `None` takes it away, as empty text, since the server refuses `null` (recorded:

@@ -3,6 +3,8 @@
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
 
+mod context;
 pub mod orders;
 
+pub use context::OfferingContext;
 pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};

@@ -25,12 +25,9 @@ fn is_page(body: &[u8]) -> bool {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
     text.first() == Some(&b'<') && {
         let head = text.get(..512).unwrap_or(text).to_ascii_lowercase();
-        head.starts_with(b"<!doctype") || ["<html", "<head", "<body"].iter().any(|tag| contains(&head, tag.as_bytes()))
+        let begins = ["<!doctype html", "<head", "<body"].iter().any(|tag| head.starts_with(tag.as_bytes()));
+        begins || head.windows(5).any(|window| window == b"<html")
     }
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 /// Whether an error's body can come from an API: nothing at all, JSON, or XML. What a proxy or an ingress says in its

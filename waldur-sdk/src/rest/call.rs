@@ -321,7 +321,7 @@ impl Call {
     /// Sends the call and returns the successful answer.
     ///
     /// # Errors
-    /// See [`ErrorKind`]; every error names the operation and the request.
+    /// See [`ErrorKind`](crate::ErrorKind); every error names the operation and the request.
     pub async fn send(self) -> Result<Response<Bytes>> {
         self.run().await.map(|(_, answered)| answered.response)
     }

@@ -117,6 +117,10 @@ impl Http {
                     (call.transport_error(failure, course.sent), attempt)
                 }
             };
+            if matches!(attempt, Attempt::Status { .. }) && !failure.is_retryable() {
+                // A 404 or a 409 shows a server at work as well as a 200 does.
+                self.budget.refund();
+            }
             let pause = self.pause(&course, call, &failure, attempt);
             span.end(failure.status(), Some(failure.kind()));
             self.report(call, course.sent, failure.status(), elapsed, Some(&failure), pause);

@@ -77,25 +77,31 @@ fn parse(value: &str) -> Vec<Link> {
     let mut rest = value;
     while let Some((_, after)) = rest.split_once('<') {
         let Some((target, parameters)) = after.split_once('>') else { break };
-        let (own, tail) = parameters.split_at(end_of_parameters(parameters));
+        let (own, tail) = split_outside_quotes(parameters, ',');
         links.push(Link { target: target.trim().to_owned(), is_next: is_next(own) });
         rest = tail;
     }
     links
 }
 
-/// The first comma outside quotes.
-fn end_of_parameters(text: &str) -> usize {
+/// What stands before and after the first `separator` that is in no quotes.
+fn split_outside_quotes(text: &str, separator: char) -> (&str, &str) {
     let mut quoted = false;
-    let comma = text.find(|c| {
+    let parts = text.split_once(|c| {
         quoted ^= c == '"';
-        c == ',' && !quoted
+        c == separator && !quoted
     });
-    comma.unwrap_or(text.len())
+    parts.unwrap_or((text, ""))
 }
 
-fn is_next(parameters: &str) -> bool {
-    parameters.split(';').any(|parameter| {
+fn is_next(mut parameters: &str) -> bool {
+    let each = std::iter::from_fn(|| {
+        let (parameter, rest) = split_outside_quotes(parameters, ';');
+        let more = !parameters.is_empty();
+        parameters = rest;
+        more.then_some(parameter)
+    });
+    each.into_iter().any(|parameter| {
         let Some((name, value)) = parameter.split_once('=') else { return false };
         let relations = value.trim().trim_matches('"').split_ascii_whitespace();
         name.trim().eq_ignore_ascii_case("rel") && relations.into_iter().any(|rel| rel.eq_ignore_ascii_case("next"))

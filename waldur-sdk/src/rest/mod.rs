@@ -1,6 +1,15 @@
 //! The HTTP layer that the client and all back ends share. Public, and kept stable, because back ends of other
 //! people need it.
 //!
+//! - [`Http`] is the pipeline over a [`HttpTransport`]: credentials, attempts, the retry table, the budget, deadlines.
+//! - [`RestClient`] adds a [`BaseUrl`] and an [`Authenticator`], which never leave each other; a [`Call`] is one request
+//!   being built. What an API says in its error bodies is read by its client's
+//!   [`error reader`](RestClient::with_error_reader), once and before anything is repeated.
+//! - Lists are read entry by entry ([`Call::send_rows`], [`Call::send_page`]) and page by page ([`Pager`]), with a proof
+//!   of their end ([`Complete`]) for whoever removes what they do not name.
+//! - [`poll_until`] waits until something is so; [`Serial`] keeps writes to one object apart.
+//! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
+//!
 //! ```
 //! use waldur_sdk::rest::{BaseUrl, Http, PlainHttp, RestClient, StaticHeader};
 //! # async fn example(transport: impl waldur_sdk::rest::HttpTransport) -> waldur_sdk::Result<()> {

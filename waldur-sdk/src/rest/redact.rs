@@ -129,7 +129,7 @@ pub fn scrub(text: &str) -> String {
         out.push_str(word);
         rest = after;
         if is_secret_name(word)
-            && let Some((between, tail)) = split_value(after, out.ends_with(&format!("<{word}")))
+            && let Some((between, tail)) = split_value(after, opens_tag(&out, word))
         {
             out.push_str(between);
             out.push_str(REDACTED);
@@ -137,6 +137,12 @@ pub fn scrub(text: &str) -> String {
         }
     }
     out + rest
+}
+
+/// Whether a text ends with `<word` or `<prefix:word`.
+fn opens_tag(text: &str, word: &str) -> bool {
+    let prefix = text.rsplit_once('<').and_then(|(_, tag)| tag.strip_suffix(word));
+    prefix.is_some_and(|prefix| prefix.is_empty() || (prefix.ends_with(':') && !prefix.contains([' ', '>', '/'])))
 }
 
 /// What stands between a name and its value, and what stands after the value.

@@ -38,8 +38,8 @@ pub struct RetryPolicy {
     /// No new attempt starts later than this after the first. Default 120 s: an attempt that hung for the default
     /// timeout of 60 s is repeated once.
     pub max_elapsed: Duration,
-    /// Tokens shared by all calls of one back end; a retry costs 5, after a timeout 10, a success gives 1 back.
-    /// Default 100.
+    /// Tokens shared by all calls of one back end; a retry costs 5, after a timeout 10; an answer that is no reason to
+    /// repeat gives 1 back. Default 100.
     pub budget: u32,
 }
 

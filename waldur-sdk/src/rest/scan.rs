@@ -149,12 +149,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_whole_parse(texts in prop::collection::vec(".*", 0..5), number in any::<f64>()) {
+        fn agrees_with_a_whole_parse(texts in prop::collection::vec(".*", 0..5), number in any::<i64>()) {
             let rows: Vec<Value> = texts.iter().map(|text| serde_json::json!({ text.as_str(): [text, number] })).collect();
             let json = serde_json::to_vec(&rows).unwrap();
+            // Not `rows`: reading a float back may change its last bit, in one piece or in many.
+            let whole: Vec<Value> = serde_json::from_slice(&json).unwrap();
             let found: Vec<Value> =
                 elements(&json).unwrap().into_iter().map(|part| serde_json::from_slice(part).unwrap()).collect();
-            prop_assert_eq!(found, rows);
+            prop_assert_eq!(found, whole);
         }
 
         #[test]

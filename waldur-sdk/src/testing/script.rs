@@ -138,14 +138,14 @@ pub struct Answer {
     what: What,
 }
 
-type Ask = Arc<dyn Fn(&Request<Bytes>) -> Answer + Send + Sync>;
+type Decide = dyn Fn(&Request<Bytes>) -> Answer + Send + Sync;
 
 #[derive(Clone)]
 enum What {
     Respond(Scripted),
     Fail(TransportErrorKind, String),
     Hang,
-    Ask(Ask),
+    Ask(Arc<Decide>),
 }
 
 #[derive(Clone)]

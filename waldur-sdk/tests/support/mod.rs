@@ -8,7 +8,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -272,9 +272,16 @@ pub fn client(http: Http, url: &str) -> RestClient {
     RestClient::new(http, base, StaticHeader::bearer(&SecretString::from(TOKEN)).unwrap())
 }
 
-/// A client with default options.
+/// Defaults, but for the system's authorities: reading them is most of the time of a short test, and not every machine
+/// has any.
+pub fn options() -> HttpOptions {
+    static NOBODY: LazyLock<Vec<u8>> = LazyLock::new(|| tls::Authority::new("nobody").pem());
+    HttpOptions::default().with_ca_certificates(&NOBODY).without_system_roots()
+}
+
+/// A client with these options.
 pub fn plain_client(url: &str) -> RestClient {
-    client(http(&HttpOptions::default()), url)
+    client(http(&options()), url)
 }
 
 /// Answers every name with this address; the port stays that of the URL.

@@ -1,6 +1,12 @@
 //! Clients over a scripted transport under tokio's paused clock: hours pass in milliseconds.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "support of several test crates")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "support of several test crates"
+)]
 
 use std::time::Duration;
 

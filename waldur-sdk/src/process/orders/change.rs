@@ -9,7 +9,7 @@ use crate::{
     backend::{LimitChange, MarketplaceResource, OptionChange, PlanChange, Progress},
     client::{Order, Resource},
     error::{Error, Result},
-    types::{BackendId, Limit, Limits},
+    types::{Amounts, Limit, Limits, PlanUuid},
 };
 
 impl OrderProcessor {
@@ -24,6 +24,9 @@ impl OrderProcessor {
             return Err(Error::rejected("The resource was never created, so it cannot be changed."));
         };
         job.uses(&id);
+        // Whatever may be wrong with the order is found before its first effect.
+        let (switches, quotas) = self.plan_of(job, order, &side).await?;
+        let limits = self.new_limits(order, resource, quotas.clone())?;
         let mut proof = Proof::nothing_to_do();
         if let Some((old, new)) = option_change(order, resource)
             && old != new
@@ -35,11 +38,19 @@ impl OrderProcessor {
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
-        if let Some(pending) = self.switch_plan(job, order, &side, &id).await? {
-            return self.leave_pending(job, order, &pending).await;
+        if let Some(new) = switches {
+            job.cx.step("plan");
+            let change = PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas);
+            match self.backend().update_plan(job.cx, &change).await? {
+                Progress::Done(()) => proof = Proof::acknowledged(),
+                Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
+            }
         }
-        if let Some(change) = self.limit_change(job, order, resource, side, id).await? {
+        if let Some(limits) = limits {
             job.cx.step("limits");
+            let mut change = LimitChange::new(side, id, limits);
+            change.order = Some(order.uuid);
+            change.prepaid = self.has_prepaid();
             match self.backend().set_limits(job.cx, &change).await? {
                 Progress::Done(limits) => proof = Proof::from(limits),
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
@@ -48,51 +59,30 @@ impl OrderProcessor {
         self.finish(job, order, proof).await
     }
 
-    /// Tells the back end of a plan switch, if the order is one. Answers the handle of work that goes on.
-    async fn switch_plan(
+    /// The plan that the order switches to, if it does, and what its plan grants, if that matters: to a switch, and to
+    /// an order without limits.
+    async fn plan_of(
         &self,
         job: &Job<'_>,
         order: &Order,
         side: &MarketplaceResource,
-        id: &BackendId,
-    ) -> Result<Option<String>> {
-        let Some(new) = order.plan_uuid.filter(|new| side.plan.is_some_and(|old| old != *new)) else {
-            return Ok(None);
-        };
-        job.cx.step("plan");
-        let quotas = self.quotas_of(job, new).await?;
-        let change = PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas);
-        match self.backend().update_plan(job.cx, &change).await? {
-            Progress::Done(()) => Ok(None),
-            Progress::Pending { handle, .. } => Ok(Some(handle)),
-        }
+    ) -> Result<(Option<PlanUuid>, Amounts)> {
+        let Some(plan) = order.plan_uuid else { return Ok((None, Amounts::new())) };
+        let switches = side.plan.is_some_and(|old| old != plan);
+        let quotas =
+            if switches || order.limits.is_empty() { self.quotas_of(job, plan).await? } else { Amounts::new() };
+        Ok((switches.then_some(plan), quotas))
     }
 
     /// The limits to set: those of the order, or the quotas of its plan when it names none (fixed-price offerings).
     /// `None` when the back end has them already and nothing is prepaid.
-    async fn limit_change(
-        &self,
-        job: &Job<'_>,
-        order: &Order,
-        resource: &Resource,
-        side: MarketplaceResource,
-        id: BackendId,
-    ) -> Result<Option<LimitChange>> {
+    fn new_limits(&self, order: &Order, resource: &Resource, quotas: Amounts) -> Result<Option<Limits>> {
         let old = limits(&resource.limits)?;
         let mut new = limits(&order.limits)?;
-        if new.is_empty()
-            && let Some(plan) = order.plan_uuid
-        {
-            let quotas = self.quotas_of(job, plan).await?;
-            new = quotas.into_iter().map(|(component, amount)| (component, Limit::At(amount))).collect::<Limits>();
+        if new.is_empty() {
+            new = quotas.into_iter().map(|(component, amount)| (component, Limit::At(amount))).collect();
         }
-        let prepaid = self.has_prepaid();
-        if new.is_empty() || (new == old && !prepaid) {
-            return Ok(None);
-        }
-        let mut change = LimitChange::new(side, id, new);
-        change.order = Some(order.uuid);
-        change.prepaid = prepaid;
-        Ok(Some(change))
+        let unchanged = new == old && !self.has_prepaid();
+        Ok((!new.is_empty() && !unchanged).then_some(new))
     }
 }

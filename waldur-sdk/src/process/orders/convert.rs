@@ -9,7 +9,8 @@ use crate::{
     backend::{Grant, MarketplaceResource, Party, PendingOrder},
     client::{OfferingUser, OfferingUserState, Order, Resource, TeamMember},
     error::{Error, Result},
-    types::{JsonObject, Limit, Limits, OfferingUuid},
+    rest::Complete,
+    types::{JsonObject, Limit, Limits, OfferingUuid, UserUuid},
 };
 
 /// The marketplace's side of a resource. Attributes of the order lie over those of the resource.
@@ -67,34 +68,30 @@ pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(JsonO
     Some((old, new))
 }
 
-/// What the back end is told of an order that waits for the provider's word.
-///
-/// # Errors
-/// As [`limits`].
-pub(super) fn pending_order(order: &Order) -> Result<PendingOrder> {
+/// What the back end is told of an order that waits for the provider's word. A limit that makes no sense is left out:
+/// provisioning refuses it, with its own words.
+pub(super) fn pending_order(order: &Order) -> PendingOrder {
     let name = order.resource_name.clone().unwrap_or_default();
     let mut pending = PendingOrder::new(order.uuid, order.kind.as_str(), name);
     pending.attributes.clone_from(&order.attributes);
-    pending.limits = limits(&order.limits)?;
-    Ok(pending)
+    pending.limits = order
+        .limits
+        .iter()
+        .filter_map(|(component, amount)| Some((component.clone(), Limit::from_waldur(component, *amount).ok()?)))
+        .collect();
+    pending
 }
 
-/// The members of a team who have a name on the site and may use it now.
+/// The members of a team who have a name on the site and may use it now: all but those on `restricted`.
 ///
 /// A server that knows no offering-user states (2024) sends none; a name is enough then.
-pub(super) fn grants(team: &[TeamMember], offering_users: &[OfferingUser]) -> Vec<Grant> {
+pub(super) fn grants(team: &[TeamMember], restricted: &Complete<OfferingUser>) -> Vec<Grant> {
+    let locked_out = |user: UserUuid| restricted.items().iter().any(|account| account.user_uuid == Some(user));
     team.iter()
+        .filter(|member| !locked_out(member.uuid))
+        .filter(|member| member.offering_user_state.as_ref().is_none_or(|state| *state == OfferingUserState::Ok))
         .filter_map(|member| {
-            let account = offering_users.iter().find(|user| user.user_uuid == Some(member.uuid));
-            let username = member
-                .offering_user_username
-                .clone()
-                .or_else(|| account.and_then(|account| account.username.clone()))?;
-            let state = member.offering_user_state.as_ref().or_else(|| account.and_then(|user| user.state.as_ref()));
-            if state.is_some_and(|state| *state != OfferingUserState::Ok) {
-                return None;
-            }
-            let mut grant = Grant::new(username.into_string());
+            let mut grant = Grant::new(member.offering_user_username.clone()?.into_string());
             grant.cuid.clone_from(&member.username);
             grant.role.clone_from(&member.role);
             grant.email.clone_from(&member.email);

@@ -5,17 +5,18 @@ use futures_util::future::{join, join3, join4};
 use super::{
     FollowUp, Job, OrderOutcome, OrderProcessor,
     convert::{grants, limits},
+    course::is_gone,
     finish::Proof,
-    reserve::Reservation,
+    reserve::{RELEASE, Reservation},
 };
 use crate::{
     backend::{
-        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Progress, SshPublicKey, Status,
-        Verified,
+        CreateRequest, Created, Grant, MarketplaceResource, MembershipPlan, Origin, Ownership, Progress, SshPublicKey,
+        Status, Verified,
     },
-    client::{OfferingUserQuery, Order, OrderState, OrderType, Resource, TeamMember},
+    client::{OfferingUserQuery, Order, OrderType, Resource, TeamMember},
     error::{Error, ErrorClass, ErrorKind, Result},
-    types::{Amounts, Limits, PlanUuid, WaldurAmount},
+    types::{Amounts, Limits, PlanUuid, ResourceUuid, WaldurAmount},
 };
 
 /// A create request, and where its id came from.
@@ -39,17 +40,35 @@ impl OrderProcessor {
             self.reserve(job, &side, resource, order),
             self.plan_quotas(job, side.plan.or(order.plan_uuid)),
             self.ssh_keys(job),
-            self.team(job, &side),
+            self.team(job, resource),
         )
         .await;
         let reservation = reservation?;
         let mut request = CreateRequest::new(order.uuid, side, reservation.id.clone())
-            .with_origin(if order.kind == OrderType::Restore { Origin::Recorded } else { reservation.origin })
+            .with_origin(reservation.origin)
             .with_limits(limits);
         request.plan_quotas = plan_quotas;
         request.ssh_keys = ssh_keys;
         request.team = team;
         Ok(Creation { request, reservation })
+    }
+
+    /// Takes back what was reserved for an order that had failed or been withdrawn by then, unless another process had
+    /// made the object: the id must not lead a later order to a stranger's.
+    pub(super) async fn withdraw(&self, job: &Job<'_>, creation: &Creation) {
+        let Creation { request, reservation } = creation;
+        if !reservation.is_new {
+            return;
+        }
+        match self.backend().get(job.cx, &reservation.id).await {
+            Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => {}
+            Ok(_) => {
+                if let Err(error) = self.release(job, &request.resource).await {
+                    job.warn(RELEASE, error);
+                }
+            }
+            Err(error) => job.warn(RELEASE, error),
+        }
     }
 
     pub(super) async fn create(&self, job: &Job<'_>, order: &Order, creation: Creation) -> Result<OrderOutcome> {
@@ -65,18 +84,13 @@ impl OrderProcessor {
                     if request.origin == Origin::Reserved
                         && matches!(error.class(), ErrorClass::Duplicate | ErrorClass::Foreign) =>
                 {
-                    reservation = self.reserve_after(job, &request.resource, &reservation, error).await?;
+                    reservation = self.reserve_after(job, &request.resource, order, &reservation, error).await?;
                     request.backend_id = reservation.id.clone();
                     request.origin = reservation.origin;
                 }
                 Err(error) => return Err(error),
             }
         };
-        if order.kind == OrderType::Restore
-            && let Some(status) = self.backend().status()
-        {
-            status.set_status(job.cx, &request.backend_id, Status::Active).await?;
-        }
         self.complete_create(job, order, &request.resource, &request.team, created).await
     }
 
@@ -90,16 +104,37 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        if order.kind == OrderType::Restore
+            && let Some(status) = self.backend().status()
+            && let Some(id) = job.backend_id()
+        {
+            status.set_status(job.cx, &id, Status::Active).await?;
+        }
         job.cx.step("publish");
         let (published, (), state) =
             join3(self.publish(job, side, created.get()), self.grant_access(job, side, team), self.state(job, order))
                 .await;
         published?;
-        self.finish_from(job, order, state?, Proof::from(created)).await
+        let outcome = self.finish_from(job, order, state?, Proof::from(created)).await?;
+        if matches!(outcome, OrderOutcome::AlreadyFinished(_)) {
+            self.look_for_leftover(job, order).await;
+        }
+        Ok(outcome)
     }
 
-    async fn state(&self, job: &Job<'_>, order: &Order) -> Result<OrderState> {
-        self.waldur(job.cx).orders().state(order.uuid).await
+    /// The order ended by another hand while its object was made. If its resource is gone too, nobody will ever order
+    /// the object's removal (faults.md row 115).
+    async fn look_for_leftover(&self, job: &Job<'_>, order: &Order) {
+        let (Some(resource), Some(backend_id)) = (order.resource_uuid, job.backend_id()) else { return };
+        match self.resource(job, order).await {
+            Ok(row) if !is_gone(&row) => return,
+            Ok(_) => {
+                let text = format!("{backend_id} was made for a resource that is terminated meanwhile");
+                job.warn("leftover", Error::new(ErrorKind::Inconsistent, text));
+            }
+            Err(error) => job.warn("leftover", error),
+        }
+        job.follow_up(FollowUp::RemoveLeftover { resource, backend_id });
     }
 
     /// Tells Waldur what was made, as far as it does not know yet. A refusal for good is a warning and a follow-up; a
@@ -133,7 +168,10 @@ impl OrderProcessor {
         {
             match result {
                 Ok(()) => {}
-                Err(error) if error.class() == ErrorClass::Transient => return Err(error),
+                // A finished order is never looked at again, so what Waldur may take later keeps this one going.
+                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
+                    return Err(error);
+                }
                 // A server of 2024 has no such call; there is nothing to follow up.
                 Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
                 Err(error) => {
@@ -203,35 +241,45 @@ impl OrderProcessor {
         }
     }
 
-    /// The people who are to have access at once. Read again while it comes back empty, as often as the back end asks;
-    /// a failure leaves them to a membership sync.
-    pub(super) async fn team(&self, job: &Job<'_>, side: &MarketplaceResource) -> Vec<Grant> {
-        if self.backend().members().is_none() {
+    /// The people who are to have access at once. Read again while it comes back empty, as often as the back end asks.
+    /// Whoever cannot be given access yet, and everybody after a failure, is left to a membership sync.
+    pub(super) async fn team(&self, job: &Job<'_>, resource: &Resource) -> Vec<Grant> {
+        if self.backend().members().is_none() || resource.restrict_member_access == Some(true) {
             return Vec::new();
         }
         let waldur = self.waldur(job.cx);
-        let users = OfferingUserQuery::offering(self.offering());
-        let (team, users) = join(self.team_of(job, side), waldur.offering_users().list(&users).collect()).await;
-        match (team, users) {
-            (Ok(team), Ok(users)) => grants(&team, users.items()),
-            (Err(error), _) | (_, Err(error)) => {
-                job.warn("team", error);
-                job.follow_up(FollowUp::SyncMembers { resource: side.uuid, project: side.project.uuid });
-                Vec::new()
+        // Those who are locked out are few; the accounts of a whole offering need not be.
+        let restricted = OfferingUserQuery::offering(self.offering()).restricted(true);
+        let restricted = waldur.offering_users().list(&restricted).collect();
+        let (team, restricted) = join(self.team_of(job, resource.uuid), restricted).await;
+        let read = team.and_then(|team| Ok((team, restricted?.complete()?)));
+        let (grants, all) = match read {
+            Ok((team, restricted)) => {
+                let grants = grants(&team, &restricted);
+                let all = !team.is_empty() && grants.len() == team.len();
+                (grants, all)
             }
+            Err(error) => {
+                job.warn("team", error);
+                (Vec::new(), false)
+            }
+        };
+        if !all {
+            job.follow_up(FollowUp::SyncMembers { resource: resource.uuid, project: resource.project_uuid });
         }
+        grants
     }
 
-    async fn team_of(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<Vec<TeamMember>> {
+    async fn team_of(&self, job: &Job<'_>, resource: ResourceUuid) -> Result<Vec<TeamMember>> {
         let waldur = self.waldur(job.cx);
         let attempts = self.backend().capabilities().team_fetch_attempts.max(1);
         let mut team = Vec::new();
         for attempt in 1..=attempts {
-            team = waldur.provider_resources().team(side.uuid).collect().await?.into_items();
+            team = waldur.provider_resources().team(resource).collect().await?.into_items();
             if !team.is_empty() || attempt == attempts {
                 break;
             }
-            self.environment().sleep(self.policy().team_fetch_delay).await;
+            job.cx.pause(self.environment(), self.policy().team_fetch_delay).await?;
         }
         Ok(team)
     }

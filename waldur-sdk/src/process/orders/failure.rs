@@ -1,9 +1,13 @@
 //! What is said about a failed order, and to whom.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
 use super::policy::OrderPolicy;
 use crate::{
     client::ErrorDetails,
-    error::Error,
+    error::{Error, ErrorKind, Result},
     rest::redact::{escape, truncate},
 };
 
@@ -21,13 +25,31 @@ pub(super) fn describe(error: &Error, policy: &OrderPolicy) -> ErrorDetails {
     let message = match error.customer_message() {
         Some(message) => message.to_owned(),
         None if !policy.expose_error_details => GENERIC.to_owned(),
-        None => match error.code() {
-            Some(code) => format!("{} ({code})", error.message()),
-            None => error.message().to_owned(),
-        },
+        None => technical(error),
     };
     let traceback = if policy.expose_error_details { error.chain().join("\ncaused by: ") } else { String::new() };
     ErrorDetails::new(cap(&message)).with_traceback(cap_lines(&traceback))
+}
+
+/// What failed and how, without the address: that is in the traceback.
+fn technical(error: &Error) -> String {
+    let mut text = error.message().to_owned();
+    if !error.operation().is_empty() {
+        text = format!("{}: {text}", error.operation());
+    }
+    if let Some(code) = error.code() {
+        text = format!("{text} ({code})");
+    }
+    text
+}
+
+/// A panic of a back end is a bug like any other: it fails its order and no other (faults.md row 129). What it said may
+/// hold anything and is not repeated; the process's panic hook has told the log.
+pub(super) async fn shielded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(_panic) => Err(Error::new(ErrorKind::Other, "the back end panicked: this is a bug in it")),
+    }
 }
 
 fn cap(text: &str) -> String {

@@ -46,7 +46,7 @@ impl From<Verified<Removed>> for Proof {
 impl OrderProcessor {
     /// Reports the order done if it is still executing.
     pub(super) async fn finish(&self, job: &Job<'_>, order: &Order, proof: Proof) -> Result<OrderOutcome> {
-        let state = self.waldur(job.cx).orders().state(order.uuid).await?;
+        let state = self.state(job, order).await?;
         self.finish_from(job, order, state, proof).await
     }
 
@@ -59,7 +59,7 @@ impl OrderProcessor {
         _proof: Proof,
     ) -> Result<OrderOutcome> {
         if state != OrderState::Executing {
-            return Ok(OrderOutcome::AlreadyFinished(state));
+            return Ok(OrderOutcome::left(state));
         }
         job.cx.step("done");
         let waldur = self.waldur(job.cx);
@@ -67,10 +67,15 @@ impl OrderProcessor {
             Ok(()) => Ok(OrderOutcome::Done),
             // Another process was faster, or our own first sending arrived although its answer was lost.
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InvalidRequest) => {
-                match waldur.orders().state(order.uuid).await? {
+                match self.state(job, order).await? {
                     OrderState::Done => Ok(OrderOutcome::Done),
-                    OrderState::Executing => Err(error),
-                    state => Ok(OrderOutcome::AlreadyFinished(state)),
+                    // The work is done and proven, so this is no failure of the order. Nor can it be trusted to be
+                    // executing: a replica that lags may say so of an order that is done.
+                    OrderState::Executing => {
+                        let text = "Waldur refuses to end the order, which it says is executing";
+                        Err(Error::not_ready(text).with_operation(error.operation()).with_source(error))
+                    }
+                    state => Ok(OrderOutcome::left(state)),
                 }
             }
             Err(error) => Err(error),
@@ -85,17 +90,25 @@ impl OrderProcessor {
             return OrderOutcome::Deferred(error);
         }
         job.cx.step("erred");
-        let waldur = self.waldur(job.cx);
-        match waldur.orders().state(order.uuid).await {
+        match self.state(job, order).await {
             Ok(OrderState::Executing) => {}
-            Ok(state) => return OrderOutcome::AlreadyFinished(state),
-            Err(cause) if cause.class() == ErrorClass::Transient => return OrderOutcome::Deferred(cause),
-            Err(cause) => return OrderOutcome::NotReported(error, cause),
+            Ok(state) => return OrderOutcome::left(state),
+            Err(cause) => return not_reported(error, cause),
         }
+        job.failed(&error);
         let failure = failure::describe(&error, self.policy());
-        match waldur.orders().set_state_erred(order.uuid, &failure).await {
+        match self.waldur(job.cx).orders().set_state_erred(order.uuid, &failure).await {
             Ok(()) => OrderOutcome::Erred(error),
-            Err(cause) => OrderOutcome::NotReported(error, cause),
+            Err(cause) => not_reported(error, cause),
         }
+    }
+}
+
+/// A failure that could not be reported: for a passing reason the whole order is tried again, state and all.
+fn not_reported(error: Error, cause: Error) -> OrderOutcome {
+    if matches!(cause.class(), ErrorClass::Transient | ErrorClass::NotReady) {
+        OrderOutcome::Deferred(cause)
+    } else {
+        OrderOutcome::NotReported(error, cause)
     }
 }

@@ -1,6 +1,6 @@
 //! One order on its way.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::report::{FollowUp, Warning};
 use crate::{backend::OpContext, error::Error, types::BackendId};
@@ -15,6 +15,10 @@ pub(super) struct Job<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) backend_id: Option<BackendId>,
+    /// Whether this pass approved the order.
+    approved: bool,
+    /// The failure that this pass tried to report.
+    pub(super) failure: Option<Error>,
     pub(super) warnings: Vec<Warning>,
     pub(super) follow_ups: Vec<FollowUp>,
 }
@@ -22,6 +26,26 @@ pub(super) struct Notes {
 impl<'a> Job<'a> {
     pub(super) fn new(cx: &'a OpContext) -> Self {
         Self { cx, notes: Mutex::default() }
+    }
+
+    /// Begins an attempt: what an earlier one complained of may have been mended by this one.
+    pub(super) fn begin(&self) {
+        self.edit(|notes| {
+            notes.warnings.clear();
+            notes.follow_ups.clear();
+        });
+    }
+
+    pub(super) fn approved(&self) {
+        self.edit(|notes| notes.approved = true);
+    }
+
+    pub(super) fn failed(&self, error: &Error) {
+        self.edit(|notes| notes.failure = Some(error.clone()));
+    }
+
+    pub(super) fn is_approved(&self) -> bool {
+        self.notes().approved
     }
 
     pub(super) fn warn(&self, step: &'static str, error: Error) {
@@ -41,7 +65,7 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn backend_id(&self) -> Option<BackendId> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).backend_id.clone()
+        self.notes().backend_id.clone()
     }
 
     pub(super) fn into_notes(self) -> Notes {
@@ -49,6 +73,10 @@ impl<'a> Job<'a> {
     }
 
     fn edit(&self, change: impl FnOnce(&mut Notes)) {
-        change(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.notes());
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@
 
 mod change;
 mod convert;
+mod course;
 mod create;
 mod failure;
 mod finish;
@@ -26,7 +27,7 @@ mod reserve;
 mod run;
 mod terminate;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
@@ -34,9 +35,9 @@ pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 use self::job::Job;
 use crate::{
     backend::{OpContext, ResourceBackend},
-    client::WaldurClient,
+    client::{Resource, WaldurClient},
     rest::{Environment, Serial},
-    settings::Components,
+    settings::{Component, Components},
     types::{OfferingUuid, ResourceUuid, ServiceProviderUuid},
 };
 
@@ -134,8 +135,12 @@ impl OrderProcessor {
         self.0.components.iter().any(|component| component.is_prepaid == Some(true))
     }
 
-    fn limited_components(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.components.iter().filter(|component| !component.is_fixed()).map(|component| component.name.clone())
+    /// What may have a limit: the components of the offering, and whatever has one already.
+    fn limited_components(&self, resource: &Resource) -> impl Iterator<Item = String> {
+        let components = &self.0.components;
+        let known = components.iter().map(|component| component.name.clone());
+        let names: BTreeSet<_> = known.chain(resource.limits.keys().cloned()).collect();
+        names.into_iter().filter(|name| !components.get(name).is_some_and(Component::is_fixed))
     }
 }
 

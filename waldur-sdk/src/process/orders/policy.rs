@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::rest::RetryPolicy;
+use crate::{
+    rest::RetryPolicy,
+    settings::{AgentSettings, OfferingSettings},
+};
 
 /// The knobs of an [`OrderProcessor`](super::OrderProcessor). The defaults are the Python agent's where it has them.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,21 @@ impl Default for OrderPolicy {
             retry,
             team_fetch_delay: Duration::from_secs(3),
             dry_run: false,
+        }
+    }
+}
+
+impl OrderPolicy {
+    /// What the settings file says, and the defaults for everything that it does not know.
+    pub fn from_settings(agent: &AgentSettings, offering: &OfferingSettings) -> Self {
+        let core = &offering.backend_settings.core;
+        Self {
+            check_backend_id_uniqueness: core.check_backend_id_uniqueness,
+            check_all_offerings: core.check_all_offerings,
+            backend_id_max_retries: core.backend_id_max_retries,
+            soft_delete: core.soft_delete,
+            expose_error_details: agent.expose_backend_error_details,
+            ..Self::default()
         }
     }
 }

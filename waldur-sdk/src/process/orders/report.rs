@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    client::{OrderState, OrderType},
+    client::{Order, OrderState, OrderType},
     error::{Error, ErrorClass},
     rest::BadRow,
     types::{BackendId, OrderUuid, ProjectUuid, ResourceUuid},
@@ -29,12 +29,14 @@ impl OrderRunReport {
         self.orders.iter().filter(|report| wanted(&report.outcome)).count()
     }
 
-    /// Whether everything that was listed was read and came to a good end or goes on as it should.
+    /// Whether everything that was listed was read and came to a good end or goes on as it should, with nothing left
+    /// over.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
             && self.not_ready.is_none()
             && self.orders.iter().all(|order| order.outcome.is_good())
+            && !self.follow_ups().any(|follow_up| matches!(follow_up, FollowUp::RemoveLeftover { .. }))
     }
 
     /// What the caller must still see to, of all orders.
@@ -67,6 +69,23 @@ pub struct OrderReport {
     pub attempts: u32,
 }
 
+impl OrderReport {
+    /// A report of an order that nothing was done about yet.
+    pub(super) fn new(order: &Order) -> Self {
+        Self {
+            order: order.uuid,
+            order_type: order.kind.clone(),
+            resource: order.resource_uuid,
+            resource_name: order.resource_name.clone().unwrap_or_default(),
+            backend_id: None,
+            outcome: OrderOutcome::NotOurs(order.state.clone()),
+            warnings: Vec::new(),
+            follow_ups: Vec::new(),
+            attempts: 1,
+        }
+    }
+}
+
 /// The end of one order in one pass.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -89,11 +108,23 @@ pub enum OrderOutcome {
     NotReported(Error, Error),
     /// In a state that is not the provider's to act on.
     NotOurs(OrderState),
+    /// Placed at another offering.
+    OtherOffering,
     /// A dry run would have processed it.
     DryRun,
 }
 
 impl OrderOutcome {
+    /// The outcome of an order that was found in `state` and left alone.
+    pub(super) fn left(state: OrderState) -> Self {
+        match state {
+            OrderState::Done | OrderState::Erred | OrderState::Canceled | OrderState::Rejected => {
+                Self::AlreadyFinished(state)
+            }
+            other => Self::NotOurs(other),
+        }
+    }
+
     /// Whether the order came to a good end or waits as it should.
     pub fn is_good(&self) -> bool {
         match self {
@@ -103,6 +134,7 @@ impl OrderOutcome {
             | Self::Rejected
             | Self::AwaitingDecision
             | Self::NotOurs(_)
+            | Self::OtherOffering
             | Self::DryRun => true,
             Self::Deferred(error) => error.class() == ErrorClass::NotReady && error.operation().is_empty(),
             Self::Erred(_) | Self::NotReported(..) => false,
@@ -122,6 +154,7 @@ impl fmt::Display for OrderOutcome {
             Self::Erred(error) => write!(f, "erred: {error}"),
             Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
             Self::NotOurs(state) => write!(f, "left alone in state {state}"),
+            Self::OtherOffering => f.write_str("left to the agent of its offering"),
             Self::DryRun => f.write_str("dry run"),
         }
     }
@@ -151,5 +184,13 @@ pub enum FollowUp {
     PublishResource {
         /// The resource.
         resource: ResourceUuid,
+    },
+    /// See whether the object is still wanted: the order ended by somebody else's hand while the object was made, and
+    /// its resource is gone or on its way out, so that no order may ever remove it.
+    RemoveLeftover {
+        /// The resource.
+        resource: ResourceUuid,
+        /// The object.
+        backend_id: BackendId,
     },
 }

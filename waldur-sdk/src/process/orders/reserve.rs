@@ -5,7 +5,7 @@ use super::{Job, OrderProcessor};
 use crate::{
     backend::{Candidate, Collision, MarketplaceResource, Origin},
     client::{BackendIdCheck, Order, OrderType, Resource},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorClass, Result},
     naming::SlugNaming,
     types::BackendId,
 };
@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Reservation {
     pub(super) id: BackendId,
     pub(super) origin: Origin,
+    /// Whether this attempt wrote it.
+    pub(super) is_new: bool,
     candidate: Candidate,
 }
 
@@ -29,7 +31,7 @@ impl OrderProcessor {
     ) -> Result<Reservation> {
         match resource.backend_id.clone() {
             Some(id) => Ok(self.recorded(side, id, order)),
-            None => self.reserve_next(job, side, Candidate::FIRST).await,
+            None => self.reserve_next(job, side, order, None).await?.ok_or_else(exhausted),
         }
     }
 
@@ -38,8 +40,8 @@ impl OrderProcessor {
     fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
         let ours = (order.kind == OrderType::Create).then(|| self.position(side, &id)).flatten();
         match ours {
-            Some(candidate) => Reservation { id, origin: Origin::Reserved, candidate },
-            None => Reservation { id, origin: Origin::Recorded, candidate: Candidate::FIRST },
+            Some(candidate) => Reservation { id, origin: Origin::Reserved, is_new: false, candidate },
+            None => Reservation { id, origin: Origin::Recorded, is_new: false, candidate: Candidate::FIRST },
         }
     }
 
@@ -59,7 +61,7 @@ impl OrderProcessor {
     }
 
     /// How many candidates there are: more than one only where names may collide by policy (core.md §2.6).
-    fn candidates(&self, side: &MarketplaceResource) -> u32 {
+    pub(super) fn candidates(&self, side: &MarketplaceResource) -> u32 {
         let policy = self.policy();
         if policy.check_backend_id_uniqueness || SlugNaming::by_project(side) {
             policy.backend_id_max_retries.max(1)
@@ -74,36 +76,61 @@ impl OrderProcessor {
         &self,
         job: &Job<'_>,
         side: &MarketplaceResource,
+        order: &Order,
         taken: &Reservation,
         cause: Error,
     ) -> Result<Reservation> {
-        match self.reserve_next(job, side, taken.candidate.next(Collision::Duplicate)).await {
-            Err(error) if error.class() == ErrorClass::Duplicate => {
-                job.cx.step("release");
-                if let Err(error) = self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await {
-                    if error.class() == ErrorClass::Transient {
-                        return Err(error);
-                    }
-                    job.warn("release of the reserved backend id", error);
-                }
-                Err(exhausted().with_source(cause))
-            }
-            other => other,
+        if let Some(next) = self.reserve_next(job, side, order, Some(taken)).await? {
+            return Ok(next);
         }
+        // Another process may have brought the order to its end under this id since; then it is not ours to release.
+        let held = self.resource(job, order).await?.backend_id;
+        if held.as_ref() == Some(&taken.id) {
+            match self.release(job, side).await {
+                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
+                    return Err(error);
+                }
+                Err(error) => job.warn(RELEASE, error),
+                Ok(()) => {}
+            }
+        }
+        Err(exhausted().with_source(cause))
     }
 
-    async fn reserve_next(&self, job: &Job<'_>, side: &MarketplaceResource, first: Candidate) -> Result<Reservation> {
-        let mut candidate = first;
+    /// Takes a reservation back.
+    pub(super) async fn release(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<()> {
+        job.cx.step("release");
+        self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await
+    }
+
+    /// Reserves the first free candidate, or the first one after `taken`; `None` when there are no more.
+    async fn reserve_next(
+        &self,
+        job: &Job<'_>,
+        side: &MarketplaceResource,
+        order: &Order,
+        taken: Option<&Reservation>,
+    ) -> Result<Option<Reservation>> {
+        let mut candidate = taken.map_or(Candidate::FIRST, |taken| taken.candidate.next(Collision::Duplicate));
         while candidate.attempt < self.candidates(side) {
-            let id = self.backend().candidate_id(side, candidate)?;
+            let id = match self.backend().candidate_id(side, candidate) {
+                Ok(id) => id,
+                Err(error) if error.class() == ErrorClass::Duplicate => return Ok(None),
+                Err(error) => return Err(error),
+            };
             if self.is_free(job, &id).await {
                 job.cx.step("reserve");
                 self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, Some(&id)).await?;
-                return Ok(Reservation { id, origin: Origin::Reserved, candidate });
+                return Ok(Some(Reservation { id, origin: Origin::Reserved, is_new: true, candidate }));
+            }
+            // Waldur counts this resource like any other: another process may just have reserved the id for it.
+            let held = self.resource(job, order).await?.backend_id;
+            if let Some(held) = held.filter(|held| taken.is_none_or(|taken| taken.id != *held)) {
+                return Ok(Some(self.recorded(side, held, order)));
             }
             candidate = candidate.next(Collision::NotUnique);
         }
-        Err(Error::new(ErrorKind::AlreadyExists, EXHAUSTED))
+        Ok(None)
     }
 
     /// Asks Waldur, if the settings say so. An answer that does not come counts as free (core.md §2.6): the back end
@@ -127,9 +154,10 @@ impl OrderProcessor {
     }
 }
 
-/// Other tools look for these words.
-const EXHAUSTED: &str = "all generated names already exist";
+/// The step of a warning.
+pub(super) const RELEASE: &str = "release of the reserved backend id";
 
+/// Other tools look for these words: "all generated names already exist".
 fn exhausted() -> Error {
-    Error::rejected(format!("The resource cannot be created: {EXHAUSTED} on the backend."))
+    Error::rejected("The resource cannot be created: all generated names already exist on the backend.")
 }

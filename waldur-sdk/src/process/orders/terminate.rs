@@ -22,7 +22,7 @@ impl OrderProcessor {
         job.uses(&id);
         let proof = if self.policy().soft_delete {
             job.cx.step("zero limits");
-            let zeros = self.limited_components().map(|component| (component, Limit::At(WaldurAmount::ZERO))).collect();
+            let zeros = self.limited_components(resource).map(|name| (name, Limit::At(WaldurAmount::ZERO))).collect();
             let mut change = LimitChange::new(side, id.clone(), zeros);
             change.order = Some(order.uuid);
             if self.backend().get(job.cx, &id).await?.is_none() {

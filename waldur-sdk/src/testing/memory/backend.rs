@@ -1,29 +1,37 @@
 //! The back end over [`MemoryService`].
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::service::{MemoryObject, MemoryService, TOKEN};
+use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Origin,
-        Ownership, PendingOrders, PendingWork, Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp,
-        Status, StatusControl, Verified, state::foreign,
+        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
+        Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
+        Stamp, Status, StatusControl, Verified, state::foreign,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
     rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, RestClient,
-        StaticHeader,
+        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, PollPolicy, PollStep,
+        RestClient, StaticHeader, poll_until,
     },
-    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor},
+    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
+
+/// How long after a write a reading may still show what was before.
+const CONSISTENCY: Duration = Duration::from_secs(10);
 
 /// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
 /// with and without each.
@@ -32,6 +40,8 @@ pub struct MemoryBackend {
     api: RestClient,
     naming: SlugNaming,
     factors: BTreeMap<String, UnitFactor>,
+    ceilings: BTreeMap<String, WaldurAmount>,
+    endpoint: Option<String>,
     capabilities: Capabilities,
     members: bool,
     status: bool,
@@ -46,6 +56,11 @@ struct Handle {
 #[derive(Deserialize)]
 struct JobState {
     state: String,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
 }
 
 #[derive(Deserialize)]
@@ -67,13 +82,22 @@ impl MemoryBackend {
     /// # Errors
     /// As [`Self::new`].
     pub fn over(transport: impl HttpTransport, environment: Environment) -> Result<Self> {
-        let http = Http::new(transport).with_environment(environment);
+        Self::through(Http::new(transport).with_environment(environment))
+    }
+
+    /// A back end over a pipeline to a service.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn through(http: Http) -> Result<Self> {
         let base = BaseUrl::parse("memory service", "http://localhost/", PlainHttp::LoopbackOnly)?;
-        let token = StaticHeader::bearer(&SecretString::from(TOKEN))?;
+        let token = StaticHeader::bearer(&SecretString::from(MemoryService::TOKEN))?;
         Ok(Self {
-            api: RestClient::new(http, base, token),
+            api: RestClient::new(http, base, token).with_error_reader(coded),
             naming: SlugNaming::default(),
             factors: BTreeMap::new(),
+            ceilings: BTreeMap::new(),
+            endpoint: None,
             capabilities: Capabilities::default(),
             members: false,
             status: false,
@@ -92,6 +116,20 @@ impl MemoryBackend {
     #[must_use]
     pub fn with_factor(mut self, component: &str, factor: UnitFactor) -> Self {
         self.factors.insert(component.to_owned(), factor);
+        self
+    }
+
+    /// Grants no more than this of a component, whatever was ordered, and tells Waldur so.
+    #[must_use]
+    pub fn with_ceiling(mut self, component: &str, most: u32) -> Self {
+        self.ceilings.insert(component.to_owned(), WaldurAmount::from(most));
+        self
+    }
+
+    /// Publishes where an object is reached: its id below `url`.
+    #[must_use]
+    pub fn with_endpoint(mut self, url: &str) -> Self {
+        self.endpoint = Some(url.trim_end_matches('/').to_owned());
         self
     }
 
@@ -166,10 +204,46 @@ impl MemoryBackend {
 
     /// The state of an object that may be changed for this resource; absence is an error here.
     async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
-        match self.get(cx, id).await? {
-            None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
-            Some(state) if state.ownership(resource.stamp()) == Ownership::Foreign => Err(foreign(id)),
-            Some(state) => Ok(state),
+        ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
+    }
+
+    /// Reads until what was written shows: a service of several replicas lags, and rights on a new object take a
+    /// moment. What does not show in time is the error of the last look. Of `wanted`, what the object has no limit for
+    /// reads as unlimited, which it is.
+    async fn read_back<T>(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        wanted: &Limits,
+        check: impl Fn(Option<&ResourceState>) -> Result<Verified<T>>,
+    ) -> Result<Verified<T>> {
+        let policy = PollPolicy::within(CONSISTENCY).with_pauses(CONSISTENCY / 50, CONSISTENCY / 5);
+        let last = Mutex::new(None);
+        let look = async || {
+            let lags = [ErrorKind::Inconsistent, ErrorKind::PermissionDenied];
+            let found = self.get(cx, id).await.map(|found| {
+                found.map(|mut found| {
+                    for component in wanted.keys() {
+                        found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
+                    }
+                    found
+                })
+            });
+            match found.and_then(|found| check(found.as_ref())) {
+                Ok(verified) => Ok(PollStep::Done(verified)),
+                Err(error) if lags.contains(&error.kind()) => {
+                    let text = error.message().to_owned();
+                    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Ok(PollStep::Waiting(text))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        match poll_until(self.api.environment(), &policy, look, |_| ()).await {
+            Err(error) if error.kind() == ErrorKind::NotReady => {
+                Err(last.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or(error))
+            }
+            other => other,
         }
     }
 
@@ -187,10 +261,41 @@ impl MemoryBackend {
         Ok(call.send_json::<Handle>().await?.handle)
     }
 
+    /// What is given of what was ordered.
+    fn granted(&self, ordered: &Limits) -> Limits {
+        let grant = |(component, limit): (&String, &Limit)| {
+            let most = self.ceilings.get(component).copied();
+            let granted = match (*limit, most) {
+                (Limit::At(amount), Some(most)) => Limit::At(amount.min(most)),
+                (Limit::Unlimited, Some(most)) => Limit::At(most),
+                (limit, None) => limit,
+            };
+            (component.clone(), granted)
+        };
+        ordered.iter().map(grant).collect()
+    }
+
+    fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
+        let mut created = Created::default().with_metadata(metadata(id));
+        if let Some(url) = &self.endpoint {
+            created = created.with_endpoint("memory", format!("{url}/{id}"));
+        }
+        let granted = self.granted(ordered);
+        if granted == *ordered { created } else { created.with_limits(granted) }
+    }
+
     fn content(&self, request: &CreateRequest) -> Result<MemoryObject> {
         let project = Some(request.resource.project.slug.clone()).filter(|slug| !slug.is_empty());
-        let limits = self.to_service(&request.limits)?;
+        let limits = self.to_service(&self.granted(&request.limits))?;
         Ok(MemoryObject { stamp: Some(request.resource.uuid), project, limits, ..MemoryObject::default() })
+    }
+}
+
+/// Adds the service's own error code.
+fn coded(answer: &Response<Bytes>, error: Error) -> Error {
+    match serde_json::from_slice::<Refusal>(answer.body()) {
+        Ok(refusal) => error.with_code(refusal.code),
+        Err(_) => error,
     }
 }
 
@@ -198,10 +303,6 @@ fn metadata(id: &BackendId) -> JsonObject {
     let mut metadata = JsonObject::new();
     metadata.insert("object_id".to_owned(), json!(id.as_str()));
     metadata
-}
-
-fn created(id: &BackendId) -> Created {
-    Created::default().with_metadata(metadata(id))
 }
 
 #[async_trait]
@@ -236,18 +337,18 @@ impl ResourceBackend for MemoryBackend {
         let bare = MemoryObject { limits: BTreeMap::new(), ..content.clone() };
         match put.json(&bare).deadline(cx.deadline).send_unit().await {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                let found = self.get(cx, id).await?;
-                if !found.is_none_or(|found| found.ownership(request.resource.stamp()).permits(request.origin)) {
-                    return Err(foreign(id));
-                }
-            }
+            Err(error) if error.kind() == ErrorKind::Conflict => match self.get(cx, id).await? {
+                Some(found) if found.ownership(request.resource.stamp()).permits(request.origin) => {}
+                Some(_) => return Err(foreign(id)),
+                None => return Err(Error::not_ready(format!("{id} was there a moment ago")).with_retryable(true)),
+            },
             Err(error) => return Err(error),
         }
         let limits = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
         limits.json(&content.limits).deadline(cx.deadline).send_unit().await?;
-        let found = self.get(cx, id).await?;
-        Verified::created(created(id), request, found.as_ref()).map(Progress::Done)
+        let verify =
+            |found: Option<&ResourceState>| Verified::created(self.created(id, &request.limits), request, found);
+        self.read_back(cx, id, &request.limits, verify).await.map(Progress::Done)
     }
 
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
@@ -264,23 +365,10 @@ impl ResourceBackend for MemoryBackend {
             let handle = self.start_job(cx, "delete", "", id, &MemoryObject::default()).await?;
             return Ok(Progress::Pending { handle, poll_after: None });
         }
-        let call = self.api.delete("objects.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
-        let removed = match call.send_unit().await {
-            Ok(()) => Removed::Deleted,
-            Err(error) if error.is_not_found() => Removed::AlreadyAbsent,
-            Err(error) => return Err(error),
-        };
-        let project = &request.resource.project.slug;
-        if !project.is_empty() {
-            let call = self.api.delete("projects.delete", "/projects/{slug}", &[project]).deadline(cx.deadline);
-            match call.send_unit().await {
-                Ok(()) => {}
-                // Gone already, or a sibling still needs it.
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Verified::removed(id, removed, self.get(cx, id).await?.as_ref()).map(Progress::Done)
+        let removed = if found.is_some() { self.remove(cx, id).await? } else { Removed::AlreadyAbsent };
+        // Not only after a removal of ours: the process that made it may have died before this.
+        self.remove_project(cx, &request.resource.project.slug).await?;
+        self.read_back(cx, id, &Limits::new(), |found| Verified::removed(id, removed, found)).await.map(Progress::Done)
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
@@ -294,8 +382,25 @@ impl ResourceBackend for MemoryBackend {
         }
         let call = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
         call.json(&limits).deadline(cx.deadline).send_unit().await?;
-        let found = self.owned(cx, id, &change.resource).await?;
-        Verified::limits(&change.limits, &found).map(Progress::Done)
+        let verify = |found: Option<&ResourceState>| match found {
+            Some(found) => Verified::limits(&change.limits, found),
+            None => Err(Error::new(ErrorKind::Inconsistent, format!("{id} is gone"))),
+        };
+        self.read_back(cx, id, &change.limits, verify).await.map(Progress::Done)
+    }
+
+    async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
+        let id = &change.backend_id;
+        self.owned(cx, id, &change.resource).await?;
+        let call = self.api.put("objects.options", "/objects/{id}/options", &[id.as_str()]).deadline(cx.deadline);
+        call.json(&change.new).send_unit().await.map(Progress::Done)
+    }
+
+    async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
+        let id = &change.backend_id;
+        self.owned(cx, id, &change.resource).await?;
+        let call = self.api.put("objects.plan", "/objects/{id}/plan", &[id.as_str()]).deadline(cx.deadline);
+        call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
 
     fn members(&self) -> Option<&dyn MemberDirectory> {
@@ -408,6 +513,31 @@ impl PendingOrders for MemoryBackend {
 }
 
 impl MemoryBackend {
+    async fn remove(&self, cx: &OpContext, id: &BackendId) -> Result<Removed> {
+        let call = self.api.delete("objects.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
+        match call.send_unit().await {
+            Ok(()) => Ok(Removed::Deleted),
+            Err(error) if error.is_not_found() => Ok(Removed::AlreadyAbsent),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                Err(Error::rejected(format!("{id} still holds data. Please empty it and order again."))
+                    .with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the account of a project, unless it is gone already or a sibling still needs it.
+    async fn remove_project(&self, cx: &OpContext, slug: &str) -> Result<()> {
+        if slug.is_empty() {
+            return Ok(());
+        }
+        let call = self.api.delete("projects.delete", "/projects/{slug}", &[slug]).deadline(cx.deadline);
+        match call.send_unit().await {
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     async fn settle(&self, cx: &OpContext, work: &PendingWork) -> Result<Settled> {
         let Some(id) = &work.backend_id else {
             return Err(Error::new(ErrorKind::Inconsistent, "finished work on a resource without an id"));
@@ -418,7 +548,7 @@ impl MemoryBackend {
             "Terminate" => Verified::removed(id, Removed::Deleted, found.as_ref()).map(Settled::Removed),
             _ => {
                 let request = CreateRequest::new(work.order, work.resource.clone(), id.clone());
-                Verified::created(created(id), &request, found.as_ref()).map(Settled::Created)
+                Verified::created(self.created(id, &Limits::new()), &request, found.as_ref()).map(Settled::Created)
             }
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rest::{HttpTransport, TransportError},
-    types::ResourceUuid,
+    types::{PlanUuid, ResourceUuid},
 };
 
 /// A JSON API over objects, kept in memory. Clones share the state.
@@ -26,9 +26,11 @@ use crate::{
 /// | `GET`, `PUT`, `DELETE /objects/{id}` | read; create (409 if it exists); delete (204, 404) |
 /// | `PUT /objects/{id}/limits` | merge limits; `null` is unlimited |
 /// | `PUT /objects/{id}/status` | set the status |
+/// | `PUT /objects/{id}/options` | merge options |
+/// | `PUT /objects/{id}/plan` | set the plan |
 /// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
-/// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one key |
+/// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
 #[derive(Clone, Default)]
 pub struct MemoryService(Arc<Mutex<State>>);
 
@@ -45,6 +47,12 @@ pub struct MemoryObject {
     /// Limits in the service's own units; `None` is unlimited.
     #[serde(default)]
     pub limits: BTreeMap<String, Option<u64>>,
+    /// What the customer may change later.
+    #[serde(default)]
+    pub options: BTreeMap<String, Value>,
+    /// The plan that it was moved to, if it was.
+    #[serde(default)]
+    pub plan: Option<PlanUuid>,
     /// Who has access.
     #[serde(default)]
     pub members: BTreeSet<String>,
@@ -61,6 +69,7 @@ struct State {
     refused_members: BTreeSet<String>,
     made: u64,
     writes: u64,
+    started: u64,
 }
 
 #[derive(Clone)]
@@ -72,12 +81,12 @@ struct Job {
     state: &'static str,
 }
 
-/// The token that [`MemoryService`] wants.
-pub(super) const TOKEN: &str = "memory-service-token";
-
 type Answer = (StatusCode, Value);
 
 impl MemoryService {
+    /// The bearer token that it wants.
+    pub const TOKEN: &'static str = "memory-service-token";
+
     /// An empty service.
     pub fn new() -> Self {
         Self::default()
@@ -114,6 +123,13 @@ impl MemoryService {
         self.state().objects.insert(id.into(), object);
     }
 
+    /// Puts an object there, and the account of its project.
+    pub fn put(&self, id: impl Into<String>, object: MemoryObject) {
+        let mut state = self.state();
+        state.projects.extend(object.project.clone());
+        state.objects.insert(id.into(), object);
+    }
+
     /// Removes an object behind everybody's back.
     pub fn lose(&self, id: &str) {
         self.state().objects.remove(id);
@@ -131,10 +147,11 @@ impl MemoryService {
         handles
     }
 
-    /// Carries a job out.
+    /// Carries a job out, if it is still running.
     pub fn finish_job(&self, handle: &str) {
         let mut state = self.state();
-        let Some(job) = state.jobs.values_mut().find(|job| job.handle == handle) else { return };
+        let running = |job: &&mut Job| job.handle == handle && job.state == "running";
+        let Some(job) = state.jobs.values_mut().find(running) else { return };
         job.state = "done";
         let job = job.clone();
         match job.kind.as_str() {
@@ -177,7 +194,7 @@ impl HttpTransport for MemoryService {
         let authorized = request
             .headers()
             .get(http::header::AUTHORIZATION)
-            .is_some_and(|value| value.as_bytes() == format!("Bearer {TOKEN}").as_bytes());
+            .is_some_and(|value| value.as_bytes() == format!("Bearer {}", Self::TOKEN).as_bytes());
         let (status, body) =
             if authorized { self.state().answer(&request) } else { error(StatusCode::UNAUTHORIZED, "Unauthorized") };
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
@@ -190,6 +207,14 @@ impl HttpTransport for MemoryService {
 
 fn error(status: StatusCode, code: &str) -> Answer {
     (status, json!({ "code": code }))
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+fn member(body: &Value, name: &str) -> Option<Value> {
+    body.get(name).cloned()
 }
 
 fn decoded(segment: &str) -> String {
@@ -213,32 +238,25 @@ impl State {
                 Some(_) => (StatusCode::NO_CONTENT, Value::Null),
                 None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
             },
-            ("PUT", ["objects", id, "limits"]) => self.edit(id, |object| match serde_json::from_value(body()) {
-                Ok(limits) => {
-                    let limits: BTreeMap<String, Option<u64>> = limits;
-                    object.limits.extend(limits);
-                    true
-                }
-                Err(_) => false,
-            }),
-            ("PUT", ["objects", id, "status"]) => self.edit(id, |object| {
-                body()
-                    .get("status")
-                    .and_then(Value::as_str)
-                    .map(|status| status.clone_into(&mut object.status))
-                    .is_some()
-            }),
+            ("PUT", ["objects", id, "limits"]) => {
+                self.edit(id, |object| read(body()).map(|limits: BTreeMap<_, _>| object.limits.extend(limits)))
+            }
+            ("PUT", ["objects", id, "options"]) => {
+                self.edit(id, |object| read(body()).map(|options: BTreeMap<_, _>| object.options.extend(options)))
+            }
+            ("PUT", ["objects", id, "plan"]) => {
+                self.edit(id, |object| read(member(&body(), "plan")?).map(|plan| object.plan = plan))
+            }
+            ("PUT", ["objects", id, "status"]) => {
+                self.edit(id, |object| read(member(&body(), "status")?).map(|status| object.status = status))
+            }
             ("PUT", ["objects", _, "members", name]) if self.refused_members.contains(*name) => {
                 error(StatusCode::FORBIDDEN, "Refused")
             }
-            ("PUT", ["objects", id, "members", name]) => self.edit(id, |object| {
-                object.members.insert((*name).to_owned());
-                true
-            }),
-            ("DELETE", ["objects", id, "members", name]) => self.edit(id, |object| {
-                object.members.remove(*name);
-                true
-            }),
+            ("PUT", ["objects", id, "members", name]) => {
+                self.edit(id, |object| Some(object.members.insert((*name).to_owned())))
+            }
+            ("DELETE", ["objects", id, "members", name]) => self.edit(id, |object| Some(object.members.remove(*name))),
             ("PUT", ["projects", slug]) => {
                 self.projects.insert((*slug).to_owned());
                 (StatusCode::NO_CONTENT, Value::Null)
@@ -274,11 +292,12 @@ impl State {
         }
     }
 
-    fn edit(&mut self, id: &str, change: impl FnOnce(&mut MemoryObject) -> bool) -> Answer {
+    /// Changes an object; `change` is `None` for a body that makes no sense.
+    fn edit<T>(&mut self, id: &str, change: impl FnOnce(&mut MemoryObject) -> Option<T>) -> Answer {
         match self.objects.get_mut(id).map(change) {
             None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
-            Some(true) => (StatusCode::NO_CONTENT, Value::Null),
-            Some(false) => error(StatusCode::BAD_REQUEST, "InvalidObject"),
+            Some(Some(_)) => (StatusCode::NO_CONTENT, Value::Null),
+            Some(None) => error(StatusCode::BAD_REQUEST, "InvalidObject"),
         }
     }
 
@@ -309,20 +328,20 @@ impl State {
         (StatusCode::OK, rows.collect())
     }
 
-    /// One job for one key: a second request for the same work gets the first one's handle.
+    /// A second request for the same work gets the first one's handle: creations and changes go by their order, a
+    /// removal by its object while it runs.
     fn start(&mut self, body: &Value) -> Answer {
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, object) = (text("kind"), text("object"));
-        let key = format!("{kind} {object} {}", if kind == "delete" { String::new() } else { text("order") });
-        let next = format!("job-{:04}", self.jobs.len() + 1);
-        let content = body.get("content").cloned().and_then(|content| serde_json::from_value(content).ok());
-        let job = self.jobs.entry(key).or_insert_with(|| Job {
-            handle: next,
-            kind,
-            object,
-            body: content.unwrap_or_default(),
-            state: "running",
-        });
-        (StatusCode::ACCEPTED, json!({ "handle": job.handle }))
+        let removal = kind == "delete";
+        let key = format!("{kind} {object} {}", if removal { String::new() } else { text("order") });
+        if let Some(job) = self.jobs.get(&key).filter(|job| !removal || job.state == "running") {
+            return (StatusCode::ACCEPTED, json!({ "handle": job.handle }));
+        }
+        self.started += 1;
+        let handle = format!("job-{:04}", self.started);
+        let body = member(body, "content").and_then(read).unwrap_or_default();
+        self.jobs.insert(key, Job { handle: handle.clone(), kind, object, body, state: "running" });
+        (StatusCode::ACCEPTED, json!({ "handle": handle }))
     }
 }

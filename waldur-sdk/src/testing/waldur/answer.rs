@@ -117,9 +117,9 @@ impl Answer {
         Self::detail(StatusCode::NOT_IMPLEMENTED, &format!("FakeWaldur does not serve {what}."))
     }
 
-    /// A row refers to another that does not exist: a mistake of the test that made it.
-    pub(super) fn dangling() -> Self {
-        let text = "FakeWaldur: a row refers to a row that does not exist.";
+    /// The fake's own data do not fit together, e.g. a row refers to another that a test never made.
+    pub(super) fn broken() -> Self {
+        let text = "FakeWaldur: its data do not fit together; does a seeded row name one that was never made?";
         Self::detail(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 

@@ -133,7 +133,7 @@ fn parse_error(body: &[u8], error: &serde_json::Error) -> Answer {
     if error.is_eof() {
         column += 1;
     }
-    let before: usize = body.split(|byte| *byte == b'\n').take(line - 1).map(|line| line.len() + 1).sum();
+    let before: usize = body.split(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(|line| line.len() + 1).sum();
     let place = before + column.saturating_sub(1);
     let text = format!("JSON parse error - Expecting value: line {line} column {column} (char {place})");
     Answer::detail(StatusCode::BAD_REQUEST, &text)

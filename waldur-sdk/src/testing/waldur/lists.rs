@@ -45,7 +45,7 @@ impl Shown {
 
 /// One row, as `field=` asks for it.
 pub(super) fn one(call: &Incoming<'_>, row: Option<impl Into<Shown>>) -> Outcome {
-    Ok(Answer::ok(row.ok_or_else(Answer::dangling)?.into().select(call)))
+    Ok(Answer::ok(row.ok_or_else(Answer::broken)?.into().select(call)))
 }
 
 /// A page of rows. The rows are all that the filters let through, in their order; only those on the page are shown.
@@ -61,14 +61,14 @@ pub(super) fn page<R, S: Into<Shown>>(call: &Incoming<'_>, rows: &[R], show: imp
     };
     let shown: Option<Vec<Value>> =
         rows.iter().skip((number - 1) * size).take(size).map(|row| Some(show(row)?.into().select(call))).collect();
-    Ok(Answer::ok(shown.ok_or_else(Answer::dangling)?)
+    Ok(Answer::ok(shown.ok_or_else(Answer::broken)?)
         .with(RESULT_COUNT, rows.len().to_string())
         .with(header::LINK, links(call, number, last)))
 }
 
 /// Rows without pages.
 pub(super) fn whole(rows: Option<Vec<Map<String, Value>>>) -> Outcome {
-    let rows = rows.ok_or_else(Answer::dangling)?;
+    let rows = rows.ok_or_else(Answer::broken)?;
     Ok(Answer::json(StatusCode::OK, rows.into_iter().map(Value::Object).collect::<Vec<_>>()))
 }
 

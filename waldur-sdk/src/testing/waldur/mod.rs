@@ -40,13 +40,15 @@
 //! # What it does not serve
 //! Usage (`marketplace-component-usages`, `…-user-usages`, `plan_periods`), the plug-in API of SLURM
 //! (`marketplace-slurm-remote`), customers, roles, events, other users than `me`, writing projects and offerings (seed
-//! them), agent queues, API keys of resources, service accounts, importable resources. Such a call is answered with
-//! 501 and listed by [`FakeWaldur::unserved`]: better no answer than a made-up one. It computes no fingerprints of
-//! SSH keys and no bills (`billing_price_estimate` is zero).
+//! them), agents' queues and logs, API keys of resources, importable resources. Such a call is answered with 501 and
+//! listed by [`FakeWaldur::unserved`]: better no answer than a made-up one.
+//!
+//! It has no service and course accounts, no consent to terms, no fingerprints of SSH keys and no bills
+//! (`billing_price_estimate` is zero). Of a user it shows names and e-mail, of a partition its name.
 //!
 //! # Determinism
-//! Ids count up; the clock begins at 2026-01-01T00:00:00Z and goes on by a millisecond per look, unless
-//! [`FakeWaldur::with_wall`] brings another. The same calls give the same answers.
+//! Ids count up; the clock begins at 2026-01-01T00:00:00Z and goes on by a millisecond per request and per seeded row,
+//! unless [`FakeWaldur::with_wall`] brings another. The same calls give the same answers.
 
 mod access;
 mod answer;
@@ -140,6 +142,14 @@ impl FakeWaldur {
     #[must_use]
     pub fn with_approval_delay(self, reads: u32) -> Self {
         self.state().approval_delay = reads;
+        self
+    }
+
+    /// Answers the first `reads` questions for a team with an empty list: what an agent sees that is faster than the
+    /// granting of roles.
+    #[must_use]
+    pub fn with_team_delay(self, reads: u32) -> Self {
+        self.state().team_delay = reads;
         self
     }
 

@@ -2,7 +2,7 @@
 //! object, rights, state, body.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use url::Host;
 
@@ -15,9 +15,19 @@ use super::{
 };
 use crate::rest::TransportErrorKind;
 
+/// A request before it is known what it is for.
+struct Arrived<'a> {
+    parts: &'a Parts,
+    body: &'a Bytes,
+    query: &'a [(String, String)],
+    /// Scheme, host and path prefix.
+    origin: &'a str,
+}
+
 impl State {
     /// Carries one exchange and records it. A host that is neither Waldur's nor the token issuer's cannot be reached.
     pub(super) fn serve(&mut self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportErrorKind> {
+        self.tick();
         let (parts, body) = request.into_parts();
         let mut record = RecordedRequest::new(&parts, &body);
         if self.issuer.as_ref().is_some_and(|issuer| issuer.answers(&parts.uri)) {
@@ -25,7 +35,8 @@ impl State {
         }
         let origin = self.origin(&parts).ok_or(TransportErrorKind::Connect)?;
         record.user = self.authenticate(&parts.headers).ok();
-        let answer = match self.answer(&origin, &parts, &body, &record.query) {
+        let arrived = Arrived { parts: &parts, body: &body, query: &record.query, origin: &origin };
+        let answer = match self.answer(&arrived) {
             Ok(answer) | Err(answer) => answer,
         };
         record.status = answer.status;
@@ -43,7 +54,7 @@ impl State {
     }
 
     /// What hyperlinks begin with: the request's own scheme and host, as with the real server, and the path prefix.
-    fn origin(&self, parts: &http::request::Parts) -> Option<String> {
+    fn origin(&self, parts: &Parts) -> Option<String> {
         let Base { scheme, host, port, prefix } = &self.base;
         if let Some(authority) = parts.uri.authority() {
             let known = authority.host() == host && authority.port_u16() == *port;
@@ -55,49 +66,35 @@ impl State {
         Some(format!("{scheme}://{}{prefix}", header.map_or_else(|| self.base.authority(), str::to_owned)))
     }
 
-    fn answer(
-        &mut self,
-        origin: &str,
-        parts: &http::request::Parts,
-        body: &Bytes,
-        query: &[(String, String)],
-    ) -> Outcome {
-        let path = parts.uri.path();
-        let below = path.strip_prefix(&self.base.prefix).ok_or_else(Answer::no_such_path)?;
-        let api = below.strip_prefix("/api/").ok_or_else(Answer::no_such_path)?;
-        let Some((route, ids)) = api::find(&segments(api)) else {
-            return Err(Answer::unserved(&format!("{} {below}", parts.method)));
+    fn answer(&mut self, arrived: &Arrived<'_>) -> Outcome {
+        let uri = &arrived.parts.uri;
+        let path = uri.path().strip_prefix(&self.base.prefix).ok_or_else(Answer::no_such_path)?;
+        let below_api = path.strip_prefix("/api/").ok_or_else(Answer::no_such_path)?;
+        let Some((route, ids)) = api::find(&segments(below_api)) else {
+            return Err(Answer::unserved(&format!("{} {path}", arrived.parts.method)));
         };
         if route.since > self.generation {
             return Err(Answer::no_such_path());
         }
-        if !below.ends_with('/') {
-            return Err(moved(parts.uri.path(), parts.uri.query()));
+        if !path.ends_with('/') {
+            return Err(moved(uri.path(), uri.query()));
         }
-        let answer = self.dispatch(route, ids, origin, parts, (below, body, query));
         let allow = |answer: Answer| match answer.body {
             Body::Page(_) => answer,
-            _ => answer.with(header::ALLOW, route.allow),
+            Body::Json(_) | Body::Empty => answer.with(header::ALLOW, route.allow),
         };
-        answer.map(allow).map_err(allow)
+        self.dispatch(arrived, route, path, ids).map(allow).map_err(allow)
     }
 
-    fn dispatch(
-        &mut self,
-        route: &api::Route,
-        ids: Vec<String>,
-        origin: &str,
-        parts: &http::request::Parts,
-        (path, body, query): (&str, &Bytes, &[(String, String)]),
-    ) -> Outcome {
+    fn dispatch(&mut self, arrived: &Arrived<'_>, route: &api::Route, path: &str, ids: Vec<String>) -> Outcome {
+        let Arrived { parts, body, query, origin } = *arrived;
         if !accepts_json(&parts.headers) {
             return Err(Answer::detail(StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header."));
         }
         let user = self.authenticate(&parts.headers)?;
         let refused = || Answer::method_not_allowed(parts.method.as_str());
         let verb = Verb::of(&parts.method).ok_or_else(refused)?;
-        let generation = self.generation;
-        let headers = &parts.headers;
+        let (generation, headers) = (self.generation, &parts.headers);
         let call = Incoming { generation, verb, origin, path, query, headers, body, user, ids };
         match route.on.iter().find(|(on, _)| *on == verb) {
             Some((_, handler)) => handler(self, &call),

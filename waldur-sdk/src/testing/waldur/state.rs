@@ -67,6 +67,7 @@ pub(super) struct State {
     pub(super) base: Base,
     pub(super) wall: Wall,
     pub(super) approval_delay: u32,
+    pub(super) team_delay: u32,
     pub(super) issuer: Option<Issuer>,
 
     pub(super) customers: Table<Customer>,
@@ -86,6 +87,7 @@ pub(super) struct State {
     pub(super) log: Vec<RecordedRequest>,
     pub(super) unserved: Vec<String>,
     pub(super) done_without_backend_id: Vec<OrderUuid>,
+    clock: Timestamp,
     seed: u32,
     ids: u64,
     slugs: HashMap<(&'static str, String), u32>,
@@ -97,8 +99,10 @@ impl State {
             generation,
             base: Base::default(),
             wall: ticking(),
+            clock: Timestamp::UNIX_EPOCH,
             seed,
             approval_delay: 0,
+            team_delay: 0,
             issuer: None,
             customers: Table::default(),
             providers: Table::default(),
@@ -121,8 +125,15 @@ impl State {
         }
     }
 
+    /// Looks at the clock: once per request and once per row that a test seeds.
+    pub(super) fn tick(&mut self) -> Timestamp {
+        self.clock = (self.wall)();
+        self.clock
+    }
+
+    /// The time of the last look.
     pub(super) fn now(&self) -> Timestamp {
-        (self.wall)()
+        self.clock
     }
 
     /// The next id: the seed in front, a counter behind, so that it can be read in a failing test.
@@ -176,8 +187,8 @@ impl State {
     }
 }
 
-/// A clock that begins at a fixed instant and goes on by a millisecond whenever it is read, so that no two rows have
-/// the same age and every run has the same times.
+/// A clock that begins at a fixed instant and goes on by a millisecond whenever it is looked at, so that rows have
+/// different ages and every run has the same times.
 fn ticking() -> Wall {
     const BEGIN: i64 = 1_767_225_600;
     let ticks = AtomicI64::new(0);

@@ -134,7 +134,7 @@ fn read(state: &State, call: &Incoming<'_>) -> Result<Wanted, Answer> {
     let offering = fields.required_text("offering", 36).and_then(|text| own_offering(state, call, &mut fields, &text));
     fields.check()?;
     let about = ABOUT.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(name)?.clone()))).collect();
-    let (Some(offering), Some(name)) = (offering, name) else { return Err(Answer::dangling()) };
+    let (Some(offering), Some(name)) = (offering, name) else { return Err(Answer::broken()) };
     Ok(Wanted { offering, name, about })
 }
 

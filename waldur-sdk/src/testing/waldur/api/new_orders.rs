@@ -19,7 +19,7 @@ pub(super) fn create(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let mut fields = call.fields()?;
     let wanted = Wanted::read(state, call, &mut fields);
     fields.check()?;
-    let wanted = wanted.ok_or_else(Answer::dangling)?;
+    let wanted = wanted.ok_or_else(Answer::broken)?;
     wanted.check_limits()?;
     let Wanted { offering, project, plan, attributes, limits, comment } = wanted;
 
@@ -44,14 +44,14 @@ pub(super) fn create(state: &mut State, call: &Incoming<'_>) -> Outcome {
 /// `POST marketplace-resources/{}/update_limits/` (recorded: 296 to 298, 339).
 pub(super) fn update_limits(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = resources::seen(state, call)?;
-    let resource = state.resource(uuid).cloned().ok_or_else(Answer::dangling)?;
+    let resource = state.resource(uuid).cloned().ok_or_else(Answer::broken)?;
     if resource.state != ResourceState::Ok {
         return Err(Answer::wrong_state(&[ResourceState::Ok.as_str()]));
     }
     let mut fields = call.fields()?;
     let limits = fields.required("limits").and_then(|_| read_limits(&mut fields));
     fields.check()?;
-    let limits = limits.ok_or_else(Answer::dangling)?;
+    let limits = limits.ok_or_else(Answer::broken)?;
     if limits == resource.limits {
         return Err(Answer::sentence("Impossible to create update orders with limits set to exactly the same."));
     }
@@ -65,7 +65,7 @@ pub(super) fn update_limits(state: &mut State, call: &Incoming<'_>) -> Outcome {
 /// to 314).
 pub(super) fn terminate(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = resources::seen(state, call)?;
-    let resource = state.resource(uuid).cloned().ok_or_else(Answer::dangling)?;
+    let resource = state.resource(uuid).cloned().ok_or_else(Answer::broken)?;
     if !matches!(resource.state, ResourceState::Ok | ResourceState::Erred) {
         return Err(Answer::wrong_state(&[ResourceState::Ok.as_str(), ResourceState::Erred.as_str()]));
     }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::testing::waldur::{
     answer::{Answer, Outcome},
     incoming::{Fields, Incoming},
-    lists::{Filters, one, page, whole},
+    lists::{Filters, Shown, one, page, whole},
     model::{Component, Offering},
-    render::Side,
+    render::{Side, show_attribute_config},
     state::State,
     words::{Billing, Generation, LimitPeriod, OfferingState},
 };
@@ -67,8 +67,8 @@ pub(super) fn create_component(state: &mut State, call: &Incoming<'_>) -> Outcom
     let uuid = state.uuid();
     let component = read_component(call, &mut fields, uuid);
     fields.check()?;
-    let component = component.ok_or_else(Answer::dangling)?;
-    let row = state.offerings.get_mut(offering.uuid()).ok_or_else(Answer::dangling)?;
+    let component = component.ok_or_else(Answer::broken)?;
+    let row = state.offerings.get_mut(offering.uuid()).ok_or_else(Answer::broken)?;
     if row.component(&component.kind).is_some() {
         // Recorded: 054. The database refuses what nobody checked.
         return Err(Answer::server_error());
@@ -82,12 +82,12 @@ pub(super) fn update_component(state: &mut State, call: &Incoming<'_>) -> Outcom
     let offering = provided(state, call)?;
     let mut fields = call.fields()?;
     let uuid = fields.get("uuid").and_then(Value::as_str).and_then(|text| uuid::Uuid::try_parse(text).ok());
-    let row = state.offerings.get_mut(offering.uuid()).ok_or_else(Answer::dangling)?;
+    let row = state.offerings.get_mut(offering.uuid()).ok_or_else(Answer::broken)?;
     let known = row.components.iter_mut().find(|component| Some(component.uuid) == uuid);
     let Some(known) = known else { return Err(Answer::empty(StatusCode::NOT_FOUND)) };
     let component = read_component(call, &mut fields, known.uuid);
     fields.check()?;
-    *known = component.ok_or_else(Answer::dangling)?;
+    *known = component.ok_or_else(Answer::broken)?;
     Ok(Answer::empty(StatusCode::OK))
 }
 
@@ -138,6 +138,18 @@ pub(super) fn check_unique_backend_id(state: &mut State, call: &Incoming<'_>) ->
     };
     let taken = state.resources.iter().any(|row| among(row.offering) && Some(&row.backend_id) == backend_id.as_ref());
     Ok(Answer::ok(json!({ "is_unique": !taken, "is_valid_format": null, "errors": [] })))
+}
+
+/// `GET …/{}/user-attribute-config/`, since generation 8: what people tell the provider about themselves.
+pub(super) fn attribute_config(state: &mut State, call: &Incoming<'_>) -> Outcome {
+    let uuid = provided(state, call)?;
+    one(call, state.offering(uuid).map(show_attribute_config))
+}
+
+/// `GET …/{}/list_project_service_accounts/` and `…/list_course_accounts/`, since generation 8: the fake has none.
+pub(super) fn no_accounts(state: &mut State, call: &Incoming<'_>) -> Outcome {
+    provided(state, call)?;
+    page(call, &[], |(): &()| None::<Shown>)
 }
 
 fn provided(state: &State, call: &Incoming<'_>) -> Result<OfferingUuid, Answer> {

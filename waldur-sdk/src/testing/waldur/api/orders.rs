@@ -193,7 +193,7 @@ pub(super) fn set_backend_id(state: &mut State, call: &Incoming<'_>) -> Outcome 
     fields.check()?;
     let now = state.now();
     let (Some(backend_id), Some(order)) = (backend_id, state.orders.get_mut(uuid.uuid())) else {
-        return Err(Answer::dangling());
+        return Err(Answer::broken());
     };
     if order.backend_id == backend_id {
         return Ok(Answer::status_text("Order backend_id is not changed."));
@@ -254,7 +254,7 @@ fn require(state: &State, uuid: OrderUuid, valid: &[OrderState]) -> Result<(), A
 
 /// Some actions are for some types of offerings (core.md §1.6 [S]; recorded: 116).
 fn only_for(state: &State, uuid: OrderUuid, kinds: &[&str]) -> Result<(), Answer> {
-    let offering = state.order(uuid).and_then(|order| state.offering(order.offering)).ok_or_else(Answer::dangling)?;
+    let offering = state.order(uuid).and_then(|order| state.offering(order.offering)).ok_or_else(Answer::broken)?;
     if kinds.contains(&offering.kind.as_str()) {
         return Ok(());
     }

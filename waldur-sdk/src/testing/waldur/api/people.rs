@@ -18,7 +18,9 @@ use crate::types::{CustomerUuid, ProjectUuid};
 pub(super) fn version(state: &mut State, call: &Incoming<'_>) -> Outcome {
     match call.generation {
         Generation::V2024 => Ok(Answer::ok(json!({ "version": "2024.10" }))),
-        Generation::V8 if state.is_staff(call.user) => Ok(Answer::ok(json!({ "version": "8.0.5" }))),
+        Generation::V8 if state.is_staff(call.user) => {
+            Ok(Answer::ok(json!({ "version": "8.0.5", "latest_version": "8.0.5" })))
+        }
         Generation::V8 => Err(Answer::forbidden()),
     }
 }

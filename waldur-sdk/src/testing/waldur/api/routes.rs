@@ -28,9 +28,11 @@ const ROUTES: &[Route] = &[
         &[(Post, offerings::check_unique_backend_id)],
     )
     .since_8(),
-    Route::read("marketplace-provider-offerings/{}/user-attribute-config", &[]).since_8(),
-    Route::read("marketplace-provider-offerings/{}/list_project_service_accounts", &[]).since_8(),
-    Route::read("marketplace-provider-offerings/{}/list_course_accounts", &[]).since_8(),
+    Route::read("marketplace-provider-offerings/{}/user-attribute-config", &[(Get, offerings::attribute_config)])
+        .since_8(),
+    Route::read("marketplace-provider-offerings/{}/list_project_service_accounts", &[(Get, offerings::no_accounts)])
+        .since_8(),
+    Route::read("marketplace-provider-offerings/{}/list_course_accounts", &[(Get, offerings::no_accounts)]).since_8(),
     Route::read("marketplace-public-offerings/{}", &[(Get, offerings::retrieve_public)]),
     Route::read("marketplace-public-offerings/{}/plans", &[(Get, offerings::public_plans)]),
     Route::detail("marketplace-plans/{}", &[(Get, offerings::retrieve_plan)]),

@@ -30,7 +30,7 @@ impl State {
             "dependencies": about("dependencies"),
             "config_file_path": about("config_file_path"),
             "config_file_content": about("config_file_content"),
-            "last_restarted": about("last_restarted"),
+            "last_restarted": row.about.get("last_restarted").cloned().unwrap_or_else(|| time(row.created).into()),
             "created": time(row.created),
             "modified": time(row.modified),
             "services": services.collect::<Vec<_>>(),

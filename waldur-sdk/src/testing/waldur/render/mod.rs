@@ -23,7 +23,7 @@ macro_rules! object {
 }
 use object;
 
-pub(super) use offerings::Side;
+pub(super) use offerings::{Side, show_attribute_config};
 pub(super) use people::show_key;
 
 /// An instant as the server writes it: six digits of a second, none if they are all zero.

@@ -72,9 +72,7 @@ impl State {
             members.insert("promotion_campaigns".to_owned(), json!([]));
         }
         if call.generation == Generation::V8 {
-            let partitions: Vec<Value> =
-                offering.partitions.iter().map(|name| json!({"partition_name": name})).collect();
-            members.insert("partitions".to_owned(), partitions.into());
+            members.extend(offering.members_8(side));
         }
         Some(members)
     }
@@ -154,6 +152,47 @@ impl State {
     }
 }
 
+/// What generation 8 can let people share with a provider (schema 8.0.5).
+const ATTRIBUTES: [&str; 21] = [
+    "username",
+    "full_name",
+    "email",
+    "phone_number",
+    "organization",
+    "job_title",
+    "affiliations",
+    "gender",
+    "personal_title",
+    "place_of_birth",
+    "country_of_residence",
+    "nationality",
+    "nationalities",
+    "organization_country",
+    "organization_type",
+    "organization_registry_code",
+    "eduperson_assurance",
+    "civil_number",
+    "birth_date",
+    "identity_source",
+    "active_isds",
+];
+
+/// Names and address are shared, as is the default (core.md §3.2).
+pub(in crate::testing::waldur) fn show_attribute_config(offering: &Offering) -> Map<String, Value> {
+    let (exposed, _) = ATTRIBUTES.split_at(3);
+    let mut members = object! {
+        "uuid": offering.uuid,
+        "created": time(offering.created),
+        "modified": time(offering.created),
+        "offering_uuid": offering.uuid,
+        "offering_name": offering.name,
+        "exposed_fields": exposed,
+        "is_default": true,
+    };
+    members.extend(ATTRIBUTES.iter().map(|name| (format!("expose_{name}"), exposed.contains(name).into())));
+    members
+}
+
 /// Members that every offering of the fake has alike.
 fn settled(generation: Generation) -> Map<String, Value> {
     let mut members = object! {
@@ -215,6 +254,20 @@ fn settled(generation: Generation) -> Map<String, Value> {
 }
 
 impl Offering {
+    fn members_8(&self, side: Side) -> Map<String, Value> {
+        // The settings of a partition are not played, only its name.
+        let partitions: Vec<Value> = self.partitions.iter().map(|name| json!({ "partition_name": name })).collect();
+        let mut members = object! {
+            "partitions": partitions,
+            "billing_type_classification": self.plan_type(),
+        };
+        members.extend(match side {
+            Side::Public => object! { "user_has_consent": true, "is_accessible": true },
+            Side::Provider | Side::ProviderRow => object! { "backend_id_rules": Map::new() },
+        });
+        members
+    }
+
     /// The components, by name (recorded: 057, 177).
     pub(in crate::testing::waldur) fn component_rows(&self, generation: Generation) -> Vec<Value> {
         let mut components: Vec<&Component> = self.components.iter().collect();

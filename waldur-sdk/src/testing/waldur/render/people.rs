@@ -62,6 +62,9 @@ impl State {
                 "is_support": false,
             });
         }
+        if call.generation == Generation::V8 {
+            members.extend(profile());
+        }
         Some(members)
     }
 
@@ -150,6 +153,13 @@ impl State {
                 "type_uuid": Value::Null,
                 "kind": "default",
                 "is_removed": false,
+                "max_service_accounts": Value::Null,
+                "grace_period_days": Value::Null,
+                "project_credit": Value::Null,
+                "termination_metadata": Value::Null,
+                "user_email_patterns": EMPTY,
+                "user_affiliations": EMPTY,
+                "user_identity_sources": EMPTY,
             });
         }
         Some(members)
@@ -228,6 +238,31 @@ impl State {
             },
         });
         Some(members)
+    }
+}
+
+/// What generation 8 knows about its users beyond generation 2024. The fake knows none of it.
+fn profile() -> Map<String, Value> {
+    object! {
+        "token_expires_at": Value::Null,
+        "notifications_enabled": true,
+        "birth_date": Value::Null,
+        "has_active_session": false,
+        "ip_address": Value::Null,
+        "gender": Value::Null,
+        "personal_title": "",
+        "place_of_birth": "",
+        "country_of_residence": "",
+        "nationality": "",
+        "nationalities": EMPTY,
+        "organization_country": "",
+        "organization_type": "",
+        "organization_registry_code": "",
+        "eduperson_assurance": EMPTY,
+        "is_identity_manager": false,
+        "attribute_sources": Map::new(),
+        "managed_isds": EMPTY,
+        "active_isds": EMPTY,
     }
 }
 

@@ -14,10 +14,20 @@ use crate::testing::waldur::{
 /// As [`LEFT_OUT`](super::orders) of orders (recorded: 148).
 const LEFT_OUT: &[&str] = &["plan_unit", "plan_name", "plan_uuid", "plan_description"];
 
+/// What generation 8 leaves out of a resource that has no parent: its schema allows no `null` there.
+const LEFT_OUT_8: &[&str] = &[
+    "parent_uuid",
+    "parent_name",
+    "parent_offering_uuid",
+    "parent_offering_name",
+    "parent_offering_slug",
+    "service_settings_uuid",
+];
+
 impl State {
     /// A resource in a list.
     pub(in crate::testing::waldur) fn show_resource_row(&self, call: &Incoming<'_>, row: &Resource) -> Option<Shown> {
-        Some(without_absent(call.generation, self.resource_members(call, row)?, LEFT_OUT))
+        Some(shown(call.generation, self.resource_members(call, row)?))
     }
 
     /// A resource by itself, with the order that made it and the one that is under way (recorded: 123, 154).
@@ -32,7 +42,7 @@ impl State {
             };
             members.insert(name.to_owned(), order);
         }
-        Some(without_absent(call.generation, members, LEFT_OUT))
+        Some(shown(call.generation, members))
     }
 
     fn resource_members(&self, call: &Incoming<'_>, row: &Resource) -> Option<Map<String, Value>> {
@@ -110,12 +120,6 @@ impl State {
             "offering_backend_id": offering.backend_id,
             "offering_state": offering.state.as_str(),
             "offering_components": offering.component_rows(Generation::V8),
-            "parent_offering_uuid": Value::Null,
-            "parent_offering_name": Value::Null,
-            "parent_offering_slug": Value::Null,
-            "parent_uuid": Value::Null,
-            "parent_name": Value::Null,
-            "service_settings_uuid": Value::Null,
             "last_sync": time(row.last_sync),
             "project_slug": project.slug,
             "customer_slug": self.customer(project.customer)?.slug,
@@ -160,6 +164,13 @@ impl State {
             row.insert("offering_user_state".to_owned(), json!(account.map(|account| account.state.as_str())));
         }
         Some(row)
+    }
+}
+
+fn shown(generation: Generation, members: Map<String, Value>) -> Shown {
+    match generation {
+        Generation::V2024 => without_absent(generation, members, LEFT_OUT),
+        Generation::V8 => Shown { left_out: LEFT_OUT_8, ..members.into() },
     }
 }
 

@@ -69,7 +69,7 @@ impl State {
 
     fn blank_project(&mut self, name: &str, customer: CustomerUuid) -> Project {
         let uuid = ProjectUuid::new(self.uuid());
-        let (created, slug) = (self.now(), self.slug("project", name));
+        let (created, slug) = (self.tick(), self.slug("project", name));
         let (description, backend_id) = (String::new(), String::new());
         Project { uuid, created, customer, name: name.to_owned(), slug, description, backend_id, end_date: None }
     }
@@ -77,7 +77,7 @@ impl State {
     /// A token is the id and eight digits: 40, as on the real server.
     fn blank_user(&mut self, username: &str) -> User {
         let uuid = UserUuid::new(self.uuid());
-        let (created, slug) = (self.now(), self.slug("user", username));
+        let (created, slug) = (self.tick(), self.slug("user", username));
         User {
             uuid,
             created,
@@ -93,12 +93,12 @@ impl State {
     }
 
     fn sell(&mut self, customer: CustomerUuid) {
-        let (uuid, created) = (self.uuid(), self.now());
+        let (uuid, created) = (self.uuid(), self.tick());
         self.providers.put(ServiceProvider { uuid, created, customer });
     }
 
     fn grant(&mut self, user: UserUuid, name: &str, scope: Scope, expires: Option<jiff::Timestamp>) {
-        let (uuid, created) = (self.uuid(), self.now());
+        let (uuid, created) = (self.uuid(), self.tick());
         self.roles.put(Role { uuid, created, user, name: name.to_owned(), scope, expires });
     }
 }

@@ -1,7 +1,7 @@
 //! What is on sale.
 
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::testing::waldur::{
@@ -17,7 +17,7 @@ impl FakeWaldur {
     /// An offering of the [`provider`](Self::provider), active, for site agents, without components.
     pub fn offering(&self) -> OfferingSeed {
         let mut state = self.state();
-        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.now(), state.uuid());
+        let (uuid, created, category) = (OfferingUuid::new(state.uuid()), state.tick(), state.uuid());
         let row = Offering {
             uuid,
             created,
@@ -30,7 +30,7 @@ impl FakeWaldur {
             state: OfferingState::Active,
             backend_id: String::new(),
             backend_metadata: Value::Object(Map::new()),
-            options: Value::Object(Map::new()),
+            options: json!({ "order": [], "options": {} }),
             plugin_options: Map::new(),
             secret_options: Map::new(),
             components: Vec::new(),

@@ -34,7 +34,7 @@ impl FakeWaldur {
     #[track_caller]
     pub fn set_order_state(&self, order: OrderUuid, to: OrderState) {
         let mut state = self.state();
-        let now = state.now();
+        let now = state.tick();
         match state.orders.get_mut(order.uuid()) {
             Some(row) => (row.state, row.modified, row.approval) = (to, now, None),
             None => unknown("order", order),
@@ -109,7 +109,10 @@ impl OrderOnResource {
 
     fn seed(self, kind: OrderKind, contents: impl FnOnce(Order) -> Order) -> OrderSeed {
         let owner = self.waldur.owner();
-        let row = contents(self.waldur.state().blank_order(kind, &self.resource, owner));
+        let mut state = self.waldur.state();
+        state.tick();
+        let row = contents(state.blank_order(kind, &self.resource, owner));
+        drop(state);
         OrderSeed { waldur: self.waldur, row, resource: None }
     }
 }
@@ -196,7 +199,7 @@ impl OrderSeed {
     /// Puts it there, approved by the provider and in effect: the resource shows what happens to it.
     pub fn executing(mut self) -> OrderUuid {
         let waldur = self.waldur.clone();
-        self.row.provider_review = Some(Review { by: waldur.agent(), at: waldur.state().now() });
+        self.row.provider_review = Some(Review { by: waldur.agent(), at: waldur.state().tick() });
         let uuid = self.in_state(OrderState::PendingProvider);
         waldur.state().begin(uuid);
         uuid

@@ -68,7 +68,7 @@ impl FakeWaldur {
         }
         let username = state.user(user).map(|user| user.username.clone());
         let username = username.unwrap_or_else(|| unknown("user", user));
-        let (uuid, created) = (OfferingUserUuid::new(state.uuid()), state.now());
+        let (uuid, created) = (OfferingUserUuid::new(state.uuid()), state.tick());
         let row = OfferingUser {
             uuid,
             created,
@@ -126,7 +126,7 @@ impl CustomerSeed {
         let mut state = self.waldur.state();
         let customer = self.row.uuid;
         if let Some(uuid) = self.provider {
-            let created = state.now();
+            let created = state.tick();
             state.providers.put(ServiceProvider { uuid, created, customer });
         }
         state.customers.put(self.row);

@@ -52,6 +52,7 @@ impl FakeWaldur {
     pub(super) fn new_resource(&self, offering: OfferingUuid, name: String) -> Resource {
         let project = self.default_project();
         let mut state = self.state();
+        state.tick();
         let Some(plan) = state.offering(offering).map(|row| row.plans.first().map(|plan| plan.uuid)) else {
             unknown("offering", offering)
         };
@@ -206,7 +207,8 @@ impl ResourceSeed {
     pub fn create(self) -> ResourceUuid {
         let uuid = self.row.uuid;
         let mut state = self.waldur.state();
-        let row = state.priced(self.row);
+        let modified = state.tick();
+        let row = state.priced(Resource { modified, ..self.row });
         state.resources.put(row);
         uuid
     }

@@ -1,0 +1,192 @@
+//! A running gateway, the Waldur in front of it, and two agents that differ in what they may destroy.
+
+use std::{env, sync::Arc};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use waldur_backend_croit::client::{RadosGwClient, S3Key, Uid, User};
+use waldur_sdk::{
+    Error, Result,
+    backend::{OpContext, ReqwestConnector},
+    rest::{BaseUrl, Environment, Http, HttpOptions, HttpTransport, PlainHttp, ReqwestTransport},
+    settings::AgentSettings,
+    testing::waldur::{Billing, FakeWaldur, Generation, OrderSeed, OrderState},
+    types::{OfferingUuid, OrderUuid, ResourceUuid, Uuid},
+};
+
+use super::{Failure, ensure, s3::S3};
+use crate::{
+    agent::pass,
+    site::{OfferingAgent, Site},
+};
+
+/// A MB of the offering, in bytes.
+pub(super) const MB: u64 = 1 << 20;
+
+/// How a gateway is reached.
+#[derive(Clone)]
+pub(super) struct Access {
+    endpoint: BaseUrl,
+    admin: S3Key,
+}
+
+impl Access {
+    /// From the environment, as `dev/radosgw.sh env` prints it.
+    pub(super) fn from_environment() -> Result<Self, String> {
+        let setting = |name: &str| env::var(name).map_err(|_| format!("{name} is not set: run dev/live.sh radosgw"));
+        let endpoint = setting("RADOSGW_ENDPOINT")?;
+        let endpoint = BaseUrl::parse("RADOSGW_ENDPOINT", &endpoint, PlainHttp::LoopbackOnly);
+        let admin = S3Key::new(setting("RADOSGW_ACCESS_KEY")?, SecretString::from(setting("RADOSGW_SECRET_KEY")?));
+        Ok(Self { endpoint: endpoint.map_err(|error| error.message().to_owned())?, admin })
+    }
+}
+
+impl Access {
+    /// A client of its own, as another process would have: it shares no order of writes with others.
+    pub(super) fn client(&self) -> Result<RadosGwClient> {
+        RadosGwClient::new(http()?, &self.endpoint, &self.admin)
+    }
+}
+
+/// The stage of the live run.
+pub(super) struct Gateway {
+    pub(super) waldur: FakeWaldur,
+    pub(super) admin: RadosGwClient,
+    /// Refuses to remove users that own buckets.
+    pub(super) careful: Vec<OfferingAgent>,
+    /// Removes them with all their data: its settings say so.
+    pub(super) purging: Vec<OfferingAgent>,
+    access: Access,
+    offering: OfferingUuid,
+    /// Begins the ids of resources, and so the names of users, so that two runs do not meet.
+    run: u32,
+}
+
+impl Gateway {
+    pub(super) fn new(access: &Access) -> Result<Self, Failure> {
+        let waldur = FakeWaldur::new(Generation::V8);
+        let offering = waldur
+            .offering()
+            .plugin_option("create_orders_on_resource_option_change", true)
+            .component("s3_storage", Billing::Usage)
+            .component("s3_objects", Billing::Usage)
+            .create();
+        let agents = |delete_mode: &str| -> Result<_, Failure> {
+            let (settings, _) = AgentSettings::from_value(&settings(&waldur, offering, access, delete_mode))?;
+            let fake: Arc<dyn HttpTransport> = Arc::new(waldur.clone());
+            let to_fake = move |_: &HttpOptions| Ok(fake.clone());
+            let environment = Environment::default().with_timer(tokio::time::sleep);
+            Ok(Site::over(to_fake, ReqwestConnector, environment).agents(&settings, false)?.0)
+        };
+        let (careful, purging) = (agents("refuse_if_buckets")?, agents("purge")?);
+        let admin = access.client()?;
+        let run = u32::try_from(Timestamp::now().as_microsecond().rem_euclid(1 << 32))? & 0xffff_ff00;
+        Ok(Self { waldur, admin, careful, purging, access: access.clone(), offering, run })
+    }
+
+    /// Orders something new, of at most so many MB and objects.
+    pub(super) fn order(&self, number: u8, size: u64, objects: u64) -> OrderUuid {
+        let uuid = Uuid::from_u128(u128::from(self.run | u32::from(number)) << 96 | 0x4000_8000);
+        let order = self.waldur.order(self.offering).create_resource(format!("live-{number}"));
+        let order = order.resource(|resource| resource.uuid(uuid));
+        order.attributes(json!({ "storage_limit": size, "object_limit": objects })).pending()
+    }
+
+    /// Orders something about a resource that is there.
+    pub(super) fn order_on(
+        &self,
+        resource: ResourceUuid,
+        what: impl FnOnce(waldur_sdk::testing::waldur::OrderOnResource) -> OrderSeed,
+    ) -> OrderUuid {
+        what(self.waldur.order_on(resource)).pending()
+    }
+
+    /// Tells this run from others.
+    pub(super) fn run_number(&self) -> u32 {
+        self.run
+    }
+
+    /// Another client, which shares nothing with [`Self::admin`].
+    pub(super) fn another_client(&self) -> Result<RadosGwClient> {
+        self.access.client()
+    }
+
+    /// The resource's user, read from the gateway itself.
+    pub(super) async fn user(&self, resource: ResourceUuid) -> Result<Option<User>> {
+        self.admin.users().get(&self.uid(resource)?).await
+    }
+
+    pub(super) fn uid(&self, resource: ResourceUuid) -> Result<Uid> {
+        Uid::new(self.waldur.resource_view(resource).backend_id)
+    }
+
+    /// The customer, with the keys that Waldur shows.
+    pub(super) fn customer(&self, resource: ResourceUuid) -> Result<S3> {
+        let metadata = self.waldur.resource_view(resource).backend_metadata;
+        let part = |name: &str| {
+            let path = format!("/s3_credentials/{name}");
+            metadata.pointer(&path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let key = S3Key::new(part("access_key"), SecretString::from(part("secret_key")));
+        S3::new(http()?, self.access.endpoint.clone(), &key)
+    }
+}
+
+/// A pipeline to the gateway, of its own.
+pub(super) fn http() -> Result<Http> {
+    Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
+}
+
+/// One pass; the orders must end in this state. Returns what the customer is told of the last one.
+pub(super) async fn process(
+    waldur: &FakeWaldur,
+    agents: &mut [OfferingAgent],
+    orders: &[OrderUuid],
+    wanted: OrderState,
+) -> Result<String, Failure> {
+    for pass in pass(agents, &OpContext::new("live")).await {
+        pass.outcome.map_err(|error| told(&error))?;
+    }
+    let mut message = String::new();
+    for order in orders {
+        let view = waldur.order_view(*order);
+        ensure(view.state == wanted, || format!("the order is {}: {}", view.state, view.error_message))?;
+        message = view.error_message;
+    }
+    Ok(message)
+}
+
+/// An error with its causes.
+pub(super) fn told(error: &Error) -> Failure {
+    error.chain().join(": ").into()
+}
+
+fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, delete_mode: &str) -> Value {
+    json!({ "offerings": [{
+        "name": "Live storage",
+        "waldur_api_url": waldur.base_url(),
+        "waldur_api_token": waldur.token().expose_secret(),
+        "waldur_offering_uuid": offering.hex(),
+        "backend_type": "ceph_s3",
+        "order_processing_backend": "ceph_s3",
+        "backend_settings": {
+            "flavour": "radosgw",
+            "s3_endpoint": access.endpoint.to_string(),
+            "admin_access_key": access.admin.access_key,
+            "admin_secret_key": access.admin.secret_key.expose_secret(),
+            "user_prefix": "live_",
+            "delete_mode": delete_mode,
+        },
+        "backend_components": {
+            "s3_storage": {
+                "label": "Storage", "measured_unit": "MB", "accounting_type": "usage",
+                "backend_name": "storage", "unit_factor": MB,
+            },
+            "s3_objects": {
+                "label": "Objects", "measured_unit": "objects", "accounting_type": "usage",
+                "backend_name": "objects",
+            },
+        },
+    }]})
+}

@@ -1,0 +1,54 @@
+//! The real thing: orders through a Waldur in memory become users on a running gateway, and their keys are used.
+
+mod gateway;
+mod radosgw;
+mod s3;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    time::Instant,
+};
+
+pub use radosgw::radosgw;
+
+/// Why a step failed.
+type Failure = Box<dyn std::error::Error>;
+
+/// Prints a line for every step, with its time.
+#[derive(Debug, Default)]
+struct Steps {
+    failed: usize,
+    passed: usize,
+}
+
+impl Steps {
+    /// One step; `None` when it failed. What it answers is told behind its name.
+    async fn run<T: Display>(&mut self, name: &str, step: impl Future<Output = Result<T, Failure>>) -> Option<()> {
+        let begin = Instant::now();
+        let outcome = step.await;
+        let seconds = begin.elapsed().as_secs_f64();
+        match outcome {
+            Ok(told) => {
+                self.passed += 1;
+                say(&format!("✓ {seconds:6.2} s  {name}: {told}"));
+                Some(())
+            }
+            Err(failure) => {
+                self.failed += 1;
+                say(&format!("✗ {seconds:6.2} s  {name}: {failure}"));
+                None
+            }
+        }
+    }
+}
+
+/// Fails a step unless the condition holds.
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(why().into()) }
+}
+
+/// A line for people. A reader who is gone changes nothing.
+fn say(line: &str) {
+    drop(writeln!(io::stdout(), "{line}"));
+}

@@ -1,0 +1,36 @@
+//! Tells Waldur that the agent runs (core.md §2.1, §6.8): an identity for the offering, a service for what it does, a
+//! processor for what it does it with.
+
+use jiff::Timestamp;
+use waldur_sdk::{
+    Result,
+    client::{AgentMode, AgentRegistration, Dependency, ProcessorRegistration, WaldurClient},
+    settings::OfferingSettings,
+};
+
+/// The name under which the processor of orders is known.
+const PROCESSOR: &str = "OfferingOrderProcessor";
+
+/// Makes the agent known, or tells the news of one that is known. May be repeated.
+///
+/// # Errors
+/// `Unsupported` on a server of 2024; otherwise as every call.
+pub async fn register(waldur: &WaldurClient, offering: &OfferingSettings, started: Timestamp) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let agents = waldur.agents();
+    let name = format!("agent-{}", offering.offering_uuid_text.trim());
+    let sdk = Dependency { package: "waldur-sdk".to_owned(), version: version.to_owned() };
+    let agent = AgentRegistration::new(offering.offering_uuid, name.as_str())
+        .version(version)
+        .last_restarted(started)
+        .dependencies([sdk]);
+    let identity = match agents.find_identity(&name).await? {
+        Some(known) => agents.update_identity(known.uuid, &agent).await?,
+        None => agents.create_identity(&agent).await?,
+    };
+    let mode = AgentMode::OrderProcess.as_str();
+    let service = agents.register_service(identity.uuid, mode, mode).await?;
+    let processor = ProcessorRegistration::new(PROCESSOR, &*offering.backend_type).backend_version(version);
+    agents.register_processor(service.uuid, &processor).await?;
+    Ok(())
+}

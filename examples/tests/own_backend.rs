@@ -1,0 +1,118 @@
+//! The back end of the tutorial is short, and keeps the contract.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../examples/own_backend/lockers.rs"]
+mod lockers;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::json;
+use waldur_sdk::{
+    backend::{BuildEnv, Registry, ResourceBackend},
+    rest::{Environment, HttpOptions, HttpTransport, TransportError, TransportErrorKind},
+    settings::{AccountingType, BackendSettings, Component, Components, problems},
+    testing::{
+        MemoryService,
+        conformance::{self, Subject, Verdict},
+    },
+    types::{BackendId, Limit, Limits, OfferingUuid, ResourceUuid, UnitFactor, Uuid},
+};
+
+#[derive(Clone, Default)]
+struct Rental {
+    service: MemoryService,
+    broken: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl HttpTransport for Rental {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(TransportError::new(TransportErrorKind::Connect));
+        }
+        self.service.send(request).await
+    }
+}
+
+fn environment(rental: &Rental, settings: &serde_json::Value) -> BuildEnv {
+    let (settings, _) = BackendSettings::from_value("backend_settings", settings).unwrap();
+    let mut drawers = Component::new("drawers", AccountingType::Limit);
+    drawers.unit_factor = UnitFactor::new(6.into()).unwrap();
+    let components: Components = [drawers, Component::new("hooks", AccountingType::Limit)].into_iter().collect();
+    let rental = rental.clone();
+    let connector = move |_: &HttpOptions| Ok(Arc::new(rental.clone()) as Arc<dyn HttpTransport>);
+    BuildEnv::new("lockers", OfferingUuid::new(Uuid::nil()), settings, components, connector)
+        .with_environment(Environment::default().with_timer(tokio::time::sleep).with_random(|| 0))
+}
+
+fn limits(drawers: u32, hooks: u32) -> Limits {
+    [("drawers", drawers), ("hooks", hooks)].map(|(name, amount)| (name.to_owned(), Limit::At(amount.into()))).into()
+}
+
+#[async_trait]
+impl Subject for Rental {
+    fn backend(&self) -> Arc<dyn ResourceBackend> {
+        let settings = json!({ "locker_url": "http://localhost/", "locker_token": MemoryService::TOKEN });
+        Registry::default().with(lockers::LockerFactory).build(&environment(self, &settings)).unwrap().0
+    }
+
+    fn limits(&self) -> Limits {
+        limits(12, 3)
+    }
+
+    fn other_limits(&self) -> Limits {
+        limits(20, 7)
+    }
+
+    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
+        self.service.seed(id.as_str(), stamped.then(|| ResourceUuid::new(Uuid::from_u128(0xdead_beef))));
+        true
+    }
+
+    fn set_outage(&self, broken: bool) -> bool {
+        self.broken.store(broken, Ordering::Relaxed);
+        true
+    }
+
+    async fn objects(&self) -> Option<usize> {
+        Some(self.service.objects().len())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_back_end_of_the_tutorial_conforms() {
+    let verdicts = conformance::run(&Rental::default()).await;
+    assert!(verdicts.passed(), "{verdicts}");
+    let of_facets = ["members", "status", "active", "import", "usage"];
+    for (check, verdict) in verdicts.iter() {
+        let facet = of_facets.iter().any(|word| check.contains(word));
+        assert!(facet || *verdict == Verdict::Passed, "only checks of facets may be skipped\n{verdicts}");
+    }
+}
+
+#[test]
+fn the_back_end_of_the_tutorial_tells_all_that_is_wrong_with_its_settings() {
+    let settings = json!({ "locker_url": "http://elsewhere.example.org/", "locker_tokn": "hidden" });
+    let error = Registry::default()
+        .with(lockers::LockerFactory)
+        .build(&environment(&Rental::default(), &settings))
+        .err()
+        .expect("two problems");
+    let found: Vec<_> = problems(&error).iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("backend_settings.locker_url: must be https"), "{found:?}");
+    assert!(found[1].contains("is the unknown key \"locker_tokn\" meant to be it?"), "{found:?}");
+}
+
+#[test]
+fn the_back_end_of_the_tutorial_is_short() {
+    let lines = include_str!("../examples/own_backend/lockers.rs").lines().count();
+    assert!(lines < 150, "{lines} lines: if the SDK makes a back end this long, mend the SDK");
+}

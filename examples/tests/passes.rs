@@ -1,0 +1,204 @@
+//! Passes over several offerings, in one process and in virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use waldur_backend_croit::testing::FakeRadosGw;
+use waldur_examples::{
+    agent::{self, GRACE, Pass, Schedule, pass},
+    exit::Exit,
+    site::{OfferingAgent, Site},
+};
+use waldur_sdk::{
+    ErrorKind, Result,
+    backend::{Connector, OpContext},
+    rest::{Environment, HttpOptions, HttpTransport},
+    settings::AgentSettings,
+    testing::{
+        Action, Faults, Latency, hang, op, status,
+        waldur::{Billing, FakeWaldur, Generation, OrderState},
+    },
+    types::{OfferingUuid, OrderUuid, Uuid},
+};
+
+fn environment() -> Environment {
+    Environment::default()
+        .with_timer(tokio::time::sleep)
+        .with_monotonic(|| tokio::time::Instant::now().into_std())
+        .with_random(|| 0)
+}
+
+fn to(transport: impl HttpTransport) -> impl Connector {
+    let transport: Arc<dyn HttpTransport> = Arc::new(transport);
+    move |_: &HttpOptions| -> Result<Arc<dyn HttpTransport>> { Ok(transport.clone()) }
+}
+
+fn sold(waldur: &FakeWaldur) -> OfferingUuid {
+    waldur.offering().component("s3_storage", Billing::Usage).create()
+}
+
+/// An order whose resource's id begins like no other's: the back end names users by that.
+fn ordered(waldur: &FakeWaldur, offering: OfferingUuid) -> OrderUuid {
+    let number = waldur.orders_in(OrderState::PendingProvider).len() + 1;
+    let uuid = Uuid::from_u128((number as u128) << 96 | 0x4000_8000);
+    let order = waldur.order(offering).create_resource("results").resource(|resource| resource.uuid(uuid));
+    order.attributes(json!({ "storage_limit": 10 })).pending()
+}
+
+fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> AgentSettings {
+    let offering = |uuid: &OfferingUuid| {
+        json!({
+            "name": format!("Offering {}", uuid.hex()),
+            "waldur_api_url": waldur.base_url(),
+            "waldur_api_token": waldur.token().expose_secret(),
+            "waldur_offering_uuid": uuid.hex(),
+            "backend_type": "ceph_s3",
+            "order_processing_backend": "ceph_s3",
+            "backend_settings": {
+                "flavour": "radosgw",
+                "s3_endpoint": "https://s3.example.org",
+                "admin_access_key": "ADMINACCESSKEY000001",
+                "admin_secret_key": FakeRadosGw::new().secret_key().expose_secret(),
+            },
+            "backend_components": {
+                "s3_storage": {
+                    "label": "Storage", "measured_unit": "GB", "accounting_type": "usage",
+                    "backend_name": "storage", "unit_factor": 1_073_741_824,
+                },
+            },
+        })
+    };
+    let tree: Value = json!({ "offerings": offerings.iter().map(offering).collect::<Vec<_>>() });
+    AgentSettings::from_value(&tree).unwrap().0
+}
+
+fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<OfferingAgent> {
+    let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
+    site.agents(&settings(waldur, offerings), false).unwrap().0
+}
+
+fn count(waldur: &FakeWaldur, path: &str) -> usize {
+    waldur.requests().iter().filter(|request| request.path.ends_with(path)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offering_that_fails_stops_no_other() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (one, two) = (sold(&waldur), sold(&waldur));
+    let orders = [ordered(&waldur, one), ordered(&waldur, two)];
+    let nowhere = OfferingUuid::new(Uuid::from_u128(0x404));
+    let mut agents = agents(&waldur, waldur.clone(), &[one, nowhere, two]);
+    let passes = pass(&mut agents, &OpContext::new("test")).await;
+    let exits: Vec<_> = passes.iter().map(Pass::exit).collect();
+    assert_eq!(exits, [Exit::Done, Exit::Failed, Exit::Done]);
+    assert_eq!(passes[1].outcome.as_ref().unwrap_err().kind(), ErrorKind::NotFound);
+    for order in orders {
+        assert_eq!(waldur.order_view(order).state, OrderState::Done);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_agent_registers_once_and_reads_its_offering_once() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let mut agents = agents(&waldur, waldur.clone(), &[offering]);
+    for _ in 0..3 {
+        pass(&mut agents, &OpContext::new("test")).await;
+    }
+    assert_eq!(count(&waldur, "/marketplace-orders/"), 3);
+    for path in ["/marketplace-site-agent-identities/", "/register_service/", "/register_processor/"] {
+        let writes = waldur.writes();
+        assert_eq!(writes.iter().filter(|request| request.path.ends_with(path)).count(), 1, "{path}");
+    }
+    assert_eq!(count(&waldur, &format!("/marketplace-provider-offerings/{}/", offering.hex())), 1);
+
+    let names: Vec<_> =
+        waldur.writes().iter().filter_map(|request| request.body["name"].as_str().map(str::to_owned)).collect();
+    assert_eq!(names, [&*format!("agent-{}", offering.hex()), "order_process", "OfferingOrderProcessor"]);
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    pass(&mut agents, &OpContext::new("test")).await;
+    assert_eq!(
+        count(&waldur, &format!("/marketplace-provider-offerings/{}/", offering.hex())),
+        2,
+        "known anew by the hour"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_a_register_of_agents_is_asked_once_and_served_all_the_same() {
+    let waldur = FakeWaldur::new(Generation::V2024);
+    let offering = sold(&waldur);
+    let order = ordered(&waldur, offering);
+    let mut agents = agents(&waldur, waldur.clone(), &[offering]);
+    for _ in 0..2 {
+        let passes = pass(&mut agents, &OpContext::new("test")).await;
+        assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+    }
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
+    assert_eq!(count(&waldur, "/marketplace-site-agent-identities/"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_fails_holds_no_order_up_and_is_tried_again() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let order = ordered(&waldur, offering);
+    let faults = Faults::new(waldur.clone()).on(op("agents.create_identity").nth(1), status(500));
+    let mut agents = agents(&waldur, faults.clone(), &[offering]);
+    let passes = pass(&mut agents, &OpContext::new("test")).await;
+    assert_eq!(passes[0].exit(), Exit::Done);
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
+    assert!(waldur.registered_processors().is_empty());
+    pass(&mut agents, &OpContext::new("test")).await;
+    assert_eq!(waldur.registered_processors().len(), 1);
+    assert!(faults.idle_rules().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_temporary_and_nothing_is_erred() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let order = ordered(&waldur, offering);
+    let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), status(503).header("retry-after", 1));
+    let mut agents = agents(&waldur, faults, &[offering]);
+    let exit = agent::run(&mut agents, Schedule::Once, stream::pending()).await;
+    assert_eq!(exit, Exit::Temporary);
+    assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
+    let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
+    let mut agents = agents(&waldur, slow, &[offering]);
+    // Eight are under way by then; the others still wait for their turn.
+    let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
+    let exit = agent::run(&mut agents, Schedule::Every(Duration::from_mins(5)), stop).await;
+    assert_eq!(exit, Exit::Done);
+    let states: Vec<_> = orders.iter().map(|order| waldur.order_view(*order).state).collect();
+    assert!(states.contains(&OrderState::PendingProvider), "{states:?}");
+    assert!(states.iter().all(|state| *state != OrderState::Erred), "{states:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_does_not_come_to_a_safe_point_is_left_after_the_grace_or_at_the_second_signal() {
+    for (signals, patience) in [(vec![5, 86_400], GRACE), (vec![5, 2], Duration::from_secs(2))] {
+        let waldur = FakeWaldur::new(Generation::V8);
+        let offering = sold(&waldur);
+        let order = ordered(&waldur, offering);
+        let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), Action::refuse(hang()));
+        let mut agents = agents(&waldur, faults, &[offering]);
+        let stop = stream::iter(signals).then(|seconds| tokio::time::sleep(Duration::from_secs(seconds))).boxed();
+        let begin = tokio::time::Instant::now();
+        let exit = agent::run(&mut agents, Schedule::Once, stop).await;
+        assert_eq!(exit, Exit::Temporary);
+        assert_eq!(begin.elapsed().as_secs(), 5 + patience.as_secs());
+        assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
+    }
+}

@@ -1,0 +1,65 @@
+//! What a processor must know of an offering before it begins (core.md §2.1, §6.5).
+
+use crate::{
+    client::{Offering, OfferingComponent, WaldurClient},
+    error::{Error, Result},
+    settings::{Components, OfferingSettings, WaldurComponent, Warning},
+    types::ServiceProviderUuid,
+};
+
+/// An offering as the settings file and Waldur know it together. Load it before the back end is built, which then sees
+/// the merged components.
+///
+/// ```no_run
+/// # async fn example(waldur: waldur_sdk::client::WaldurClient, settings: waldur_sdk::settings::OfferingSettings) -> waldur_sdk::Result<()> {
+/// use waldur_sdk::process::OfferingContext;
+///
+/// let context = OfferingContext::load(&waldur, &settings).await?;
+/// for component in context.components.iter() {
+///     println!("{}: {} x {}", component.name, component.unit_factor.decimal(), component.measured_unit);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OfferingContext {
+    /// The offering in Waldur, its plug-in options and partitions among it.
+    pub offering: Offering,
+    /// The components of the file, and those that only Waldur has.
+    pub components: Components,
+    /// The service provider that sells the offering; `None` when the customer is none any more. Only back ends that
+    /// want SSH keys need it.
+    pub service_provider: Option<ServiceProviderUuid>,
+    /// What the operator should know about the merge.
+    pub warnings: Vec<Warning>,
+}
+
+impl OfferingContext {
+    /// Reads the offering and its service provider: two calls.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such offering, or none that this account may see; otherwise as every call.
+    pub async fn load(waldur: &WaldurClient, settings: &OfferingSettings) -> Result<Self> {
+        let offering = waldur.provider_offerings().get(settings.offering_uuid).await.map_err(|error| {
+            let text = format!("offering {}: {}", settings.name, error.message());
+            Error::with_message(error, text)
+        })?;
+        let service_provider = match offering.customer_uuid {
+            Some(customer) => waldur.service_providers().for_customer(customer).await?,
+            None => None,
+        };
+        let theirs: Vec<_> = offering.components.iter().map(component).collect();
+        let (components, warnings) = settings.components.merge_waldur(&theirs);
+        Ok(Self { offering, components, service_provider: service_provider.map(|provider| provider.uuid), warnings })
+    }
+}
+
+fn component(theirs: &OfferingComponent) -> WaldurComponent {
+    let billing_type = theirs.billing_type.as_ref().map_or("", |word| word.as_str());
+    let mut component = WaldurComponent::new(&*theirs.kind, billing_type);
+    component.name = theirs.name.clone().unwrap_or_else(|| theirs.kind.clone());
+    component.measured_unit = theirs.measured_unit.clone().unwrap_or_default();
+    component.unit_factor = theirs.unit_factor;
+    component.limit_amount = theirs.limit_amount;
+    component
+}
