@@ -10,7 +10,7 @@ use orders::{Asked, BOTH, Doctored, World, assert_done, assert_erred, error, lim
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
-    settings::{AccountingType, BillingType, Component, Components, WaldurComponent},
+    settings::{AccountingType, Component, Components, WaldurComponent},
     testing::{
         Action, Faults, op,
         waldur::{Billing, Generation, OrderState, ResourceState},
@@ -191,7 +191,7 @@ async fn what_was_never_made_cannot_be_changed() {
 async fn c68_offering_with_a_fixed_component_that_the_file_lacks_processes_orders() {
     for generation in BOTH {
         let world = World::selling(generation, |offering| offering.component("seats", Billing::Fixed));
-        let seats = WaldurComponent::new("seats", BillingType::Fixed);
+        let seats = WaldurComponent::new("seats", waldur_sdk::types::BillingType::Fixed);
         let (components, warnings) = limited(["cpu", "mem"]).merge_waldur(&[seats]);
         assert!(warnings.is_empty());
         let agent = || world.agent().components(components.clone());

@@ -4,7 +4,7 @@
 
 use waldur_sdk::{
     ErrorKind,
-    settings::{AccountingType, BackendLimit, BillingType, Component, Components, WaldurComponent, Warning},
+    settings::{AccountingType, BackendLimit, Component, Components, WaldurComponent, Warning},
     types::{BackendAmount, Decimal, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
@@ -78,7 +78,7 @@ fn the_merge_takes_factor_limit_and_accounting_from_waldur() {
 
 #[test]
 fn nonsense_from_waldur_is_warned_of_and_kills_nothing() {
-    let mut odd = WaldurComponent::new("odd", BillingType::Usage);
+    let mut odd = WaldurComponent::new("odd", waldur_sdk::types::BillingType::Usage);
     odd.unit_factor = Some(0.into());
     odd.limit_amount = Some((-7).into());
     let (merged, warnings) = Components::default().merge_waldur(&[odd]);

@@ -57,8 +57,7 @@ pub use agents::{
 pub use builder::{AgentMode, ClientBuilder};
 pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
 pub use offerings::{
-    BackendIdCheck, BackendIdVerdict, BillingType, LimitPeriod, Offering, OfferingComponent, OfferingPartition,
-    OfferingState, ProviderOfferings,
+    BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
 pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};

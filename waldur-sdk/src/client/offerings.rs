@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     open_enum,
     rest::RestClient,
-    types::{BackendId, CustomerUuid, JsonObject, OfferingUuid, lenient},
+    types::{BackendId, BillingType, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
 };
 
 open_enum! {
@@ -27,36 +27,6 @@ open_enum! {
         Archived = "Archived",
         /// Not to be used at all for now.
         Unavailable = "Unavailable",
-    }
-}
-
-open_enum! {
-    /// How a component is paid for (core.md §1.5).
-    pub enum BillingType {
-        /// By the month, whatever is used.
-        Fixed = "fixed",
-        /// By what was used.
-        Usage = "usage",
-        /// By the limit that was ordered.
-        Limit = "limit",
-        /// Once, when the resource begins.
-        One = "one",
-        /// Whenever the plan changes.
-        Few = "few",
-    }
-}
-
-open_enum! {
-    /// Over what time a limit counts (core.md §1.5).
-    pub enum LimitPeriod {
-        /// A month.
-        Month = "month",
-        /// Three months.
-        Quarterly = "quarterly",
-        /// A year.
-        Annual = "annual",
-        /// The life of the resource.
-        Total = "total",
     }
 }
 

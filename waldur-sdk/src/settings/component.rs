@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::{Checked, RawSettings, Read, Section, Setting};
-use crate::{
-    open_enum,
-    types::{Limit, UnitFactor},
-};
+use crate::types::{BillingType, Limit, LimitPeriod, UnitFactor};
 
 /// A component: one quantity that is sold, limited or measured.
 #[derive(Clone, Debug)]
@@ -193,36 +190,6 @@ impl From<&BillingType> for AccountingType {
             BillingType::One => Self::One,
             BillingType::Fixed | BillingType::Few | BillingType::Unknown(_) => Self::Fixed,
         }
-    }
-}
-
-open_enum! {
-    /// How Waldur bills a component (core.md §1.5).
-    pub enum BillingType {
-        /// By the plan.
-        Fixed = "fixed",
-        /// By what is reported.
-        Usage = "usage",
-        /// By what was ordered.
-        Limit = "limit",
-        /// Once.
-        One = "one",
-        /// Whenever the plan is switched.
-        Few = "few",
-    }
-}
-
-open_enum! {
-    /// How long a limit holds (core.md §1.5).
-    pub enum LimitPeriod {
-        /// A month.
-        Month = "month",
-        /// A quarter.
-        Quarterly = "quarterly",
-        /// A year.
-        Annual = "annual",
-        /// The life of the resource.
-        Total = "total",
     }
 }
 

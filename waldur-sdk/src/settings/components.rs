@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rust_decimal::Decimal;
 
-use super::{AccountingType, BillingType, Component, Warning};
+use super::{AccountingType, Component, Warning};
 use crate::{
     error::{Error, Result},
-    types::{BackendAmount, Limit, Limits, UnitFactor, WaldurAmount},
+    types::{BackendAmount, BillingType, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
 /// The components of one offering, in the order of their names. Never changes: [`Self::merge_waldur`] makes another

@@ -54,7 +54,7 @@ mod reader;
 
 pub use agent::{AgentSettings, LogLevel, LogShipping};
 pub use backend::{BackendSettings, CoreBackendSettings, HomedirQuota, HomedirQuotaProvider, PeriodicLimits};
-pub use component::{AccountingType, BillingType, Component, LimitPeriod, PrepaidTerms};
+pub use component::{AccountingType, Component, PrepaidTerms};
 pub use components::{BackendLimit, BackendLimits, Components, WaldurComponent};
 pub use jiff::tz::TimeZone;
 pub use offering::{Credentials, EventSettings, OfferingSettings};

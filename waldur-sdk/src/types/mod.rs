@@ -1,6 +1,7 @@
 //! The words that the client, the back ends and the processors share: identifiers, amounts, limits.
 
 mod amount;
+mod billing;
 mod endpoint;
 mod id;
 mod json;
@@ -9,6 +10,7 @@ mod open_enum;
 mod personal;
 
 pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount};
+pub use billing::{BillingType, LimitPeriod};
 pub use endpoint::Endpoint;
 pub use id::{
     AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, CustomerUuid, OfferingUserUuid, OfferingUuid,
