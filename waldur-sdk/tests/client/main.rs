@@ -1,0 +1,12 @@
+//! Waldur's API through the typed client.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../client_support/mod.rs"]
+mod client_support;
+#[path = "../client_support/members.rs"]
+mod members;
+
+mod calls;
+mod recorded;
+mod wire;

@@ -1,0 +1,396 @@
+//! Answers of a Waldur of October 2024 through the typed calls: nothing that is read gets lost, and every refusal
+//! becomes the error that it is.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::client_support::{Script, Sent, answer};
+use crate::members::{
+    Members, current_user, offering_members, offering_user, order_members, plan_members, resource_members,
+    service_provider, ssh_key, team_member,
+};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    client::{AgentRegistration, ErrorDetails, OfferingUserQuery, OrderQuery, ResourceQuery},
+    rest::{BadRow, Page, Pager},
+    types::{
+        BackendId, CustomerUuid, Limits, OfferingUuid, OrderUuid, PlanUuid, ResourceUuid, ServiceProviderUuid,
+        Timestamp, Uuid,
+    },
+};
+
+/// One recorded exchange.
+#[derive(Clone)]
+struct Exchange {
+    file: String,
+    method: String,
+    /// Below `/api/`, without the slash at the end.
+    path: String,
+    fields: Vec<String>,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+    json: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Recording {
+    request: RecordedRequest,
+    response: RecordedResponse,
+}
+
+#[derive(Deserialize)]
+struct RecordedRequest {
+    method: String,
+    url: url::Url,
+}
+
+#[derive(Deserialize)]
+struct RecordedResponse {
+    status: u16,
+    headers: Vec<(String, String)>,
+    json: Option<Value>,
+    text: Option<String>,
+}
+
+impl Exchange {
+    fn all() -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/waldur-2024.10");
+        // The folder serves other tests too.
+        let ours = include_str!("../client_support/recordings.txt").lines();
+        let mut files: Vec<_> = ours.map(|file| folder.join(file)).collect();
+        files.sort();
+        files.iter().map(|file| Self::read(file)).collect()
+    }
+
+    fn read(file: &Path) -> Self {
+        let Recording { request, response } = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        let fields = request.url.query_pairs().filter(|(name, _)| name == "field").map(|(_, value)| value.into_owned());
+        Self {
+            file: file.file_name().unwrap().to_str().unwrap().to_owned(),
+            method: request.method,
+            path: request.url.path().trim_start_matches("/api/").trim_end_matches('/').to_owned(),
+            fields: fields.collect(),
+            status: response.status,
+            body: response.json.as_ref().map_or(response.text.unwrap_or_default(), Value::to_string),
+            headers: response.headers,
+            json: response.json,
+        }
+    }
+
+    fn is_ok(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The same answer with the members without which a row is none.
+    fn completed(&self) -> Self {
+        let mut row = json!({"uuid": self.path.split('/').nth(1), "state": "OK", "type": "Create"});
+        row.as_object_mut().unwrap().extend(self.json.clone().unwrap().as_object().unwrap().clone());
+        Self { body: row.to_string(), json: Some(row), ..self.clone() }
+    }
+
+    /// A transport that answers with this recording.
+    fn script(&self) -> Script {
+        let names = ["content-type", "x-result-count", "link", "location"];
+        let headers: Vec<_> =
+            names.iter().filter_map(|name| Some(((*name).to_owned(), self.header(name)?.to_owned()))).collect();
+        let (status, body) = (self.status, self.body.clone());
+        Script::new(move |_, _| {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let mut answer = answer(status, &[], body.clone())?;
+            answer.headers_mut().clear();
+            for (name, value) in headers {
+                answer.headers_mut().append(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// What a typed call made of an answer.
+enum Outcome {
+    Nothing,
+    One(Members),
+    /// Rows, rows that could not be read, the size of the whole list, the next page.
+    Rows(Vec<Members>, Vec<BadRow>, Option<u64>, Option<String>),
+}
+
+impl Outcome {
+    fn rows<T>(page: Page<T>, members: fn(&T) -> Members) -> Self {
+        Self::Rows(page.items.iter().map(members).collect(), page.bad, page.total, page.next.map(|token| token.0))
+    }
+}
+
+async fn first<T: Send + 'static>(mut pager: Pager<T>) -> Result<Page<T>> {
+    pager.next_page().await.map(|page| page.expect("a list has a first page"))
+}
+
+/// Makes the typed call that the recorded request is.
+async fn drive(exchange: &Exchange, script: &Script) -> Result<Outcome> {
+    let waldur = script.client();
+    let details = ErrorDetails::new("m").with_traceback("t");
+    let (order, resource) = (OrderUuid::new(Uuid::nil()), ResourceUuid::new(Uuid::nil()));
+    let (orders, resources) = (waldur.orders(), waldur.provider_resources());
+    let done = |outcome: Result<()>| outcome.map(|()| Outcome::Nothing);
+    let segments: Vec<_> = exchange.path.split('/').collect();
+    match (exchange.method.as_str(), segments.as_slice()) {
+        ("GET", ["version"]) => {
+            waldur.version().await.map(|version| Outcome::One(vec![("/version".into(), json!(version))]))
+        }
+        ("GET", ["users", "me"]) => waldur.users().me().await.map(|me| Outcome::One(current_user(&me))),
+        ("GET", ["marketplace-orders"]) => {
+            let query = OrderQuery::offering(OfferingUuid::new(Uuid::nil()));
+            first(orders.list(&query)).await.map(|page| Outcome::rows(page, order_members))
+        }
+        ("GET", ["marketplace-orders", _]) => orders.get(order).await.map(|order| Outcome::One(order_members(&order))),
+        ("GET", ["marketplace-provider-resources"]) => {
+            first(resources.list(&ResourceQuery::default())).await.map(|page| Outcome::rows(page, resource_members))
+        }
+        ("GET", ["marketplace-provider-resources", _]) => {
+            resources.get(resource).await.map(|resource| Outcome::One(resource_members(&resource)))
+        }
+        ("GET", ["marketplace-provider-resources", _, "team"]) => {
+            first(resources.team(resource)).await.map(|page| Outcome::rows(page, team_member))
+        }
+        ("GET", ["marketplace-provider-offerings", _]) => {
+            let offering = waldur.provider_offerings().get(OfferingUuid::new(Uuid::nil())).await;
+            offering.map(|offering| Outcome::One(offering_members(&offering)))
+        }
+        ("GET", ["marketplace-plans", _]) => {
+            waldur.plans().get(PlanUuid::new(Uuid::nil())).await.map(|plan| Outcome::One(plan_members(&plan)))
+        }
+        ("GET", ["marketplace-service-providers"]) => {
+            let customer = CustomerUuid::new("000000c10000400080000000000000c1".parse().unwrap());
+            let found = waldur.service_providers().for_customer(customer).await?;
+            Ok(Outcome::Rows(found.iter().map(service_provider).collect(), Vec::new(), Some(1), None))
+        }
+        ("GET", ["marketplace-service-providers", _, "keys"]) => {
+            let keys = waldur.service_providers().keys(ServiceProviderUuid::new(Uuid::nil()));
+            first(keys).await.map(|page| Outcome::rows(page, ssh_key))
+        }
+        ("GET", ["marketplace-offering-users"]) => {
+            let users = waldur.offering_users().list(&OfferingUserQuery::default());
+            first(users).await.map(|page| Outcome::rows(page, offering_user))
+        }
+        ("POST", ["marketplace-orders", _, "approve_by_provider"]) => done(orders.approve_by_provider(order).await),
+        ("POST", ["marketplace-orders", _, "reject_by_provider"]) => done(orders.reject_by_provider(order, None).await),
+        ("POST", ["marketplace-orders", _, "set_state_done"]) => done(orders.set_state_done(order).await),
+        ("POST", ["marketplace-orders", _, "set_state_erred"]) => done(orders.set_state_erred(order, &details).await),
+        ("POST", ["marketplace-provider-resources", _, action]) => done(match *action {
+            "set_backend_id" => resources.set_backend_id(resource, Some(&BackendId::new("x").unwrap())).await,
+            "set_backend_metadata" => resources.set_backend_metadata(resource, &Map::new()).await,
+            "set_limits" => resources.set_limits(resource, &Limits::new()).await,
+            "set_as_erred" => resources.set_as_erred(resource, &details).await,
+            "set_as_ok" => resources.set_as_ok(resource).await,
+            other => panic!("no call for {other}"),
+        }),
+        ("POST", ["marketplace-site-agent-identities"]) => {
+            let agent = AgentRegistration::new(OfferingUuid::new(Uuid::nil()), "x");
+            waldur.agents().create_identity(&agent).await.map(|_| Outcome::Nothing)
+        }
+        other => panic!("no call for {other:?}"),
+    }
+}
+
+/// What a row must have to be read at all.
+fn required(exchange: &Exchange) -> &'static [&'static str] {
+    match exchange.path.split('/').next().unwrap() {
+        "marketplace-orders" => &["uuid", "state", "type"],
+        "marketplace-provider-offerings" | "users" => &[],
+        _ => &["uuid"],
+    }
+}
+
+fn readable(exchange: &Exchange, row: &Value) -> bool {
+    required(exchange).iter().all(|member| row.get(member).is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn recorded_answers_lose_nothing_that_is_read() {
+    let mut compared = BTreeSet::new();
+    let mut rows_read = 0;
+    for exchange in Exchange::all().into_iter().filter(Exchange::is_ok) {
+        let (file, script) = (&exchange.file, exchange.script());
+        let outcome = drive(&exchange, &script).await;
+        let json = exchange.json.clone().unwrap_or_default();
+        match outcome {
+            Ok(Outcome::Nothing) => assert_eq!(exchange.method, "POST", "{file}"),
+            Ok(Outcome::One(members)) => {
+                rows_read += 1;
+                compared.extend(compare(file, &json, &members, &script.only()));
+            }
+            Ok(Outcome::Rows(items, bad, total, next)) => {
+                let rows = json.as_array().unwrap();
+                let (good, not): (Vec<_>, Vec<_>) = rows.iter().partition(|row| readable(&exchange, row));
+                assert_eq!(good.len(), items.len(), "{file}");
+                for (row, members) in good.iter().zip(&items) {
+                    rows_read += 1;
+                    compared.extend(compare(file, row, members, &script.only()));
+                }
+                let ids = not.iter().map(|row| row["uuid"].as_str().map(str::to_owned));
+                assert_eq!(bad.iter().map(|bad| bad.id.clone()).collect::<Vec<_>>(), ids.collect::<Vec<_>>(), "{file}");
+                assert_eq!(total, exchange.header("x-result-count").map(|count| count.parse().unwrap()), "{file}");
+                assert_eq!(next, next_of(&exchange), "{file}");
+            }
+            // Only an answer to a request for fewer members than this client asks for; with those it is read.
+            Err(error) => {
+                assert!(!exchange.fields.is_empty() && !readable(&exchange, &json), "{file}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Decode, "{file}: {error}");
+                let completed = exchange.completed();
+                let script = completed.script();
+                let Ok(Outcome::One(members)) = drive(&completed, &script).await else { panic!("{file}") };
+                rows_read += 1;
+                compared.extend(compare(file, &completed.json.unwrap(), &members, &script.only()));
+            }
+        }
+    }
+    assert!(rows_read > 60, "{rows_read}");
+    // Members that the processor decides by were there to be compared, and not only missing on both sides.
+    let read = [
+        "/limits",
+        "/plan_uuid",
+        "/attributes",
+        "/project_slug",
+        "/customer_slug",
+        "/marketplace_resource_uuid",
+        "/error_message",
+        "/backend_id",
+        "/backend_metadata",
+        "/offering_plugin_options",
+        "/slug",
+        "/quotas",
+        "/components/0/type",
+        "/components/0/billing_type",
+        "/components/0/limit_period",
+        "/permissions/0/role_name",
+        "/public_key",
+        "/user_username",
+        "/offering_user_username",
+        "/created",
+        "/paused",
+        "/is_staff",
+    ];
+    for member in read {
+        assert!(compared.contains(member), "{member} was in no answer");
+    }
+}
+
+/// The page that `rel="next"` names, read the plain way.
+fn next_of(exchange: &Exchange) -> Option<String> {
+    let link = exchange.header("link")?.split(", ").find(|link| link.ends_with("rel=\"next\""))?;
+    let url = url::Url::parse(link.split(['<', '>']).nth(1)?).unwrap();
+    url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned())
+}
+
+/// Compares what was read with the row, and says which members had a value. Every member that was asked for has to be
+/// among those compared.
+fn compare(file: &str, row: &Value, members: &Members, sent: &Sent) -> Vec<String> {
+    let mut found = Vec::new();
+    for (pointer, value) in members {
+        let wire = normal(row.pointer(pointer).unwrap_or(&Value::Null));
+        assert_eq!(wire, normal(value), "{file}: {pointer}");
+        if !wire.is_null() {
+            found.push(pointer.clone());
+        }
+    }
+    let top: BTreeSet<_> = members.iter().map(|(pointer, _)| pointer.split('/').nth(1).unwrap()).collect();
+    for field in sent.all("field") {
+        match row.get(field).and_then(Value::as_array) {
+            // Each entry of a list is compared member by member.
+            Some(list) => {
+                let places = members.iter().map(|(pointer, _)| pointer.split('/').skip(1).take(2).collect::<Vec<_>>());
+                let indexes = places.filter(|place| place[0] == field).map(|place| place[1]).collect::<BTreeSet<_>>();
+                assert_eq!(indexes.len(), list.len(), "{file}: {field}");
+            }
+            None => assert!(top.contains(field) || row.get(field).is_none(), "{file}: {field} is not compared"),
+        }
+    }
+    found
+}
+
+/// One spelling for what means the same (core.md §1.2): blank, empty and missing; both UUID spellings; numbers;
+/// instants.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let number: Decimal = number.to_string().parse().unwrap();
+            json!({"number": number.normalize().to_string()})
+        }
+        Value::String(text) if text.trim().is_empty() => Value::Null,
+        Value::String(text) => {
+            let text = text.trim();
+            let uuid = Uuid::try_parse(text).map(|uuid| uuid.simple().to_string());
+            uuid.or_else(|_| text.parse::<Timestamp>().map(|instant| instant.to_string()))
+                .map_or_else(|_| json!(text), Value::from)
+        }
+        Value::Array(items) if items.is_empty() => Value::Null,
+        Value::Array(items) => items.iter().map(normal).collect(),
+        Value::Object(members) if members.is_empty() => Value::Null,
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), normal(member))).collect(),
+        plain => plain.clone(),
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------- refusals
+
+#[tokio::test(start_paused = true)]
+async fn recorded_refusals_become_the_errors_that_they_are() {
+    let mut kinds = BTreeSet::new();
+    for exchange in Exchange::all().into_iter().filter(|exchange| !exchange.is_ok()) {
+        let file = &exchange.file;
+        let Err(error) = drive(&exchange, &exchange.script()).await else { panic!("{file}: not an error") };
+        let page = exchange.json.is_none();
+        let kind = match exchange.status {
+            301 => ErrorKind::Redirected,
+            400 | 406 | 415 => ErrorKind::InvalidRequest,
+            401 => ErrorKind::Unauthenticated,
+            403 => ErrorKind::PermissionDenied,
+            404 if page => ErrorKind::Unsupported,
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::Conflict,
+            500 => ErrorKind::Server,
+            other => panic!("{file}: {other}"),
+        };
+        assert_eq!(error.kind(), kind, "{file}: {error}");
+        kinds.insert(exchange.status);
+        check_context(&exchange, &error);
+        if let Some(detail) = exchange.json.as_ref().and_then(|json| json["detail"].as_str()) {
+            assert!(error.message().ends_with(detail), "{file}: {error}");
+        }
+    }
+    assert_eq!(kinds, BTreeSet::from([301, 400, 401, 403, 404, 406, 409, 415, 500]));
+}
+
+fn check_context(exchange: &Exchange, error: &Error) {
+    let file = &exchange.file;
+    let http = error.http().unwrap_or_else(|| panic!("{file}: no request"));
+    assert!(!error.operation().is_empty(), "{file}");
+    assert_eq!((http.method.as_str(), http.status.unwrap().as_u16()), (exchange.method.as_str(), exchange.status));
+    // The template of the path: no id of an object.
+    let shown =
+        http.url.strip_prefix("https://waldur.example.org/api/").unwrap_or_else(|| panic!("{file}: {}", http.url));
+    for (shown, real) in shown.trim_end_matches('/').split('/').zip(exchange.path.split('/')) {
+        assert!(shown == real || shown.starts_with('{'), "{file}: {shown}, {real}");
+    }
+    assert!(http.body.is_some() || exchange.body.is_empty(), "{file}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn recorded_states_are_read_from_answers_with_nothing_else() {
+    let files = ["092_orders_retrieve_fields", "145_order_after_erred_from_done", "302_update_order_executing"];
+    let mut read = Vec::new();
+    for exchange in
+        Exchange::all().into_iter().filter(|exchange| files.iter().any(|file| exchange.file.starts_with(file)))
+    {
+        let state = exchange.script().client().orders().state(OrderUuid::new(Uuid::nil())).await.unwrap();
+        assert_eq!(Some(state.as_str()), exchange.json.unwrap()["state"].as_str());
+        read.push(state.to_string());
+    }
+    assert_eq!(read, ["pending-provider", "done", "executing"]);
+}

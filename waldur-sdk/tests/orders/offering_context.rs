@@ -1,0 +1,90 @@
+//! What a processor knows of an offering: the settings file and Waldur merged.
+
+use serde_json::json;
+use waldur_sdk::{
+    ErrorKind,
+    client::WaldurClient,
+    process::{OfferingContext, OrderPolicy},
+    rest::Http,
+    settings::{AccountingType, AgentSettings},
+    testing::waldur::{Billing, FakeWaldur, Generation},
+    types::{OfferingUuid, Uuid},
+};
+
+fn settings(offering: OfferingUuid) -> AgentSettings {
+    let tree = json!({ "expose_backend_error_details": false, "offerings": [{
+        "name": "Cluster",
+        "waldur_api_url": "https://waldur.example.org/api/",
+        "waldur_api_token": "t",
+        "waldur_offering_uuid": offering.hex(),
+        "backend_type": "slurm",
+        "order_processing_backend": "slurm",
+        "backend_settings": { "soft_delete": true, "check_backend_id_uniqueness": true, "backend_id_max_retries": 7 },
+        "backend_components": {
+            "cpu": { "label": "CPU", "measured_unit": "h", "accounting_type": "limit", "unit_factor": 60 },
+        },
+    }]});
+    AgentSettings::from_value(&tree).unwrap().0
+}
+
+fn client(waldur: &FakeWaldur) -> WaldurClient {
+    let http = Http::new(waldur.clone());
+    WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http).build().unwrap()
+}
+
+#[tokio::test]
+async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
+    for generation in [Generation::V2024, Generation::V8] {
+        let waldur = FakeWaldur::new(generation);
+        let offering = waldur
+            .offering()
+            .plugin_option("enforce_qos", true)
+            .component_with("cpu", Billing::Usage, |cpu| cpu.unit_factor(3600))
+            .component_with("storage", Billing::Usage, |storage| storage.unit("GB").limit_amount(500))
+            .component("support", Billing::Fixed)
+            .create();
+        let agent = settings(offering);
+        let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+
+        let cpu = context.components.get("cpu").unwrap();
+        assert_eq!((cpu.accounting_type, cpu.unit_factor.decimal()), (AccountingType::Limit, 60.into()));
+        let storage = context.components.get("storage").unwrap();
+        assert_eq!((storage.accounting_type, storage.measured_unit.as_str()), (AccountingType::Usage, "GB"));
+        assert!(storage.limit.is_some());
+        assert!(context.components.get("support").unwrap().is_fixed());
+        assert!(context.service_provider.is_some());
+        assert_eq!(context.offering.plugin_options.get("enforce_qos"), Some(&json!(true)));
+        assert!(context.warnings.is_empty(), "{:?}", context.warnings);
+        assert_eq!(waldur.requests().len(), 2, "the offering and its service provider");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_that_is_no_service_provider_is_no_error() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let seller = waldur.customer("Former provider").create();
+    waldur.change_user(waldur.agent(), waldur_sdk::testing::waldur::UserSeed::staff);
+    let offering = waldur.offering().customer(seller).create();
+    let agent = settings(offering);
+    let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+    assert_eq!(context.service_provider, None);
+}
+
+#[tokio::test]
+async fn an_offering_that_is_not_there_is_named() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let agent = settings(OfferingUuid::new(Uuid::from_u128(0x404)));
+    let error = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.message().starts_with("offering Cluster: "), "{error}");
+}
+
+#[test]
+fn the_policy_is_what_the_file_says() {
+    let agent = settings(OfferingUuid::new(Uuid::nil()));
+    let policy = OrderPolicy::from_settings(&agent, &agent.offerings[0]);
+    assert!(policy.soft_delete && policy.check_backend_id_uniqueness);
+    assert!(!policy.expose_error_details && !policy.check_all_offerings && !policy.dry_run);
+    assert_eq!(policy.backend_id_max_retries, 7);
+    assert_eq!(policy.concurrency, OrderPolicy::default().concurrency);
+}

@@ -1,0 +1,11 @@
+//! The transport over real sockets on loopback.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod body;
+mod connection;
+mod route;
+mod tls;

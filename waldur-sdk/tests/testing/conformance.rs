@@ -1,0 +1,148 @@
+//! The conformance suite passes for a sound back end and finds what is wrong with unsound ones.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use waldur_sdk::{
+    Result,
+    backend::{
+        Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, Progress,
+        Removed, ResourceBackend, ResourceState, Verified,
+    },
+    testing::{
+        MemoryService,
+        conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
+    },
+    types::{BackendId, Limits},
+};
+
+#[tokio::test]
+async fn the_memory_back_end_passes() {
+    let verdicts = conformance::run(&MemorySubject::new(MemoryService::new()).unwrap()).await;
+    assert!(verdicts.passed(), "{verdicts}");
+    let skipped = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped(_))).count();
+    assert_eq!(skipped, 1, "only usage is missing from the memory back end\n{verdicts}");
+}
+
+/// What a broken back end gets wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    /// Reads a failure as absence.
+    FailureIsAbsence,
+    /// Takes over whatever has the name.
+    AdoptsAnything,
+    /// Acknowledges limits without setting them.
+    ForgetsLimits,
+    /// Says that it deleted, and did not.
+    PretendsToDelete,
+    /// Makes up a new name each time.
+    ForgetsNames,
+}
+
+struct Broken {
+    inner: Arc<dyn ResourceBackend>,
+    fault: Fault,
+    names: AtomicU32,
+}
+
+#[async_trait]
+impl ResourceBackend for Broken {
+    fn backend_type(&self) -> &'static str {
+        "broken"
+    }
+
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+        if self.fault == Fault::ForgetsNames {
+            return BackendId::new(format!("{}-{}", resource.slug.trim(), self.names.fetch_add(1, Ordering::Relaxed)));
+        }
+        self.inner.candidate_id(resource, candidate)
+    }
+
+    async fn ping(&self, cx: &OpContext) -> Result<()> {
+        self.inner.ping(cx).await
+    }
+
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        if self.fault == Fault::AdoptsAnything
+            && let Some(found) = self.inner.get(cx, &request.backend_id).await?
+        {
+            let mut claimed = ResourceState::new(found.id);
+            claimed.stamp = Some(request.resource.stamp());
+            return Verified::created(Created::default(), request, Some(&claimed)).map(Progress::Done);
+        }
+        self.inner.create(cx, request).await
+    }
+
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        match self.inner.get(cx, id).await {
+            Err(_) if self.fault == Fault::FailureIsAbsence => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+        if self.fault == Fault::PretendsToDelete {
+            return Verified::removed(&request.backend_id, Removed::Deleted, None).map(Progress::Done);
+        }
+        self.inner.delete(cx, request).await
+    }
+
+    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+        if self.fault == Fault::ForgetsLimits {
+            let mut claimed = ResourceState::new(change.backend_id.clone());
+            claimed.limits = change.limits.clone();
+            return Verified::limits(&change.limits, &claimed).map(Progress::Done);
+        }
+        self.inner.set_limits(cx, change).await
+    }
+}
+
+struct BrokenSubject(MemorySubject, Fault);
+
+#[async_trait]
+impl Subject for BrokenSubject {
+    fn backend(&self) -> Arc<dyn ResourceBackend> {
+        Arc::new(Broken { inner: self.0.backend(), fault: self.1, names: AtomicU32::new(0) })
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn other_limits(&self) -> Limits {
+        self.0.other_limits()
+    }
+
+    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
+        self.0.plant(id, stamped).await
+    }
+
+    fn set_outage(&self, broken: bool) -> bool {
+        self.0.set_outage(broken)
+    }
+
+    async fn objects(&self) -> Option<usize> {
+        self.0.objects().await
+    }
+}
+
+async fn verdicts_of(fault: Fault) -> Verdicts {
+    conformance::run(&BrokenSubject(MemorySubject::new(MemoryService::new()).unwrap(), fault)).await
+}
+
+#[tokio::test]
+async fn a_broken_back_end_fails_the_check_that_names_its_fault() {
+    for (fault, check) in [
+        (Fault::FailureIsAbsence, "an_outage_is_not_absence"),
+        (Fault::AdoptsAnything, "a_foreign_object_is_not_adopted"),
+        (Fault::ForgetsLimits, "limits_change_and_the_others_stay"),
+        (Fault::PretendsToDelete, "delete_proves_absence"),
+        (Fault::ForgetsNames, "candidate_ids_are_pure"),
+    ] {
+        let verdicts = verdicts_of(fault).await;
+        assert!(verdicts.failures().any(|(failed, _)| failed == check), "{check} did not notice\n{verdicts}");
+    }
+}

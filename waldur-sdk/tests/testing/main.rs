@@ -1,0 +1,13 @@
+//! The tools that tests are made of.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, missing_docs)]
+
+#[path = "../toy/mod.rs"]
+mod toy;
+
+mod canary;
+mod conformance;
+mod interleave;
+mod layers;
+mod layers_backend;
+mod sweeps;
