@@ -135,6 +135,6 @@ impl<'a> OfferingUsers<'a> {
             call = call.query("state", state);
         }
         let call = fields::select::<OfferingUser>(call.query("o", "created"));
-        list::pages(call, explain, |user: &OfferingUser| user.uuid.hex())
+        list::bulk(call, explain, |user: &OfferingUser| user.uuid.hex())
     }
 }

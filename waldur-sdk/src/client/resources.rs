@@ -236,7 +236,7 @@ impl<'a> ProviderResources<'a> {
         }
         call = call.query_opt("project_uuid", query.project).query_opt("backend_id", query.backend_id.as_ref());
         let call = fields::select::<Resource>(call.query("o", "created"));
-        list::pages(call, explain, |resource: &Resource| resource.uuid.hex())
+        list::bulk(call, explain, |resource: &Resource| resource.uuid.hex())
     }
 
     /// Reads a resource (#31).

@@ -232,7 +232,7 @@ fn reads() -> Vec<Read> {
         read!("/api/marketplace-provider-offerings/000000000000000000000000000000e1/", "",
             w => w.provider_offerings().get(OFFERING)),
         read!("/api/marketplace-provider-resources/", "offering_uuid=000000000000000000000000000000e1&state=OK&\
-            state=Erred&project_uuid=000000000000000000000000000000b1&backend_id=hpc_alloc&o=created&page_size=100",
+            state=Erred&project_uuid=000000000000000000000000000000b1&backend_id=hpc_alloc&o=created&page_size=300",
             w => w.provider_resources().list(&resource_query()).collect()),
         read!("/api/marketplace-provider-resources/0000000000000000000000000000000b/", "",
             w => w.provider_resources().get(RESOURCE)),
@@ -242,7 +242,7 @@ fn reads() -> Vec<Read> {
             w => w.provider_resources().consented_team(RESOURCE).collect()),
         read!("/api/marketplace-offering-users/", "offering_uuid=000000000000000000000000000000e1&\
             user_uuid=00000000000000000000000000000005&is_restricted=false&state=Pending account linking&o=created&\
-            page_size=100",
+            page_size=300",
             w => w.offering_users().list(&offering_user_query()).collect()),
         read!("/api/marketplace-service-providers/", "customer_uuid=0000000000000000000000000000000c&page_size=100",
             w => w.service_providers().for_customer(CUSTOMER)),
