@@ -32,6 +32,7 @@ pub mod layers;
 mod registry;
 mod request;
 pub mod state;
+mod usernames;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -52,6 +53,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
+pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
 
 use crate::{
     error::{Error, Result},

@@ -1,0 +1,111 @@
+//! Names of people on the site (core.md §3.3, §7.3).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+
+use super::context::OpContext;
+use crate::{
+    error::Result,
+    types::{JsonObject, OfferingUserUuid, Personal, UserUuid},
+};
+
+/// Gives people their names on the site, where the provider is the one to do so. One instance serves an offering for
+/// the life of a process.
+#[async_trait]
+pub trait UsernameBackend: Send + Sync + 'static {
+    /// The name under which settings choose it (`username_management_backend`).
+    fn name(&self) -> &'static str;
+
+    /// The name that the person has, or gets now. Asked again after every failure, so it answers the same for the
+    /// same person.
+    ///
+    /// # Errors
+    /// Of class [`Transient`](crate::ErrorClass::Transient) or [`NotReady`](crate::ErrorClass::NotReady): asked again
+    /// in the next cycle. Any other: the account is marked as failed, and tried again in the next cycle too.
+    async fn username(&self, cx: &OpContext, request: &UsernameRequest) -> Result<UsernameOutcome>;
+
+    /// Told of everybody who has an account at the offering now, before members are compared. The default has nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// A failure is reported; the cycle goes on.
+    async fn sync_profiles(&self, _cx: &OpContext, _accounts: &[UsernameRequest]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Told of names whose people have no account at the offering any more. The default has nothing to do.
+    ///
+    /// # Errors
+    /// A failure is reported; the names are told again in the next cycle.
+    async fn deactivate(&self, _cx: &OpContext, _usernames: &[String]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Whose name is wanted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UsernameRequest {
+    /// The account at the offering.
+    pub account: OfferingUserUuid,
+    /// The person, if the server tells.
+    pub user: Option<UserUuid>,
+    /// The name that the account has now, if any.
+    pub username: Option<Personal>,
+    /// The federated identity: the user name in Waldur.
+    pub identity: Option<Personal>,
+    /// First name.
+    pub first_name: Option<Personal>,
+    /// Last name.
+    pub last_name: Option<Personal>,
+    /// Full name.
+    pub full_name: Option<Personal>,
+    /// E-mail address.
+    pub email: Option<Personal>,
+    /// Everything else that the offering is told of the person, by the name of the attribute without `user_`. Personal,
+    /// so `Debug` does not show it.
+    pub attributes: JsonObject,
+    /// All names that the offering's accounts have, whoever has them, so that a new one can differ from each.
+    pub taken: Arc<BTreeSet<Personal>>,
+}
+
+impl UsernameRequest {
+    /// A person of whom nothing is known.
+    pub fn new(account: OfferingUserUuid) -> Self {
+        Self {
+            account,
+            user: None,
+            username: None,
+            identity: None,
+            first_name: None,
+            last_name: None,
+            full_name: None,
+            email: None,
+            attributes: JsonObject::new(),
+            taken: Arc::default(),
+        }
+    }
+}
+
+/// What came of asking for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsernameOutcome {
+    /// This is the name.
+    Ready(Personal),
+    /// There is none, and nothing is to be said about it (the provider gives names by other means).
+    Absent,
+    /// The person has to link an account first.
+    LinkingRequired(Requirement),
+    /// The person has to prove something first.
+    ValidationRequired(Requirement),
+}
+
+/// What a person has to do before there can be a name; shown to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirement {
+    /// What, in words.
+    pub comment: String,
+    /// Where.
+    pub url: Option<String>,
+}
