@@ -1,5 +1,6 @@
 //! `/usergroups`, and who of them is a member of a project.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
@@ -14,8 +15,8 @@ const ROLES: [&str; 5] = ["projectAdmin", "developer", "guest", "maintainer", "l
 pub(super) fn list(state: &State, asked: &Asked<'_>) -> Outcome {
     asked.knows_only(&["page", "page_size", "group_name"])?;
     let part = asked.parameter("group_name").unwrap_or_default();
-    let found = state.groups.values().filter(|group| group.name.contains(part));
-    pages::page(asked, found.map(render).collect())
+    let found: Vec<&Group> = state.groups.values().filter(|group| group.name.contains(part)).collect();
+    pages::page(asked, &found, |group| render(group))
 }
 
 pub(super) fn search(state: &State, asked: &Asked<'_>) -> Outcome {
@@ -23,7 +24,7 @@ pub(super) fn search(state: &State, asked: &Asked<'_>) -> Outcome {
     let part = asked.parameter("groupname").ok_or_else(|| Refusal::unprocessable("groupname in query is required"))?;
     let mut found: Vec<&Group> = state.groups.values().filter(|group| group.name.contains(part)).collect();
     found.sort_by_key(|group| (group.name.len(), &group.name));
-    pages::page(asked, found.into_iter().map(render).collect())
+    pages::page(asked, &found, |group| render(group))
 }
 
 pub(super) fn create(state: &mut State, asked: &Asked<'_>) -> Outcome {
@@ -31,7 +32,7 @@ pub(super) fn create(state: &mut State, asked: &Asked<'_>) -> Outcome {
     let (name, dn) = (text(&body, "group_name")?, text(&body, "ldap_group_dn")?);
     let kind = body.get("group_type").and_then(Value::as_i64).unwrap_or_default();
     if name.is_empty() {
-        return Err(Refusal::bad("group name is empty"));
+        return Err(Refusal::wordless(StatusCode::BAD_REQUEST));
     }
     if kind == 1 && dn.is_empty() {
         return Err(Refusal::unmodelled());
@@ -55,7 +56,7 @@ pub(super) fn members(state: &State, asked: &Asked<'_>, project: &str) -> Outcom
     if let Some(name) = asked.parameter("entityname") {
         rows.retain(|(entity, _)| entity == name);
     }
-    pages::counted(asked, rows.into_iter().map(|(_, row)| row).collect(), total)
+    pages::counted(asked, &rows, total, |(_, row)| row.clone())
 }
 
 /// A group by its id, or by its name: one that is not known is made.

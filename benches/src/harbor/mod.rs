@@ -107,7 +107,7 @@ impl HttpTransport for FakeHarbor {
 fn answer(state: &mut State, asked: &Asked<'_>) -> Outcome {
     let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
     match (asked.method.as_str(), path.as_slice()) {
-        ("GET", ["health"]) => wire::json(&json!({ "components": [], "status": "healthy" })),
+        ("GET", ["health"]) => Ok(wire::json(&json!({ "components": [], "status": "healthy" }))),
         ("GET", ["projects"]) => projects::list(state, asked),
         _ if !asked.is_admin => Err(Refusal::unauthorized()),
         ("HEAD", ["projects"]) => projects::exists(state, asked),

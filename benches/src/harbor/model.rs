@@ -19,6 +19,8 @@ pub struct Seed {
     pub hard: i64,
     /// How much of it is used, in bytes.
     pub used: i64,
+    /// How many repositories there are in it.
+    pub repositories: i64,
 }
 
 /// A project as it is.
@@ -160,8 +162,11 @@ impl State {
     pub(super) fn seed(&mut self, seed: &Seed) {
         self.tick();
         let project = self.add_project(&seed.name, Map::from_iter([("public".to_owned(), "false".into())]), seed.hard);
-        if let Some(quota) = self.quotas.values_mut().find(|quota| quota.project == project) {
-            quota.used = seed.used;
+        if let Some(row) = self.projects.get_mut(&project) {
+            row.repositories = seed.repositories;
+            if let Some(quota) = self.quotas.get_mut(&row.quota) {
+                (quota.used, quota.updated) = (seed.used, Some(self.now));
+            }
         }
         if let Some(name) = &seed.group {
             let group = self.group_named(name).map(|group| group.id);

@@ -9,26 +9,24 @@ use super::wire::{self, Asked, Outcome, Refusal};
 pub(super) const PAGING: [&str; 2] = ["page", "page_size"];
 
 /// The page of `rows` that was asked for.
-pub(super) fn page(asked: &Asked<'_>, rows: Vec<Value>) -> Outcome {
-    let total = rows.len();
-    counted(asked, rows, total)
+pub(super) fn page<T>(asked: &Asked<'_>, rows: &[T], render: impl Fn(&T) -> Value) -> Outcome {
+    counted(asked, rows, rows.len(), render)
 }
 
 /// As [`page`], with a total of the server's own.
-pub(super) fn counted(asked: &Asked<'_>, rows: Vec<Value>, total: usize) -> Outcome {
+pub(super) fn counted<T>(asked: &Asked<'_>, rows: &[T], total: usize, render: impl Fn(&T) -> Value) -> Outcome {
     let (page, size) = (number(asked, "page", 1)?, number(asked, "page_size", 10)?);
     if size > 100 {
         return Err(Refusal::unprocessable("page_size in query should be less than or equal to 100"));
     }
     // Recorded: what is not positive gives everything, or the first page.
-    let rows: Vec<Value> = match usize::try_from(size) {
+    let (before, most) = match usize::try_from(size) {
         Ok(size) if size > 0 => {
-            let before = usize::try_from(page).unwrap_or_default().saturating_sub(1).saturating_mul(size);
-            rows.into_iter().skip(before).take(size).collect()
+            (usize::try_from(page).unwrap_or_default().saturating_sub(1).saturating_mul(size), size)
         }
-        _ => rows,
+        _ => (0, usize::MAX),
     };
-    let mut answer = wire::json(&Value::Array(rows))?;
+    let mut answer = wire::json(&rows.iter().skip(before).take(most).map(render).collect());
     let headers = answer.headers_mut();
     headers.insert("x-total-count", HeaderValue::from(total));
     if let Some(links) = links(asked, page, size, i64::try_from(total).unwrap_or(i64::MAX)) {

@@ -28,13 +28,13 @@ pub(super) fn list(state: &State, asked: &Asked<'_>) -> Outcome {
     };
     let mut found: Vec<&Project> = state.projects.values().filter(wanted).collect();
     found.sort_by_key(|project| &project.name);
-    pages::page(asked, found.into_iter().map(Project::render).collect())
+    pages::page(asked, &found, |project| project.render())
 }
 
 pub(super) fn exists(state: &State, asked: &Asked<'_>) -> Outcome {
     let name = asked.parameter("project_name").ok_or_else(|| Refusal::unprocessable("project_name is required"))?;
     match state.project_named(name) {
-        Some(_) => wire::empty(),
+        Some(_) => Ok(wire::empty()),
         None => Err(missing(name)),
     }
 }
@@ -70,11 +70,11 @@ pub(super) fn create(state: &mut State, asked: &Asked<'_>) -> Outcome {
     let mut metadata = body.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     metadata.entry("public").or_insert_with(|| "false".into());
     let id = state.add_project(name, metadata, hard);
-    wire::created(&format!("projects/{id}"))
+    wire::created(&if asked.location_by_name { format!("projects/{name}") } else { format!("projects/{id}") })
 }
 
 pub(super) fn retrieve(state: &State, asked: &Asked<'_>, project: &str) -> Outcome {
-    wire::json(&find(state, asked, project)?.render())
+    Ok(wire::json(&find(state, asked, project)?.render()))
 }
 
 pub(super) fn delete(state: &mut State, asked: &Asked<'_>, project: &str) -> Outcome {
@@ -86,7 +86,7 @@ pub(super) fn delete(state: &mut State, asked: &Asked<'_>, project: &str) -> Out
     }
     state.projects.remove(&id);
     state.quotas.remove(&quota);
-    wire::empty()
+    Ok(wire::empty())
 }
 
 pub(super) fn summary(state: &State, asked: &Asked<'_>, project: &str) -> Outcome {
@@ -103,13 +103,13 @@ pub(super) fn summary(state: &State, asked: &Asked<'_>, project: &str) -> Outcom
     }
     let storage = json!({ "hard": { "storage": quota.hard }, "used": { "storage": quota.used } });
     summary.extend([("quota".to_owned(), storage), ("repo_count".to_owned(), project.repositories.into())]);
-    wire::json(&Value::Object(summary))
+    Ok(wire::json(&Value::Object(summary)))
 }
 
 /// Recorded: what is false is left out.
 pub(super) fn deletable(state: &State, asked: &Asked<'_>, project: &str) -> Outcome {
     let held = find(state, asked, project)?.repositories > 0;
-    wire::json(&if held { json!({ "message": HELD }) } else { json!({ "deletable": true }) })
+    Ok(wire::json(&if held { json!({ "message": HELD }) } else { json!({ "deletable": true }) }))
 }
 
 /// A project by its name, or by its id when the segment is a number and nobody said that it is a name.

@@ -14,12 +14,13 @@ pub(super) fn list(state: &State, asked: &Asked<'_>) -> Outcome {
     let of_projects = asked.parameter("reference").is_none_or(|reference| reference == "project");
     let project = asked.parameter("reference_id");
     let wanted = |quota: &&Quota| of_projects && project.is_none_or(|id| id == quota.project.to_string());
-    pages::page(asked, state.quotas.values().rev().filter(wanted).map(Quota::render).collect())
+    let found: Vec<&Quota> = state.quotas.values().rev().filter(wanted).collect();
+    pages::page(asked, &found, |quota| quota.render())
 }
 
 pub(super) fn retrieve(state: &State, quota: &str) -> Outcome {
     let id = quota.parse().unwrap_or_default();
-    wire::json(&state.quotas.get(&id).ok_or_else(|| missing(quota))?.render())
+    Ok(wire::json(&state.quotas.get(&id).ok_or_else(|| missing(quota))?.render()))
 }
 
 pub(super) fn change(state: &mut State, asked: &Asked<'_>, quota: &str) -> Outcome {
@@ -38,7 +39,7 @@ pub(super) fn change(state: &mut State, asked: &Asked<'_>, quota: &str) -> Outco
     // Recorded: the time is that of the last change of what is used, so a new limit does not show in it.
     row.hard = limit;
     row.updated = row.updated.map(|_| now);
-    wire::empty()
+    Ok(wire::empty())
 }
 
 fn missing(quota: &str) -> Refusal {

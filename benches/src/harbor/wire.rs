@@ -24,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub(super) is_admin: bool,
     /// Whether it says that a project's path segment is a name although it looks like an id.
     pub(super) by_name: bool,
+    /// Whether it wants to be told names instead of ids.
+    pub(super) location_by_name: bool,
     body: &'a Bytes,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Asked<'a> {
             query: pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(pair).collect(),
             is_admin: login == wanted,
             by_name: parts.headers.get("x-is-resource-name").is_some_and(|value| value == "true"),
+            location_by_name: parts.headers.get("x-resource-name-in-location").is_some_and(|value| value == "true"),
             body,
         })
     }
@@ -109,6 +112,11 @@ impl Refusal {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
     }
 
+    /// Recorded: some refusals have nothing to say.
+    pub(super) fn wordless(status: StatusCode) -> Self {
+        Self::new(status, "", "")
+    }
+
     /// Something that the fake does not play.
     pub(super) fn unmodelled() -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NOT_MODELLED", "FakeHarbor does not know this")
@@ -120,13 +128,13 @@ impl Refusal {
 }
 
 /// 200 with a body.
-pub(super) fn json(body: &Value) -> Outcome {
-    Ok(with_body(StatusCode::OK, "application/json", body))
+pub(super) fn json(body: &Value) -> Response<Bytes> {
+    with_body(StatusCode::OK, "application/json", body)
 }
 
 /// 200 without a body.
-pub(super) fn empty() -> Outcome {
-    Ok(Response::default())
+pub(super) fn empty() -> Response<Bytes> {
+    Response::default()
 }
 
 /// 201, and where.
@@ -148,6 +156,11 @@ fn with_body(status: StatusCode, kind: &'static str, body: &Value) -> Response<B
 /// What goes out. Recorded: a refusal of `HEAD` keeps its content type.
 pub(super) fn print(outcome: Outcome, is_head: bool) -> Response<Bytes> {
     let mut answer = outcome.unwrap_or_else(|refusal| {
+        if refusal.code.is_empty() {
+            let mut answer = with_body(refusal.status, "application/json", &Value::Null);
+            *answer.body_mut() = Bytes::new();
+            return answer;
+        }
         let body = json!({ "errors": [{ "code": refusal.code, "message": refusal.message }] });
         with_body(refusal.status, "application/json; charset=utf-8", &body)
     });

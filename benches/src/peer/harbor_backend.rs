@@ -76,8 +76,10 @@ struct Inner {
 #[derive(Deserialize)]
 struct Group {
     id: i64,
-    group_name: String,
-    group_type: u8,
+    #[serde(rename = "group_name")]
+    name: String,
+    #[serde(rename = "group_type")]
+    kind: u8,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +135,7 @@ impl Inner {
     async fn find_group(&self, cx: &OpContext, name: &str) -> Result<Option<i64>> {
         let call = self.api.get("harbor.find_group", "/api/v2.0/usergroups/search", &[]).deadline(cx.deadline);
         let (rows, _) = call.query("groupname", name).query("page_size", 100).send_rows::<Group>("id").await?;
-        Ok(rows.items.iter().find(|group| group.group_name == name && group.group_type == OIDC).map(|group| group.id))
+        Ok(rows.items.iter().find(|group| group.name == name && group.kind == OIDC).map(|group| group.id))
     }
 
     /// Makes a private project with its quota. Answers its numeric id.

@@ -90,7 +90,7 @@ pub fn work() -> Result<()> {
         let errors = outcome.unwrap_or_else(|error: crate::Error| vec![error.to_string()]);
         let cycle = Cycle {
             wall_us: u64::try_from(began.elapsed().as_micros())?,
-            cpu_us: u64::try_from((meter::threads_cpu()? - before).as_micros())?,
+            cpu_us: u64::try_from(meter::threads_cpu()?.saturating_sub(before).as_micros())?,
             peak_kib: meter::memory()?.peak,
             warnings: 0,
             errors,
@@ -103,12 +103,18 @@ pub fn work() -> Result<()> {
 }
 
 /// One duty of one offering: a further mode is a variant.
-enum Duty {
+#[derive(Clone, Debug)]
+pub enum Duty {
+    /// Orders.
     Orders(OrderProcessor),
 }
 
 impl Duty {
-    async fn begin(line: &str) -> Result<Self> {
+    /// Makes what the line of [`orders`] asks for, and registers the agent with Waldur.
+    ///
+    /// # Errors
+    /// When the settings are refused, or Waldur refuses the agent.
+    pub async fn begin(line: &str) -> Result<Self> {
         let orders: Orders = serde_json::from_str(line)?;
         let (system, mode): (System, Mode) = (orders.system.parse()?, orders.mode.parse()?);
         let (agent, _) = AgentSettings::from_value(&orders.settings)?;
@@ -130,7 +136,10 @@ impl Duty {
     }
 
     /// Carries out one cycle, and says what went wrong.
-    async fn cycle(&self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// When there was no cycle at all.
+    pub async fn cycle(&self) -> Result<Vec<String>> {
         let cx = OpContext::new("peer");
         match self {
             Self::Orders(processor) => {

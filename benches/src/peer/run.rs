@@ -79,7 +79,7 @@ pub fn run(plan: &Plan, mut tell: impl FnMut(&Row)) -> Result<Outcome> {
         for mode in &plan.modes {
             for agent in &plan.agents {
                 let one = One { plan, folder: &folder, python: python.as_ref(), agent: *agent };
-                one.run(Scene::new(*system, *mode, plan.resources)?, &mut outcome, &mut tell)?;
+                one.run(&Scene::new(*system, *mode, plan.resources)?, &mut outcome, &mut tell)?;
             }
         }
     }
@@ -94,16 +94,16 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn run(&self, scene: Scene, outcome: &mut Outcome, tell: &mut impl FnMut(&Row)) -> Result<()> {
+    fn run(&self, scene: &Scene, outcome: &mut Outcome, tell: &mut impl FnMut(&Row)) -> Result<()> {
         let sockets = Sockets::open(scene.transports(), self.plan.latency)?;
         let [waldur, backend] = sockets.doors() else { return Err("two doors".into()) };
         let setup = scene.setup(waldur, backend);
         let at = |cycle: &str| format!("{} {} {} {cycle}", setup.system, setup.mode, self.agent);
         let (mut worker, first) = match (self.agent, self.python) {
-            (Agent::Python, Some(python)) => (python.start(&scene, &setup)?, String::new()),
+            (Agent::Python, Some(python)) => (python.start(scene, &setup)?, String::new()),
             (Agent::Python, None) => return Err("no Python".into()),
             (Agent::Sdk, _) => {
-                let orders = ours::orders(&setup, python::settings(&scene, &setup));
+                let orders = ours::orders(&setup, python::settings(scene, &setup));
                 (ours::start(&self.plan.worker, self.folder, &setup)?, orders)
             }
         };

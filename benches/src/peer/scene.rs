@@ -112,7 +112,8 @@ impl Scene {
         let uuid = match &self.backend {
             Backend::Harbor(harbor) => {
                 let group = Some(format!("waldur-{}", project_slug(number)));
-                harbor.seed(&Seed { name: id, group, hard: HELD * GIB, used: stored(number) * GIB });
+                let (hard, used) = (HELD * GIB, stored(number) * GIB);
+                harbor.seed(&Seed { name: id, group, hard, used, repositories: 1 });
                 resource.limits([("storage", HELD)]).create()
             }
             Backend::CephS3(gateway) => {

@@ -63,11 +63,11 @@ impl Sockets {
     /// When the thread or a socket cannot be had.
     pub fn open(transports: impl IntoIterator<Item = Arc<dyn HttpTransport>>, round_trip: Duration) -> Result<Self> {
         let mut doors = Vec::new();
-        let mut served = Vec::new();
+        let mut networks = Vec::new();
         for transport in transports {
             let refusals = Refusals::new(transport);
             let calls = Counting::new(refusals.clone());
-            served.push(Latency::new(calls.clone(), Environment::default(), round_trip));
+            networks.push(network(calls.clone(), round_trip));
             doors.push(Door { url: String::new(), calls, refusals });
         }
         let (ready, opened) = mpsc::channel();
@@ -75,7 +75,7 @@ impl Sockets {
         let thread = thread::Builder::new().name("sockets".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let told = match runtime {
-                Ok(runtime) => runtime.block_on(hold(served, ready, stopped)),
+                Ok(runtime) => runtime.block_on(hold(networks, ready, stopped)),
                 Err(error) => ready.send(Err(error.into())),
             };
             // Whoever asked has gone away.
@@ -95,14 +95,20 @@ impl Sockets {
 
 type Ready = mpsc::Sender<Result<Vec<SocketAddr>>>;
 
+/// A sleep of nothing takes a while too, so there is none.
+fn network(server: Counting, round_trip: Duration) -> Arc<dyn HttpTransport> {
+    let environment = Environment::default().with_timer(tokio::time::sleep);
+    if round_trip.is_zero() { Arc::new(server) } else { Arc::new(Latency::new(server, environment, round_trip)) }
+}
+
 async fn hold(
-    served: Vec<Latency>,
+    networks: Vec<Arc<dyn HttpTransport>>,
     ready: Ready,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), mpsc::SendError<Result<Vec<SocketAddr>>>> {
     let mut servers = Vec::new();
-    for transport in served {
-        match serve(transport, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).await {
+    for network in networks {
+        match serve(network, SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).await {
             Ok(server) => servers.push(server),
             Err(error) => return ready.send(Err(error.into())),
         }
