@@ -122,7 +122,7 @@ fn the_table_divides_what_python_took_by_what_the_sdk_took() {
         Row { system, mode, cycle, agent, waldur: calls, backend: 0, writes: 0, refused: 0, took: took.unwrap() }
     };
     let rows = vec![row(Agent::Python, 90, 3_000_000), row(Agent::Sdk, 9, 100_000)];
-    let text = table::markdown(&Outcome { rows, failures: Vec::new() });
+    let text = table::markdown(&Outcome { rows, ..Outcome::default() });
     assert!(text.contains("| harbor | report | first | python | 90 | 0 | 0 | 3.00 s | 0.00 s | 2 MiB |"), "{text}");
     assert!(text.contains("| harbor | report | first | 10.0 × | 30.0 × | 0.0 × | 1.0 × |"), "{text}");
 }

@@ -13,7 +13,8 @@ use waldur_benches::{
 };
 
 const USAGE: &str = "peer [--resources 200] [--latency-ms 5] [--systems harbor,ceph-s3] \
-[--modes order-process,report,membership-sync] [--agents python,sdk] [--python python3] [--json]";
+[--modes order-process,report,membership-sync] [--agents python,sdk] [--repeat 1] \
+[--most-memory-mib 64] [--python python3] [--json]";
 
 /// Makes this program the SDK's agent.
 const WORKER: &str = "--worker";
@@ -26,6 +27,8 @@ fn main() -> Result<ExitCode> {
         systems: System::ALL.to_vec(),
         modes: Mode::ALL.to_vec(),
         agents: Agent::ALL.to_vec(),
+        repeat: 1,
+        most_memory: None,
         python: "python3".to_owned(),
         worker: WORKER.to_owned(),
     };
@@ -39,18 +42,23 @@ fn main() -> Result<ExitCode> {
             "--systems" => plan.systems = list(&value()?)?,
             "--modes" => plan.modes = list(&value()?)?,
             "--agents" => plan.agents = list(&value()?)?,
+            "--repeat" => plan.repeat = value()?.parse()?,
+            "--most-memory-mib" => plan.most_memory = Some(value()?.parse()?),
             "--python" => plan.python = value()?,
             "--json" => as_json = true,
             _ => return Err(USAGE.into()),
         }
     }
     let outcome = run::run(&plan, |row| {
-        eprintln!("{} {} {} {}: {:.2?}", row.system, row.mode, row.cycle, row.agent, row.took.wall());
+        eprintln!("{}: {:.2?}", row.name(), row.took.wall());
     })?;
     if as_json {
         println!("{:#}", table::tree(&outcome));
     } else {
-        println!("{} resources, {:?} for every call\n\n{}", plan.resources, plan.latency, table::markdown(&outcome));
+        let Plan { resources, latency, .. } = plan;
+        let really = outcome.round_trip;
+        println!("{resources} resources, {latency:?} for every call (really {really:.1?})\n");
+        println!("{}", table::markdown(&outcome));
     }
     for failure in &outcome.failures {
         eprintln!("FAILED: {failure}");

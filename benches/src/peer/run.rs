@@ -1,9 +1,17 @@
 //! All of it, one after the other.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::Request;
+use waldur_sdk::rest::{HttpOptions, HttpTransport, ReqwestTransport};
 
 use super::{Agent, Mode, System, cycle::Cycle, ours, python, python::Python, scene::Scene, socket::Sockets};
-use crate::Result;
+use crate::{Result, canned::Canned};
 
 /// What is to be compared.
 #[derive(Clone, Debug)]
@@ -18,6 +26,10 @@ pub struct Plan {
     pub modes: Vec<Mode>,
     /// Whose.
     pub agents: Vec<Agent>,
+    /// How often each; the table has the run of the median time on the wall.
+    pub repeat: usize,
+    /// The most memory that the SDK may have had, in MiB.
+    pub most_memory: Option<u64>,
     /// The interpreter that makes the virtual environment.
     pub python: String,
     /// The argument that makes this program the SDK's agent.
@@ -51,6 +63,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Which one it is.
+    pub fn name(&self) -> String {
+        format!("{} {} {} {}", self.system, self.mode, self.agent, self.cycle)
+    }
+
     /// All calls.
     pub fn calls(&self) -> u64 {
         self.waldur + self.backend
@@ -64,6 +81,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// What should not have happened.
     pub failures: Vec<String>,
+    /// What a call really takes that a fake answers at once: timers are rounded up, and wake late on a busy machine.
+    pub round_trip: Duration,
 }
 
 /// Runs the plan. `tell` hears of every cycle as it ends.
@@ -74,16 +93,47 @@ pub fn run(plan: &Plan, mut tell: impl FnMut(&Row)) -> Result<Outcome> {
     let folder = python::folder()?;
     let python =
         if plan.agents.contains(&Agent::Python) { Some(Python::installed(&plan.python, &folder)?) } else { None };
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { round_trip: round_trip(plan.latency)?, ..Outcome::default() };
     for system in &plan.systems {
         for mode in &plan.modes {
             for agent in &plan.agents {
                 let one = One { plan, folder: &folder, python: python.as_ref(), agent: *agent };
-                one.run(&Scene::new(*system, *mode, plan.resources)?, &mut outcome, &mut tell)?;
+                let mut rows = Vec::new();
+                for _ in 0..plan.repeat.max(1) {
+                    rows.extend(one.run(&Scene::new(*system, *mode, plan.resources)?, &mut outcome, &mut tell)?);
+                }
+                outcome.rows.extend(CYCLES.iter().filter_map(|cycle| median(&rows, cycle)));
             }
         }
     }
+    for row in outcome.rows.iter().filter(|row| row.agent == Agent::Sdk) {
+        let most = plan.most_memory.filter(|most| row.took.peak_kib > most * 1024);
+        let text = |most| format!("{}: {} KiB, where {most} MiB are allowed", row.name(), row.took.peak_kib);
+        outcome.failures.extend(most.map(text));
+    }
     Ok(outcome)
+}
+
+/// The run of the median time on the wall.
+fn median(rows: &[Row], cycle: &str) -> Option<Row> {
+    let mut rows: Vec<&Row> = rows.iter().filter(|row| row.cycle == cycle).collect();
+    rows.sort_by_key(|row| row.took.wall_us);
+    rows.get(rows.len() / 2).map(|row| (*row).clone())
+}
+
+fn round_trip(latency: Duration) -> Result<Duration> {
+    const TIMES: u32 = 50;
+    let sockets = Sockets::open([Arc::new(Canned::answer(Bytes::new())) as Arc<dyn HttpTransport>], latency)?;
+    let url = sockets.doors().first().map(|door| door.url.clone()).unwrap_or_default();
+    let transport = ReqwestTransport::new(&HttpOptions::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let began = Instant::now();
+        for _ in 0..TIMES {
+            transport.send(Request::get(&url).body(Bytes::new())?).await?;
+        }
+        Ok(began.elapsed() / TIMES)
+    })
 }
 
 struct One<'a> {
@@ -94,11 +144,11 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn run(&self, scene: &Scene, outcome: &mut Outcome, tell: &mut impl FnMut(&Row)) -> Result<()> {
+    fn run(&self, scene: &Scene, outcome: &mut Outcome, tell: &mut impl FnMut(&Row)) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
         let sockets = Sockets::open(scene.transports(), self.plan.latency)?;
         let [waldur, backend] = sockets.doors() else { return Err("two doors".into()) };
         let setup = scene.setup(waldur, backend);
-        let at = |cycle: &str| format!("{} {} {} {cycle}", setup.system, setup.mode, self.agent);
         let (mut worker, first) = match (self.agent, self.python) {
             (Agent::Python, Some(python)) => (python.start(scene, &setup)?, String::new()),
             (Agent::Python, None) => return Err("no Python".into()),
@@ -127,11 +177,11 @@ impl One<'_> {
             };
             let broken = refused.iter().filter(|line| line.starts_with('5'));
             let wrong = row.took.errors.iter().chain(broken).cloned().chain(scene.problems(self.agent));
-            outcome.failures.extend(few(wrong.map(|what| format!("{}: {what}", at(cycle)))));
+            outcome.failures.extend(few(wrong.map(|what| format!("{}: {what}", row.name()))));
             tell(&row);
-            outcome.rows.push(row);
+            rows.push(row);
         }
-        Ok(())
+        Ok(rows)
     }
 }
 

@@ -43,7 +43,8 @@ pub fn tree(outcome: &Outcome) -> Value {
             "took": row.took,
         })
     });
-    json!({ "rows": rows.collect::<Vec<_>>(), "failures": outcome.failures })
+    let round_trip = u64::try_from(outcome.round_trip.as_micros()).unwrap_or(u64::MAX);
+    json!({ "round_trip_us": round_trip, "rows": rows.collect::<Vec<_>>(), "failures": outcome.failures })
 }
 
 /// The cycles that both agents went through.
