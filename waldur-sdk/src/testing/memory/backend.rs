@@ -19,7 +19,7 @@ use crate::{
         ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
         MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
         Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
-        Stamp, Status, StatusControl, Verified, state::foreign,
+        Stamp, Status, StatusControl, UsageSource, Verified, state::foreign,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -46,6 +46,7 @@ pub struct MemoryBackend {
     members: bool,
     status: bool,
     jobs: bool,
+    usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +103,7 @@ impl MemoryBackend {
             members: false,
             status: false,
             jobs: false,
+            usage: false,
         })
     }
 
@@ -154,6 +156,13 @@ impl MemoryBackend {
         self
     }
 
+    /// Measures usage.
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        self.usage = true;
+        self
+    }
+
     /// Finishes orders later, when the service's jobs are done.
     #[must_use]
     pub fn with_jobs(mut self) -> Self {
@@ -161,7 +170,12 @@ impl MemoryBackend {
         self
     }
 
-    fn factor(&self, component: &str) -> UnitFactor {
+    /// The service's API.
+    pub(super) fn api(&self) -> &RestClient {
+        &self.api
+    }
+
+    pub(super) fn factor(&self, component: &str) -> UnitFactor {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
@@ -411,6 +425,10 @@ impl ResourceBackend for MemoryBackend {
 
     fn status(&self) -> Option<&dyn StatusControl> {
         self.status.then_some(self as _)
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        self.usage.then_some(self as _)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
