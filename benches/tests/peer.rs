@@ -105,10 +105,22 @@ async fn orders_on_ceph_s3() {
     both_cycles(System::CephS3, Mode::OrderProcess).await;
 }
 
+#[tokio::test]
+async fn reports_of_harbor() {
+    both_cycles(System::Harbor, Mode::Report).await;
+}
+
+#[tokio::test]
+async fn reports_of_ceph_s3() {
+    both_cycles(System::CephS3, Mode::Report).await;
+}
+
 #[test]
 fn a_scene_finds_fault_with_what_was_not_done() {
-    for (system, mode) in [(System::Harbor, Mode::OrderProcess), (System::CephS3, Mode::OrderProcess)] {
-        assert_eq!(Scene::new(system, mode, 3).unwrap().problems(Agent::Python).len(), 3, "{system} {mode}");
+    for system in System::ALL {
+        for mode in [Mode::OrderProcess, Mode::Report] {
+            assert_eq!(Scene::new(system, mode, 3).unwrap().problems(Agent::Sdk).len(), 3, "{system} {mode}");
+        }
     }
 }
 

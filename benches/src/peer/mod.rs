@@ -10,6 +10,7 @@ pub mod harbor_backend;
 pub mod ours;
 pub mod python;
 pub mod run;
+pub mod s3_meter;
 pub mod scene;
 pub mod socket;
 pub mod table;

@@ -14,7 +14,7 @@ use waldur_backend_croit::{RadosGwBackend, RadosGwSettings};
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
-    process::{OrderOutcome, OrderProcessor},
+    process::{OrderOutcome, OrderProcessor, UsagePolicy, UsageReporter},
     rest::{Environment, Http, HttpOptions, ReqwestTransport},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::OfferingUuid,
@@ -24,6 +24,7 @@ use super::{
     Mode, System,
     cycle::{Cycle, Worker},
     harbor_backend::{HarborBackend, HarborSettings},
+    s3_meter::Metered,
 };
 use crate::{Result, meter};
 
@@ -107,6 +108,8 @@ pub fn work() -> Result<()> {
 pub enum Duty {
     /// Orders.
     Orders(OrderProcessor),
+    /// Usage.
+    Report(UsageReporter),
 }
 
 impl Duty {
@@ -126,13 +129,16 @@ impl Duty {
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
         let backend = backend(system, offering, http()?)?;
-        match mode {
-            Mode::OrderProcess => Ok(Self::Orders(
-                OrderProcessor::new(waldur, backend, offering.offering_uuid)
-                    .with_components(offering.components.clone()),
-            )),
-            Mode::Report | Mode::MembershipSync => Err("there is no processor for this yet".into()),
-        }
+        let (uuid, components) = (offering.offering_uuid, offering.components.clone());
+        Ok(match mode {
+            Mode::OrderProcess => Self::Orders(OrderProcessor::new(waldur, backend, uuid).with_components(components)),
+            Mode::Report => {
+                let policy = UsagePolicy::from_settings(&agent, offering);
+                let reporter = UsageReporter::new(waldur, backend, uuid).with_components(components);
+                Self::Report(reporter.with_policy(policy))
+            }
+            Mode::MembershipSync => return Err("there is no processor for this yet".into()),
+        })
     }
 
     /// Carries out one cycle, and says what went wrong.
@@ -146,6 +152,13 @@ impl Duty {
                 let report = processor.run_once(&cx).await?;
                 let bad = report.orders.iter().filter(|order| !matches!(order.outcome, OrderOutcome::Done));
                 Ok(bad.map(|order| format!("{order:?}")).collect())
+            }
+            Self::Report(reporter) => {
+                let report = reporter.run_once(&cx).await?;
+                let bad = report.outcomes().filter(|period| !period.outcome.is_good() || period.users.failed.is_some());
+                let rows = report.unreadable.iter().map(|row| format!("{row:?}"));
+                let gap = report.listing_gap.iter().map(|error| format!("{error:?}"));
+                Ok(bad.map(|period| format!("{period:?}")).chain(rows).chain(gap).collect())
             }
         }
     }
@@ -188,6 +201,10 @@ fn backend(system: System, offering: &OfferingSettings, http: Http) -> Result<Ar
             let settings = settings.read(HarborSettings::read)?.0;
             Arc::new(HarborBackend::new(http, &settings, components.clone())?)
         }
-        System::CephS3 => Arc::new(RadosGwBackend::new(http, settings.read(RadosGwSettings::read)?.0, components)?),
+        System::CephS3 => {
+            let environment = http.environment().clone();
+            let inner = RadosGwBackend::new(http, settings.read(RadosGwSettings::read)?.0, components)?;
+            Arc::new(Metered::new(inner, components.clone(), environment))
+        }
     })
 }

@@ -13,7 +13,7 @@ use waldur_backend_croit::testing::{FakeRadosGw, SeedUser};
 use waldur_sdk::{
     rest::HttpTransport,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceView},
-    types::{OfferingUuid, OrderUuid, ProjectUuid, ResourceUuid},
+    types::{Decimal, OfferingUuid, OrderUuid, ProjectUuid, ResourceUuid},
 };
 
 use super::{Agent, Mode, System, ours::Setup, socket::Door};
@@ -218,7 +218,7 @@ impl Scene {
         let mut problems = self.foreign_to_the_fakes();
         match self.mode {
             Mode::OrderProcess => self.ordered(agent, &mut problems),
-            Mode::Report => {}
+            Mode::Report => self.reported(agent, &mut problems),
             Mode::MembershipSync => self.kept(&mut problems),
         }
         problems
@@ -249,6 +249,25 @@ impl Scene {
                 Backend::Harbor(harbor) => made_project(harbor, number, agent),
                 Backend::CephS3(gateway) => made_user(gateway, number, &resource),
             });
+        }
+    }
+
+    /// What is stored is what Waldur has of this month. The Python plugin for S3 never reports from this kind of
+    /// gateway.
+    fn reported(&self, agent: Agent, problems: &mut Vec<String>) {
+        for (number, resource) in self.resources.iter().enumerate() {
+            let storage = Decimal::from(stored(number));
+            let wanted = match (&self.backend, agent) {
+                (Backend::Harbor(_), _) => vec![("storage", storage)],
+                (Backend::CephS3(_), Agent::Python) => Vec::new(),
+                (Backend::CephS3(_), Agent::Sdk) => vec![("s3_objects", Decimal::ONE), ("s3_storage", storage)],
+            };
+            let rows = self.waldur.usage_of(*resource);
+            let mut found: Vec<_> = rows.iter().map(|row| (row.component.as_str(), row.amount)).collect();
+            found.sort_unstable();
+            if found != wanted {
+                problems.push(format!("of resource {number} Waldur has {found:?} and not {wanted:?}"));
+            }
         }
     }
 
