@@ -23,10 +23,10 @@ duplicates() {
     [ -z "$found" ] || { printf 'duplicate versions in %s %s:\n%s\n' "$package" "$*" "$found" >&2; failed=1; }
 }
 
-crates waldur-sdk 110 --features rustls
-crates waldur-sdk 106 --no-default-features --features rustls-ring
-crates waldur-sdk 90 --no-default-features --features reqwest
-crates waldur-sdk 65 --no-default-features
+crates waldur-sdk 118 --features rustls
+crates waldur-sdk 113 --no-default-features --features rustls-ring
+crates waldur-sdk 98 --no-default-features --features reqwest
+crates waldur-sdk 73 --no-default-features
 crates waldur-backend-croit 105
 
 for features in rustls rustls-ring native-tls tracing testing; do
