@@ -25,7 +25,7 @@ impl Numbered<'_> {
     /// The name with the number after the largest that is taken. Names of others count by their number and without
     /// regard to case, so that neither `john_doerr_04` nor `john_doe_admin` is in the way of `john_doe`, and `_100`
     /// follows `_99`.
-    pub(super) fn next<'t>(&self, taken: impl Iterator<Item = &'t str> + Clone) -> String {
+    pub(super) fn next<'t>(&self, taken: &(impl Iterator<Item = &'t str> + Clone)) -> String {
         let mut length = self.max.saturating_sub(self.room);
         loop {
             let stem = prefix(self.stem, length);

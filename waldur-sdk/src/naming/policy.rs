@@ -65,7 +65,10 @@ impl UsernameOptions {
         Self {
             policy: policy.into(),
             // An empty prefix is one.
-            anonymized_prefix: plugin_options.get("username_anonymized_prefix").and_then(Value::as_str).map(str::to_owned),
+            anonymized_prefix: plugin_options
+                .get("username_anonymized_prefix")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             provider_may_name: flag(plugin_options).or_else(|| flag(secret_options)).unwrap_or_default(),
         }
     }

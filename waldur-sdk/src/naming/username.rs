@@ -110,20 +110,20 @@ where
     let taken = taken.into_iter();
     if form == NameForm::Compat {
         let (first, last) = (upstream_part(person.first_name), upstream_part(person.last_name));
-        if !first.is_empty() && !last.is_empty() {
+        if [&first, &last].iter().all(|part| part.contains(|c: char| c.is_ascii_alphanumeric())) {
             let stem = format!("{first}_{last}");
             let max = OfferingUsername::MAX;
-            return valid(&Numbered { stem: &stem, separator: "_", width: 2, room: 4, max }.next(taken));
+            return valid(&Numbered { stem: &stem, separator: "_", width: 2, room: 4, max }.next(&taken));
         }
     }
     let base = login_base(&format!("{} {}", person.first_name, person.last_name));
     let max = PosixLogin::MAX;
     if !base.is_empty() {
-        return valid(&Numbered { stem: &base, separator: "_", width: 2, room: 4, max }.next(taken));
+        return valid(&Numbered { stem: &base, separator: "_", width: 2, room: 4, max }.next(&taken));
     }
     let base = format!("user_{}", uuid8(person.uuid));
     if taken.clone().any(|name| name.eq_ignore_ascii_case(&base)) {
-        valid(&Numbered { stem: &base, separator: "_", width: 2, room: 4, max }.next(taken))
+        valid(&Numbered { stem: &base, separator: "_", width: 2, room: 4, max }.next(&taken))
     } else {
         valid(&base)
     }
@@ -144,11 +144,9 @@ where
     let prefix = prefix.unwrap_or(ANONYMIZED_PREFIX);
     let (stem, max) = match form {
         NameForm::Recommended => (login_prefix(prefix), PosixLogin::MAX),
-        NameForm::Compat => {
-            (prefix.trim_start().chars().filter(|c| !is_hidden(*c)).collect(), OfferingUsername::MAX)
-        }
+        NameForm::Compat => (prefix.trim_start().chars().filter(|c| !is_hidden(*c)).collect(), OfferingUsername::MAX),
     };
-    valid(&Numbered { stem: &stem, separator: "", width: 5, room: 5, max }.next(taken.into_iter()))
+    valid(&Numbered { stem: &stem, separator: "", width: 5, room: 5, max }.next(&taken.into_iter()))
 }
 
 /// The user name in Waldur, or in FreeIPA: as it is, cut with a hash if it is longer than Waldur stores it for an
@@ -197,8 +195,8 @@ fn login_prefix(text: &str) -> String {
 /// A first or last name as Waldur cleans it: letters that do not decompose are lost.
 fn upstream_part(name: &str) -> String {
     let mut words = String::with_capacity(name.len());
-    for word in name.split(is_python_space).filter(|word| !word.is_empty()) {
-        if !words.is_empty() {
+    for (at, word) in name.split(is_python_space).filter(|word| !word.is_empty()).enumerate() {
+        if at > 0 {
             words.push('_');
         }
         words.extend(word.to_lowercase().chars().filter(|c| is_python_word(*c)));
