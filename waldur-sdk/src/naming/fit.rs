@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
 /// How many hexadecimal digits of a hash end a name that was cut, unless the caller says otherwise.
 pub const HASH_DIGITS: usize = 8;
 
@@ -44,7 +42,7 @@ pub(super) fn hash(text: &str, digits: usize) -> String {
 }
 
 fn push_hash(out: &mut String, text: &str, digits: usize) {
-    let hash = Sha256::digest(text);
+    let hash = hmac_sha256::Hash::hash(text.as_bytes());
     let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     out.extend(nibbles.take(digits).filter_map(|nibble| char::from_digit(nibble.into(), 16)));
 }
