@@ -1,7 +1,7 @@
 //! The fake's database, its clock and its ids.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,14 +9,15 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
     log::RecordedRequest,
     model::{
-        AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, Resource, Role,
-        ServiceProvider, SshKey, Table, User,
+        AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, ProjectAccount,
+        Resource, Role, ServiceProvider, SshKey, Table, User, UserLimit,
     },
     oidc::Issuer,
     words::Generation,
@@ -80,6 +81,11 @@ pub(super) struct State {
     pub(super) resources: Table<Resource>,
     pub(super) orders: Table<Order>,
     pub(super) offering_users: Table<OfferingUser>,
+    pub(super) accounts: Table<ProjectAccount>,
+    pub(super) user_limits: Table<UserLimit>,
+    pub(super) member_statuses: HashMap<ResourceUuid, Vec<Value>>,
+    /// Who does not consent to the terms of what.
+    pub(super) refusals: HashSet<(UserUuid, OfferingUuid)>,
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
@@ -114,6 +120,10 @@ impl State {
             resources: Table::default(),
             orders: Table::default(),
             offering_users: Table::default(),
+            accounts: Table::default(),
+            user_limits: Table::default(),
+            member_statuses: HashMap::new(),
+            refusals: HashSet::new(),
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),
