@@ -17,7 +17,8 @@ use crate::{
 pub struct AttributeExposure(BTreeSet<String>);
 
 /// What every row is asked for: the account itself, and the federated identity, without which nobody is found.
-const CORE: [&str; 7] = ["uuid", "url", "user_uuid", "username", "user_username", "state", "is_restricted"];
+const CORE: [&str; 8] =
+    ["uuid", "url", "offering_uuid", "user_uuid", "username", "user_username", "state", "is_restricted"];
 
 /// The prefix that the members of a row have and the names of attributes have not.
 const PREFIX: &str = "user_";

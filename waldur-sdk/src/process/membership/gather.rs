@@ -152,7 +152,9 @@ impl MembershipSync {
     ) -> Result<(Vec<OfferingUser>, Option<Error>)> {
         let exposure = self.exposure(cx).await.unwrap_or_default();
         let query = query.attributes(exposure);
-        let (rows, _, gap) = self.waldur(cx).offering_users().list(&query).collect().await?.into_parts();
+        let (mut rows, _, gap) = self.waldur(cx).offering_users().list(&query).collect().await?.into_parts();
+        // A filter that a server does not know is ignored; an account elsewhere says nothing about one here.
+        rows.retain(|row| row.offering_uuid.is_none_or(|offering| offering == self.offering()));
         Ok((rows, gap))
     }
 
