@@ -157,7 +157,7 @@ async fn c39_a_consent_to_any_resource_of_a_shared_project_counts() {
     // The siblings cannot be listed: the resource's own team alone, and no removals.
     let listing = when("a list of all offerings", |request| {
         let query = request.uri().query().unwrap_or_default();
-        request.uri().path().ends_with("provider-resources/") && !query.contains("offering_uuid")
+        request.uri().path().ends_with("provider-resources/") && !query.contains("offering_uuid=")
     });
     let late = site.member("late");
     site.waldur().set_consent(late, sibling, false);

@@ -395,7 +395,9 @@ impl UsernameBackend for Names {
 
     async fn sync_profiles(&self, _cx: &OpContext, accounts: &[UsernameRequest]) -> Result<()> {
         let names = accounts.iter().filter_map(|account| Some(account.username.as_ref()?.as_str().to_owned()));
-        self.0.lock().unwrap().profiles.push(names.collect());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        self.0.lock().unwrap().profiles.push(names);
         Ok(())
     }
 

@@ -50,8 +50,10 @@ impl MembershipReport {
 
     /// What the caller must still see to, of all resources.
     pub fn follow_ups(&self) -> impl Iterator<Item = FollowUp> + '_ {
-        self.resources.iter().filter(|resource| resource.outcome.is_unfinished()).map(|resource| {
-            FollowUp::SyncMembers { resource: resource.resource, project: resource.project }
+        let unfinished = |resource: &&ResourceSync| resource.outcome.is_unfinished() || resource.held.is_some();
+        self.resources.iter().filter(unfinished).map(|resource| FollowUp::SyncMembers {
+            resource: resource.resource,
+            project: resource.project,
         })
     }
 }

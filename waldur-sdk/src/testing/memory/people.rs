@@ -72,6 +72,7 @@ impl MemoryBackend {
 
     async fn page(&self, cx: &OpContext, page: u64) -> Result<(Vec<Row>, u64)> {
         let call = self.api.get("objects.list", "/objects", &[]).query("page", page).deadline(cx.deadline);
+        let call = call.secret_answer();
         let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
         let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         let total = total.ok_or_else(|| Error::new(ErrorKind::Decode, "the list of objects lacks its count"))?;
@@ -114,7 +115,7 @@ impl MemberDirectory for MemoryBackend {
         for grant in &plan.add {
             let call = self.api.put("members.add", MEMBER, &[id.as_str(), &grant.username]).deadline(cx.deadline);
             let mut result = call.send_unit().await;
-            if self.roles && result.is_ok() {
+            if self.roles && !grant.roles.is_empty() && result.is_ok() {
                 result = self.set_roles(cx, id, grant).await;
             }
             outcomes.push(MemberOutcome {
