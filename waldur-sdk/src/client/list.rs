@@ -32,10 +32,32 @@ where
     bare(call.query("page_size", BULK_PAGE_SIZE), explain, key)
 }
 
+/// As [`bulk`], of rows that are read as `W` and kept as `T`.
+pub(super) fn bulk_as<W, T>(
+    call: Call,
+    explain: fn(Error) -> Error,
+    keep: fn(W) -> T,
+    key: fn(&T) -> String,
+) -> Pager<T>
+where
+    W: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
+{
+    paged(call.query("page_size", BULK_PAGE_SIZE), explain, keep, key)
+}
+
 /// The pages of a list that takes no page size; the server decides whether there is more than one.
 pub(super) fn bare<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> String) -> Pager<T>
 where
     T: DeserializeOwned + Send + 'static,
+{
+    paged(call, explain, |row: T| row, key)
+}
+
+fn paged<W, T>(call: Call, explain: fn(Error) -> Error, keep: fn(W) -> T, key: fn(&T) -> String) -> Pager<T>
+where
+    W: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
 {
     Pager::new(key, move |token: Option<PageToken>| {
         let first = token.is_none();
@@ -44,7 +66,7 @@ where
             match call.send_page(&PAGING).await {
                 // The list has become shorter meanwhile; the count says whether something is missing.
                 Err(error) if error.is_not_found() && !first => Ok(Page::new(Vec::new(), None)),
-                outcome => outcome.map_err(explain),
+                outcome => outcome.map(|page: Page<W>| page.map(keep)).map_err(explain),
             }
         }
     })

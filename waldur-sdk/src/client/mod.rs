@@ -34,32 +34,41 @@
 //! transition that was carried out while its answer got lost may answer with a
 //! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew.
 
+mod accounts;
 mod agents;
 mod answer;
+mod attributes;
 mod builder;
 mod component_usages;
+mod federation;
 mod fields;
 mod list;
+mod member_status;
 mod offering_users;
 mod offerings;
 mod orders;
 mod plans;
 mod resources;
 mod service_providers;
+mod user_usage_limits;
+mod usernames;
 mod users;
 
 use std::time::Instant;
 
 use serde::Deserialize;
 
+pub use accounts::{AccountState, ProjectAccount};
 pub use agents::{
     AgentIdentity, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency, ProcessorRegistration,
 };
+pub use attributes::AttributeExposure;
 pub use builder::{AgentMode, ClientBuilder};
 pub use component_usages::{
     ComponentUsage, ComponentUsages, ComponentUserUsage, PlanPeriod, UsageQuery, UsageSubmission, UsageTarget,
     UserUsage,
 };
+pub use member_status::{MemberState, MemberStatus, StoredStatuses};
 pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
@@ -68,6 +77,8 @@ pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders,
 pub use plans::{Plan, Plans};
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
+pub use user_usage_limits::{UserUsageLimit, UserUsageLimitQuery, UserUsageLimits};
+pub use usernames::{UsernamePolicy, UsernameRules};
 pub use users::{CurrentUser, Permission, Users};
 
 use crate::{
@@ -152,6 +163,11 @@ impl WaldurClient {
     /// Service providers.
     pub fn service_providers(&self) -> ServiceProviders<'_> {
         ServiceProviders::new(&self.rest)
+    }
+
+    /// Limits of single users of resources.
+    pub fn user_usage_limits(&self) -> UserUsageLimits<'_> {
+        UserUsageLimits::new(&self.rest)
     }
 
     /// Users of Waldur.

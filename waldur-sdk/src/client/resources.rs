@@ -240,7 +240,7 @@ impl ResourceQuery {
 /// The calls about resources for their provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderResources<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> ProviderResources<'a> {

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,18 +16,18 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
-        Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
-        Stamp, Status, StatusControl, UsageSource, Verified, state::foreign,
+        Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer, LimitChange,
+        MarketplaceResource, MemberDirectory, OpContext, OptionChange, Origin, PendingOrders, PendingWork, PlanChange,
+        Progress, Removed, ResourceBackend, ResourceState, Settled, Stamp, Status, StatusControl, UsageSource,
+        UserLimits, Verified, state::foreign,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
     rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, PollPolicy, PollStep,
-        RestClient, StaticHeader, poll_until,
+        BaseUrl, Environment, Http, HttpTransport, PlainHttp, PollPolicy, PollStep, RestClient, StaticHeader,
+        poll_until,
     },
-    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
+    types::{BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
 /// How long after a write a reading may still show what was before.
@@ -37,13 +37,15 @@ const CONSISTENCY: Duration = Duration::from_secs(10);
 /// with and without each.
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
-    api: RestClient,
+    pub(super) api: RestClient,
     naming: SlugNaming,
     factors: BTreeMap<String, UnitFactor>,
     ceilings: BTreeMap<String, WaldurAmount>,
     endpoint: Option<String>,
     capabilities: Capabilities,
     members: bool,
+    pub(super) roles: bool,
+    user_limits: bool,
     status: bool,
     jobs: bool,
     usage: bool,
@@ -62,11 +64,6 @@ struct JobState {
 #[derive(Deserialize)]
 struct Refusal {
     code: String,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    id: String,
 }
 
 impl MemoryBackend {
@@ -101,6 +98,8 @@ impl MemoryBackend {
             endpoint: None,
             capabilities: Capabilities::default(),
             members: false,
+            roles: false,
+            user_limits: false,
             status: false,
             jobs: false,
             usage: false,
@@ -149,6 +148,20 @@ impl MemoryBackend {
         self
     }
 
+    /// Knows the roles of members, and keeps them in line.
+    #[must_use]
+    pub fn with_roles(mut self) -> Self {
+        (self.members, self.roles) = (true, true);
+        self
+    }
+
+    /// Limits single users.
+    #[must_use]
+    pub fn with_user_limits(mut self) -> Self {
+        self.user_limits = true;
+        self
+    }
+
     /// Can be paused.
     #[must_use]
     pub fn with_status(mut self) -> Self {
@@ -179,7 +192,7 @@ impl MemoryBackend {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
-    fn to_service(&self, limits: &Limits) -> Result<BTreeMap<String, Option<u64>>> {
+    pub(super) fn to_service(&self, limits: &Limits) -> Result<BTreeMap<String, Option<u64>>> {
         limits
             .iter()
             .map(|(component, limit)| {
@@ -202,20 +215,16 @@ impl MemoryBackend {
             // Every member may be missing but this one, so that the answer of another product is no object.
             _ => return Err(Error::new(ErrorKind::Decode, format!("{id}: what was read is no object of the service"))),
         };
-        for (component, amount) in &object.limits {
-            let limit = match amount {
-                None => Limit::Unlimited,
-                Some(amount) => Limit::At(self.factor(component).to_waldur(BackendAmount::from(*amount))?),
-            };
-            state.limits.insert(component.clone(), limit);
-        }
+        state.limits = self.of_service(&object.limits)?;
         state.members = self.members.then(|| object.members.iter().cloned().collect());
         state.metadata = Some(metadata(id));
         Ok(state)
     }
 
-    async fn object(&self, cx: &OpContext, id: &BackendId) -> Result<Option<MemoryObject>> {
-        self.api.get("objects.get", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline).send_opt().await
+    pub(super) async fn object(&self, cx: &OpContext, id: &BackendId) -> Result<Option<MemoryObject>> {
+        // It names people.
+        let call = self.api.get("objects.get", "/objects/{id}", &[id.as_str()]).secret_answer();
+        call.deadline(cx.deadline).send_opt().await
     }
 
     /// The state of an object that may be changed for this resource; absence is an error here.
@@ -419,8 +428,21 @@ impl ResourceBackend for MemoryBackend {
         call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
 
+    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], _aspects: Aspects) -> ById<Option<ResourceState>> {
+        let objects = self.objects(cx, ids).await;
+        let states = objects.into_iter().map(|(id, object)| {
+            let state = object.and_then(|object| object.map(|object| self.to_state(&id, &object)).transpose());
+            (id, state)
+        });
+        states.collect()
+    }
+
     fn members(&self) -> Option<&dyn MemberDirectory> {
         self.members.then_some(self as _)
+    }
+
+    fn user_limits(&self) -> Option<&dyn UserLimits> {
+        self.user_limits.then_some(self as _)
     }
 
     fn status(&self) -> Option<&dyn StatusControl> {
@@ -441,47 +463,6 @@ impl ResourceBackend for MemoryBackend {
 }
 
 #[async_trait]
-impl MemberDirectory for MemoryBackend {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        let mut lists = ById::new();
-        for id in ids {
-            let list = match self.object(cx, id).await {
-                Ok(Some(object)) => {
-                    let members = object.members.into_iter().collect::<Vec<_>>();
-                    Pager::new(String::clone, move |_| {
-                        let members = members.clone();
-                        async move { Ok(Page::new(members, None)) }
-                    })
-                    .collect()
-                    .await
-                    .and_then(crate::rest::Listing::complete)
-                }
-                Ok(None) => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist"))),
-                Err(error) => Err(error),
-            };
-            lists.insert(id.clone(), list);
-        }
-        lists
-    }
-
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
-        let mut outcomes = Vec::new();
-        let template = "/objects/{id}/members/{name}";
-        for grant in &plan.add {
-            let call = self.api.put("members.add", template, &[id.as_str(), &grant.username]).deadline(cx.deadline);
-            let result = call.send_unit().await.map(|()| MemberChange::Added);
-            outcomes.push(MemberOutcome { username: grant.username.clone(), result });
-        }
-        for name in plan.removals() {
-            let call = self.api.delete("members.remove", template, &[id.as_str(), name]).deadline(cx.deadline);
-            let result = call.send_unit().await.map(|()| MemberChange::Removed);
-            outcomes.push(MemberOutcome { username: name.clone(), result });
-        }
-        Ok(outcomes)
-    }
-}
-
-#[async_trait]
 impl StatusControl for MemoryBackend {
     async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
         let word = match status {
@@ -494,29 +475,6 @@ impl StatusControl for MemoryBackend {
         }
         let call = self.api.put("objects.status", "/objects/{id}/status", &[id.as_str()]).deadline(cx.deadline);
         call.json(&json!({ "status": word })).send_unit().await
-    }
-}
-
-#[async_trait]
-impl Importer for MemoryBackend {
-    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let (api, deadline) = (self.api.clone(), cx.deadline);
-        let pager = Pager::new(
-            |item: &Importable| item.backend_id.to_string(),
-            move |token: Option<PageToken>| {
-                let api = api.clone();
-                async move {
-                    let page: u64 = token.and_then(|token| token.0.parse().ok()).unwrap_or(1);
-                    let call = api.get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
-                    let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
-                    let next = (rows.len() == 100).then(|| PageToken((page + 1).to_string()));
-                    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-                    let items = rows.into_iter().map(|row| BackendId::new(row.id).map(Importable::new));
-                    Ok(Page::new(items.collect::<Result<Vec<_>>>()?, next).with_total(total))
-                }
-            },
-        );
-        pager.collect().await?.complete()
     }
 }
 

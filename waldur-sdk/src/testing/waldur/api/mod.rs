@@ -1,5 +1,6 @@
 //! What each path does.
 
+mod accounts;
 mod agents;
 mod new_orders;
 mod offering_users;

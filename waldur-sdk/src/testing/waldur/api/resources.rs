@@ -99,7 +99,7 @@ pub(super) fn patch(state: &mut State, call: &Incoming<'_>) -> Outcome {
     Ok(Answer::ok(json!({ "name": row.name, "description": row.description, "end_date": end_date })))
 }
 
-/// `GET …/{}/team/`: no pages (recorded: 173, 174, 241).
+/// `GET …/{}/team/`: no pages (recorded: 173, 174, 241). Generation 2024 knows no consent.
 pub(super) fn team(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = seen(state, call)?;
     if state.team_delay > 0 {
@@ -228,7 +228,7 @@ fn sees(state: &State, call: &Incoming<'_>, row: &Resource) -> bool {
 }
 
 /// The resource in the path, as its provider sees it.
-fn provided(state: &State, call: &Incoming<'_>) -> Result<ResourceUuid, Answer> {
+pub(super) fn provided(state: &State, call: &Incoming<'_>) -> Result<ResourceUuid, Answer> {
     let row = call.id().and_then(|uuid| state.resources.get(uuid));
     let row = row.filter(|row| state.provides_resource(call.user, row));
     Ok(row.ok_or_else(|| Answer::no_such("Resource"))?.uuid)

@@ -25,7 +25,7 @@ macro_rules! object {
 use object;
 
 pub(super) use offerings::{Side, show_attribute_config};
-pub(super) use people::show_key;
+pub(super) use people::{show_course_account, show_key, show_service_account, show_user_limit};
 
 /// An instant as the server writes it: six digits of a second, none if they are all zero.
 pub(super) fn time(at: Timestamp) -> String {

@@ -3,12 +3,14 @@
 //! Every seed is a row under construction: it has its id and all defaults from the start and is put into the database
 //! by its last call (`create`, `pending`, `executing`, `in_state`).
 
+mod accounts;
 mod offerings;
 mod orders;
 mod people;
 mod resources;
 mod usages;
 
+pub use accounts::AccountSeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};
@@ -91,6 +93,7 @@ impl State {
             token: format!("{}f4ce70ce", uuid.hex()),
             is_staff: false,
             is_active: true,
+            profile: serde_json::Map::new(),
         }
     }
 
