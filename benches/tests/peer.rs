@@ -115,6 +115,16 @@ async fn reports_of_ceph_s3() {
     both_cycles(System::CephS3, Mode::Report).await;
 }
 
+#[tokio::test]
+async fn members_on_harbor() {
+    both_cycles(System::Harbor, Mode::MembershipSync).await;
+}
+
+#[tokio::test]
+async fn members_on_ceph_s3() {
+    both_cycles(System::CephS3, Mode::MembershipSync).await;
+}
+
 #[test]
 fn a_scene_finds_fault_with_what_was_not_done() {
     for system in System::ALL {

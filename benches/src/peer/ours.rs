@@ -14,7 +14,7 @@ use waldur_backend_croit::{RadosGwBackend, RadosGwSettings};
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
-    process::{OrderOutcome, OrderProcessor, UsagePolicy, UsageReporter},
+    process::{MembershipPolicy, MembershipSync, OrderOutcome, OrderProcessor, UsagePolicy, UsageReporter},
     rest::{Environment, Http, HttpOptions, ReqwestTransport},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::OfferingUuid,
@@ -110,6 +110,8 @@ pub enum Duty {
     Orders(OrderProcessor),
     /// Usage.
     Report(UsageReporter),
+    /// Members, limits, metadata.
+    Members(MembershipSync),
 }
 
 impl Duty {
@@ -128,7 +130,7 @@ impl Duty {
         };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
-        let backend = backend(system, offering, http()?)?;
+        let backend = backend(system, mode, offering, http()?)?;
         let (uuid, components) = (offering.offering_uuid, offering.components.clone());
         Ok(match mode {
             Mode::OrderProcess => Self::Orders(OrderProcessor::new(waldur, backend, uuid).with_components(components)),
@@ -137,7 +139,11 @@ impl Duty {
                 let reporter = UsageReporter::new(waldur, backend, uuid).with_components(components);
                 Self::Report(reporter.with_policy(policy))
             }
-            Mode::MembershipSync => return Err("there is no processor for this yet".into()),
+            Mode::MembershipSync => {
+                let policy = MembershipPolicy::from_settings(&agent, offering);
+                let members = MembershipSync::new(waldur, backend, uuid).with_components(components);
+                Self::Members(members.with_policy(policy))
+            }
         })
     }
 
@@ -159,6 +165,13 @@ impl Duty {
                 let rows = report.unreadable.iter().map(|row| format!("{row:?}"));
                 let gap = report.listing_gap.iter().map(|error| format!("{error:?}"));
                 Ok(bad.map(|period| format!("{period:?}")).chain(rows).chain(gap).collect())
+            }
+            Self::Members(members) => {
+                let report = members.run_once(&cx).await?;
+                let bad = report.resources.iter().filter(|resource| !resource.is_clean());
+                let bad: Vec<String> = bad.map(|resource| format!("{resource:?}")).collect();
+                let unclean = bad.is_empty() && !report.is_clean();
+                Ok(if unclean { vec![format!("{report:?}")] } else { bad })
             }
         }
     }
@@ -194,7 +207,7 @@ async fn register(
     Ok(())
 }
 
-fn backend(system: System, offering: &OfferingSettings, http: Http) -> Result<Arc<dyn ResourceBackend>> {
+fn backend(system: System, mode: Mode, offering: &OfferingSettings, http: Http) -> Result<Arc<dyn ResourceBackend>> {
     let (settings, components) = (&offering.backend_settings, &offering.components);
     Ok(match system {
         System::Harbor => {
@@ -204,7 +217,10 @@ fn backend(system: System, offering: &OfferingSettings, http: Http) -> Result<Ar
         System::CephS3 => {
             let environment = http.environment().clone();
             let inner = RadosGwBackend::new(http, settings.read(RadosGwSettings::read)?.0, components)?;
-            Arc::new(Metered::new(inner, components.clone(), environment))
+            match mode {
+                Mode::Report => Arc::new(Metered::new(inner, components.clone(), environment)),
+                Mode::OrderProcess | Mode::MembershipSync => Arc::new(inner),
+            }
         }
     })
 }
