@@ -1,4 +1,5 @@
 //! What the benchmarks measure by, and over what.
+#![allow(dead_code, reason = "not every benchmark needs all of it")]
 
 use std::time::Duration;
 
