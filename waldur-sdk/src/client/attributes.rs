@@ -27,7 +27,8 @@ impl AttributeExposure {
     /// Exactly these attributes. Words that cannot be the name of one are left out.
     pub fn new<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
         let is_name = |name: &String| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         Self(names.into_iter().map(Into::into).filter(is_name).collect())
     }

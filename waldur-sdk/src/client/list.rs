@@ -33,7 +33,12 @@ where
 }
 
 /// As [`bulk`], of rows that are read as `W` and kept as `T`.
-pub(super) fn bulk_as<W, T>(call: Call, explain: fn(Error) -> Error, keep: fn(W) -> T, key: fn(&T) -> String) -> Pager<T>
+pub(super) fn bulk_as<W, T>(
+    call: Call,
+    explain: fn(Error) -> Error,
+    keep: fn(W) -> T,
+    key: fn(&T) -> String,
+) -> Pager<T>
 where
     W: DeserializeOwned + Send + 'static,
     T: Send + 'static,

@@ -16,11 +16,8 @@ pub(super) fn marketplace(resource: &Resource, offering: OfferingUuid) -> Market
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let offering = resource.offering_uuid.unwrap_or(offering);
     let mut side = MarketplaceResource::new(resource.uuid, offering, text(&resource.name), text(&resource.slug));
-    side.project = Party {
-        uuid: resource.project_uuid,
-        name: text(&resource.project_name),
-        slug: text(&resource.project_slug),
-    };
+    side.project =
+        Party { uuid: resource.project_uuid, name: text(&resource.project_name), slug: text(&resource.project_slug) };
     side.customer = Party {
         uuid: resource.customer_uuid,
         name: text(&resource.customer_name),

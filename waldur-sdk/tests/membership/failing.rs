@@ -180,8 +180,10 @@ async fn f150_a_failing_resource_holds_up_no_other() {
         site.resource(id, &[]);
     }
     for (answer, failing) in [(500, "r3"), (403, "r5")] {
-        let faults = Faults::new(site.service().clone())
-            .on(path(if failing == "r3" { "/objects/r3/" } else { "/objects/r5/" }).and(writes()), Action::refuse(status(answer)));
+        let faults = Faults::new(site.service().clone()).on(
+            path(if failing == "r3" { "/objects/r3/" } else { "/objects/r5/" }).and(writes()),
+            Action::refuse(status(answer)),
+        );
         let report = site.agent().service(faults).sending_once().run().await;
         assert_eq!(report.resources.len(), 9);
         let warned = report.resources.iter().filter(|one| !one.warnings.is_empty()).map(|one| one.name.as_str());
@@ -209,4 +211,22 @@ async fn c44_details_are_for_the_customer_only_if_the_policy_says_so() {
     let view = site.waldur().resource_view(resource);
     assert!(view.error_message.contains("Internal backend error"), "{}", view.error_message);
     assert_eq!(view.error_traceback, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f131_whoever_is_asked_to_stop_begins_no_further_resource() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    for number in 0..5 {
+        site.resource(&format!("r{number}"), &[]);
+    }
+    let stop = waldur_sdk::backend::Cancellation::default();
+    let pulled = stop.clone();
+    let stopping = crate::orders::OnRequest::new(site.service().clone(), "members.add", move || pulled.cancel());
+    let agent = site.agent().service(stopping).policy(|policy| policy.concurrency = 1).build();
+    let report = agent.run_once(&crate::world::cx().with_cancellation(stop)).await.unwrap();
+    let done = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Synced)).count();
+    let stopped = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Deferred(_))).count();
+    assert_eq!((done, stopped, report.follow_ups().count()), (1, 4, 4));
+    assert_synced(&run(&site.agent().build()).await);
 }

@@ -47,7 +47,8 @@ async fn c37_a_team_that_comes_back_removes_nobody() {
         site.member(name);
     }
     site.resource("one", &["a", "b"]);
-    let faults = Faults::new(site.waldur().clone()).on(op("provider_resources.team").first(2), Action::replace_body("[]"));
+    let faults =
+        Faults::new(site.waldur().clone()).on(op("provider_resources.team").first(2), Action::replace_body("[]"));
     let agent = site.agent().waldur(faults).build();
     held(&run(&agent).await);
     for _ in 0..2 {
@@ -123,15 +124,21 @@ fn unproven() -> Vec<(&'static str, &'static str, Action)> {
     let row = json!([{ "uuid": "000000a50000400080000000000000a5", "username": 7 }]);
     let link = |to: &str| status(200).json(&json!([])).header("link", to.to_owned()).header("x-result-count", "0");
     vec![
-        ("f097 a page that links to itself", "offering_users.list", Action::from(
-            link("<https://waldur.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\""),
-        )),
-        ("f098 a link to elsewhere", "offering_users.list", Action::from(
-            link("<https://evil.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\""),
-        )),
-        ("f102 fewer than counted", "offering_users.list", Action::from(
-            status(200).json(&json!([])).header("x-result-count", "9"),
-        )),
+        (
+            "f097 a page that links to itself",
+            "offering_users.list",
+            Action::from(link("<https://waldur.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\"")),
+        ),
+        (
+            "f098 a link to elsewhere",
+            "offering_users.list",
+            Action::from(link("<https://evil.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\"")),
+        ),
+        (
+            "f102 fewer than counted",
+            "offering_users.list",
+            Action::from(status(200).json(&json!([])).header("x-result-count", "9")),
+        ),
         ("f103 accounts cannot be read", "offering_users.list", Action::refuse(status(500))),
         ("f103 the team cannot be read", "provider_resources.team", Action::refuse(status(500))),
         ("f105 a row of the team cannot be read", "provider_resources.team", Action::replace_body(row.to_string())),
@@ -167,8 +174,8 @@ async fn f103_additions_go_on_where_removals_wait() {
         site.member(name);
     }
     site.resource("one", &["stale"]);
-    let faults = Faults::new(site.waldur().clone())
-        .on(op("provider_offerings.service_accounts"), Action::refuse(status(500)));
+    let faults =
+        Faults::new(site.waldur().clone()).on(op("provider_offerings.service_accounts"), Action::refuse(status(500)));
     let report = site.agent().waldur(faults).sending_once().run().await;
     assert_eq!((line(&only(&report).added), site.access("one")), ("a b".to_owned(), "a b stale".to_owned()));
 }

@@ -31,11 +31,8 @@ async fn c33_who_is_missing_is_added_who_left_is_removed_and_one_team_serves_the
         site.resource("three", &["a", "b"]);
         let report = site.pass().await;
         assert_synced(&report);
-        let changes: Vec<_> = report
-            .resources
-            .iter()
-            .map(|one| (one.name.as_str(), line(&one.added), line(&one.removed)))
-            .collect();
+        let changes: Vec<_> =
+            report.resources.iter().map(|one| (one.name.as_str(), line(&one.added), line(&one.removed))).collect();
         let wanted = [("one", "a", "c"), ("two", "a b", ""), ("three", "", "")];
         assert_eq!(changes, wanted.map(|(name, added, removed)| (name, added.to_owned(), removed.to_owned())));
         for id in ["one", "two", "three"] {
@@ -113,9 +110,8 @@ async fn c38_a_back_end_that_knows_identities_is_compared_by_them() {
     let nameless = site.waldur().user("new@idp").project_role(site.project(), "PROJECT.ADMIN").create();
     site.waldur().offering_user(site.offering(), nameless).without_username().create();
     site.resource("one", &["a", "old@idp"]);
-    let bridged = |memory: MemoryBackend| {
-        memory.with_members().with_capabilities(Capabilities::default().with_identity_bridge())
-    };
+    let bridged =
+        |memory: MemoryBackend| memory.with_members().with_capabilities(Capabilities::default().with_identity_bridge());
     let report = site.agent().memory(bridged).run().await;
     assert_synced(&report);
     assert_eq!(site.access("one"), "a@idp new@idp");
@@ -200,9 +196,7 @@ async fn f120_two_roles_are_one_member_and_a_changed_role_is_one_write() {
     let site = Site::new(Generation::V8);
     let user = site.member("a");
     let resource = site.resource("one", &[]);
-    let row = |role: &str| {
-        json!({ "uuid": user.hex(), "username": "a@idp", "role": role, "offering_user_username": "a", "offering_user_state": "OK" })
-    };
+    let row = |role: &str| json!({ "uuid": user.hex(), "username": "a@idp", "role": role, "offering_user_username": "a", "offering_user_state": "OK" });
     let team = |roles: &[&str]| {
         let rows: Vec<_> = roles.iter().map(|role| row(role)).collect();
         Action::replace_body(serde_json::to_vec(&rows).unwrap())
@@ -303,11 +297,8 @@ async fn f153_who_cannot_have_access_is_skipped_for_a_reason_and_loses_it() {
     account(nameless).without_username().state(OfferingUserState::Requested).create();
     let restricted = person("restricted");
     account(restricted).restricted().create();
-    let mut expected = vec![
-        (no_account, SkipReason::NoName),
-        (nameless, SkipReason::NoName),
-        (restricted, SkipReason::Restricted),
-    ];
+    let mut expected =
+        vec![(no_account, SkipReason::NoName), (nameless, SkipReason::NoName), (restricted, SkipReason::Restricted)];
     for state in [OfferingUserState::RequestedDeletion, OfferingUserState::Deleting, OfferingUserState::Deleted] {
         let name = format!("leaving-{state}").replace(' ', "-");
         let user = person(&name);
@@ -467,8 +458,19 @@ async fn only_exposed_attributes_are_asked_for_and_reach_the_back_end_without_pr
     let mut fields = asked.parameters("field");
     fields.sort_unstable();
     let wanted = [
-        "is_restricted", "offering_uuid", "state", "url", "user_birth_date", "user_first_name", "user_full_name", "user_last_name",
-        "user_organization", "user_username", "user_uuid", "username", "uuid",
+        "is_restricted",
+        "offering_uuid",
+        "state",
+        "url",
+        "user_birth_date",
+        "user_first_name",
+        "user_full_name",
+        "user_last_name",
+        "user_organization",
+        "user_username",
+        "user_uuid",
+        "username",
+        "uuid",
     ];
     assert_eq!(fields, wanted);
     // The configuration is believed for five minutes.

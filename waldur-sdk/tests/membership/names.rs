@@ -47,7 +47,7 @@ fn transitions(site: &Site) -> Vec<&'static str> {
 #[tokio::test(start_paused = true)]
 async fn c40_each_account_ends_as_its_own_answer_says() {
     let site = site();
-    let (_, named) = wanting(&site, "named", S::Requested);
+    let (_, ready) = wanting(&site, "named", S::Requested);
     let (_, failing) = wanting(&site, "failing", S::Requested);
     let (_, late) = wanting(&site, "late", S::Requested);
     let (_, bug) = wanting(&site, "bug", S::Creating);
@@ -58,7 +58,7 @@ async fn c40_each_account_ends_as_its_own_answer_says() {
     names.answer("late", Answer::Fails(ErrorKind::Timeout)).answer("bug", Answer::Panics);
     names.answer("z-after", Answer::Name("aft"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(state(&site, named), (S::Ok, Some("nam".to_owned())));
+    assert_eq!(state(&site, ready), (S::Ok, Some("nam".to_owned())));
     assert_eq!(state(&site, failing), (S::ErrorCreating, None));
     assert_eq!(state(&site, late), (S::Requested, None), "a timeout moves nothing");
     assert_eq!(state(&site, bug), (S::ErrorCreating, None));
@@ -66,12 +66,17 @@ async fn c40_each_account_ends_as_its_own_answer_says() {
     let mut moves = transitions(&site);
     moves.sort_unstable();
     let wanted = [
-        "begin_creating", "begin_creating", "begin_creating", "set_error_creating", "set_error_creating",
-        "set_username", "set_username",
+        "begin_creating",
+        "begin_creating",
+        "begin_creating",
+        "set_error_creating",
+        "set_error_creating",
+        "set_username",
+        "set_username",
     ];
     assert_eq!(moves, wanted);
     let of = |account| &report.usernames.accounts.iter().find(|one| one.account == account).unwrap().outcome;
-    assert!(matches!(of(named), AccountOutcome::Named));
+    assert!(matches!(of(ready), AccountOutcome::Named));
     assert!(matches!(of(failing), AccountOutcome::Failed(_)));
     assert!(matches!(of(late), AccountOutcome::Deferred(_)));
     // The names are in force in the same pass.
@@ -85,11 +90,11 @@ async fn c40_a_refused_transition_is_nobody_elses_business() {
     let (_, second) = wanting(&site, "b", S::Requested);
     let names = Names::new();
     names.answer("a", Answer::Name("a")).answer("b", Answer::Name("b"));
-    let faults = Faults::new(site.waldur().clone())
-        .on(op("offering_users.begin_creating").nth(1), Action::refuse(status(500)));
+    let faults =
+        Faults::new(site.waldur().clone()).on(op("offering_users.begin_creating").nth(1), Action::refuse(status(500)));
     let report = site.agent().usernames(&names).waldur(faults).sending_once().run().await;
-    let named = [first, second].map(|account| state(&site, account).0 == S::Ok);
-    assert_eq!(named.iter().filter(|named| **named).count(), 1);
+    let done = [first, second].map(|account| state(&site, account).0 == S::Ok);
+    assert_eq!(done.iter().filter(|done| **done).count(), 1);
     assert!(!report.is_clean());
     site.agent().usernames(&names).run().await;
     assert_eq!([first, second].map(|account| state(&site, account).0), [S::Ok, S::Ok]);
@@ -343,6 +348,23 @@ async fn the_directory_is_told_of_everybody_and_of_those_who_left() {
     assert_eq!((report.usernames.deactivated, names.deactivated()), (1, vec!["leaves".to_owned()]));
     run(&agent).await;
     assert_eq!(names.deactivated().len(), 1, "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_directory_knows_of_a_person_what_the_offering_is_told() {
+    let site = Site::selling(Generation::V8, |offering| {
+        provider_names(offering).exposes(["full_name", "nationality", "affiliations"])
+    });
+    let user = site.waldur().user("a@idp").name("Ann", "Example").attribute("nationality", "EE");
+    let user = user.attribute("affiliations", json!(["staff"])).attribute("civil_number", "secret").create();
+    site.waldur().offering_user(site.offering(), user).without_username().state(S::Requested).create();
+    let names = Names::new();
+    site.agent().usernames(&names).run().await;
+    let told = json!({
+        "full_name": "Ann Example", "first_name": "Ann", "last_name": "Example", "nationality": "EE",
+        "affiliations": ["staff"],
+    });
+    assert_eq!(names.attributes("a@idp"), told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,9 @@ use waldur_sdk::{
     Error, ErrorKind,
     process::{AccountOutcome, MembershipReport, SyncOutcome},
     testing::{
-        Action, Canaries, Faults, MemoryBackend, path, status, when, writes,
+        Action, Canaries, Faults, MemoryBackend, path, status,
         waldur::{Generation, OfferingUserState},
+        when, writes,
     },
 };
 
@@ -19,13 +20,16 @@ use crate::world::{Answer, Names, Site, cx};
 fn site(canaries: &Canaries) -> Site {
     let site = Site::selling(Generation::V8, |offering| {
         let offering = offering.plugin_option("service_provider_can_create_offering_user", true);
-        offering.secret_option("password", canaries.mint("secret option").expose_secret()).exposes(["full_name", "email"])
+        offering
+            .secret_option("password", canaries.mint("secret option").expose_secret())
+            .exposes(["full_name", "email"])
     });
     let text = |name: &str| canaries.mint(name).expose_secret().to_owned();
     site.waldur().change_user(site.waldur().agent(), |user| user.token(&canaries.mint("waldur token")));
     for person in ["here", "new", "refused"] {
         let user = site.waldur().user(&text("identity")).name(text("first name"), text("last name"));
-        let user = user.email(format!("{}@example.org", text("address"))).project_role(site.project(), "PROJECT.MEMBER");
+        let user =
+            user.email(format!("{}@example.org", text("address"))).project_role(site.project(), "PROJECT.MEMBER");
         let user = user.create();
         let account = site.waldur().offering_user(site.offering(), user).username(text("name on the site"));
         match person {
@@ -102,9 +106,6 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
         let canaries = Canaries::default();
         let site = site(&canaries);
         let names = Names::new();
-        for request in site.waldur().requests() {
-            drop(request);
-        }
         names.answer("", Answer::Fails(ErrorKind::PermissionDenied));
         let mut agent = site.agent().memory(MemoryBackend::with_roles).usernames(&names).sending_once();
         match fault {
@@ -113,7 +114,9 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
                 let what = if reads { path("marketplace-") } else { path("marketplace-").and(writes()) };
                 agent = agent.waldur(Faults::new(site.waldur().clone()).on(what, action));
             }
-            Some((false, action)) => agent = agent.service(Faults::new(site.service().clone()).on(everything(), action)),
+            Some((false, action)) => {
+                agent = agent.service(Faults::new(site.service().clone()).on(everything(), action));
+            }
             None => {}
         }
         let agent = agent.policy(|policy| policy.failures_before_erred = 1).build();

@@ -19,7 +19,7 @@ use waldur_sdk::{
         MemoryBackend, MemoryObject, MemoryService,
         waldur::{FakeWaldur, Generation, OfferingSeed},
     },
-    types::{OfferingUuid, OfferingUserUuid, Personal, ProjectUuid, ResourceUuid, Timestamp, UserUuid},
+    types::{OfferingUserUuid, OfferingUuid, Personal, ProjectUuid, ResourceUuid, Timestamp, UserUuid},
 };
 
 use crate::orders::{self, World, limited};
@@ -289,8 +289,7 @@ pub fn line(names: &[Personal]) -> String {
 
 #[track_caller]
 pub fn assert_synced(report: &MembershipReport) {
-    let strays: Vec<_> =
-        report.resources.iter().filter(|one| !matches!(one.outcome, SyncOutcome::Synced)).collect();
+    let strays: Vec<_> = report.resources.iter().filter(|one| !matches!(one.outcome, SyncOutcome::Synced)).collect();
     assert!(strays.is_empty(), "{strays:#?}");
 }
 
@@ -375,10 +374,8 @@ impl UsernameBackend for Names {
             table.attributes.insert(identity.clone(), serde_json::to_value(&request.attributes).unwrap());
             table.answers.get(&identity).cloned().unwrap_or(Answer::Nothing)
         };
-        let requirement = |comment: &str, url: Option<&str>| Requirement {
-            comment: comment.to_owned(),
-            url: url.map(str::to_owned),
-        };
+        let requirement =
+            |comment: &str, url: Option<&str>| Requirement { comment: comment.to_owned(), url: url.map(str::to_owned) };
         match answer {
             Answer::Name(name) => Ok(UsernameOutcome::Ready(name.into())),
             Answer::Nothing => Ok(UsernameOutcome::Absent),

@@ -61,7 +61,7 @@ struct Fresh {
 
 impl MembershipSync {
     /// Keeps one resource in step, in its lane.
-    pub(super) async fn attend(&self, pass: Arc<Pass>, row: Resource) -> ResourceSync {
+    pub(super) async fn attend(&self, pass: Arc<Pass>, row: Arc<Resource>) -> ResourceSync {
         let (this, resource) = (self.clone(), row.uuid);
         let work = async move {
             let cx = pass.cx.child(row.uuid.hex());
@@ -138,18 +138,10 @@ impl MembershipSync {
     async fn look_again(&self, job: &Job<'_>, plan: &Plan, row: &Resource) -> Result<Fresh> {
         let waldur = self.waldur(job.cx);
         let team = async {
-            if plan.members.remove.is_empty() {
-                None
-            } else {
-                Some(self.team(job.cx, &job.pass.accounts, row).await)
-            }
+            if plan.members.remove.is_empty() { None } else { Some(self.team(job.cx, &job.pass.accounts, row).await) }
         };
-        let (row, on_backend, team) = join3(
-            waldur.provider_resources().get(row.uuid),
-            self.look_at(job.cx, &job.id, job.pass.scope),
-            team,
-        )
-        .await;
+        let (row, on_backend, team) =
+            join3(waldur.provider_resources().get(row.uuid), self.look_at(job.cx, &job.id, job.pass.scope), team).await;
         Ok(Fresh { row: row?, states: on_backend.0, members: on_backend.1, team })
     }
 

@@ -166,10 +166,23 @@ mod tests {
             found.iter().map(|candidate| candidate.grant.username.as_str()).collect::<Vec<_>>().join(" ")
         };
         let (add, existing) = (joined(&diff.add), joined(&diff.existing));
-        (add, existing, diff.remove.join(" "), diff.add_accounts.join(" "), diff.remove_accounts.join(" "), diff.unmanaged)
+        (
+            add,
+            existing,
+            diff.remove.join(" "),
+            diff.add_accounts.join(" "),
+            diff.remove_accounts.join(" "),
+            diff.unmanaged,
+        )
     }
 
-    fn is(add: &str, keep: &str, remove: &str, accounts: [&str; 2], alone: usize) -> (String, String, String, String, String, usize) {
+    fn is(
+        add: &str,
+        keep: &str,
+        remove: &str,
+        accounts: [&str; 2],
+        alone: usize,
+    ) -> (String, String, String, String, String, usize) {
         let [added, removed] = accounts.map(str::to_owned);
         (add.to_owned(), keep.to_owned(), remove.to_owned(), added, removed, alone)
     }
@@ -191,13 +204,20 @@ mod tests {
         // In a state that says neither: not added, not removed.
         assert_eq!(outcome(Case { present: "x", other: "x y", ..Case::default() }), is("", "", "", ["", ""], 0));
         // A person may have the name of a closed account.
-        assert_eq!(outcome(Case { wanted: "a", present: "a", closed: "a", ..Case::default() }), is("", "a", "", ["", ""], 0));
+        assert_eq!(
+            outcome(Case { wanted: "a", present: "a", closed: "a", ..Case::default() }),
+            is("", "a", "", ["", ""], 0)
+        );
     }
 
     #[test]
     fn c35_a_restricted_resource_keeps_nobody_whom_waldur_manages() {
         let case = Case {
-            wanted: "a b", present: "b gone svc root", active: "svc other-svc", spared: "root", restricted: true,
+            wanted: "a b",
+            present: "b gone svc root",
+            active: "svc other-svc",
+            spared: "root",
+            restricted: true,
             ..Case::default()
         };
         assert_eq!(outcome(case), is("", "", "b gone", ["", "svc"], 0));

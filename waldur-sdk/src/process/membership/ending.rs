@@ -76,8 +76,7 @@ impl MembershipSync {
             return SyncOutcome::Synced;
         }
         self.remember(|memory| memory.succeeded(row.uuid));
-        let recovers =
-            row.state == Some(ResourceState::Erred) && (self.policy().clear_any_error || is_ours(row));
+        let recovers = row.state == Some(ResourceState::Erred) && (self.policy().clear_any_error || is_ours(row));
         let outcome = self.refresh(job, row, recovers).await;
         if recovers && matches!(outcome, SyncOutcome::Synced) { self.recover(job, row).await } else { outcome }
     }

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     backend::{Aspects, ById, LimitsAuthority, OpContext, ResourceState},
-    client::{AttributeExposure, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource, UserUsageLimitQuery},
+    client::{
+        AttributeExposure, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
+        UserUsageLimitQuery,
+    },
     error::{Error, Result},
     process::{
         Warning,
@@ -42,7 +45,7 @@ impl MembershipSync {
     pub(super) async fn gather(
         &self,
         cx: &OpContext,
-        rows: &[Resource],
+        rows: &[Arc<Resource>],
         scope: Scope,
         report: &mut MembershipReport,
     ) -> Pass {
@@ -84,7 +87,7 @@ impl MembershipSync {
     }
 
     /// Whether so many would lose access to anything at all that something must be wrong.
-    fn doubts(&self, pass: &Pass, rows: &[Resource]) -> bool {
+    fn doubts(&self, pass: &Pass, rows: &[Arc<Resource>]) -> bool {
         let (mut removals, mut present) = (0_usize, 0_usize);
         for row in rows {
             let Some(Ok(Some(sight))) = row.backend_id.as_ref().map(|id| pass.sight(row, id)) else { continue };
@@ -221,7 +224,7 @@ impl MembershipSync {
             .filter_map(|account| account.username.clone())
             .collect();
         let (now, guard, left) = (self.environment().instant(), &self.policy().removals, active.len());
-        let departed = self.remember(|memory| memory.departed(active, now));
+        let departed = self.remember(|memory| memory.departed(&active, now));
         let doubtful = left == 0 || guard::exceeds(departed.len(), departed.len() + left, guard);
         let believed = departed
             .into_iter()
@@ -343,7 +346,12 @@ impl MembershipSync {
     }
 
     /// One team for each project, if the back end cares for members or for the limits of single users.
-    pub(super) async fn teams(&self, cx: &OpContext, accounts: &Accounts, rows: &[Resource]) -> HashMap<Uuid, Arc<Roster>> {
+    pub(super) async fn teams(
+        &self,
+        cx: &OpContext,
+        accounts: &Accounts,
+        rows: &[Arc<Resource>],
+    ) -> HashMap<Uuid, Arc<Roster>> {
         if self.backend().members().is_none() && self.backend().user_limits().is_none() {
             return HashMap::new();
         }

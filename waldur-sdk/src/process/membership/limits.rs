@@ -84,7 +84,8 @@ fn whole(component: &str, limit: Limit) -> Result<Limit> {
     if same(rounded, limit) {
         Ok(rounded)
     } else {
-        let text = format!("the back end's limit of {component}, {amount}, is no whole number, and Waldur keeps no other");
+        let text =
+            format!("the back end's limit of {component}, {amount}, is no whole number, and Waldur keeps no other");
         Err(Error::new(ErrorKind::Inconsistent, text))
     }
 }
@@ -130,7 +131,9 @@ mod tests {
         let nothing = decide(LimitsAuthority::Backend, &[("cpu", 4)], &[]).unwrap();
         assert!(nothing.to_waldur.is_none(), "an empty answer is no answer");
         // What only the back end names was never ordered.
-        assert!(decide(LimitsAuthority::Backend, &[("cpu", 4)], &[("mem", "1"), ("cpu", "4")]).unwrap().to_waldur.is_none());
+        assert!(
+            decide(LimitsAuthority::Backend, &[("cpu", 4)], &[("mem", "1"), ("cpu", "4")]).unwrap().to_waldur.is_none()
+        );
     }
 
     #[test]

@@ -103,8 +103,10 @@ pub(super) fn user_limits(rows: Vec<UserUsageLimit>, only: Option<ResourceUuid>)
     let mut table = UserLimitTable::new();
     for row in rows {
         let resource = row.resource.or(only);
-        let user = row.user_uuid().map(UserUuid::hex).or_else(|| row.user.clone().map(crate::types::Personal::into_string));
-        let (Some(resource), Some(user), Some(component), Some(amount)) = (resource, user, row.component_type, row.limit)
+        let user =
+            row.user_uuid().map(UserUuid::hex).or_else(|| row.user.clone().map(crate::types::Personal::into_string));
+        let (Some(resource), Some(user), Some(component), Some(amount)) =
+            (resource, user, row.component_type, row.limit)
         else {
             return Err(Error::new(crate::ErrorKind::Decode, "an entry lacks its resource, user, component or limit"));
         };

@@ -44,7 +44,8 @@ impl MembershipSync {
         let mut accesses = Accesses::of(plan);
         let mut effective = plan.members.existing.clone();
         let added = self.give_and_take(job, members, plan, &removals, present, &mut accesses).await;
-        effective.extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
+        effective
+            .extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
         self.sync_accounts(job, members, plan, present).await;
         self.reconcile(job, members, &plan.members.existing, &mut accesses).await;
         self.tell_statuses(job, sight, &accesses).await;
@@ -93,8 +94,7 @@ impl MembershipSync {
             return Some(reason);
         }
         let now = self.environment().instant();
-        let confirmed =
-            self.remember(|memory| memory.confirms(sight.row.uuid, removals, now, guard.confirm_after));
+        let confirmed = self.remember(|memory| memory.confirms(sight.row.uuid, removals, now, guard.confirm_after));
         (!confirmed).then_some(reason)
     }
 
@@ -120,7 +120,7 @@ impl MembershipSync {
         let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
         match shielded(members.apply(job.cx, &job.id, &change)).await {
-            Ok(outcomes) => self.note(job, outcomes, &added, accesses),
+            Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
             Err(error) => {
                 job.fail("members", error);
                 Vec::new()
@@ -129,13 +129,7 @@ impl MembershipSync {
     }
 
     /// Notes what became of each user: one user's failure is nobody else's, and not the resource's.
-    fn note(
-        &self,
-        job: &mut Job<'_>,
-        outcomes: Vec<MemberOutcome>,
-        added: &[String],
-        accesses: &mut Accesses,
-    ) -> Vec<String> {
+    fn note(job: &mut Job<'_>, outcomes: Vec<MemberOutcome>, added: &[String], accesses: &mut Accesses) -> Vec<String> {
         let mut results: BTreeMap<String, Result<MemberChange>> = BTreeMap::new();
         for MemberOutcome { username, result } in outcomes {
             results.insert(username, result);
@@ -185,8 +179,7 @@ impl MembershipSync {
         match shielded(members.apply(job.cx, &job.id, &change)).await {
             Ok(outcomes) => {
                 for MemberOutcome { username, result } in outcomes {
-                    let place =
-                        if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
+                    let place = if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
                     match result {
                         Ok(_) => place.push(Personal::from(username)),
                         Err(error) => job.warn("account", error),

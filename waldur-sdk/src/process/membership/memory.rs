@@ -164,9 +164,9 @@ impl Memory {
     }
 
     /// Who had an account and has none any more, since when. Whoever came back is none of them.
-    pub(super) fn departed(&mut self, active: BTreeSet<Personal>, now: Instant) -> BTreeMap<Personal, Instant> {
+    pub(super) fn departed(&mut self, active: &BTreeSet<Personal>, now: Instant) -> BTreeMap<Personal, Instant> {
         let before = self.active.replace(active.clone()).unwrap_or_default();
-        for name in before.difference(&active) {
+        for name in before.difference(active) {
             self.departed.entry(name.clone()).or_insert(now);
         }
         self.departed.retain(|name, _| !active.contains(name));

@@ -34,12 +34,7 @@ pub(super) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            members: Diff::default(),
-            status: None,
-            metadata: None,
-            limits: Ok(LimitsPlan::default()),
-        }
+        Self { members: Diff::default(), status: None, metadata: None, limits: Ok(LimitsPlan::default()) }
     }
 }
 

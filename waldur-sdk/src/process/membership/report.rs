@@ -51,10 +51,10 @@ impl MembershipReport {
     /// What the caller must still see to, of all resources.
     pub fn follow_ups(&self) -> impl Iterator<Item = FollowUp> + '_ {
         let unfinished = |resource: &&ResourceSync| resource.outcome.is_unfinished() || resource.held.is_some();
-        self.resources.iter().filter(unfinished).map(|resource| FollowUp::SyncMembers {
-            resource: resource.resource,
-            project: resource.project,
-        })
+        self.resources
+            .iter()
+            .filter(unfinished)
+            .map(|resource| FollowUp::SyncMembers { resource: resource.resource, project: resource.project })
     }
 }
 

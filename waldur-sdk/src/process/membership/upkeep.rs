@@ -2,14 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    MembershipSync,
-    attend::Job,
-    diff::Candidate,
-    limits::LimitsPlan,
-    plan::Sight,
-    report::Change,
-};
+use super::{MembershipSync, attend::Job, diff::Candidate, limits::LimitsPlan, plan::Sight, report::Change};
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::Resource,
@@ -205,8 +198,7 @@ fn of_user<'a>(table: &'a BTreeMap<String, Limits>, candidate: &Candidate) -> Op
 }
 
 fn same(wanted: &Limits, present: &Limits) -> bool {
-    let equal = |(name, limit): (&String, _)| {
-        present.get(name).is_some_and(|found| crate::backend::state::same(*found, limit))
-    };
+    let equal =
+        |(name, limit): (&String, _)| present.get(name).is_some_and(|found| crate::backend::state::same(*found, limit));
     wanted.len() == present.len() && wanted.iter().map(|(name, limit)| (name, *limit)).all(equal)
 }

@@ -18,11 +18,8 @@ impl NameGiver<'_> {
         let wanted = accounts.iter_mut().filter(|account| account.state == Some(S::RequestedDeletion));
         stream::iter(wanted)
             .map(|account| async move {
-                let begun = if self.dry_run {
-                    Ok(())
-                } else {
-                    self.waldur.offering_users().set_deleting(account.uuid).await
-                };
+                let begun =
+                    if self.dry_run { Ok(()) } else { self.waldur.offering_users().set_deleting(account.uuid).await };
                 let outcome = match begun {
                     Ok(()) => {
                         account.state = Some(S::Deleting);
@@ -43,8 +40,9 @@ impl NameGiver<'_> {
         accounts: &[OfferingUser],
         still_present: &BTreeSet<String>,
     ) -> Vec<AccountReport> {
-        let is_present =
-            |account: &OfferingUser| account.username.as_ref().is_some_and(|name| still_present.contains(name.as_str()));
+        let is_present = |account: &OfferingUser| {
+            account.username.as_ref().is_some_and(|name| still_present.contains(name.as_str()))
+        };
         let gone = accounts.iter().filter(|account| account.state == Some(S::Deleting) && !is_present(account));
         stream::iter(gone)
             .map(|account| async move {

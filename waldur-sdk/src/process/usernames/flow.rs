@@ -47,17 +47,17 @@ impl NameGiver<'_> {
 
     /// Asks for all names at once; whoever was given a name that somebody has is asked for again, knowing better.
     async fn answers(&self, accounts: &[OfferingUser]) -> Vec<(usize, OfferingUser, Result<UsernameOutcome>)> {
-        let mut taken: BTreeSet<Personal> =
-            accounts.iter().filter_map(|account| account.username.clone()).collect();
+        let mut taken: BTreeSet<Personal> = accounts.iter().filter_map(|account| account.username.clone()).collect();
         let known = Arc::new(taken.clone());
-        let mut answers: Vec<_> = stream::iter(accounts.iter().enumerate().filter(|(_, account)| wants_a_name(account)))
-            .map(|(place, account)| {
-                let known = known.clone();
-                async move { (place, account.clone(), self.ask(account, known).await) }
-            })
-            .buffered(self.concurrency.max(1))
-            .collect()
-            .await;
+        let mut answers: Vec<_> =
+            stream::iter(accounts.iter().enumerate().filter(|(_, account)| wants_a_name(account)))
+                .map(|(place, account)| {
+                    let known = known.clone();
+                    async move { (place, account.clone(), self.ask(account, known).await) }
+                })
+                .buffered(self.concurrency.max(1))
+                .collect()
+                .await;
         for (_, account, answer) in &mut answers {
             if matches!(answer, Ok(UsernameOutcome::Ready(name)) if taken.contains(name)) {
                 *answer = self.ask(account, Arc::new(taken.clone())).await;
@@ -199,9 +199,7 @@ impl NameGiver<'_> {
     async fn look_again(&self, account: OfferingUser, refusal: Error) -> Settled {
         match self.accounts().get(account.uuid).await {
             Ok(now) if wants_a_name(&now) => (account, AccountOutcome::Deferred(refusal)),
-            Ok(now) => {
-                (OfferingUser { attributes: account.attributes, ..now }, AccountOutcome::LeftToOthers)
-            }
+            Ok(now) => (OfferingUser { attributes: account.attributes, ..now }, AccountOutcome::LeftToOthers),
             Err(error) => (account, AccountOutcome::Deferred(error)),
         }
     }

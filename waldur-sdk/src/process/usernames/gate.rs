@@ -49,7 +49,10 @@ mod tests {
         assert_eq!(gate(flag_off, json!(null)), UsernameGate::NotAllowed);
         for policy in ["anonymized", "waldur_username", "identity_claim", "something new"] {
             let plugin = json!({ "username_generation_policy": policy });
-            assert_eq!(gate(plugin, json!({ "service_provider_can_create_offering_user": true })), UsernameGate::Waldur);
+            assert_eq!(
+                gate(plugin, json!({ "service_provider_can_create_offering_user": true })),
+                UsernameGate::Waldur
+            );
         }
     }
 }

@@ -18,6 +18,6 @@ mod gate;
 mod report;
 
 pub(super) use flow::{NameGiver, request};
-pub(super) use gate::gate;
 pub use gate::UsernameGate;
+pub(super) use gate::gate;
 pub use report::{AccountOutcome, AccountReport, UsernameReport};

@@ -1,11 +1,7 @@
 //! What came of giving names.
 
 use super::UsernameGate;
-use crate::{
-    error::Error,
-    process::Warning,
-    types::OfferingUserUuid,
-};
+use crate::{error::Error, process::Warning, types::OfferingUserUuid};
 
 /// What came of giving names in one pass.
 #[derive(Clone, Debug, Default)]

@@ -24,7 +24,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
     rest::{
-        BaseUrl, Environment, Http, HttpTransport, PlainHttp, PollPolicy, PollStep, RestClient, StaticHeader, poll_until,
+        BaseUrl, Environment, Http, HttpTransport, PlainHttp, PollPolicy, PollStep, RestClient, StaticHeader,
+        poll_until,
     },
     types::{BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };

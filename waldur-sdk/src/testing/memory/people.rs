@@ -118,10 +118,8 @@ impl MemberDirectory for MemoryBackend {
             if self.roles && !grant.roles.is_empty() && result.is_ok() {
                 result = self.set_roles(cx, id, grant).await;
             }
-            outcomes.push(MemberOutcome {
-                username: grant.username.clone(),
-                result: result.map(|()| MemberChange::Added),
-            });
+            outcomes
+                .push(MemberOutcome { username: grant.username.clone(), result: result.map(|()| MemberChange::Added) });
         }
         for name in plan.removals() {
             let call = self.api.delete("members.remove", MEMBER, &[id.as_str(), name]).deadline(cx.deadline);

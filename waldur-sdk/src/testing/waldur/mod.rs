@@ -85,12 +85,13 @@ pub use log::RecordedRequest;
 pub use model::Endpoint;
 pub use oidc::OidcIssuer;
 pub use seed::{
-    AccountSeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource, OrderSeed, PlanSeed,
-    ProjectSeed, ResourceSeed, UserSeed,
+    AccountSeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource,
+    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UserSeed,
 };
 pub use views::{OfferingUserView, OrderView, ResourceView};
 pub use words::{
-    AccountState, Billing, Generation, LimitPeriod, OfferingState, OfferingUserState, OrderKind, OrderState, ResourceState,
+    AccountState, Billing, Generation, LimitPeriod, OfferingState, OfferingUserState, OrderKind, OrderState,
+    ResourceState,
 };
 
 use seed::Cast;

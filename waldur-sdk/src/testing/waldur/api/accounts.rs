@@ -64,7 +64,8 @@ pub(super) fn set_statuses(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let statuses = fields.required("statuses").and_then(|statuses| statuses.as_array().cloned());
     fields.check()?;
     let offering = state.resource(resource).and_then(|row| state.offering(row.offering));
-    let wanted = offering.is_some_and(|row| row.plugin_options.get("enable_membership_sync_status") == Some(&json!(true)));
+    let wanted =
+        offering.is_some_and(|row| row.plugin_options.get("enable_membership_sync_status") == Some(&json!(true)));
     if !wanted {
         let text = "The offering does not report the synchronisation of members.";
         return Err(Answer::detail(http::StatusCode::CONFLICT, text));

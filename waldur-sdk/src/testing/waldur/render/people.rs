@@ -279,12 +279,7 @@ pub(in crate::testing::waldur) fn show_course_account(
     Some(members)
 }
 
-fn show_account(
-    state: &State,
-    call: &Incoming<'_>,
-    row: &ProjectAccount,
-    path: &str,
-) -> Option<Map<String, Value>> {
+fn show_account(state: &State, call: &Incoming<'_>, row: &ProjectAccount, path: &str) -> Option<Map<String, Value>> {
     let project = state.project(row.project)?;
     let customer = state.customer(project.customer)?;
     Some(object! {
