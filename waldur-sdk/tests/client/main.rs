@@ -8,5 +8,6 @@ mod client_support;
 mod members;
 
 mod calls;
+mod membership;
 mod recorded;
 mod wire;
