@@ -142,6 +142,7 @@ impl MembershipSync {
             members: team.members.len(),
             gap: team.gap,
             unread: false,
+            asked: None,
         }
     }
 
