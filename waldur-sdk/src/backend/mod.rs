@@ -34,6 +34,7 @@ mod request;
 pub mod state;
 mod upkeep;
 mod usernames;
+mod usernames_builtin;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,6 +57,7 @@ pub use request::{
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
 pub use upkeep::{EndDate, ResourceUpkeep, Surroundings, UserLimits};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
+pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
 
 use crate::{
     error::{Error, Result},
