@@ -50,7 +50,6 @@ mod plans;
 mod resources;
 mod service_providers;
 mod user_usage_limits;
-mod usernames;
 mod users;
 
 use std::time::Instant;
@@ -73,7 +72,6 @@ pub use plans::{Plan, Plans};
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use user_usage_limits::{UserUsageLimit, UserUsageLimitQuery, UserUsageLimits};
-pub use usernames::{UsernamePolicy, UsernameRules};
 pub use users::{CurrentUser, Permission, Users};
 
 use crate::{

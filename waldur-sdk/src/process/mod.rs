@@ -18,4 +18,4 @@ pub use membership::{
     HoldReason, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome, UnmanagedUsers,
 };
 pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};
-pub use usernames::{AccountOutcome, AccountReport, UsernameGate, UsernameReport};
+pub use usernames::{AccountOutcome, AccountReport, UsernameReport};

@@ -7,8 +7,9 @@ use waldur_sdk::{
     ErrorKind, Result,
     client::{
         AccountState, AttributeExposure, MemberState, MemberStatus, OfferingUserQuery, OfferingUserState,
-        UserUsageLimitQuery, UsernamePolicy, WaldurClient,
+        UserUsageLimitQuery, WaldurClient,
     },
+    naming::UsernameGenerationPolicy,
     rest::{BoxFuture, RetryPolicy, TransportError, TransportErrorKind},
     types::{OfferingUserUuid, OfferingUuid, Personal, ResourceUuid, UserUuid, Uuid},
 };
@@ -168,16 +169,16 @@ async fn u21_nothing_of_the_secret_options_is_kept_but_the_flag() {
         "secret_options": { "service_provider_can_create_offering_user": true, "password": "canary-9d1" },
     });
     let script = Script::always(200, options.to_string());
-    let rules = script.client().provider_offerings().username_rules(OFFERING).await.unwrap();
-    assert_eq!((rules.policy(), rules.provider_may_create()), (UsernamePolicy::FullName, true));
+    let rules = script.client().provider_offerings().username_options(OFFERING).await.unwrap();
+    assert_eq!((rules.policy.clone(), rules.provider_may_name), (UsernameGenerationPolicy::FullName, true));
     assert!(!format!("{rules:?}").contains("canary"));
     assert_eq!(script.only().all("field"), ["plugin_options", "secret_options"]);
     // Options that are none, and an answer that is none: nothing of them is shown.
     let odd = Script::always(200, r#"{"plugin_options": [], "secret_options": "canary-9d1"}"#);
-    let rules = odd.client().provider_offerings().username_rules(OFFERING).await.unwrap();
-    assert_eq!((rules.policy(), rules.provider_may_create()), (UsernamePolicy::ServiceProvider, false));
+    let rules = odd.client().provider_offerings().username_options(OFFERING).await.unwrap();
+    assert_eq!((rules.policy.clone(), rules.provider_may_name), (UsernameGenerationPolicy::ServiceProvider, false));
     let broken = Script::always(200, r#"{"secret_options": {"password": "canary-9d1""#);
-    let error = broken.client().provider_offerings().username_rules(OFFERING).await.unwrap_err();
+    let error = broken.client().provider_offerings().username_options(OFFERING).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
 

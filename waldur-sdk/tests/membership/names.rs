@@ -1,9 +1,13 @@
 //! Names of people (core.md §9 C40 to C42; usernames.md U01 to U03, U08, U09, U20, U21).
 
+use std::sync::Arc;
+
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
-    process::{AccountOutcome, UsernameGate},
+    backend::GeneratedUsernames,
+    naming::{NameForm, NamedBy},
+    process::AccountOutcome,
     testing::{
         Action, Faults, op, status,
         waldur::{Generation, OfferingSeed, OfferingUserState as S},
@@ -148,7 +152,7 @@ async fn c42_where_waldur_gives_the_names_the_agent_writes_none() {
     let names = Names::new();
     names.answer("new", Answer::Name("new"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(report.usernames.gate, Some(UsernameGate::Waldur));
+    assert_eq!(report.usernames.named_by, Some(NamedBy::Waldur));
     assert_eq!((state(&site, account).0, names.asked().len()), (S::Requested, 0));
     assert_eq!(site.access("one"), "a", "the members are kept true all the same");
     assert_eq!(transitions(&site), Vec::<&str>::new());
@@ -164,7 +168,7 @@ async fn u01_without_the_flag_nothing_is_generated_and_members_are_kept_true() {
         let names = Names::new();
         names.answer("new", Answer::Name("new"));
         let report = site.agent().usernames(&names).run().await;
-        assert_eq!(report.usernames.gate, Some(UsernameGate::NotAllowed));
+        assert_eq!(report.usernames.named_by, Some(NamedBy::Nobody));
         assert_eq!((names.asked().len(), state(&site, account).1), (0, None));
         assert_eq!(site.access("one"), "a");
     }
@@ -180,9 +184,9 @@ async fn u02_a_requested_account_is_begun_and_named() {
     assert_eq!(transitions(&site), ["begin_creating", "set_username"]);
     assert_eq!(state(&site, account), (S::Ok, Some("new".to_owned())));
     // Once for the offering, whatever there is to do.
-    assert_eq!(site.world.count("provider_offerings.username_rules"), 0, "forgotten with the writes");
+    assert_eq!(site.world.count("provider_offerings.username_options"), 0, "forgotten with the writes");
     site.agent().usernames(&names).run().await;
-    assert_eq!(site.world.count("provider_offerings.username_rules"), 1);
+    assert_eq!(site.world.count("provider_offerings.username_options"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +306,24 @@ async fn u10_two_of_one_name_in_one_pass_get_different_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn u10_the_built_in_generator_gives_two_of_one_name_different_ones() {
+    let site = site();
+    let accounts = ["j1@idp", "j2@idp"].map(|identity| {
+        let user = site.waldur().user(identity).name("John", "Doe").project_role(site.project(), "PROJECT.MEMBER");
+        let account = site.waldur().offering_user(site.offering(), user.create()).without_username();
+        account.state(S::Requested).create()
+    });
+    site.resource("one", &[]);
+    let generator = GeneratedUsernames::full_name(NameForm::Recommended);
+    let agent = site.agent().named_by(Arc::new(generator)).build();
+    run(&agent).await;
+    let mut given: Vec<_> = accounts.iter().filter_map(|account| state(&site, *account).1).collect();
+    given.sort();
+    assert_eq!(given, ["john_doe_00", "john_doe_01"]);
+    assert_eq!(site.access("one"), "john_doe_00 john_doe_01");
+}
+
+#[tokio::test(start_paused = true)]
 async fn u20_who_has_no_name_to_get_stays_requested() {
     let site = site();
     let (_, account) = wanting(&site, "claimless", S::Requested);
@@ -321,7 +343,7 @@ async fn u21_a_server_of_2024_hides_the_flag_and_knows_no_states() {
     let names = Names::new();
     names.answer("new", Answer::Name("new"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(report.usernames.gate, Some(UsernameGate::Provider));
+    assert_eq!(report.usernames.named_by, Some(NamedBy::Provider));
     assert_eq!(state(&site, account).1.as_deref(), Some("new"));
     assert_eq!(transitions(&site), ["set_username"]);
     assert_eq!(site.access("one"), "new");

@@ -25,10 +25,11 @@ use crate::{
         UserUsageLimitQuery,
     },
     error::{Error, Result},
+    naming::NamedBy,
     process::{
         Warning,
         failure::shielded,
-        usernames::{NameGiver, UsernameGate, UsernameReport, gate, request},
+        usernames::{NameGiver, UsernameReport, request},
     },
     rest::{Complete, Pager},
     types::{BackendId, Limits, Personal, Uuid},
@@ -109,7 +110,7 @@ impl MembershipSync {
         }
         let mut warnings = Vec::new();
         let query = OfferingUserQuery::offering(self.offering());
-        let (listing, rules) = join(self.list_accounts(cx, query), self.gate(cx)).await;
+        let (listing, named_by) = join(self.list_accounts(cx, query), self.named_by(cx)).await;
         let (mut rows, gap) = match listing {
             Ok(listing) => listing,
             Err(error) => {
@@ -120,8 +121,8 @@ impl MembershipSync {
         if let Some(gap) = &gap {
             warnings.push(Warning { step: "accounts", error: gap.clone() });
         }
-        match rules {
-            Ok(rules) => report.gate = rules,
+        match named_by {
+            Ok(named_by) => report.named_by = named_by,
             Err(error) => report.warnings.push(Warning { step: "username policy", error }),
         }
         if let Some(usernames) = self.0.usernames.clone() {
@@ -133,7 +134,7 @@ impl MembershipSync {
                 concurrency: self.concurrency(),
                 dry_run: self.policy().dry_run,
             };
-            if report.gate == Some(UsernameGate::Provider) {
+            if report.named_by == Some(NamedBy::Provider) {
                 report.accounts = giver.refresh(&mut rows).await;
             }
             if self.policy().drive_deletion {
@@ -171,13 +172,13 @@ impl MembershipSync {
         });
     }
 
-    /// Who gives names, where there is anybody here who could (core.md §3.3): one call in a pass.
-    async fn gate(&self, cx: &OpContext) -> Result<Option<UsernameGate>> {
+    /// Whose part it is to name people, where there is anybody here who could (core.md §3.3): one call in a pass.
+    async fn named_by(&self, cx: &OpContext) -> Result<Option<NamedBy>> {
         if self.0.usernames.is_none() {
             return Ok(None);
         }
-        let rules = self.waldur(cx).provider_offerings().username_rules(self.offering()).await?;
-        Ok(Some(gate(&rules)))
+        let options = self.waldur(cx).provider_offerings().username_options(self.offering()).await?;
+        Ok(Some(options.named_by()))
     }
 
     /// What the offering is told of people. A server that has no such configuration tells what it always did.
@@ -359,11 +360,11 @@ impl MembershipSync {
         for row in rows {
             first.entry(team_key(row)).or_insert(row);
         }
-        let teams: HashMap<Uuid, Arc<Roster>> = stream::iter(first)
-            .map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) })
-            .buffer_unordered(self.concurrency())
-            .collect()
-            .await;
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let reads: Vec<_> =
+            first.into_iter().map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) }).collect();
+        let teams: HashMap<Uuid, Arc<Roster>> =
+            stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
         self.remember(|memory| {
             for candidate in teams.values().flat_map(|team| &team.candidates) {
                 memory.learn_name(candidate.user, &candidate.grant.username);
