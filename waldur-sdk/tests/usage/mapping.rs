@@ -100,3 +100,25 @@ async fn c55_what_is_measured_of_targets_is_reported_as_what_was_sold() {
     assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "1.00"), ("node_hours", "180.00")]));
     assert_eq!(world.shares(resource, "node_hours")["ann"], "180.00");
 }
+
+#[test]
+fn c55_a_target_of_two_components_is_refused_when_the_file_is_read_if_usage_is_reported() {
+    let tree = |reporting: &str| {
+        let component = |factor: u32| {
+            serde_json::json!({
+                "label": "c", "measured_unit": "h", "accounting_type": "usage",
+                "target_components": { "x": { "factor": factor } },
+            })
+        };
+        serde_json::json!({ "offerings": [{
+            "name": "o", "waldur_api_url": "https://waldur.example.org/api/", "waldur_api_token": "t",
+            "waldur_offering_uuid": "000000e1-0000-4000-8000-0000000000e1", "backend_type": "memory",
+            "reporting_backend": reporting, "backend_components": { "a": component(1), "b": component(2) },
+        }] })
+    };
+    let error = waldur_sdk::settings::AgentSettings::from_value(&tree("memory")).unwrap_err();
+    let problems = waldur_sdk::settings::problems(&error);
+    assert_eq!(problems.len(), 1, "{error}");
+    assert!(error.to_string().contains("billed twice") || problems[0].to_string().contains("billed twice"), "{error}");
+    assert!(waldur_sdk::settings::AgentSettings::from_value(&tree("")).is_ok());
+}
