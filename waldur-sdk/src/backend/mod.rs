@@ -11,7 +11,8 @@
 //!    or another, and then ends in the state of a run without faults. Two processes may run the same method at once.
 //! 3. **Ownership first.** An object is stamped with the resource's [`Stamp`] when it is made, and the stamp is read
 //!    before anything is changed or removed. A foreign object is never touched: [`foreign`](state::foreign).
-//! 4. **What was written is read back.** [`Verified`] can only be made from a reading that agrees.
+//! 4. **What was written is read back.** [`Verified`] can only be made from a reading that agrees; [`read_back`] waits
+//!    for a system that takes a moment to show it.
 //! 5. **Unknown is not zero, and zero is not unlimited.** [`Usage`] and [`Limit`](crate::types::Limit) have words for
 //!    each.
 //! 6. **Errors say what to do.** The processor's whole failure policy is a match on
@@ -29,6 +30,7 @@ mod context;
 mod facets;
 mod finding;
 pub mod layers;
+mod read_back;
 mod registry;
 mod request;
 pub mod state;
@@ -45,6 +47,7 @@ pub use facets::{
     PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
 };
 pub use finding::{Finding, Outcome};
+pub use read_back::{CONSISTENCY, read_back};
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
 pub use registry::{BackendFactory, BuildEnv, Connector, Registry};

@@ -103,6 +103,9 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        for warning in &created.get().warnings {
+            job.warn("create", warning.clone());
+        }
         if order.kind == OrderType::Restore
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()

@@ -1,10 +1,6 @@
 //! The back end over [`MemoryService`].
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,22 +12,19 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
-        Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
-        Stamp, Status, StatusControl, Verified, state::foreign,
+        ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer,
+        LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
+        OptionChange, Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend,
+        ResourceState, Settled, Stamp, Status, StatusControl, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
     rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, PollPolicy, PollStep,
-        RestClient, StaticHeader, poll_until,
+        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, RestClient,
+        StaticHeader,
     },
     types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
-
-/// How long after a write a reading may still show what was before.
-const CONSISTENCY: Duration = Duration::from_secs(10);
 
 /// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
 /// with and without each.
@@ -209,9 +202,7 @@ impl MemoryBackend {
         ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
-    /// Reads until what was written shows: a service of several replicas lags, and rights on a new object take a
-    /// moment. What does not show in time is the error of the last look. Of `wanted`, what the object has no limit for
-    /// reads as unlimited, which it is.
+    /// Reads until what was written shows. Of `wanted`, what the object has no limit for reads as unlimited, which it is.
     async fn read_back<T>(
         &self,
         cx: &OpContext,
@@ -219,34 +210,16 @@ impl MemoryBackend {
         wanted: &Limits,
         check: impl Fn(Option<&ResourceState>) -> Result<Verified<T>>,
     ) -> Result<Verified<T>> {
-        let policy = PollPolicy::within(CONSISTENCY).with_pauses(CONSISTENCY / 50, CONSISTENCY / 5);
-        let last = Mutex::new(None);
-        let look = async || {
-            let lags = [ErrorKind::Inconsistent, ErrorKind::PermissionDenied];
-            let found = self.get(cx, id).await.map(|found| {
-                found.map(|mut found| {
-                    for component in wanted.keys() {
-                        found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
-                    }
-                    found
-                })
-            });
-            match found.and_then(|found| check(found.as_ref())) {
-                Ok(verified) => Ok(PollStep::Done(verified)),
-                Err(error) if lags.contains(&error.kind()) => {
-                    let text = error.message().to_owned();
-                    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    Ok(PollStep::Waiting(text))
+        let look = || async {
+            let mut found = self.get(cx, id).await?;
+            if let Some(found) = &mut found {
+                for component in wanted.keys() {
+                    found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
                 }
-                Err(error) => Err(error),
             }
+            check(found.as_ref())
         };
-        match poll_until(self.api.environment(), &policy, look, |_| ()).await {
-            Err(error) if error.kind() == ErrorKind::NotReady => {
-                Err(last.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or(error))
-            }
-            other => other,
-        }
+        read_back(cx, self.api.environment(), CONSISTENCY, look).await
     }
 
     async fn start_job(
@@ -341,7 +314,7 @@ impl ResourceBackend for MemoryBackend {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Conflict => match self.get(cx, id).await? {
                 Some(found) if found.ownership(request.resource.stamp()).permits(request.origin) => {}
-                Some(_) => return Err(foreign(id)),
+                Some(found) => return Err(found.foreign_to(request.resource.stamp())),
                 None => return Err(Error::not_ready(format!("{id} was there a moment ago")).with_retryable(true)),
             },
             Err(error) => return Err(error),
@@ -359,10 +332,10 @@ impl ResourceBackend for MemoryBackend {
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
         let id = &request.backend_id;
-        let found = self.get(cx, id).await?;
-        if found.as_ref().is_some_and(|found| !found.ownership(request.resource.stamp()).permits(Origin::Recorded)) {
-            return Err(foreign(id));
-        }
+        let found = match self.get(cx, id).await? {
+            None => None,
+            found => Some(ResourceState::owned(found, id, request.resource.stamp(), Origin::Recorded)?),
+        };
         if self.jobs && found.is_some() {
             let handle = self.start_job(cx, "delete", "", id, &MemoryObject::default()).await?;
             return Ok(Progress::Pending { handle, poll_after: None });
