@@ -63,8 +63,10 @@ fn explain(code: &str, error: Error) -> Error {
         NO_SUCH_BUCKET if error.kind() == K::Config => return error,
         // Here it may mean the bucket: these calls prove that the API is there before they pass it on.
         NO_SUCH_BUCKET if on_buckets(&error) => (K::NotFound, "the bucket does not exist"),
-        NO_SUCH_BUCKET => (K::WrongContent, "the admin API is not at this address: check endpoint and admin path"),
-        "NoSuchKey" => (K::NotFound, "the object does not exist"),
+        "NoSuchKey" if error.operation().starts_with("metadata.") => (K::NotFound, "the object does not exist"),
+        NO_SUCH_BUCKET | "NoSuchKey" => {
+            (K::WrongContent, "the admin API is not at this address: check endpoint and admin path")
+        }
         USER_EXISTS => (K::AlreadyExists, "a user of that name exists"),
         EMAIL_EXISTS => (K::AlreadyExists, "another user has that e-mail address"),
         KEY_EXISTS => (K::AlreadyExists, "another user has that access key"),

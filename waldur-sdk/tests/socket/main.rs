@@ -7,5 +7,6 @@ mod support;
 
 mod body;
 mod connection;
+mod registry;
 mod route;
 mod tls;
