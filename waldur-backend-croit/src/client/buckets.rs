@@ -76,7 +76,7 @@ impl Buckets<'_> {
         let call = self.call(Method::GET, "buckets.get").query("bucket", bucket).query("stats", true);
         match self.sure(call.send_json().await).await {
             Ok(bucket) => Ok(Some(bucket)),
-            Err(error) if error.code() == Some(error::NO_SUCH_BUCKET) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -217,13 +217,10 @@ impl Scenario for Losing {
     }
 }
 
-const LOSSES: [Losing; 6] = [
+const LOSSES: [Losing; 3] = [
     Losing(Work::Create, "user.create"),
-    Losing(Work::Create, "quota.set"),
-    Losing(Work::UpdateLimits, "quota.set"),
     Losing(Work::UpdateOptions, "quota.set"),
     Losing(Work::Terminate, "user.delete"),
-    Losing(Work::Restore, "user.create"),
 ];
 
 /// One pass of one agent.
@@ -337,6 +334,6 @@ async fn a_lost_write_changes_no_outcome() {
         assert_eq!(quotas(&world), quotas(&whole), "{work:?} {lost}");
         let sweep = kill_points(&losing, &bounds()).await.unwrap();
         assert!(sweep.points >= 10, "{work:?} {lost}: {} points", sweep.points);
-        interleave(&losing, &Interleaving::random(7, 10), &bounds()).await.unwrap();
+        interleave(&losing, &Interleaving::random(7, 5), &bounds()).await.unwrap();
     }
 }

@@ -232,7 +232,6 @@ async fn a_write_may_be_lost_as_well() {
         }
         assert_eq!(verdicts[0], verdicts[1], "{work:?} {lost}");
         kill_points(&losing, &bounds()).await.unwrap();
-        drop_points(&losing, &bounds()).await.unwrap();
-        interleave(&losing, &Interleaving::switches(1), &bounds()).await.unwrap();
+        interleave(&losing, &Interleaving::random(7, 5), &bounds()).await.unwrap();
     }
 }

@@ -292,7 +292,8 @@ pub(super) async fn an_outage_while_creating_is_not_success(subject: &dyn Subjec
 pub(super) async fn a_passed_deadline_has_no_effect(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let request = request(subject, &*backend, 15)?;
-    let past = std::time::Instant::now().checked_sub(std::time::Duration::from_secs(1));
+    // Far enough for a back end whose clock stands still while the suite runs.
+    let past = std::time::Instant::now().checked_sub(std::time::Duration::from_secs(3600));
     if past.is_none() {
         return Ok(Some("the clock does not reach back"));
     }
