@@ -214,19 +214,28 @@ async fn the_pause_before_a_write_is_repeated_has_jitter() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_waiting_and_nothing_more_is_written() {
-    struct Stop(Cancellation);
+    struct Stop(&'static str, Cancellation);
     impl ProgressObserver for Stop {
         fn on_step(&self, step: &Step<'_>) {
-            if step.step == "write again" {
-                self.0.cancel();
+            if step.step == self.0 {
+                self.1.cancel();
             }
         }
     }
+    let stopped = async |gate: &Gate, step: &'static str| {
+        let stop = Cancellation::default();
+        let cx = cx().with_cancellation(stop.clone()).with_progress(Stop(step, stop));
+        let error = backend(gate.clone()).create(&cx, &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
+        assert_eq!((error.kind(), error.class()), (ErrorKind::Cancelled, ErrorClass::NotReady));
+    };
+    // Between two looks.
+    let gate = Gate::new();
+    gate.fail(READ, u32::MAX, answer(404, "NoSuchUser"));
+    stopped(&gate, "verify").await;
+    assert_eq!(count(&gate.take_log(), READ), 1);
+    // Between two writes.
     let gate = Gate::new();
     gate.fake.lose_writes("quota.set", u32::MAX);
-    let stop = Cancellation::default();
-    let cx = cx().with_cancellation(stop.clone()).with_progress(Stop(stop));
-    let error = backend(gate.clone()).create(&cx, &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
-    assert_eq!((error.kind(), error.class()), (ErrorKind::Cancelled, ErrorClass::NotReady));
+    stopped(&gate, "write again").await;
     assert_eq!(gate.fake.request_count("quota.set"), 1);
 }
