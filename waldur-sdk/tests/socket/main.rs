@@ -10,3 +10,4 @@ mod connection;
 mod registry;
 mod route;
 mod tls;
+mod users_mock;
