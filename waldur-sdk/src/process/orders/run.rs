@@ -17,6 +17,7 @@ use crate::{
     backend::OpContext,
     client::{Order, OrderQuery, OrderState},
     error::{Error, ErrorClass, ErrorKind, Result},
+    rest::BoxFuture,
     types::OrderUuid,
 };
 
@@ -117,13 +118,13 @@ impl OrderProcessor {
 
     /// One attempt, in the lane of the order's resource. The lane is free while the order pauses.
     async fn in_lane(&self, cx: &OpContext, case: Case) -> Case {
-        let cx = cx.child(case.report.order.hex());
-        match case.report.resource {
-            None => self.attempt(&cx, case).await,
-            Some(resource) => {
-                let this = self.clone();
-                self.0.lanes.run(resource, async move { this.attempt(&cx, case).await }).await
-            }
+        let (this, cx) = (self.clone(), cx.child(case.report.order.hex()));
+        let resource = case.report.resource;
+        // Boxed here, once for each attempt: the state of a whole order would else be a part of every caller's future.
+        let attempt: BoxFuture<'static, Case> = Box::pin(async move { this.attempt(&cx, case).await });
+        match resource {
+            None => attempt.await,
+            Some(resource) => self.0.lanes.run(resource, attempt).await,
         }
     }
 
