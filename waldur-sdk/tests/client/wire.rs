@@ -193,6 +193,8 @@ async fn a_list_that_moves_is_read_once_more() {
     assert_eq!(listing.items().len(), 1);
 }
 
+const NEXT: (&str, &str) = ("link", "<https://waldur.example.org/api/marketplace-orders/?page=2>; rel=\"next\"");
+
 #[tokio::test(start_paused = true)]
 async fn a_404_after_the_first_page_ends_the_list_if_the_count_agrees() {
     let invalid = || answer(404, &[], r#"{"detail": "Invalid page."}"#);
@@ -208,7 +210,6 @@ async fn a_404_after_the_first_page_ends_the_list_if_the_count_agrees() {
         let listing = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap();
         (listing, script.sent().len())
     };
-    const NEXT: (&str, &str) = ("link", "<https://waldur.example.org/api/marketplace-orders/?page=2>; rel=\"next\"");
     let (listing, sent) = read(&[NEXT, ("x-result-count", "100")]).await;
     assert_eq!((listing.complete().unwrap().items().len(), sent), (100, 2));
     // One more was counted, or nobody counted at all: what was on the second page is unknown, also after a second look.
