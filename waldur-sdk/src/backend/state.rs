@@ -204,8 +204,10 @@ pub enum Removed {
 
 /// A result that was read back from the back end after the change, and agreed with what was asked.
 ///
-/// It can only be made by showing what was read ([`Verified::created`], [`Verified::limits`], [`Verified::removed`]),
-/// and the processor reports an order done only with one in hand.
+/// It can only be made by showing what was read ([`Verified::created`], [`Verified::limits`], [`Verified::removed`]).
+/// The processor takes no other word for a creation, a change of limits or a removal, whether it ended at once or later.
+/// A change of options or of the plan alone is done when the back end acknowledges it, and an order that asks for
+/// nothing new when there is nothing to do.
 #[derive(Debug)]
 #[must_use]
 pub struct Verified<T>(T);

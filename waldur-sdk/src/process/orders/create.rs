@@ -236,6 +236,6 @@ impl OrderProcessor {
 }
 
 /// The order's limits; a Restore order that names none brings back the resource's own.
-fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
+pub(super) fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
     limits(if order.limits.is_empty() { &resource.limits } else { &order.limits })
 }

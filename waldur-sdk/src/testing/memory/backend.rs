@@ -14,8 +14,8 @@ use crate::{
     backend::{
         ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer,
         LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
-        OptionChange, Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend,
-        ResourceState, Settled, Stamp, Status, StatusControl, Verified, read_back,
+        OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
+        Status, StatusControl, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -30,7 +30,7 @@ use crate::{
 /// with and without each.
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
-    api: RestClient,
+    pub(super) api: RestClient,
     naming: SlugNaming,
     factors: BTreeMap<String, UnitFactor>,
     ceilings: BTreeMap<String, WaldurAmount>,
@@ -39,16 +39,6 @@ pub struct MemoryBackend {
     members: bool,
     status: bool,
     jobs: bool,
-}
-
-#[derive(Deserialize)]
-struct Handle {
-    handle: String,
-}
-
-#[derive(Deserialize)]
-struct JobState {
-    state: String,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +137,7 @@ impl MemoryBackend {
         self
     }
 
-    /// Finishes orders later, when the service's jobs are done.
+    /// Finishes orders later, every step of them, when the service's jobs are done.
     #[must_use]
     pub fn with_jobs(mut self) -> Self {
         self.jobs = true;
@@ -203,7 +193,7 @@ impl MemoryBackend {
     }
 
     /// Reads until what was written shows. Of `wanted`, what the object has no limit for reads as unlimited, which it is.
-    async fn read_back<T>(
+    pub(super) async fn read_back<T>(
         &self,
         cx: &OpContext,
         id: &BackendId,
@@ -222,20 +212,6 @@ impl MemoryBackend {
         read_back(cx, self.api.environment(), CONSISTENCY, look).await
     }
 
-    async fn start_job(
-        &self,
-        cx: &OpContext,
-        kind: &str,
-        order: &str,
-        id: &BackendId,
-        content: &MemoryObject,
-    ) -> Result<String> {
-        let body = json!({ "kind": kind, "order": order, "object": id.as_str(), "content": content });
-        // One key makes one job, so the call may be repeated.
-        let call = self.api.post("jobs.start", "/jobs", &[]).json(&body).idempotent().deadline(cx.deadline);
-        Ok(call.send_json::<Handle>().await?.handle)
-    }
-
     /// What is given of what was ordered.
     fn granted(&self, ordered: &Limits) -> Limits {
         let grant = |(component, limit): (&String, &Limit)| {
@@ -250,7 +226,7 @@ impl MemoryBackend {
         ordered.iter().map(grant).collect()
     }
 
-    fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
+    pub(super) fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
         let mut created = Created::default().with_metadata(metadata(id));
         if let Some(url) = &self.endpoint {
             created = created.with_endpoint("memory", format!("{url}/{id}"));
@@ -302,8 +278,7 @@ impl ResourceBackend for MemoryBackend {
         let id = &request.backend_id;
         let content = self.content(request)?;
         if self.jobs && self.object(cx, id).await?.is_none() {
-            let handle = self.start_job(cx, "create", &request.order.hex(), id, &content).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "create", Some(request.order), id, &content).await;
         }
         if let Some(project) = &content.project {
             self.api.put("projects.ensure", "/projects/{slug}", &[project]).deadline(cx.deadline).send_unit().await?;
@@ -337,8 +312,7 @@ impl ResourceBackend for MemoryBackend {
             found => Some(ResourceState::owned(found, id, request.resource.stamp(), Origin::Recorded)?),
         };
         if self.jobs && found.is_some() {
-            let handle = self.start_job(cx, "delete", "", id, &MemoryObject::default()).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "delete", None, id, &MemoryObject::default()).await;
         }
         let removed = if found.is_some() { self.remove(cx, id).await? } else { Removed::AlreadyAbsent };
         // Not only after a removal of ours: the process that made it may have died before this.
@@ -350,10 +324,9 @@ impl ResourceBackend for MemoryBackend {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
         let limits = self.to_service(&change.limits)?;
-        if let Some(order) = change.order.filter(|_| self.jobs) {
+        if self.jobs && change.order.is_some() {
             let content = MemoryObject { limits, ..MemoryObject::default() };
-            let handle = self.start_job(cx, "limits", &order.hex(), id, &content).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "limits", change.order, id, &content).await;
         }
         let call = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
         call.json(&limits).deadline(cx.deadline).send_unit().await?;
@@ -367,6 +340,11 @@ impl ResourceBackend for MemoryBackend {
     async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
+        if self.jobs {
+            let options = change.new.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let content = MemoryObject { options, ..MemoryObject::default() };
+            return self.start_job(cx, "options", Some(change.order), id, &content).await;
+        }
         let call = self.api.put("objects.options", "/objects/{id}/options", &[id.as_str()]).deadline(cx.deadline);
         call.json(&change.new).send_unit().await.map(Progress::Done)
     }
@@ -374,6 +352,10 @@ impl ResourceBackend for MemoryBackend {
     async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
+        if self.jobs {
+            let content = MemoryObject { plan: Some(change.new), ..MemoryObject::default() };
+            return self.start_job(cx, "plan", Some(change.order), id, &content).await;
+        }
         let call = self.api.put("objects.plan", "/objects/{id}/plan", &[id.as_str()]).deadline(cx.deadline);
         call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
@@ -475,18 +457,6 @@ impl Importer for MemoryBackend {
     }
 }
 
-#[async_trait]
-impl PendingOrders for MemoryBackend {
-    async fn check(&self, cx: &OpContext, work: &PendingWork) -> Result<Progress<Settled>> {
-        let call = self.api.get("jobs.get", "/jobs/{handle}", &[&work.handle]).deadline(cx.deadline);
-        match call.send_json::<JobState>().await?.state.as_str() {
-            "running" => Ok(Progress::Pending { handle: work.handle.clone(), poll_after: None }),
-            "done" => self.settle(cx, work).await.map(Progress::Done),
-            _ => Err(Error::rejected("The service could not carry out the work.")),
-        }
-    }
-}
-
 impl MemoryBackend {
     async fn remove(&self, cx: &OpContext, id: &BackendId) -> Result<Removed> {
         let call = self.api.delete("objects.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
@@ -510,21 +480,6 @@ impl MemoryBackend {
         match call.send_unit().await {
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => Err(error),
             _ => Ok(()),
-        }
-    }
-
-    async fn settle(&self, cx: &OpContext, work: &PendingWork) -> Result<Settled> {
-        let Some(id) = &work.backend_id else {
-            return Err(Error::new(ErrorKind::Inconsistent, "finished work on a resource without an id"));
-        };
-        let found = self.get(cx, id).await?;
-        match work.order_type.as_str() {
-            "Update" => Ok(Settled::Changed),
-            "Terminate" => Verified::removed(id, Removed::Deleted, found.as_ref()).map(Settled::Removed),
-            _ => {
-                let request = CreateRequest::new(work.order, work.resource.clone(), id.clone());
-                Verified::created(self.created(id, &Limits::new()), &request, found.as_ref()).map(Settled::Created)
-            }
         }
     }
 }
