@@ -37,6 +37,7 @@
 mod agents;
 mod answer;
 mod builder;
+mod component_usages;
 mod fields;
 mod list;
 mod offering_users;
@@ -55,13 +56,17 @@ pub use agents::{
     AgentIdentity, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency, ProcessorRegistration,
 };
 pub use builder::{AgentMode, ClientBuilder};
+pub use component_usages::{
+    ComponentUsage, ComponentUsages, ComponentUserUsage, PlanPeriod, UsageQuery, UsageSubmission, UsageTarget,
+    UserUsage,
+};
 pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
 pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
-pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use users::{CurrentUser, Permission, Users};
 
@@ -133,6 +138,11 @@ impl WaldurClient {
     /// Accounts of users at offerings.
     pub fn offering_users(&self) -> OfferingUsers<'_> {
         OfferingUsers::new(&self.rest)
+    }
+
+    /// Usage that was reported.
+    pub fn component_usages(&self) -> ComponentUsages<'_> {
+        ComponentUsages::new(&self.rest)
     }
 
     /// Plans of offerings.

@@ -103,6 +103,12 @@ uuids! {
     AgentServiceUuid,
     /// Identifies a processor of an agent's service.
     AgentProcessorUuid,
+    /// Identifies what was reported of one component of a resource in one month.
+    ComponentUsageUuid,
+    /// Identifies the share of one user in that.
+    ComponentUserUsageUuid,
+    /// Identifies the time in which a resource was on one plan.
+    PlanPeriodUuid,
 }
 
 /// The name of a resource on its back end: an S3 uid, a registry project, a tenant. Never blank, no control

@@ -14,8 +14,9 @@ pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount
 pub use billing::{BillingType, LimitPeriod};
 pub use endpoint::Endpoint;
 pub use id::{
-    AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, CustomerUuid, OfferingUserUuid, OfferingUuid,
-    OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
+    AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, ComponentUsageUuid, ComponentUserUsageUuid,
+    CustomerUuid, OfferingUserUuid, OfferingUuid, OrderUuid, PlanPeriodUuid, PlanUuid, ProjectUuid, ResourceUuid,
+    ServiceProviderUuid, SshKeyUuid, UserUuid,
 };
 pub use jiff::{Timestamp, civil::Date};
 pub use json::JsonObject;

@@ -9,4 +9,5 @@ mod members;
 
 mod calls;
 mod recorded;
+mod usage;
 mod wire;

@@ -5,19 +5,22 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::client_support::{Script, Sent, answer};
 use crate::members::{
-    Members, current_user, offering_members, offering_user, order_members, plan_members, resource_members,
-    service_provider, ssh_key, team_member,
+    Members, component_usage, component_user_usage, current_user, offering_members, offering_user, order_members,
+    plan_members, plan_period, resource_members, service_provider, ssh_key, team_member,
 };
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    client::{AgentRegistration, ErrorDetails, OfferingUserQuery, OrderQuery, ResourceQuery},
+    client::{
+        AgentRegistration, ErrorDetails, OfferingUserQuery, OrderQuery, ResourceQuery, UsageQuery, UsageSubmission,
+        UserUsage,
+    },
     rest::{BadRow, Page, Pager},
     types::{
-        BackendId, CustomerUuid, Limits, OfferingUuid, OrderUuid, PlanUuid, ResourceUuid, ServiceProviderUuid,
-        Timestamp, Uuid,
+        Amounts, BackendId, ComponentUsageUuid, CustomerUuid, Limits, OfferingUuid, OrderUuid, PlanUuid, ResourceUuid,
+        ServiceProviderUuid, Timestamp, Uuid, WaldurAmount,
     },
 };
 
@@ -178,6 +181,24 @@ async fn drive(exchange: &Exchange, script: &Script) -> Result<Outcome> {
             let users = waldur.offering_users().list(&OfferingUserQuery::default());
             first(users).await.map(|page| Outcome::rows(page, offering_user))
         }
+        ("GET", ["marketplace-component-usages"]) => {
+            let rows = waldur.component_usages().list(&UsageQuery::default());
+            first(rows).await.map(|page| Outcome::rows(page, component_usage))
+        }
+        ("GET", ["marketplace-component-user-usages"]) => {
+            let rows = waldur.component_usages().list_of_users(&UsageQuery::default());
+            first(rows).await.map(|page| Outcome::rows(page, component_user_usage))
+        }
+        ("GET", ["marketplace-provider-resources", _, "plan_periods"]) => {
+            first(waldur.component_usages().plan_periods(resource)).await.map(|page| Outcome::rows(page, plan_period))
+        }
+        ("POST", ["marketplace-component-usages", "set_usage"]) => {
+            done(waldur.component_usages().set_usage(&UsageSubmission::new(resource, Amounts::new())).await)
+        }
+        ("POST", ["marketplace-component-usages", _, "set_user_usage"]) => {
+            let share = UserUsage::new("bob_hpc", WaldurAmount::ZERO);
+            done(waldur.component_usages().set_user_usage(ComponentUsageUuid::new(Uuid::nil()), &share).await)
+        }
         ("POST", ["marketplace-orders", _, "approve_by_provider"]) => done(orders.approve_by_provider(order).await),
         ("POST", ["marketplace-orders", _, "reject_by_provider"]) => done(orders.reject_by_provider(order, None).await),
         ("POST", ["marketplace-orders", _, "set_state_done"]) => done(orders.set_state_done(order).await),
@@ -202,6 +223,7 @@ async fn drive(exchange: &Exchange, script: &Script) -> Result<Outcome> {
 fn required(exchange: &Exchange) -> &'static [&'static str] {
     match exchange.path.split('/').next().unwrap() {
         "marketplace-orders" => &["uuid", "state", "type"],
+        "marketplace-component-usages" => &["uuid", "type"],
         "marketplace-provider-offerings" | "users" => &[],
         _ => &["uuid"],
     }
@@ -275,6 +297,10 @@ async fn recorded_answers_lose_nothing_that_is_read() {
         "/created",
         "/paused",
         "/is_staff",
+        "/usage",
+        "/billing_period",
+        "/component_usage",
+        "/components/0/usage",
     ];
     for member in read {
         assert!(compared.contains(member), "{member} was in no answer");

@@ -4,7 +4,10 @@
 use rust_decimal::Decimal;
 use serde_json::{Number, Value, json};
 use waldur_sdk::{
-    client::{CurrentUser, Offering, OfferingUser, Order, Plan, Resource, ServiceProvider, SshKey, TeamMember},
+    client::{
+        ComponentUsage, ComponentUserUsage, CurrentUser, Offering, OfferingUser, Order, Plan, PlanPeriod, Resource,
+        ServiceProvider, SshKey, TeamMember,
+    },
     types::{JsonObject, Personal},
 };
 
@@ -205,6 +208,44 @@ pub fn current_user(user: &CurrentUser) -> Members {
             ("expiration_time", shown(permission.expiration_time.as_ref())),
         ]);
         nested(&mut all, "permissions", index, inner);
+    }
+    all
+}
+
+pub fn component_usage(usage: &ComponentUsage) -> Members {
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("type", text(Some(&usage.kind))),
+        ("usage", shown(usage.usage.as_ref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+    ])
+}
+
+pub fn component_user_usage(usage: &ComponentUserUsage) -> Members {
+    let link = |uuid| format!("http://127.0.0.1:8000/api/marketplace-component-usages/{uuid}/");
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("component_usage", text(usage.component_usage.map(link).as_deref())),
+        ("component_type", text(usage.component_type.as_deref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+        ("username", person(usage.username.as_ref())),
+        ("usage", shown(usage.usage.as_ref())),
+        ("user", text(usage.user.as_deref())),
+    ])
+}
+
+pub fn plan_period(period: &PlanPeriod) -> Members {
+    let mut all = members([
+        ("uuid", shown(Some(&period.uuid))),
+        ("plan_uuid", shown(period.plan_uuid.as_ref())),
+        ("plan_name", text(period.plan_name.as_deref())),
+        ("start", shown(period.start.as_ref())),
+        ("end", shown(period.end.as_ref())),
+    ]);
+    for (index, usage) in period.components.iter().enumerate() {
+        nested(&mut all, "components", index, component_usage(usage));
     }
     all
 }

@@ -5,6 +5,7 @@ mod generation_8;
 mod lifecycle;
 mod lists;
 mod transport;
+mod usage;
 
 use bytes::Bytes;
 use futures_util::FutureExt;

@@ -15,7 +15,7 @@ use crate::{
         ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer,
         LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
         OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
-        Status, StatusControl, Verified, read_back,
+        Status, StatusControl, UsageSource, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -39,6 +39,7 @@ pub struct MemoryBackend {
     members: bool,
     status: bool,
     jobs: bool,
+    usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +86,7 @@ impl MemoryBackend {
             members: false,
             status: false,
             jobs: false,
+            usage: false,
         })
     }
 
@@ -137,6 +139,13 @@ impl MemoryBackend {
         self
     }
 
+    /// Measures usage.
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        self.usage = true;
+        self
+    }
+
     /// Finishes orders later, every step of them, when the service's jobs are done.
     #[must_use]
     pub fn with_jobs(mut self) -> Self {
@@ -144,7 +153,12 @@ impl MemoryBackend {
         self
     }
 
-    fn factor(&self, component: &str) -> UnitFactor {
+    /// The service's API.
+    pub(super) fn api(&self) -> &RestClient {
+        &self.api
+    }
+
+    pub(super) fn factor(&self, component: &str) -> UnitFactor {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
@@ -366,6 +380,10 @@ impl ResourceBackend for MemoryBackend {
 
     fn status(&self) -> Option<&dyn StatusControl> {
         self.status.then_some(self as _)
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        self.usage.then_some(self as _)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {

@@ -7,6 +7,7 @@
 mod backend;
 mod jobs;
 mod service;
+mod usage;
 
 pub use backend::MemoryBackend;
-pub use service::{MemoryObject, MemoryService};
+pub use service::{MemoryObject, MemoryService, MemoryUsage};

@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::{
     log::RecordedRequest,
     model::{
-        AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, Resource, Role,
-        ServiceProvider, SshKey, Table, User,
+        AgentIdentity, AgentProcessor, AgentService, ComponentUsage, Customer, Offering, OfferingUser, Order,
+        PlanPeriod, Project, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserUsage,
     },
     oidc::Issuer,
-    words::Generation,
+    words::{Backfilling, Generation},
 };
 use crate::types::{CustomerUuid, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, UserUuid};
 
@@ -68,6 +68,7 @@ pub(super) struct State {
     pub(super) wall: Wall,
     pub(super) approval_delay: u32,
     pub(super) team_delay: u32,
+    pub(super) backfilling: Backfilling,
     pub(super) issuer: Option<Issuer>,
 
     pub(super) customers: Table<Customer>,
@@ -80,6 +81,10 @@ pub(super) struct State {
     pub(super) resources: Table<Resource>,
     pub(super) orders: Table<Order>,
     pub(super) offering_users: Table<OfferingUser>,
+    pub(super) plan_periods: Table<PlanPeriod>,
+    pub(super) usages: Table<ComponentUsage>,
+    pub(super) usage_places: HashMap<UsageKey, Uuid>,
+    pub(super) user_usages: Table<UserUsage>,
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
@@ -103,6 +108,7 @@ impl State {
             seed,
             approval_delay: 0,
             team_delay: 0,
+            backfilling: Backfilling::Everything,
             issuer: None,
             customers: Table::default(),
             providers: Table::default(),
@@ -114,6 +120,10 @@ impl State {
             resources: Table::default(),
             orders: Table::default(),
             offering_users: Table::default(),
+            plan_periods: Table::default(),
+            usages: Table::default(),
+            usage_places: HashMap::new(),
+            user_usages: Table::default(),
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),

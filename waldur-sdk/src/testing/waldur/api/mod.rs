@@ -8,6 +8,8 @@ mod orders;
 mod people;
 mod resources;
 mod routes;
+mod usages;
+mod user_usages;
 
 use super::{
     answer::{Answer, Outcome},

@@ -1,6 +1,8 @@
 //! Which path does what, since when.
 
-use super::{Route, agents, disabled, new_orders, offering_users, offerings, orders, people, resources};
+use super::{
+    Route, agents, disabled, new_orders, offering_users, offerings, orders, people, resources, usages, user_usages,
+};
 use crate::testing::waldur::incoming::Verb::{Delete, Get, Patch, Post, Put};
 
 /// The route of a path below `/api/`, and the segments in place of its `{}`.
@@ -115,6 +117,15 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-offering-users/{}/set_error_deleting", &[(Post, offering_users::set_error_deleting)])
         .since_8(),
     Route::act("marketplace-offering-users/{}/set_ok", &[(Post, offering_users::set_ok)]).since_8(),
+    // Usage.
+    Route::list("marketplace-component-usages", &[(Get, usages::list)]),
+    Route::act("marketplace-component-usages/set_usage", &[(Post, usages::set_usage)]),
+    Route::detail("marketplace-component-usages/{}", &[(Get, usages::retrieve)]),
+    Route::act("marketplace-component-usages/{}/set_user_usage", &[(Post, user_usages::set_user_usage)]),
+    Route::act("marketplace-component-usages/{}/set_user_usages", &[(Post, user_usages::set_user_usages)]).since_8(),
+    Route::list("marketplace-component-user-usages", &[(Get, user_usages::list)]),
+    Route::read("marketplace-provider-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
+    Route::read("marketplace-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
     // Site agents.
     Route::list("marketplace-site-agent-identities", &[(Get, agents::list), (Post, agents::create)]).since_8(),
     Route::detail("marketplace-site-agent-identities/{}", &[(Get, agents::retrieve), (Put, agents::put)]).since_8(),
@@ -137,6 +148,5 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-resource-api-keys/report_created", &[]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_key", &[]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_erred", &[]).since_8(),
-    Route::act("marketplace-component-usages/{}/set_user_usages", &[]).since_8(),
     Route::act("marketplace-slurm-periodic-usage-policies/{}/report-command-result", &[]).since_8(),
 ];
