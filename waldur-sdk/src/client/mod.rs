@@ -64,12 +64,13 @@ pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, Off
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
-pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
+pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use users::{CurrentUser, Permission, Users};
 
+pub use crate::types::OrderType;
 use crate::{
     error::Result,
     rest::{BaseUrl, Environment, RestClient},
