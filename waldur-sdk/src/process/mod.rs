@@ -4,7 +4,10 @@
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
 
 mod context;
+mod failure;
+mod lanes;
 pub mod orders;
 
 pub use context::OfferingContext;
+pub use lanes::Lanes;
 pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};
