@@ -192,7 +192,7 @@ impl ServerFeatures {
     pub fn is_old(&self) -> Option<bool> {
         let version = self.version()?;
         let major: u32 = version.trim_start_matches('v').split('.').next()?.parse().ok()?;
-        Some(major < 8 || major > 2000)
+        Some(!(8..2000).contains(&major))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

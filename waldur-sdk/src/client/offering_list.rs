@@ -1,7 +1,10 @@
 //! The list of offerings for their provider: `/api/marketplace-provider-offerings/`.
 
 use super::{Offering, OfferingState, ProviderOfferings, answer::explain, fields, list};
-use crate::{rest::Pager, types::CustomerUuid};
+use crate::{
+    rest::Pager,
+    types::{CustomerUuid, OfferingUuid},
+};
 
 /// Which offerings to list.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +50,7 @@ impl ProviderOfferings<'_> {
         }
         let call = call.query_opt("customer_uuid", query.customer).query_opt("name_exact", query.name.as_ref());
         list::pages(fields::select::<Offering>(call), explain, |offering: &Offering| {
-            offering.uuid.map(|uuid| uuid.hex()).unwrap_or_default()
+            offering.uuid.map(OfferingUuid::hex).unwrap_or_default()
         })
     }
 }

@@ -33,7 +33,7 @@ pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
 use self::job::Job;
-use super::{Lanes, failure};
+use super::{KeyPolicy, KeyProcessor, Lanes, failure};
 use crate::{
     backend::{OpContext, ResourceBackend},
     client::{Resource, WaldurClient},
@@ -106,6 +106,15 @@ impl OrderProcessor {
     #[must_use]
     pub fn with_lanes(self, lanes: &Lanes) -> Self {
         self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    /// The processor of the same offering's keys, which shares the lanes.
+    pub fn keys(&self) -> KeyProcessor {
+        let mut policy = KeyPolicy::default();
+        policy.expose_error_details = self.0.policy.expose_error_details;
+        policy.dry_run = self.0.policy.dry_run;
+        let keys = KeyProcessor::new(self.0.waldur.clone(), self.0.backend.clone(), self.0.offering);
+        keys.with_policy(policy).with_lanes(&self.0.lanes)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {

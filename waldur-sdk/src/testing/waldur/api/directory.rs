@@ -138,11 +138,10 @@ fn sees_user(state: &State, call: &Incoming<'_>, row: &User) -> bool {
 }
 
 /// `GET roles/` (recorded: 293). The fake has those that it can grant.
-pub(super) fn list_roles(state: &mut State, call: &Incoming<'_>) -> Outcome {
+pub(super) fn list_roles(_: &mut State, call: &Incoming<'_>) -> Outcome {
     let filters = Filters::new(call);
     let name = filters.text("name").map(str::to_uppercase);
     filters.check()?;
-    let _the_same_for_all = state;
     let rows: Vec<_> = ROLES.iter().filter(|(row, ..)| name.as_ref().is_none_or(|part| row.contains(part))).collect();
     page(call, &rows, |row| Some(show_role(call, row)))
 }

@@ -121,14 +121,14 @@ fn show_request(state: &State, call: &Incoming<'_>, row: &ImportRequest) -> Opti
 pub(super) fn start_processing(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = request(state, call, Some(ImportState::Sent))?;
     let now = state.now();
-    go(state, uuid, ImportState::Processing, |row| row.started = Some(now))
+    Ok(go(state, uuid, ImportState::Processing, |row| row.started = Some(now)))
 }
 
 /// `POST backend-resource-requests/{}/set_done/`.
 pub(super) fn set_done(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = request(state, call, Some(ImportState::Processing))?;
     let now = state.now();
-    go(state, uuid, ImportState::Done, |row| row.finished = Some(now))
+    Ok(go(state, uuid, ImportState::Done, |row| row.finished = Some(now)))
 }
 
 /// `POST backend-resource-requests/{}/set_erred/`.
@@ -139,18 +139,18 @@ pub(super) fn set_erred(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let traceback = fields.text("error_traceback", 65_536).unwrap_or_default();
     fields.check()?;
     let now = state.now();
-    go(state, uuid, ImportState::Erred, |row| {
+    Ok(go(state, uuid, ImportState::Erred, |row| {
         (row.error_message, row.error_traceback, row.finished) = (message, traceback, Some(now));
-    })
+    }))
 }
 
-fn go(state: &mut State, uuid: Uuid, to: ImportState, change: impl FnOnce(&mut ImportRequest)) -> Outcome {
+fn go(state: &mut State, uuid: Uuid, to: ImportState, change: impl FnOnce(&mut ImportRequest)) -> Answer {
     let now = state.now();
     if let Some(row) = state.integrations.import_requests.get_mut(uuid) {
         (row.state, row.modified) = (to, now);
         change(row);
     }
-    Ok(Answer::status_text(&format!("The request is {to}.")))
+    Answer::status_text(&format!("The request is {to}."))
 }
 
 /// The request in the path; in the state `from` if one is asked for.
