@@ -136,7 +136,9 @@ impl OrderProcessor {
         } else {
             let resumes = order.kind == OrderType::Create && job.resumes();
             let waldur = self.waldur(job.cx);
-            let report = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes }.run().await?;
+            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes };
+            // Boxed: most orders have no keys, and all would carry the space for them.
+            let report = Box::pin(provision.run()).await?;
             job.got_keys(&report);
             report
         };
