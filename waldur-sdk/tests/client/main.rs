@@ -8,5 +8,8 @@ mod client_support;
 mod members;
 
 mod calls;
+mod features;
+mod provider_calls;
 mod recorded;
+mod user_access;
 mod wire;
