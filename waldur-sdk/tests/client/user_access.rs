@@ -238,6 +238,45 @@ async fn f154_a_user_who_might_be_two_is_nobody() {
     }
 }
 
+/// The answers of a real server to each way of giving a name.
+#[tokio::test(start_paused = true)]
+async fn u04_recorded_answers_to_names_are_understood() {
+    let cases = [
+        ("340_offering_user_create_ok", None, Ok(())),
+        ("341_offering_user_create_ok_no_name", None, Ok(())),
+        ("224_offering_user_create_2", None, Err(ErrorKind::InvalidRequest)),
+        ("226_offering_user_create_bad_user", None, Err(ErrorKind::InvalidRequest)),
+        ("232_offering_user_patch", Some("old"), Ok(())),
+        ("235_offering_user_patch_long", Some("old"), Err(ErrorKind::InvalidRequest)),
+        ("236_offering_user_patch_consumer", Some("old"), Err(ErrorKind::PermissionDenied)),
+    ];
+    for (file, before, wanted) in cases {
+        let path = format!("{}/tests/recorded/waldur-2024.10/{file}.json", env!("CARGO_MANIFEST_DIR"));
+        let recording: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let status = u16::try_from(recording["response"]["status"].as_u64().unwrap()).unwrap();
+        let json = recording["response"]["json"].clone();
+        let (offering, user) = (OfferingUuid::new(Uuid::from_u128(1)), UserUuid::new(Uuid::from_u128(2)));
+        let listed: Vec<_> = before
+            .iter()
+            .map(|name| json!({"uuid": Uuid::nil(), "offering_uuid": offering, "user_uuid": user, "username": name}))
+            .collect();
+        let (list, said) = (Value::from(listed).to_string(), json.to_string());
+        let script = Script::new(move |request, _| match request.method.as_str() {
+            "GET" => answer(200, &[], list.clone()),
+            _ => answer(status, &[], said.clone()),
+        });
+        let client = script.client();
+        let given = client.offering_users().create_remote_offering_user(&offering.into(), &user.into(), "abc").await;
+        assert_eq!(given.as_ref().map(drop).map_err(waldur_sdk::Error::kind), wanted, "{file}");
+        if let Ok(row) = given {
+            assert_eq!(row.username.as_ref().map(|name| name.as_str()), json["username"].as_str(), "{file}");
+            assert_eq!(row.offering_uuid.map(|uuid| uuid.hex()).as_deref(), json["offering_uuid"].as_str(), "{file}");
+        }
+        let method = if before.is_some() { "PATCH" } else { "POST" };
+        assert_eq!(script.sent()[1].method, method, "{file}");
+    }
+}
+
 /// Lets something happen just before the first write.
 struct Race<T, F> {
     inner: T,

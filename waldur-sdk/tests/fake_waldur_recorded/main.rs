@@ -13,9 +13,10 @@
 //! | 175, 195 to 218, 242 to 248, 311, 322 | usage and plan periods: the fake does not account |
 //! | 181 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
 //! | 192, 193 | end dates: refused to providers in the recording |
-//! | 260 to 262, 264, 267 to 270 | a service provider's other lists and settings |
-//! | 276 to 287, 349 | writing projects and their members: seeded instead |
-//! | 288 to 294 | customers, other users, roles, events |
+//! | 267 to 270 | a service provider's other lists and settings |
+//! | 280 to 287, 349 | writing projects and their members: seeded instead |
+//! | 289 | shows a project that 283 made, and orders of a session before |
+//! | 293, 294 | what roles allow, events |
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod replay;
@@ -179,12 +180,13 @@ recorded! {
         320..=320, 325..=325;
     recorded_resource_writes: 125..=126, 159..=170, 178..=180, 324..=324;
     recorded_team_and_offering_users: 173..=174, 223..=241, 255..=255, 340..=341;
+    recorded_directory: 260..=262, 264..=264, 276..=277, 288..=288, 290..=292;
     recorded_providers_and_projects: 257..=258, 263..=263, 265..=265, 271..=275, 337..=337;
 }
 
 #[test]
 fn every_recording_is_looked_at_once() {
-    assert_eq!(session().len(), 191);
+    assert_eq!(session().len(), 201);
     for number in session().keys() {
         let times = LOOKED_AT.iter().filter(|range| range.contains(number)).count();
         assert_eq!(times, 1, "exchange {number:03}");

@@ -66,7 +66,8 @@ impl State {
     fn blank_customer(&mut self, name: &str) -> Customer {
         let uuid = CustomerUuid::new(self.uuid());
         let slug = self.slug("customer", name);
-        Customer { uuid, name: name.to_owned(), slug, abbreviation: String::new() }
+        let (created, abbreviation, email) = (self.now(), String::new(), String::new());
+        Customer { uuid, created, name: name.to_owned(), slug, abbreviation, email }
     }
 
     fn blank_project(&mut self, name: &str, customer: CustomerUuid) -> Project {
