@@ -248,6 +248,12 @@ impl FakeWaldur {
         self.state().log.iter().filter(|request| request.user.is_none()).cloned().collect()
     }
 
+    /// Every method and path below `/api/` that this fake serves, with `{}` for an id: what a check against a contract
+    /// has to visit.
+    pub fn served(&self) -> Vec<(&'static str, &'static str)> {
+        api::served(self.generation())
+    }
+
     /// `METHOD path` of requests that the real server answers and this fake does not.
     pub fn unserved(&self) -> Vec<String> {
         self.state().unserved.clone()

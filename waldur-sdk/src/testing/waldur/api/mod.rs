@@ -21,7 +21,7 @@ use super::{
     words::Generation,
 };
 
-pub(super) use routes::find;
+pub(super) use routes::{find, served};
 
 /// What serves a method of a path.
 pub(super) type Handler = fn(&mut State, &Incoming<'_>) -> Outcome;

@@ -4,11 +4,20 @@ use super::{
     Route, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users, offerings, orders,
     people, provider, resources,
 };
-use crate::testing::waldur::incoming::Verb::{Delete, Get, Patch, Post, Put};
+use crate::testing::waldur::{
+    incoming::Verb::{Delete, Get, Patch, Post, Put},
+    words::Generation,
+};
 
 /// The route of a path below `/api/`, and the segments in place of its `{}`.
 pub(in crate::testing::waldur) fn find(segments: &[String]) -> Option<(&'static Route, Vec<String>)> {
     ROUTES.iter().find_map(|route| Some((route, route.matches(segments)?)))
+}
+
+/// Every method and path that a generation serves, with `{}` for an id.
+pub(in crate::testing::waldur) fn served(generation: Generation) -> Vec<(&'static str, &'static str)> {
+    let routes = ROUTES.iter().filter(|route| route.since <= generation);
+    routes.flat_map(|route| route.on.iter().map(|(verb, _)| (verb.as_str(), route.path))).collect()
 }
 
 const ROUTES: &[Route] = &[
