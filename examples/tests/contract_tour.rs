@@ -29,6 +29,8 @@ use waldur_sdk::{
     },
 };
 
+use OfferingUserState as S;
+
 /// What is there before the tour begins.
 struct World {
     waldur: FakeWaldur,
@@ -278,7 +280,6 @@ async fn by_hand(world: &World) {
         let status = world.send(user, method, &path, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status}");
     }
-    use OfferingUserState as S;
     let transitions = [
         (S::Requested, "begin_creating"),
         (S::Creating, "set_error_creating"),

@@ -13,7 +13,7 @@ use crate::{
     backend::{
         CreateRequest, Created, Grant, MarketplaceResource, Origin, Ownership, Progress, SshPublicKey, Status, Verified,
     },
-    client::{Order, OrderType, Resource},
+    client::{Feature, Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::keys::Provision,
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
@@ -171,10 +171,12 @@ impl OrderProcessor {
     async fn publish(&self, job: &Job<'_>, side: &MarketplaceResource, created: &Created) -> Result<()> {
         let waldur = self.waldur(job.cx);
         let resources = waldur.provider_resources();
+        // What the server has said not to have is not tried again; it was said then.
+        let has = |feature| !waldur.features().is_missing(feature);
         let limits = async {
             match &created.limits {
-                Some(limits) => resources.set_limits(side.uuid, limits).await,
-                None => Ok(()),
+                Some(limits) if has(Feature::SetLimits) => resources.set_limits(side.uuid, limits).await,
+                _ => Ok(()),
             }
         };
         let metadata = async {
@@ -187,7 +189,7 @@ impl OrderProcessor {
             resources.set_backend_metadata(side.uuid, &merged).await
         };
         let endpoints = async {
-            if created.endpoints.is_empty() {
+            if created.endpoints.is_empty() || !has(Feature::Endpoints) {
                 return Ok(());
             }
             resources.set_endpoints(side.uuid, &created.endpoints).await
@@ -202,7 +204,10 @@ impl OrderProcessor {
                     return Err(error);
                 }
                 // A server of 2024 has no such call; there is nothing to follow up.
-                Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
+                Err(error) if error.class() == ErrorClass::Unsupported => {
+                    waldur.features().note(&error);
+                    job.warn(step, error);
+                }
                 Err(error) => {
                     job.warn(step, error);
                     job.follow_up(FollowUp::PublishResource { resource: side.uuid });
