@@ -172,7 +172,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    pub(in crate::settings) fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }
 
