@@ -50,6 +50,7 @@ mod marketplace_resources;
 mod offering_list;
 mod offering_users;
 mod offerings;
+mod older;
 mod orders;
 mod plans;
 mod policies;

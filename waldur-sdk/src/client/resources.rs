@@ -296,16 +296,8 @@ impl<'a> ProviderResources<'a> {
         }
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_limits/";
         const OPERATION: &str = "provider_resources.set_limits";
-        let mut whole = BTreeMap::new();
-        for (component, limit) in limits {
-            let amount = limit.to_waldur();
-            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
-                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
-                Error::new(ErrorKind::InvalidRequest, text).with_operation(OPERATION)
-            })?;
-            whole.insert(component.as_str(), number);
-        }
-        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits: whole });
+        let limits = whole_numbers(limits).map_err(|error| error.with_operation(OPERATION))?;
+        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits });
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
 
@@ -368,6 +360,24 @@ impl<'a> ProviderResources<'a> {
         let call = self.rest.post("provider_resources.set_as_ok", PATH, &[&resource.hex()]).json(&Nothing {});
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
+}
+
+/// Limits as Waldur keeps them.
+///
+/// # Errors
+/// `InvalidRequest` when one is no whole number.
+pub(super) fn whole_numbers(limits: &Limits) -> Result<BTreeMap<&str, i64>> {
+    limits
+        .iter()
+        .map(|(component, limit)| {
+            let amount = limit.to_waldur();
+            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
+                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
+                Error::new(ErrorKind::InvalidRequest, text)
+            })?;
+            Ok((component.as_str(), number))
+        })
+        .collect()
 }
 
 fn team(call: Call) -> Pager<TeamMember> {

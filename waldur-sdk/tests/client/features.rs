@@ -8,7 +8,8 @@ use waldur_sdk::{
     Error, ErrorKind,
     client::{AgentMode, Feature, ObservableObject, WaldurClient},
     rest::{Http, RetryPolicy},
-    testing::waldur::{FakeWaldur, Generation},
+    testing::waldur::{Billing, FakeWaldur, Generation},
+    types::{Limit, Limits, WaldurAmount},
 };
 
 const NO_SUCH_PAGE: &str = "<html><p>The requested resource was not found on this server.</p></html>";
@@ -47,6 +48,37 @@ async fn what_is_absent_or_refused_is_not_missing() {
     // An ability that a back end lacks says nothing about Waldur.
     assert_eq!(waldur.features().note(&Error::unsupported("keys").with_operation("api_keys.list")), None);
     assert!(waldur.features().missing().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_go_the_way_that_the_server_knows() {
+    let limits: Limits = [("cpu".to_owned(), Limit::At(WaldurAmount::from(3_u32)))].into();
+    for generation in [Generation::V2024, Generation::V8] {
+        let fake = FakeWaldur::new(generation);
+        let offering = fake.offering().component("cpu", Billing::Limit).create();
+        let order = fake.order(offering).create_resource("Res").limits([("cpu", 5)]).executing();
+        let resource = fake.resource_of(order);
+        let http = Http::new(fake.clone()).with_retry(RetryPolicy::none());
+        let waldur = WaldurClient::builder(fake.base_url()).http(http).token(fake.token()).build().unwrap();
+        for _twice in 0..2 {
+            waldur.publish_limits(resource, &limits).await.unwrap();
+        }
+        assert_eq!(fake.resource_view(resource).limits["cpu"], 3);
+        let asked: Vec<_> = fake.writes().into_iter().filter_map(|write| write.operation).collect();
+        let (newer, older) = ("provider_resources.set_limits", "provider_resources.set_limits_of_allocation");
+        match generation {
+            // Asked for the newer way once in the life of the client.
+            Generation::V2024 => assert_eq!(asked, [newer, older, older]),
+            Generation::V8 => assert_eq!(asked, [newer, newer]),
+        }
+        // A resource that the plug-in has no row of.
+        let other = fake.resource(offering).create();
+        let outcome = waldur.publish_limits(other, &limits).await;
+        match generation {
+            Generation::V2024 => assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unsupported),
+            Generation::V8 => outcome.unwrap(),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@
 //! | 049, 050, 098 to 108, 121, 122, 130, 142, 157's siblings, 177, 296, 298, 312, 314, 326, 327, 339, 342 to 347 | the customer's side of orders and offerings |
 //! | 065, 189, 190 | descriptions and settings that people write |
 //! | 175, 195 to 218, 242 to 248, 311, 322 | usage: in its own test |
-//! | 181 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
+//! | 183 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
 //! | 192, 193 | last days set by a provider, which that server refused |
 //! | 231 to 240, 255 | accounts at offerings: names in `user_access`, transitions in their own test |
 //! | 267, 268, 270 | lists that say no more than 262 to 264 |
@@ -234,6 +234,10 @@ async fn drive_directory(request: (&str, &[&str]), waldur: &WaldurClient) -> Res
         }
         ("POST", ["marketplace-provider-offerings", _, "update_offering_component"]) => {
             done(offerings.update_component(offering, ComponentUuid::new(nil), &component).await)
+        }
+        ("POST", ["marketplace-slurm-remote", _, "set_limits"]) => {
+            let resources = waldur.provider_resources();
+            done(resources.set_limits_of_allocation(ResourceUuid::new(nil), &Limits::new()).await)
         }
         ("GET", ["marketplace-resources", _]) => {
             let resource = waldur.marketplace_resources().get(ResourceUuid::new(nil)).await;

@@ -175,8 +175,8 @@ impl OrderProcessor {
         let has = |feature| !waldur.features().is_missing(feature);
         let limits = async {
             match &created.limits {
-                Some(limits) if has(Feature::SetLimits) => resources.set_limits(side.uuid, limits).await,
-                _ => Ok(()),
+                Some(limits) => waldur.publish_limits(side.uuid, limits).await,
+                None => Ok(()),
             }
         };
         let metadata = async {

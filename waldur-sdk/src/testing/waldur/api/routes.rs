@@ -16,7 +16,7 @@ pub(in crate::testing::waldur) fn find(segments: &[String]) -> Option<(&'static 
 
 /// Every method and path that a generation serves, with `{}` for an id.
 pub(in crate::testing::waldur) fn served(generation: Generation) -> Vec<(&'static str, &'static str)> {
-    let routes = ROUTES.iter().filter(|route| route.since <= generation);
+    let routes = ROUTES.iter().filter(|route| route.is_of(generation));
     routes.flat_map(|route| route.on.iter().map(|(verb, _)| (verb.as_str(), route.path))).collect()
 }
 
@@ -95,6 +95,7 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_effective_id", &[(Post, provider::set_effective_id)]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_end_date", &[(Post, provider::set_end_date)]).since_8(),
+    Route::act("marketplace-slurm-remote/{}/set_limits", &[(Post, resources::set_limits_of_allocation)]).until_2024(),
     // Resources, as their users see them.
     Route::list("marketplace-resources", &[(Get, resources::list_seen)]),
     Route::detail("marketplace-resources/{}", &[(Get, resources::retrieve_seen)]),
