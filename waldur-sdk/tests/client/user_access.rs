@@ -7,7 +7,7 @@ use waldur_sdk::{
     client::{OfferingUserQuery, OfferingUserState, UuidOrUrl, WaldurClient},
     rest::{Environment, Http, HttpTransport, RetryPolicy},
     testing::{
-        Action, Faults, hang, op,
+        Action, Faults, hang, op, status,
         waldur::{Billing, FakeWaldur, Generation},
     },
     types::{OfferingUuid, ServiceProviderUuid, UserUuid, Uuid},
@@ -117,6 +117,29 @@ async fn u06_a_name_for_all_offerings_is_seen_in_the_list() {
         let nobody = world.waldur.user("bob").create();
         let spread = client.service_providers().set_offerings_username(provider, nobody, "bob").await.unwrap();
         assert!(spread.set.is_empty() && spread.others.is_empty(), "201 all the same");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f151_a_name_that_reached_half_of_the_offerings_reaches_the_rest() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let other = world.waldur.offering().name("Other").component("cpu", Billing::Limit).create();
+        for offering in [world.offering, other] {
+            world.waldur.resource(offering).create();
+        }
+        let provider = world.provider().await;
+        let bulk = "service_providers.set_offerings_username";
+        let (waldur, offering, user) = (world.waldur.clone(), world.offering, world.user);
+        // The first half is written, then the server breaks.
+        let broken = Faults::new(world.waldur.clone()).on(op(bulk).nth(1), status(500));
+        let half =
+            Race::new(broken.clone(), move || drop(waldur.offering_user(offering, user).username("abc").create()));
+        let client = world.client(half);
+        let spread = client.service_providers().set_offerings_username(provider, world.user, "abc").await.unwrap();
+        let set: std::collections::BTreeSet<_> = spread.set.iter().filter_map(|row| row.offering_uuid).collect();
+        assert_eq!((set, spread.others.len()), ([world.offering, other].into(), 0));
+        assert!(broken.idle_rules().is_empty());
     }
 }
 

@@ -114,20 +114,20 @@ fn a_name_in_bulk_reaches_what_is_used_and_makes_what_is_missing() {
         let waldur = FakeWaldur::new(generation);
         let (used, unused) = (storage(&waldur), storage(&waldur));
         waldur.resource(used).create();
-        let user = waldur.user("ann").project_role(waldur.default_project(), "PROJECT.MEMBER").create();
+        let ann = waldur.user("ann").project_role(waldur.default_project(), "PROJECT.MEMBER").create();
         let providers = get(&waldur, "marketplace-service-providers/").json();
         let provider = providers[0]["uuid"].as_str().unwrap();
         let path = format!("marketplace-service-providers/{provider}/set_offerings_username/");
-        let set = post(&waldur, &path, &json!({"user_uuid": user, "username": "abc"}));
+        let set = post(&waldur, &path, &json!({"user_uuid": ann, "username": "abc"}));
         assert_eq!((set.status, set.json()), (StatusCode::CREATED, json!({"detail": "Offering users have been set."})));
         let rows =
-            get(&waldur, &format!("marketplace-offering-users/?provider_uuid={provider}&user_uuid={user}")).json();
+            get(&waldur, &format!("marketplace-offering-users/?provider_uuid={provider}&user_uuid={ann}")).json();
         assert_eq!(rows.as_array().unwrap().len(), 1);
         assert_eq!((&rows[0]["offering_uuid"], &rows[0]["username"]), (&json!(used), &json!("abc")));
         assert!(rows[0]["offering_uuid"] != json!(unused));
         // The customer's side may not.
         let refused =
-            ask(&waldur, waldur.owner(), Method::POST, &path, Some(&json!({"user_uuid": user, "username": "x"})));
+            ask(&waldur, waldur.owner(), Method::POST, &path, Some(&json!({"user_uuid": ann, "username": "x"})));
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
     }
 }

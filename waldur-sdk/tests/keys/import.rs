@@ -167,7 +167,7 @@ async fn f100_a_list_that_is_not_whole_offers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f151_a_wish_whose_answers_got_lost_is_gone_on_with() {
+async fn f022_a_wish_whose_answers_got_lost_is_gone_on_with() {
     for operation in
         ["backend_resource_requests.start_processing", "backend_resources.create", "backend_resource_requests.set_done"]
     {
