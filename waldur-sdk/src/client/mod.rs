@@ -86,7 +86,7 @@ pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, Off
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
-pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
+pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
 pub use policies::{CommandResult, PeriodicUsagePolicies};
 pub use projects::{Project, ProjectQuery, Projects};
@@ -97,6 +97,7 @@ pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use user_access::{UsernameSpread, UuidOrUrl};
 pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
+pub use crate::types::OrderType;
 use crate::{
     error::Result,
     rest::{BaseUrl, Environment, RestClient},

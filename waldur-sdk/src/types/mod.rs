@@ -7,6 +7,7 @@ mod id;
 mod json;
 pub mod lenient;
 mod open_enum;
+mod order_type;
 mod personal;
 
 pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount};
@@ -19,6 +20,7 @@ pub use id::{
 };
 pub use jiff::{Timestamp, civil::Date};
 pub use json::JsonObject;
+pub use order_type::OrderType;
 pub use personal::Personal;
 pub use rust_decimal::Decimal;
 pub use uuid::Uuid;

@@ -133,8 +133,9 @@ async fn f151_a_name_that_reached_half_of_the_offerings_reaches_the_rest() {
         let (waldur, offering, user) = (world.waldur.clone(), world.offering, world.user);
         // The first half is written, then the server breaks.
         let broken = Faults::new(world.waldur.clone()).on(op(bulk).nth(1), status(500));
-        let half =
-            Race::new(broken.clone(), move || drop(waldur.offering_user(offering, user).username("abc").create()));
+        let half = Race::new(broken.clone(), move || {
+            waldur.offering_user(offering, user).username("abc").create();
+        });
         let client = world.client(half);
         let spread = client.service_providers().set_offerings_username(provider, world.user, "abc").await.unwrap();
         let set: std::collections::BTreeSet<_> = spread.set.iter().filter_map(|row| row.offering_uuid).collect();

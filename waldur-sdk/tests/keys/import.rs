@@ -105,6 +105,7 @@ async fn accounts_of_projects_may_begin_with_a_prefix() {
     let world = world();
     let mut object = MemoryObject::default();
     object.project = Some(format!("hpc_{}", crate::orders::PROJECT));
+    "active".clone_into(&mut object.status);
     world.service.put("prefixed", object);
     let import = import(&world, world.waldur.clone(), world.service.clone()).with_project_prefix("hpc_");
     let items = import.discover(&OpContext::new("look")).await.unwrap();

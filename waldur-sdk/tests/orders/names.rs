@@ -249,6 +249,11 @@ async fn f055_a_foreign_object_is_named_and_not_touched() {
         assert_eq!(world.service.objects(), before);
         let traceback = world.order(order).error_traceback;
         assert!(traceback.contains("res exists and belongs to somebody else"), "{traceback}");
+        // Whose it is and whose it should be is for the operator; the customer's text does without.
+        for stamp in [STRANGER, world.waldur.resource_of(order)] {
+            assert!(traceback.contains(&stamp.hex()), "{traceback}");
+            assert!(!world.order(order).error_message.contains(&stamp.hex()));
+        }
         assert!(traceback.contains("all generated names already exist"), "{traceback}");
         // Nor is it removed or changed by orders on the resource.
         let other = world.waldur.resource(world.offering).backend_id("res").limits([("cpu", 1)]).create();

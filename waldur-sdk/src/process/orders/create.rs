@@ -104,6 +104,9 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        for warning in &created.get().warnings {
+            job.warn("create", warning.clone());
+        }
         if order.kind == OrderType::Restore
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
@@ -268,6 +271,6 @@ impl OrderProcessor {
 }
 
 /// The order's limits; a Restore order that names none brings back the resource's own.
-fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
+pub(super) fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
     limits(if order.limits.is_empty() { &resource.limits } else { &order.limits })
 }

@@ -6,6 +6,7 @@
 
 mod backend;
 mod facets;
+mod jobs;
 mod service;
 
 pub use backend::MemoryBackend;

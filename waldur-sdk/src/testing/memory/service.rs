@@ -179,8 +179,10 @@ impl MemoryService {
             "delete" => {
                 state.objects.remove(&job.object);
             }
-            "limits" => {
+            "options" | "plan" | "limits" => {
                 if let Some(object) = state.objects.get_mut(&job.object) {
+                    object.options.extend(job.body.options);
+                    object.plan = job.body.plan.or(object.plan);
                     object.limits.extend(job.body.limits);
                 }
             }
@@ -308,7 +310,7 @@ impl State {
             ("DELETE", ["projects", slug]) => self.remove_project(slug),
             ("POST", ["jobs"]) => self.start(&body()),
             ("GET", ["jobs", handle]) => match self.jobs.values().find(|job| job.handle == *handle) {
-                Some(job) => (StatusCode::OK, json!({ "state": job.state })),
+                Some(job) => (StatusCode::OK, json!({ "state": job.state, "kind": job.kind })),
                 None => error(StatusCode::NOT_FOUND, "NoSuchJob"),
             },
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),

@@ -1,11 +1,10 @@
 //! Processes that die between any two requests, futures that are dropped, and two agents at once.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{UID, backend_with, components, cx, environment, id, order, resource};
+use crate::common::{
+    UID, backend_with, components, cx, environment, id, limits, order, published_key_works, resource, shown,
+};
 use futures_util::future::join;
 use serde_json::json;
 use waldur_backend_croit::{
@@ -15,9 +14,10 @@ use waldur_backend_croit::{
 use waldur_sdk::{
     Error, ErrorClass,
     backend::{CreateRequest, DeleteRequest, LimitChange, Origin, Progress, ResourceBackend as _, Verified},
+    rest::HttpTransport,
     settings::AccountingType,
     testing::{Cycle, Interleaving, Life, Limits as Bounds, Scenario, drop_points, interleave, kill_points},
-    types::{JsonObject, Limit, Limits},
+    types::JsonObject,
 };
 
 /// What outlives a process: the gateway, and what Waldur was told.
@@ -44,7 +44,7 @@ struct State {
     erred: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Create,
     Restore,
@@ -58,25 +58,22 @@ struct Agent {
     told: Arc<Mutex<Told>>,
 }
 
-fn limits(storage: u32, objects: u32) -> Limits {
-    [("s3_storage", storage), ("s3_objects", objects)]
-        .map(|(name, amount)| (name.to_owned(), Limit::At(amount.into())))
-        .into()
-}
-
 impl Scenario for Work {
     type World = World;
     type Agent = Agent;
     type Verdict = State;
 
     fn world(&self) -> World {
-        let fake = FakeRadosGw::builder().admin(common::ACCESS_KEY, common::SECRET_KEY).clock(common::now).build();
+        let fake = FakeRadosGw::builder()
+            .admin(crate::common::ACCESS_KEY, crate::common::SECRET_KEY)
+            .clock(crate::common::now)
+            .build();
         match self {
             Self::Create => {}
             // From before there were stamps.
             Self::Restore => drop(fake.add_user(SeedUser::new(UID).key("OLDKEY", "old-secret")).unwrap()),
             Self::Update | Self::Terminate | Self::Purge => {
-                fake.add_user(SeedUser::new(UID).email(common::STAMP)).unwrap();
+                fake.add_user(SeedUser::new(UID).email(crate::common::STAMP)).unwrap();
             }
         }
         if *self == Self::Purge {
@@ -86,10 +83,7 @@ impl Scenario for Work {
     }
 
     fn start(&self, world: &World, life: &Life) -> Agent {
-        let settings = json!({ "delete_mode": if *self == Self::Purge { "purge" } else { "refuse_if_buckets" } });
-        let components = components(AccountingType::Limit, &json!({}));
-        let backend = backend_with(life.around(world.fake.clone()), settings, &components);
-        Agent { backend, told: Arc::clone(&world.told) }
+        self.agent(world, life.around(world.fake.clone()))
     }
 
     async fn cycle(&self, agent: &mut Agent) -> Cycle {
@@ -103,24 +97,22 @@ impl Scenario for Work {
 
     fn verdict(&self, world: &World) -> State {
         let told = world.told.lock().unwrap().clone();
-        let works = |metadata: &JsonObject| {
-            let credentials = metadata.get("s3_credentials").unwrap();
-            let half = |name: &str| credentials.get(name).unwrap().as_str().unwrap().to_owned();
-            world.fake.login(&half("access_key"), &half("secret_key").into()).is_ok()
-        };
-        let users = world.fake.users().into_iter().map(|user| {
-            format!("{} {} {:?} {:?} {}", user.uid, user.email, user.user_quota, user.bucket_quota, user.keys.len())
-        });
         State {
-            users: users.collect(),
+            users: shown(&world.fake),
             buckets: world.fake.buckets(UID).len(),
-            published_key_works: told.metadata.as_ref().map(works),
+            published_key_works: told.metadata.and_then(|metadata| published_key_works(&world.fake, &json!(metadata))),
             erred: told.erred,
         }
     }
 }
 
 impl Work {
+    fn agent(self, world: &World, transport: impl HttpTransport) -> Agent {
+        let settings = json!({ "delete_mode": if self == Self::Purge { "purge" } else { "refuse_if_buckets" } });
+        let backend = backend_with(transport, settings, &components(AccountingType::Limit, &json!({})));
+        Agent { backend, told: Arc::clone(&world.told) }
+    }
+
     async fn attempt(self, agent: &Agent) -> Result<(), Error> {
         let (backend, resource) = (&agent.backend, resource(json!({})));
         match self {
@@ -141,6 +133,43 @@ impl Work {
         Ok(())
     }
 }
+
+/// A gateway that acknowledges one write of this call and does not keep it.
+struct Losing(Work, &'static str);
+
+impl Scenario for Losing {
+    type World = World;
+    type Agent = Agent;
+    type Verdict = State;
+
+    fn world(&self) -> World {
+        let world = self.0.world();
+        world.fake.lose_writes(self.1, 1);
+        world
+    }
+
+    fn start(&self, world: &World, life: &Life) -> Agent {
+        self.0.start(world, life)
+    }
+
+    async fn cycle(&self, agent: &mut Agent) -> Cycle {
+        self.0.cycle(agent).await
+    }
+
+    fn verdict(&self, world: &World) -> State {
+        self.0.verdict(world)
+    }
+}
+
+const LOSSES: [Losing; 7] = [
+    Losing(Work::Create, "user.create"),
+    Losing(Work::Create, "quota.set"),
+    Losing(Work::Restore, "user.modify"),
+    Losing(Work::Restore, "quota.set"),
+    Losing(Work::Update, "quota.set"),
+    Losing(Work::Terminate, "user.delete"),
+    Losing(Work::Purge, "user.delete"),
+];
 
 const ALL: [Work; 5] = [Work::Create, Work::Restore, Work::Update, Work::Terminate, Work::Purge];
 
@@ -189,4 +218,20 @@ async fn creates_that_overlap_on_the_gateway_publish_a_key_that_works() {
     let state = Work::Create.verdict(&world);
     assert_eq!(state.published_key_works, Some(true));
     assert_eq!(state.users.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_may_be_lost_as_well() {
+    for losing in LOSSES {
+        let Losing(work, lost) = losing;
+        // What comes out is what comes out without the loss.
+        let mut verdicts = Vec::new();
+        for world in [work.world(), losing.world()] {
+            work.attempt(&work.agent(&world, world.fake.clone())).await.unwrap();
+            verdicts.push(work.verdict(&world));
+        }
+        assert_eq!(verdicts[0], verdicts[1], "{work:?} {lost}");
+        kill_points(&losing, &bounds()).await.unwrap();
+        interleave(&losing, &Interleaving::random(7, 5), &bounds()).await.unwrap();
+    }
 }

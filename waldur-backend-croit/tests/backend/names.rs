@@ -1,5 +1,4 @@
 //! The names of new users (s3.md §2).
-#![allow(clippy::unwrap_used, clippy::string_slice)]
 
 use proptest::prelude::*;
 use waldur_backend_croit::{

@@ -38,16 +38,16 @@ impl Exchange {
 
 pub(crate) fn exchanges() -> Vec<Exchange> {
     const FILES: [&str; 10] = [
-        include_str!("radosgw-16.2/t10_race.jsonl"),
-        include_str!("radosgw-16.2/t1_users.jsonl"),
-        include_str!("radosgw-16.2/t2_lifecycle.jsonl"),
-        include_str!("radosgw-16.2/t3_quota.jsonl"),
-        include_str!("radosgw-16.2/t4_buckets.jsonl"),
-        include_str!("radosgw-16.2/t5_enforce_delete.jsonl"),
-        include_str!("radosgw-16.2/t6_auth.jsonl"),
-        include_str!("radosgw-16.2/t7_pages_latency.jsonl"),
-        include_str!("radosgw-16.2/t8_usage.jsonl"),
-        include_str!("radosgw-16.2/t9_misc.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t10_race.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t1_users.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t2_lifecycle.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t3_quota.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t4_buckets.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t5_enforce_delete.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t6_auth.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t7_pages_latency.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t8_usage.jsonl"),
+        include_str!("../recorded/radosgw-16.2/t9_misc.jsonl"),
     ];
     FILES.iter().flat_map(|file| file.lines()).map(|line| serde_json::from_str(line).unwrap()).collect()
 }

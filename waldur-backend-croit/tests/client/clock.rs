@@ -1,11 +1,8 @@
 //! Signing when the clocks disagree (the gateway tolerates 15 minutes; radosgw-api.md §1).
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{ACCESS_KEY, Gate, SECRET_KEY, client, refused, user};
+use crate::common::{ACCESS_KEY, Gate, SECRET_KEY, client, refused, user};
 use serde_json::json;
 use waldur_backend_croit::{
     client::{PageSize, RadosGwClient, Uid, error},
@@ -22,7 +19,7 @@ async fn f029_a_wrong_clock_is_corrected_once_by_the_gateways_date() {
     for minutes in [20_i64, -20, 600, -600] {
         let ahead = move || {
             let distance = Duration::from_secs(minutes.unsigned_abs() * 60);
-            let now = common::now();
+            let now = crate::common::now();
             if minutes > 0 { now + distance } else { now - distance }
         };
         let gate = Gate::over(FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(ahead).build());
@@ -78,17 +75,17 @@ async fn another_refusal_teaches_nothing_about_the_clock() {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_is_signed_anew() {
     let script = ScriptedTransport::new().then(Answer::status(503)).then(Answer::json(&user("alice", json!({}))));
-    let environment = common::environment();
+    let environment = crate::common::environment();
     let begun = environment.instant();
     let ticking = environment.clone().with_wall(move || {
         // The wall clock goes with the test's clock.
-        common::now() + tokio::time::Instant::now().into_std().saturating_duration_since(begun)
+        crate::common::now() + tokio::time::Instant::now().into_std().saturating_duration_since(begun)
     });
     let http = Http::new(script.clone()).with_environment(ticking.with_random(|| u64::MAX));
     let mut slow = RetryPolicy::default();
     slow.initial_backoff = Duration::from_secs(5);
     let http = http.with_retry(slow);
-    let client = RadosGwClient::new(http, &common::endpoint(), &common::admin()).unwrap();
+    let client = RadosGwClient::new(http, &crate::common::endpoint(), &crate::common::admin()).unwrap();
     client.users().get(&Uid::new("alice").unwrap()).await.unwrap();
     let sent = script.requests();
     assert_ne!(sent[0].header("x-amz-date"), sent[1].header("x-amz-date"));

@@ -1,18 +1,15 @@
 //! The typed client: what it sends, what it reads, what it refuses to say.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod common;
-
-use common::{Gate, body, client, client_with, lines, refused, user};
+use crate::common::{Gate, admin, body, client, client_with, endpoint, environment, lines, refused, user};
 use futures_util::future::join_all;
 use serde_json::json;
 use waldur_backend_croit::client::{
     AccessKeyId, BucketName, Cap, CapKind, CapPerm, Freshness, InitialKey, MaxBuckets, NewUser, PageSize, Quota,
-    QuotaObjects, QuotaSize, Quotas, Removed, Tenant, Uid, UsageQuery, UserChange, error,
+    QuotaObjects, QuotaSize, Quotas, RadosGwClient, Removed, Tenant, Uid, UsageQuery, UserChange, error,
 };
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    rest::{RetryPolicy, TransportErrorKind},
+    rest::{Http, RetryPolicy, TransportErrorKind},
     testing::{Answer, ScriptedTransport},
     types::Timestamp,
 };
@@ -522,4 +519,37 @@ async fn nothing_begins_after_the_deadline() {
     assert!(late.users().get(&alice()).await.is_err());
     assert!(late.users().delete(&alice()).await.is_err());
     assert_eq!(script.sent(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f052_a_wrong_admin_path_is_no_missing_bucket() {
+    // S3 itself answers there, with the code of a missing bucket, or of an object in a bucket of that name.
+    let gate = Gate::new();
+    gate.fake.create_bucket(waldur_backend_croit::testing::FakeRadosGw::ADMIN, "there").unwrap();
+    let at = |path: &str| {
+        let http = Http::new(gate.clone()).with_environment(environment());
+        RadosGwClient::at(http, &endpoint(), path, &admin()).unwrap()
+    };
+    let (there, missing) = (BucketName::new("there").unwrap(), BucketName::new("missing").unwrap());
+    let right = at("admin");
+    assert!(right.buckets().get(&there).await.unwrap().is_some());
+    assert!(right.buckets().get(&missing).await.unwrap().is_none());
+    assert!(right.buckets().delete(&missing).await.unwrap_err().is_not_found());
+    let wrong = at("ops");
+    for error in [
+        wrong.buckets().get(&there).await.unwrap_err(),
+        wrong.buckets().delete(&there).await.unwrap_err(),
+        wrong.buckets().delete_with_objects(&there).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    }
+    let script = ScriptedTransport::new().otherwise(refused(404, "NoSuchKey"));
+    let client = client(script);
+    for error in [
+        client.buckets().get(&there).await.unwrap_err(),
+        client.buckets().delete(&there).await.unwrap_err(),
+        client.users().delete(&alice()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::WrongContent, "{error}");
+    }
 }

@@ -1,11 +1,8 @@
 //! The settings of an S3 offering (s3.md §1).
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{components, usage_components};
+use crate::common::{components, usage_components};
 use serde_json::{Value, json};
 use waldur_backend_croit::{RadosGwSettings, S3Factory, names::Naming, settings::DeleteMode};
 use waldur_sdk::{
@@ -157,4 +154,30 @@ fn s37_storage_without_a_unit_factor_does_not_start() {
     let error = build("ceph_s3", &minimal(), twice.into_iter().collect()).unwrap_err();
     assert!(error.message().starts_with("b: "), "{error}");
     build("ceph_s3", &minimal(), components(AccountingType::Limit, &json!({}))).unwrap();
+}
+
+#[test]
+fn soft_deletion_that_would_close_nothing_is_refused() {
+    let soft = with(json!({ "soft_delete": true }));
+    let unenforced = || components(AccountingType::Limit, &json!({ "enforce_limits": false }));
+    for nothing in [unenforced(), Components::default()] {
+        let error = build("ceph_s3", &soft, nothing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().starts_with("soft_delete:"), "{error}");
+    }
+    build("ceph_s3", &minimal(), unenforced()).unwrap();
+    // One ceiling of 0 closes.
+    let mut one: Vec<_> = unenforced().iter().cloned().collect();
+    one.truncate(1);
+    one.extend(usage_components().iter().filter(|component| component.name == "s3_objects").cloned());
+    build("ceph_s3", &soft, one.into_iter().collect()).unwrap();
+}
+
+#[test]
+fn both_prefixes_are_kept_whatever_the_naming() {
+    let both = ["waldur_".to_owned(), "waldur-".to_owned()];
+    assert_eq!(read(&minimal()).unwrap().0.prefixes, both);
+    assert_eq!(read(&with(json!({ "naming": "processor" }))).unwrap().0.prefixes, both);
+    let (settings, _) = read(&with(json!({ "user_prefix": "", "allocation_prefix": "site-" }))).unwrap();
+    assert_eq!(settings.prefixes, [String::new(), "site-".to_owned()]);
 }
