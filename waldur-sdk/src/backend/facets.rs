@@ -2,10 +2,10 @@
 //! [`ResourceBackend`](super::ResourceBackend) that answers `None` unless overridden: an ability cannot be claimed
 //! without being written, nor written and forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use async_trait::async_trait;
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     context::OpContext,
@@ -13,7 +13,7 @@ use super::{
     state::{Created, IssuedKey, Progress, Removed, Status, Verified},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     rest::Complete,
     types::{Amounts, BackendId, Limits, OrderType, OrderUuid},
 };
@@ -83,8 +83,10 @@ pub enum MemberChange {
 /// Measures what resources use.
 #[async_trait]
 pub trait UsageSource: Send + Sync {
-    /// The usage of each of `ids` in `period`. An id that is missing from the answer counts as
-    /// [`Usage::Unreadable`].
+    /// The usage of each of `ids` in `period`, as far as the month has come. An id that is missing from the answer counts
+    /// as [`Usage::Unreadable`], and so does one that the back end does not know: that it is gone is no proof of zero.
+    ///
+    /// Of a month that is over a back end without a history answers [`Usage::NotYet`], never with what it measures now.
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage>;
 }
 
@@ -109,6 +111,39 @@ impl Period {
     pub fn last_day(self) -> Date {
         self.first_day.last_of_month()
     }
+
+    /// The month before; the same one at the end of the calendar.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        self.first_day.yesterday().map_or(self, Self::containing)
+    }
+
+    /// The month after; the same one at the end of the calendar.
+    #[must_use]
+    pub fn next(self) -> Self {
+        self.last_day().tomorrow().map_or(self, Self::containing)
+    }
+
+    /// When the month begins in `zone`, and when the next one does: every instant lies in exactly one month, whatever
+    /// the clocks of the zone do.
+    ///
+    /// # Errors
+    /// `InvalidRequest` at the end of the calendar.
+    pub fn bounds(self, zone: &TimeZone) -> Result<Range<Timestamp>> {
+        let begin = |month: Self| {
+            let midnight = month.first_day.to_zoned(zone.clone());
+            midnight.map(|midnight| midnight.timestamp()).map_err(|cause| {
+                Error::new(ErrorKind::InvalidRequest, format!("{month}: beyond the calendar")).with_source(cause)
+            })
+        };
+        Ok(begin(self)?..begin(self.next())?)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.first_day.year(), self.first_day.month())
+    }
 }
 
 /// What was found out about the usage of one resource. Unknown is never zero.
@@ -122,8 +157,8 @@ pub enum Usage {
     Unreadable(Error),
 }
 
-/// Measured amounts in Waldur's units.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Measured amounts in Waldur's units. `Debug` names no users.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageReport {
     /// The resource as a whole. A component that is not named was not measured.
@@ -136,6 +171,19 @@ impl UsageReport {
     /// A report of totals.
     pub fn new(total: Amounts) -> Self {
         Self { total, per_user: BTreeMap::new() }
+    }
+
+    /// Adds what each user used, by user name.
+    #[must_use]
+    pub fn with_users(mut self, per_user: BTreeMap<String, Amounts>) -> Self {
+        self.per_user = per_user;
+        self
+    }
+}
+
+impl fmt::Debug for UsageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageReport").field("total", &self.total).field("users", &self.per_user.len()).finish()
     }
 }
 

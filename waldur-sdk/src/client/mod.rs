@@ -40,6 +40,7 @@ mod answer;
 mod api_keys;
 mod backend_resources;
 mod builder;
+mod component_usages;
 mod components;
 mod customers;
 mod features;
@@ -77,6 +78,10 @@ pub use backend_resources::{
     BackendResourceRequestState, BackendResourceRequests, BackendResources, NewBackendResource,
 };
 pub use builder::{AgentMode, ClientBuilder};
+pub use component_usages::{
+    ComponentUsage, ComponentUsages, ComponentUserUsage, PlanPeriod, UsageQuery, UsageSubmission, UsageTarget,
+    UserUsage,
+};
 pub use components::ComponentDefinition;
 pub use customers::{Customer, CustomerQuery, Customers};
 pub use features::{Feature, ServerFeatures};
@@ -91,7 +96,7 @@ pub use plans::{Plan, Plans};
 pub use policies::{CommandResult, PeriodicUsagePolicies};
 pub use projects::{Project, ProjectQuery, Projects};
 pub use provider_lists::ProjectPermission;
-pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use user_access::{UsernameSpread, UuidOrUrl};
@@ -166,6 +171,11 @@ impl WaldurClient {
     /// Accounts of users at offerings.
     pub fn offering_users(&self) -> OfferingUsers<'_> {
         OfferingUsers::new(&self.rest)
+    }
+
+    /// Usage that was reported.
+    pub fn component_usages(&self) -> ComponentUsages<'_> {
+        ComponentUsages::new(&self.rest)
     }
 
     /// Plans of offerings.

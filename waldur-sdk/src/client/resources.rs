@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
@@ -142,6 +142,29 @@ pub struct Resource {
     pub downscaled: Option<bool>,
 }
 
+/// A resource in few words: some 200 bytes where a whole one is several kilobytes.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct ResourceSummary {
+    /// Identifies the resource.
+    pub uuid: ResourceUuid,
+    /// Its name on the back end; `None` until it is provisioned.
+    #[serde(default, deserialize_with = "lenient::backend_id")]
+    pub backend_id: Option<BackendId>,
+    /// The name that the customer gave it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    /// Where it stands.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub state: Option<ResourceState>,
+    /// Its offering.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub offering_uuid: Option<OfferingUuid>,
+    /// Its plan.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub plan_uuid: Option<PlanUuid>,
+}
+
 /// A user with a role in the project of a resource (core.md §1.6 #32).
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
@@ -238,8 +261,27 @@ impl<'a> ProviderResources<'a> {
 
     /// Lists resources, oldest first (#30).
     pub fn list(self, query: &ResourceQuery) -> Pager<Resource> {
-        let call = query.filters(self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]));
-        list::bulk(fields::select::<Resource>(call), explain, |resource: &Resource| resource.uuid.hex())
+        list::bulk(self.list_call::<Resource>(query), explain, |resource: &Resource| resource.uuid.hex())
+    }
+
+    /// As [`list`](Self::list), with no more of each resource than what tells which one it is.
+    pub fn summaries(self, query: &ResourceQuery) -> Pager<ResourceSummary> {
+        list::bulk(self.list_call::<ResourceSummary>(query), explain, |row: &ResourceSummary| row.uuid.hex())
+    }
+
+    /// As [`get`](Self::get), with no more of the resource than what tells which one it is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn summary(self, resource: ResourceUuid) -> Result<ResourceSummary> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/";
+        let call = self.rest.get("provider_resources.summary", PATH, &[&resource.hex()]);
+        fields::select::<ResourceSummary>(call).send_json().await.map_err(explain)
+    }
+
+    fn list_call<T: DeserializeOwned>(self, query: &ResourceQuery) -> Call {
+        let call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
+        fields::select::<T>(query.filters(call))
     }
 
     /// Reads a resource (#31).

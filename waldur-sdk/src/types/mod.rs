@@ -15,8 +15,9 @@ pub use billing::{BillingType, LimitPeriod};
 pub use endpoint::Endpoint;
 pub use id::{
     AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, ApiKeyUuid, BackendId, BackendResourceRequestUuid,
-    BackendResourceUuid, ComponentUuid, CustomerUuid, EventSubscriptionUuid, OfferingUserUuid, OfferingUuid, OrderUuid,
-    PeriodicUsagePolicyUuid, PlanUuid, ProjectUuid, ResourceUuid, RoleUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
+    BackendResourceUuid, ComponentUsageUuid, ComponentUserUsageUuid, ComponentUuid, CustomerUuid,
+    EventSubscriptionUuid, OfferingUserUuid, OfferingUuid, OrderUuid, PeriodicUsagePolicyUuid, PlanPeriodUuid,
+    PlanUuid, ProjectUuid, ResourceUuid, RoleUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
 };
 pub use jiff::{Timestamp, civil::Date};
 pub use json::JsonObject;

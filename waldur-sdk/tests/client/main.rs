@@ -11,5 +11,6 @@ mod calls;
 mod features;
 mod provider_calls;
 mod recorded;
+mod usage;
 mod user_access;
 mod wire;

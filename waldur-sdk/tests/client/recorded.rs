@@ -20,9 +20,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::client_support::{Script, Sent, answer};
 use crate::members::{
-    Members, current_user, customer_members, offering_members, offering_user, order_members, plan_members,
-    project_members, project_permission, resource_members, role_holder, role_members, service_provider, ssh_key,
-    team_member, user_members,
+    Members, component_usage, component_user_usage, current_user, customer_members, offering_members, offering_user,
+    order_members, plan_members, plan_period, project_members, project_permission, resource_members, role_holder,
+    role_members, service_provider, ssh_key, team_member, user_members,
 };
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -31,12 +31,12 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     client::{
         AgentRegistration, ComponentDefinition, CustomerQuery, ErrorDetails, OfferingQuery, OfferingUserQuery,
-        OrderQuery, ProjectQuery, ResourceQuery, UserQuery, WaldurClient,
+        OrderQuery, ProjectQuery, ResourceQuery, UsageQuery, UsageSubmission, UserQuery, UserUsage, WaldurClient,
     },
     rest::{BadRow, Page, Pager},
     types::{
-        BackendId, BillingType, ComponentUuid, CustomerUuid, Limits, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid,
-        ResourceUuid, ServiceProviderUuid, Timestamp, UserUuid, Uuid,
+        Amounts, BackendId, BillingType, ComponentUsageUuid, ComponentUuid, CustomerUuid, Limits, OfferingUuid,
+        OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, Timestamp, UserUuid, Uuid, WaldurAmount,
     },
 };
 
@@ -197,6 +197,24 @@ async fn drive(exchange: &Exchange, script: &Script) -> Result<Outcome> {
             let users = waldur.offering_users().list(&OfferingUserQuery::default());
             first(users).await.map(|page| Outcome::rows(page, offering_user))
         }
+        ("GET", ["marketplace-component-usages"]) => {
+            let rows = waldur.component_usages().list(&UsageQuery::default());
+            first(rows).await.map(|page| Outcome::rows(page, component_usage))
+        }
+        ("GET", ["marketplace-component-user-usages"]) => {
+            let rows = waldur.component_usages().list_of_users(&UsageQuery::default());
+            first(rows).await.map(|page| Outcome::rows(page, component_user_usage))
+        }
+        ("GET", ["marketplace-provider-resources", _, "plan_periods"]) => {
+            first(waldur.component_usages().plan_periods(resource)).await.map(|page| Outcome::rows(page, plan_period))
+        }
+        ("POST", ["marketplace-component-usages", "set_usage"]) => {
+            done(waldur.component_usages().set_usage(&UsageSubmission::new(resource, Amounts::new())).await)
+        }
+        ("POST", ["marketplace-component-usages", _, "set_user_usage"]) => {
+            let share = UserUsage::new("bob_hpc", WaldurAmount::ZERO);
+            done(waldur.component_usages().set_user_usage(ComponentUsageUuid::new(Uuid::nil()), &share).await)
+        }
         ("POST", ["marketplace-orders", _, "approve_by_provider"]) => done(orders.approve_by_provider(order).await),
         ("POST", ["marketplace-orders", _, "reject_by_provider"]) => done(orders.reject_by_provider(order, None).await),
         ("POST", ["marketplace-orders", _, "set_state_done"]) => done(orders.set_state_done(order).await),
@@ -301,6 +319,7 @@ fn required(exchange: &Exchange) -> &'static [&'static str] {
     }
     match exchange.path.split('/').next().unwrap() {
         "marketplace-orders" => &["uuid", "state", "type"],
+        "marketplace-component-usages" => &["uuid", "type"],
         "marketplace-provider-offerings" => &[],
         "users" if exchange.path.ends_with("me") => &[],
         _ => &["uuid"],
@@ -380,6 +399,10 @@ async fn recorded_answers_lose_nothing_that_is_read() {
         "/is_service_provider",
         "/permissions/0",
         "/components/0/uuid",
+        "/usage",
+        "/billing_period",
+        "/component_usage",
+        "/components/0/usage",
     ];
     for member in read {
         assert!(compared.contains(member), "{member} was in no answer");

@@ -5,8 +5,8 @@ use rust_decimal::Decimal;
 use serde_json::{Number, Value, json};
 use waldur_sdk::{
     client::{
-        CurrentUser, Customer, Offering, OfferingUser, Order, Plan, Project, ProjectPermission, Resource, Role,
-        RoleHolder, ServiceProvider, SshKey, TeamMember, User,
+        ComponentUsage, ComponentUserUsage, CurrentUser, Customer, Offering, OfferingUser, Order, Plan, PlanPeriod,
+        Project, ProjectPermission, Resource, Role, RoleHolder, ServiceProvider, SshKey, TeamMember, User,
     },
     types::{JsonObject, Personal},
 };
@@ -304,4 +304,42 @@ pub fn project_permission(row: &ProjectPermission) -> Members {
         ("created", shown(row.created.as_ref())),
         ("expiration_time", shown(row.expiration_time.as_ref())),
     ])
+}
+
+pub fn component_usage(usage: &ComponentUsage) -> Members {
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("type", text(Some(&usage.kind))),
+        ("usage", shown(usage.usage.as_ref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+    ])
+}
+
+pub fn component_user_usage(usage: &ComponentUserUsage) -> Members {
+    let link = |uuid| format!("http://127.0.0.1:8000/api/marketplace-component-usages/{uuid}/");
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("component_usage", text(usage.component_usage.map(link).as_deref())),
+        ("component_type", text(usage.component_type.as_deref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+        ("username", person(usage.username.as_ref())),
+        ("usage", shown(usage.usage.as_ref())),
+        ("user", text(usage.user.as_deref())),
+    ])
+}
+
+pub fn plan_period(period: &PlanPeriod) -> Members {
+    let mut all = members([
+        ("uuid", shown(Some(&period.uuid))),
+        ("plan_uuid", shown(period.plan_uuid.as_ref())),
+        ("plan_name", text(period.plan_name.as_deref())),
+        ("start", shown(period.start.as_ref())),
+        ("end", shown(period.end.as_ref())),
+    ]);
+    for (index, usage) in period.components.iter().enumerate() {
+        nested(&mut all, "components", index, component_usage(usage));
+    }
+    all
 }

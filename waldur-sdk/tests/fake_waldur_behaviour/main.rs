@@ -6,6 +6,7 @@ mod integrations;
 mod lifecycle;
 mod lists;
 mod transport;
+mod usage;
 
 use bytes::Bytes;
 use futures_util::FutureExt;

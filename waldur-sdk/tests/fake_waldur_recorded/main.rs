@@ -10,7 +10,6 @@
 //! | 015, 356 | login by password: agents have tokens |
 //! | 016, 018, 067 | list of endpoints, features of the web client, integration statuses: nobody here reads them |
 //! | 065 | settings of an offering: seeded instead |
-//! | 175, 195 to 218, 242 to 248, 311, 322 | usage and plan periods: the fake does not account |
 //! | 183 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
 //! | 192, 193 | end dates: refused to providers in the recording |
 //! | 267 to 270 | a service provider's other lists and settings |
@@ -100,9 +99,9 @@ fn step(number: u32, replay: &mut Replay) {
             let path = format!("marketplace-offering-users/{row}/");
             replay.own(Method::PATCH, &token(PROVIDER), &path, &json!({"username": "carol_hpc"}));
         }
-        // 196 to 213 reported usage, something submitted a report.
+        // Something submitted a report.
         295 => waldur.change_resource(RESOURCE.parse().unwrap(), |resource| {
-            resource.current_usage("gpu_hours", "14.00").report(json!([{"body": "fine", "header": "State"}]))
+            resource.report(json!([{"body": "fine", "header": "State"}]))
         }),
         // 297 ordered other limits.
         298 => {
@@ -182,12 +181,14 @@ recorded! {
     recorded_team_and_offering_users: 173..=174, 223..=241, 255..=255, 340..=341;
     recorded_limits_by_the_plugin: 181..=182;
     recorded_directory: 260..=262, 264..=264, 276..=277, 288..=288, 290..=292;
+    recorded_usage: 175..=175, 195..=218, 311..=311, 322..=322;
+    recorded_usage_of_users: 242..=248;
     recorded_providers_and_projects: 257..=258, 263..=263, 265..=265, 271..=275, 337..=337;
 }
 
 #[test]
 fn every_recording_is_looked_at_once() {
-    assert_eq!(session().len(), 203);
+    assert_eq!(session().len(), 231);
     for number in session().keys() {
         let times = LOOKED_AT.iter().filter(|range| range.contains(number)).count();
         assert_eq!(times, 1, "exchange {number:03}");

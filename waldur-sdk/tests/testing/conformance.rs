@@ -1,8 +1,11 @@
 //! The conformance suite passes for a sound back end and finds what is wrong with unsound ones.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,13 +13,14 @@ use waldur_sdk::{
     Result,
     backend::{
         Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange,
-        Ownership, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Verified, state::foreign,
+        Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Usage, UsageReport,
+        UsageSource, Verified, state::foreign,
     },
     testing::{
         MemoryService,
         conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
     },
-    types::{BackendId, JsonObject, Limit, Limits},
+    types::{BackendId, Date, JsonObject, Limit, Limits},
 };
 
 #[tokio::test]
@@ -24,7 +28,7 @@ async fn the_memory_back_end_passes() {
     let verdicts = conformance::run(&MemorySubject::new(MemoryService::new()).unwrap()).await;
     assert!(verdicts.passed(), "{verdicts}");
     let skipped = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped(_))).count();
-    assert_eq!(skipped, 1, "only usage is missing from the memory back end\n{verdicts}");
+    assert_eq!(skipped, 0, "the memory back end has everything\n{verdicts}");
 }
 
 /// What a broken back end gets wrong.
@@ -48,6 +52,14 @@ enum Fault {
     ChangesPlansOfAnybody,
     /// Refuses what carries no stamp, on record or not.
     AdoptsNothing,
+    /// Measures what it does not know of as zero, and what it cannot read.
+    UnknownIsZero,
+    /// Measures today whatever month it is asked about.
+    ForgetsMonths,
+    /// Leaves out whom it knows nothing of.
+    LeavesOut,
+    /// Counts users twice.
+    CountsTwice,
 }
 
 struct Broken {
@@ -135,6 +147,35 @@ impl ResourceBackend for Broken {
         }
         self.inner.set_limits(cx, change).await
     }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl UsageSource for Broken {
+    async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
+        let month = Period::containing(Date::constant(2026, 11, 1));
+        let period = if self.fault == Fault::ForgetsMonths { month } else { period };
+        let mut answer = self.inner.usage().unwrap().usage(cx, ids, period).await;
+        match self.fault {
+            Fault::UnknownIsZero => answer.values_mut().for_each(|usage| {
+                if matches!(usage, Usage::Unreadable(_)) {
+                    *usage = Usage::Measured(UsageReport::default());
+                }
+            }),
+            Fault::LeavesOut => answer.retain(|_, usage| !matches!(usage, Usage::Unreadable(_))),
+            Fault::CountsTwice => answer.values_mut().for_each(|usage| {
+                if let Usage::Measured(report) = usage {
+                    let again: Vec<_> = report.per_user.values().cloned().collect();
+                    report.per_user.extend(again.into_iter().map(|amounts| ("again".to_owned(), amounts)));
+                }
+            }),
+            _ => {}
+        }
+        answer
+    }
 }
 
 struct BrokenSubject(MemorySubject, Fault);
@@ -165,6 +206,10 @@ impl Subject for BrokenSubject {
         self.0.set_outage(broken)
     }
 
+    async fn use_up(&self, id: &BackendId, period: Period) -> bool {
+        self.0.use_up(id, period).await
+    }
+
     async fn objects(&self) -> Option<usize> {
         self.0.objects().await
     }
@@ -186,6 +231,11 @@ async fn a_broken_back_end_fails_the_check_that_names_its_fault() {
         (Fault::ChangesOptionsOfAnybody, "a_foreign_object_is_not_changed"),
         (Fault::ChangesPlansOfAnybody, "a_foreign_object_is_not_changed"),
         (Fault::AdoptsNothing, "an_unmarked_object_is_adopted_only_if_recorded"),
+        (Fault::UnknownIsZero, "usage_answers_for_every_id"),
+        (Fault::UnknownIsZero, "unreadable_usage_is_not_zero"),
+        (Fault::ForgetsMonths, "usage_belongs_to_its_month"),
+        (Fault::LeavesOut, "usage_answers_for_every_id"),
+        (Fault::CountsTwice, "measured_usage_is_what_was_used"),
     ] {
         let verdicts = verdicts_of(fault).await;
         assert!(verdicts.failures().any(|(failed, _)| failed == check), "{check} did not notice\n{verdicts}");

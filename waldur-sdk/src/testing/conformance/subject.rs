@@ -11,7 +11,7 @@ use http::{Request, Response};
 use uuid::Uuid;
 
 use crate::{
-    backend::{MarketplaceResource, Party, ResourceBackend},
+    backend::{MarketplaceResource, Party, Period, ResourceBackend},
     error::Result,
     rest::{Environment, HttpTransport, TransportError, TransportErrorKind},
     testing::{MemoryBackend, MemoryService},
@@ -52,6 +52,12 @@ pub trait Subject: Send + Sync {
         false
     }
 
+    /// Lets an object use something in a month, so that the back end measures more than zero then. `false`: cannot be
+    /// arranged.
+    async fn use_up(&self, _id: &BackendId, _period: Period) -> bool {
+        false
+    }
+
     /// How many objects the system holds, seen from behind the stage.
     async fn objects(&self) -> Option<usize> {
         None
@@ -89,7 +95,8 @@ impl MemorySubject {
         // The suite knows no runtime: pauses pass at once. The service answers within the first poll, so that no
         // time limit wins against it.
         let environment = Environment::default().with_timer(|_| std::future::ready(()));
-        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status().with_keys();
+        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status();
+        let backend = backend.with_keys().with_usage();
         Ok(Self { service, backend, broken })
     }
 
@@ -142,6 +149,13 @@ impl Subject for MemorySubject {
 
     fn set_outage(&self, broken: bool) -> bool {
         self.broken.store(broken, Ordering::Relaxed);
+        true
+    }
+
+    async fn use_up(&self, id: &BackendId, period: Period) -> bool {
+        let month = period.to_string();
+        self.service.count_usage(id.as_str(), &month, "storage", 70);
+        self.service.count_user_usage(id.as_str(), &month, "ann", "storage", 40);
         true
     }
 

@@ -15,7 +15,7 @@ use crate::{
         ApiKeys, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
         LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
         OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
-        Status, StatusControl, Verified, read_back,
+        Status, StatusControl, UsageSource, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -37,6 +37,7 @@ pub struct MemoryBackend {
     status: bool,
     jobs: bool,
     keys: bool,
+    usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +80,7 @@ impl MemoryBackend {
             status: false,
             jobs: false,
             keys: false,
+            usage: false,
         })
     }
 
@@ -131,6 +133,13 @@ impl MemoryBackend {
         self
     }
 
+    /// Measures usage.
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        self.usage = true;
+        self
+    }
+
     /// Finishes orders later, every step of them, when the service's jobs are done.
     #[must_use]
     pub fn with_jobs(mut self) -> Self {
@@ -145,7 +154,12 @@ impl MemoryBackend {
         self
     }
 
-    fn factor(&self, component: &str) -> UnitFactor {
+    /// The service's API.
+    pub(super) fn api(&self) -> &RestClient {
+        &self.api
+    }
+
+    pub(super) fn factor(&self, component: &str) -> UnitFactor {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
@@ -376,6 +390,10 @@ impl ResourceBackend for MemoryBackend {
 
     fn keys(&self) -> Option<&dyn ApiKeys> {
         self.keys.then_some(self as _)
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        self.usage.then_some(self as _)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {

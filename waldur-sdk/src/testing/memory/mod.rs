@@ -8,6 +8,7 @@ mod backend;
 mod facets;
 mod jobs;
 mod service;
+mod usage;
 
 pub use backend::MemoryBackend;
-pub use service::{MemoryObject, MemoryService};
+pub use service::{MemoryObject, MemoryService, MemoryUsage};

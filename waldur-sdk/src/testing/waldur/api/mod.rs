@@ -13,6 +13,8 @@ mod people;
 mod provider;
 mod resources;
 mod routes;
+mod usages;
+mod user_usages;
 
 use super::{
     answer::{Answer, Outcome},

@@ -2,7 +2,7 @@
 
 use super::{
     Route, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users, offerings, orders,
-    people, provider, resources,
+    people, provider, resources, usages, user_usages,
 };
 use crate::testing::waldur::{
     incoming::Verb::{Delete, Get, Patch, Post, Put},
@@ -139,6 +139,15 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-offering-users/{}/set_error_deleting", &[(Post, offering_users::set_error_deleting)])
         .since_8(),
     Route::act("marketplace-offering-users/{}/set_ok", &[(Post, offering_users::set_ok)]).since_8(),
+    // Usage.
+    Route::list("marketplace-component-usages", &[(Get, usages::list)]),
+    Route::act("marketplace-component-usages/set_usage", &[(Post, usages::set_usage)]),
+    Route::detail("marketplace-component-usages/{}", &[(Get, usages::retrieve)]),
+    Route::act("marketplace-component-usages/{}/set_user_usage", &[(Post, user_usages::set_user_usage)]),
+    Route::act("marketplace-component-usages/{}/set_user_usages", &[(Post, user_usages::set_user_usages)]).since_8(),
+    Route::list("marketplace-component-user-usages", &[(Get, user_usages::list)]),
+    Route::read("marketplace-provider-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
+    Route::read("marketplace-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
     // Site agents.
     Route::list("marketplace-site-agent-identities", &[(Get, agents::list), (Post, agents::create)]).since_8(),
     Route::detail("marketplace-site-agent-identities/{}", &[(Get, agents::retrieve), (Put, agents::put)]).since_8(),
@@ -167,7 +176,6 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-resource-api-keys/report_created", &[(Post, api_keys::report_created)]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_key", &[(Post, api_keys::set_key)]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_erred", &[(Post, api_keys::set_erred)]).since_8(),
-    Route::act("marketplace-component-usages/{}/set_user_usages", &[]).since_8(),
     Route::act(
         "marketplace-slurm-periodic-usage-policies/{}/report-command-result",
         &[(Post, provider::report_command_result)],

@@ -8,12 +8,14 @@ mod offerings;
 mod orders;
 mod people;
 mod resources;
+mod usages;
 
 pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};
 pub use resources::ResourceSeed;
+pub use usages::UsageView;
 
 use super::{
     model::{Customer, Project, Role, Scope, ServiceProvider, User},
