@@ -16,7 +16,8 @@ use waldur_sdk::{
         AgentIdentityQuery, AgentLogEntry, AgentMode, AgentRegistration, BackendIdCheck, BackendResourceQuery,
         BackendResourceRequestQuery, CommandResult, ComponentDefinition, CustomerQuery, Dependency, ErrorDetails,
         NewBackendResource, ObservableObject, OfferingQuery, OfferingUserQuery, OrderQuery, ProcessorRegistration,
-        ProjectQuery, ProviderInfo, ResourceApiKeyQuery, ResourceQuery, UserQuery, WaldurClient,
+        ProjectQuery, ProviderInfo, ResourceApiKeyQuery, ResourceQuery, UsageQuery, UsageSubmission, UserQuery,
+        UserUsage, WaldurClient,
     },
     rest::{Http, HttpTransport, RetryPolicy},
     testing::{
@@ -24,7 +25,7 @@ use waldur_sdk::{
         waldur::{Billing, FakeWaldur, Generation, LimitPeriod, OfferingUserState, OrderState, ResourceState},
     },
     types::{
-        BackendId, BillingType, ComponentUuid, Endpoint, Limit, Limits, OfferingUserUuid, OfferingUuid,
+        Amounts, BackendId, BillingType, ComponentUuid, Endpoint, Limit, Limits, OfferingUserUuid, OfferingUuid,
         PeriodicUsagePolicyUuid, PlanUuid, ResourceUuid, UserUuid, Uuid, WaldurAmount,
     },
 };
@@ -210,6 +211,25 @@ async fn agents(world: &World, waldur: &WaldurClient) {
     waldur.periodic_usage_policies().report_command_result(policy, &verdict).await.unwrap();
 }
 
+async fn usage(world: &World, waldur: &WaldurClient) {
+    let (usages, resource) = (waldur.component_usages(), world.resource);
+    let traffic: Amounts = [("traffic".to_owned(), WaldurAmount::from(5_u32))].into();
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    usages.set_usage(&UsageSubmission::new(resource, traffic).date(now)).await.unwrap();
+    let query = UsageQuery::resource(resource);
+    let row = usages.list(&query).collect().await.unwrap().complete().unwrap().items()[0].uuid;
+    let path = format!("marketplace-component-usages/{row}");
+    assert_eq!(world.send(world.waldur.agent(), "GET", &path, None).await, 200);
+    let share = UserUsage::new("m1", WaldurAmount::from(2_u32)).date(now);
+    usages.set_user_usages(row, std::slice::from_ref(&share)).await.unwrap();
+    usages.set_user_usage(row, &share).await.unwrap();
+    usages.list_of_users(&query).collect().await.unwrap().complete().unwrap();
+    usages.plan_periods(resource).collect().await.unwrap();
+    let summary = ResourceQuery::offering(world.offering);
+    waldur.provider_resources().summaries(&summary).collect().await.unwrap().complete().unwrap();
+    waldur.provider_resources().summary(resource).await.unwrap();
+}
+
 async fn keys_and_imports(world: &World, waldur: &WaldurClient) {
     let keys = waldur.api_keys();
     let secret = SecretString::from("s3cr3t");
@@ -362,6 +382,7 @@ async fn every_call_and_every_path_is_visited() {
     offerings(&world, &waldur).await;
     people(&world, &waldur).await;
     agents(&world, &waldur).await;
+    usage(&world, &waldur).await;
     keys_and_imports(&world, &waldur).await;
     by_hand(&world).await;
     let refused = the_rest(&world).await;
