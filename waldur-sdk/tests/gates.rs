@@ -93,6 +93,18 @@ fn allowances(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
+fn sec11_no_library_keeps_anything_on_a_disk() {
+    for krate in PUBLISHED {
+        for file in sources(krate) {
+            let text = fs::read_to_string(&file).unwrap();
+            for word in ["std::fs", "File::", "OpenOptions", "temp_dir", "BufWriter"] {
+                assert!(!text.contains(word), "{} mentions {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn sec54_dependencies_are_checked_on_every_change() {
     let rules = read("deny.toml");
     for rule in

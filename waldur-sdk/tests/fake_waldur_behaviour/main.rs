@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod generation_8;
+mod integrations;
 mod lifecycle;
 mod lists;
 mod transport;

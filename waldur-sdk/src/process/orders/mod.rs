@@ -24,7 +24,6 @@ mod change;
 mod convert;
 mod course;
 mod create;
-mod failure;
 mod finish;
 mod job;
 mod later;
@@ -46,12 +45,13 @@ pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
 use self::job::Job;
+use super::{KeyPolicy, KeyProcessor, Lanes, failure};
 use crate::{
     backend::{OpContext, ResourceBackend},
     client::{Resource, WaldurClient},
-    rest::{Environment, Serial},
+    rest::Environment,
     settings::{Component, Components},
-    types::{OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid},
+    types::{OfferingUuid, OrderUuid, ServiceProviderUuid},
 };
 
 /// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
@@ -79,7 +79,7 @@ struct Inner {
     service_provider: Option<ServiceProviderUuid>,
     components: Components,
     policy: OrderPolicy,
-    lanes: Serial<ResourceUuid>,
+    lanes: Lanes,
     /// Orders that the last pass did not come to.
     left_over: Arc<Mutex<HashSet<OrderUuid>>>,
 }
@@ -94,7 +94,7 @@ impl OrderProcessor {
             service_provider: None,
             components: Components::default(),
             policy: OrderPolicy::default(),
-            lanes: Serial::default(),
+            lanes: Lanes::default(),
             left_over: Arc::default(),
         }))
     }
@@ -115,6 +115,21 @@ impl OrderProcessor {
     #[must_use]
     pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
         self.edit(|inner| inner.service_provider = Some(provider))
+    }
+
+    /// Shares lanes with other processors, so that none works on a resource while another does.
+    #[must_use]
+    pub fn with_lanes(self, lanes: &Lanes) -> Self {
+        self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    /// The processor of the same offering's keys, which shares the lanes.
+    pub fn keys(&self) -> KeyProcessor {
+        let mut policy = KeyPolicy::default();
+        policy.expose_error_details = self.0.policy.expose_error_details;
+        policy.dry_run = self.0.policy.dry_run;
+        let keys = KeyProcessor::new(self.0.waldur.clone(), self.0.backend.clone(), self.0.offering);
+        keys.with_policy(policy).with_lanes(&self.0.lanes)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -21,10 +21,12 @@
 //! | certainty | an outage is never absence, success or zero; a passed deadline has no effect |
 //! | limits | set, read back, partial maps keep the rest, absent objects are errors |
 //! | facets | members, status, import: only where the back end has them |
+//! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
 //! | usage | every id answered for, by its month, shares within the total; an outage is not zero; only where it is measured |
 
 mod checks;
 mod facets;
+mod keys;
 mod subject;
 mod usage;
 
@@ -116,6 +118,11 @@ pub async fn run(subject: &dyn Subject) -> Verdicts {
         usage::measured_usage_is_what_was_used,
         usage::usage_belongs_to_its_month,
         usage::unreadable_usage_is_not_zero,
+        keys::keys_are_different_and_can_be_taken_back,
+        keys::what_nobody_knows_is_pruned,
+        keys::a_replaced_key_leaves_its_sibling,
+        keys::a_key_that_is_gone_is_replaced,
+        keys::a_foreign_object_gets_no_key,
     );
     verdicts
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,17 +12,14 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer,
+        ApiKeys, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
         LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
         OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
         Status, StatusControl, UsageSource, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
-    rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, RestClient,
-        StaticHeader,
-    },
+    rest::{BaseUrl, Complete, Environment, Http, HttpTransport, Page, Pager, PlainHttp, RestClient, StaticHeader},
     types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
@@ -39,17 +36,13 @@ pub struct MemoryBackend {
     members: bool,
     status: bool,
     jobs: bool,
+    keys: bool,
     usage: bool,
 }
 
 #[derive(Deserialize)]
 struct Refusal {
     code: String,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    id: String,
 }
 
 impl MemoryBackend {
@@ -86,6 +79,7 @@ impl MemoryBackend {
             members: false,
             status: false,
             jobs: false,
+            keys: false,
             usage: false,
         })
     }
@@ -153,6 +147,13 @@ impl MemoryBackend {
         self
     }
 
+    /// Makes keys for customers.
+    #[must_use]
+    pub fn with_keys(mut self) -> Self {
+        self.keys = true;
+        self
+    }
+
     /// The service's API.
     pub(super) fn api(&self) -> &RestClient {
         &self.api
@@ -175,7 +176,7 @@ impl MemoryBackend {
             .collect()
     }
 
-    fn to_state(&self, id: &BackendId, object: &MemoryObject) -> Result<ResourceState> {
+    pub(super) fn to_state(&self, id: &BackendId, object: &MemoryObject) -> Result<ResourceState> {
         let mut state = ResourceState::new(id.clone());
         state.stamp = object.stamp.map(Stamp);
         state.status = match object.status.as_str() {
@@ -202,7 +203,12 @@ impl MemoryBackend {
     }
 
     /// The state of an object that may be changed for this resource; absence is an error here.
-    async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
+    pub(super) async fn owned(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+    ) -> Result<ResourceState> {
         ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
@@ -382,6 +388,10 @@ impl ResourceBackend for MemoryBackend {
         self.status.then_some(self as _)
     }
 
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.keys.then_some(self as _)
+    }
+
     fn usage(&self) -> Option<&dyn UsageSource> {
         self.usage.then_some(self as _)
     }
@@ -449,29 +459,6 @@ impl StatusControl for MemoryBackend {
         }
         let call = self.api.put("objects.status", "/objects/{id}/status", &[id.as_str()]).deadline(cx.deadline);
         call.json(&json!({ "status": word })).send_unit().await
-    }
-}
-
-#[async_trait]
-impl Importer for MemoryBackend {
-    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let (api, deadline) = (self.api.clone(), cx.deadline);
-        let pager = Pager::new(
-            |item: &Importable| item.backend_id.to_string(),
-            move |token: Option<PageToken>| {
-                let api = api.clone();
-                async move {
-                    let page: u64 = token.and_then(|token| token.0.parse().ok()).unwrap_or(1);
-                    let call = api.get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
-                    let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
-                    let next = (rows.len() == 100).then(|| PageToken((page + 1).to_string()));
-                    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-                    let items = rows.into_iter().map(|row| BackendId::new(row.id).map(Importable::new));
-                    Ok(Page::new(items.collect::<Result<Vec<_>>>()?, next).with_total(total))
-                }
-            },
-        );
-        pager.collect().await?.complete()
     }
 }
 

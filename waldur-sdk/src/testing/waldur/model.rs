@@ -97,9 +97,11 @@ rows! {
 #[derive(Clone, Debug)]
 pub(super) struct Customer {
     pub(super) uuid: CustomerUuid,
+    pub(super) created: Timestamp,
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) abbreviation: String,
+    pub(super) email: String,
 }
 
 #[derive(Clone, Debug)]

@@ -3,12 +3,14 @@
 //! Every seed is a row under construction: it has its id and all defaults from the start and is put into the database
 //! by its last call (`create`, `pending`, `executing`, `in_state`).
 
+mod integrations;
 mod offerings;
 mod orders;
 mod people;
 mod resources;
 mod usages;
 
+pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};
@@ -66,7 +68,8 @@ impl State {
     fn blank_customer(&mut self, name: &str) -> Customer {
         let uuid = CustomerUuid::new(self.uuid());
         let slug = self.slug("customer", name);
-        Customer { uuid, name: name.to_owned(), slug, abbreviation: String::new() }
+        let (created, abbreviation, email) = (self.now(), String::new(), String::new());
+        Customer { uuid, created, name: name.to_owned(), slug, abbreviation, email }
     }
 
     fn blank_project(&mut self, name: &str, customer: CustomerUuid) -> Project {
