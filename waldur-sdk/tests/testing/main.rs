@@ -7,6 +7,7 @@ mod toy;
 
 mod canary;
 mod conformance;
+mod conformance_keys;
 mod conformance_membership;
 mod interleave;
 mod layers;

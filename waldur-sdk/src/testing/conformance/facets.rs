@@ -6,9 +6,9 @@ use super::{
     ensure, must,
 };
 use crate::{
-    backend::{Grant, MemberDirectory, MembershipPlan, Period, Status, Usage},
+    backend::{Grant, MemberDirectory, MembershipPlan, Status},
     rest::Complete,
-    types::{BackendId, Date},
+    types::BackendId,
 };
 
 pub(super) async fn members_are_added_and_removed(subject: &dyn Subject) -> Outcome {
@@ -77,23 +77,16 @@ pub(super) async fn import_lists_what_was_created(subject: &dyn Subject) -> Outc
     let request = make(subject, 33).await?;
     let absent = id_of(&*backend, &subject.resource(34))?;
     let list = must("list", importer.list(&cx()).await)?;
-    let has = |id| list.items().iter().any(|item| item.backend_id == id);
-    ensure(has(request.backend_id), || "the list lacks an object that was created".into())?;
-    ensure(!has(absent), || "the list names an object that was never created".into())?;
-    Ok(None)
-}
-
-pub(super) async fn unreadable_usage_is_not_zero(subject: &dyn Subject) -> Outcome {
-    let backend = subject.backend();
-    let Some(usage) = backend.usage() else { return Ok(Some("no usage")) };
-    let request = make(subject, 35).await?;
-    if !subject.set_outage(true) {
-        return Ok(Some("the subject cannot arrange an outage"));
+    let has = |id: &BackendId| list.items().iter().any(|item| item.backend_id == *id);
+    ensure(has(&request.backend_id), || "the list lacks an object that was created".into())?;
+    ensure(!has(&absent), || "the list names an object that was never created".into())?;
+    let item = list.items().iter().find(|item| item.backend_id == request.backend_id);
+    let wrong = item.and_then(|item| item.limits.iter().find(|(name, limit)| request.limits.get(*name) != Some(limit)));
+    ensure(wrong.is_none(), || format!("the list has another limit than was ordered: {wrong:?}"))?;
+    if subject.set_outage(true) {
+        let during = importer.list(&cx()).await;
+        subject.set_outage(false);
+        ensure(during.is_err(), || "a whole list was read during an outage".into())?;
     }
-    let period = Period::containing(Date::constant(2026, 11, 22));
-    let answer = usage.usage(&cx(), std::slice::from_ref(&request.backend_id), period).await;
-    subject.set_outage(false);
-    let measured = matches!(answer.get(&request.backend_id), Some(Usage::Measured(_)));
-    ensure(!measured, || "usage was measured during an outage".into())?;
     Ok(None)
 }

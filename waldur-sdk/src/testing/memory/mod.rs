@@ -5,8 +5,11 @@
 //! a request, faults, kill points and interleaving reach every step.
 
 mod backend;
+mod facets;
+mod jobs;
 mod people;
 mod service;
+mod usage;
 
 pub use backend::MemoryBackend;
-pub use service::{MemoryObject, MemoryService};
+pub use service::{MemoryObject, MemoryService, MemoryUsage};

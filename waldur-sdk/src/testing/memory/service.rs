@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -32,7 +33,9 @@ use crate::{
 /// | `PUT /objects/{id}/roles/{name}` | set the roles of a member |
 /// | `PUT /objects/{id}/users/{name}/limits` | replace the limits of a user; without any, they are taken away |
 /// | `PUT /users/{name}/attributes` | replace what is known of a user |
+/// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
+/// | `GET /usage?month=YYYY-MM` | what each object used in a month, as far as it was counted; `null` where counting failed |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
 #[derive(Clone, Default)]
 pub struct MemoryService(Arc<Mutex<State>>);
@@ -70,10 +73,37 @@ pub struct MemoryObject {
     pub status: String,
 }
 
+/// What an object used in a month, in the service's own units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryUsage {
+    /// The whole object, by component.
+    pub total: BTreeMap<String, Decimal>,
+    /// Each user, by component.
+    pub users: BTreeMap<String, BTreeMap<String, Decimal>>,
+}
+
+impl MemoryUsage {
+    fn shown(&self) -> Value {
+        let amounts = |amounts: &BTreeMap<String, Decimal>| -> Value {
+            amounts.iter().map(|(component, amount)| (component.clone(), amount.to_string())).collect()
+        };
+        let users: Value = self.users.iter().map(|(user, used)| (user.clone(), amounts(used))).collect();
+        json!({ "total": amounts(&self.total), "users": users })
+    }
+}
+
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, MemoryObject>,
+    /// By month and object.
+    usage: BTreeMap<(String, String), MemoryUsage>,
+    uncountable: BTreeSet<String>,
+    unanswered: BTreeSet<String>,
     projects: BTreeSet<String>,
+    /// By object and first half.
+    keys: BTreeMap<(String, String), String>,
+    keys_made: u64,
     jobs: BTreeMap<String, Job>,
     refused_members: BTreeSet<String>,
     attributes: BTreeMap<String, Value>,
@@ -145,6 +175,56 @@ impl MemoryService {
         self.state().objects.remove(id);
     }
 
+    /// The keys of an object: the secret by the half that may be shown.
+    pub fn keys(&self, id: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let keys = state.keys.iter().filter(|((object, _), _)| object == id);
+        keys.map(|((_, client_id), secret)| (client_id.clone(), secret.clone())).collect()
+    }
+
+    /// How many keys were ever made.
+    pub fn keys_made(&self) -> u64 {
+        self.state().keys_made
+    }
+
+    /// Puts a key there, as somebody else might have.
+    pub fn seed_key(&self, id: impl Into<String>, client_id: impl Into<String>) {
+        self.state().keys.insert((id.into(), client_id.into()), "seeded".to_owned());
+    }
+
+    /// Counts what an object has used in a month (`2026-11`), in the service's units; zero is counted too.
+    pub fn count_usage(&self, id: &str, month: &str, component: &str, amount: impl Into<Decimal>) {
+        self.edit_usage(id, month, |usage| {
+            usage.total.insert(component.to_owned(), amount.into());
+        });
+    }
+
+    /// Counts what a user has used of an object. The total is counted by itself.
+    pub fn count_user_usage(&self, id: &str, month: &str, user: &str, component: &str, amount: impl Into<Decimal>) {
+        self.edit_usage(id, month, |usage| {
+            usage.users.entry(user.to_owned()).or_default().insert(component.to_owned(), amount.into());
+        });
+    }
+
+    /// Forgets what was counted of an object in a month.
+    pub fn forget_usage(&self, id: &str, month: &str) {
+        self.state().usage.remove(&(month.to_owned(), id.to_owned()));
+    }
+
+    /// Says that the usage of an object cannot be told, from now on or no more.
+    pub fn fail_usage(&self, id: &str, failing: bool) {
+        switch(&mut self.state().uncountable, id, failing);
+    }
+
+    /// Leaves an object out of answers about usage, from now on or no more: a list that was cut short.
+    pub fn omit_usage(&self, id: &str, omitted: bool) {
+        switch(&mut self.state().unanswered, id, omitted);
+    }
+
+    fn edit_usage(&self, id: &str, month: &str, change: impl FnOnce(&mut MemoryUsage)) {
+        change(self.state().usage.entry((month.to_owned(), id.to_owned())).or_default());
+    }
+
     /// What is known of a user.
     pub fn attributes(&self, name: &str) -> Option<Value> {
         self.state().attributes.get(name).cloned()
@@ -173,8 +253,10 @@ impl MemoryService {
             "delete" => {
                 state.objects.remove(&job.object);
             }
-            "limits" => {
+            "options" | "plan" | "limits" => {
                 if let Some(object) = state.objects.get_mut(&job.object) {
+                    object.options.extend(job.body.options);
+                    object.plan = job.body.plan.or(object.plan);
                     object.limits.extend(job.body.limits);
                 }
             }
@@ -220,6 +302,14 @@ impl HttpTransport for MemoryService {
     }
 }
 
+fn switch(set: &mut BTreeSet<String>, id: &str, on: bool) {
+    if on {
+        set.insert(id.to_owned());
+    } else {
+        set.remove(id);
+    }
+}
+
 fn error(status: StatusCode, code: &str) -> Answer {
     (status, json!({ "code": code }))
 }
@@ -247,10 +337,14 @@ impl State {
         match (request.method().as_str(), path.as_slice()) {
             ("GET", ["health"]) => (StatusCode::OK, json!({ "status": "ok" })),
             ("GET", ["objects"]) => self.list(request.uri().query().unwrap_or_default()),
+            ("GET", ["usage"]) => self.usage(request.uri().query().unwrap_or_default()),
             ("GET", ["objects", id]) => self.read(id),
             ("PUT", ["objects", id]) => self.create(id, body()),
             ("DELETE", ["objects", id]) => match self.objects.remove(*id) {
-                Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                Some(_) => {
+                    self.keys.retain(|(object, _), _| object != id);
+                    (StatusCode::NO_CONTENT, Value::Null)
+                }
                 None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
             },
             ("PUT", ["objects", id, "limits"]) => {
@@ -261,6 +355,26 @@ impl State {
             }
             ("PUT", ["objects", id, "plan"]) => {
                 self.edit(id, |object| read(member(&body(), "plan")?).map(|plan| object.plan = plan))
+            }
+            (_, ["objects", id, "keys", ..]) if !self.objects.contains_key(*id) => {
+                error(StatusCode::NOT_FOUND, "NoSuchObject")
+            }
+            ("GET", ["objects", id, "keys"]) => {
+                let own = self.keys.keys().filter(|(object, _)| object == id);
+                (StatusCode::OK, own.map(|(_, client_id)| json!(client_id)).collect())
+            }
+            ("POST", ["objects", id, "keys"]) => {
+                self.keys_made += 1;
+                let (client_id, secret) =
+                    (format!("key-{:04}", self.keys_made), format!("s3cr3t-{:04}", self.keys_made));
+                self.keys.insert(((*id).to_owned(), client_id.clone()), secret.clone());
+                (StatusCode::CREATED, json!({ "client_id": client_id, "secret": secret }))
+            }
+            ("DELETE", ["objects", id, "keys", client_id]) => {
+                match self.keys.remove(&((*id).to_owned(), (*client_id).to_owned())) {
+                    Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                    None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+                }
             }
             ("PUT", ["objects", id, "status"]) => {
                 self.edit(id, |object| read(member(&body(), "status")?).map(|status| object.status = status))
@@ -298,7 +412,7 @@ impl State {
             ("DELETE", ["projects", slug]) => self.remove_project(slug),
             ("POST", ["jobs"]) => self.start(&body()),
             ("GET", ["jobs", handle]) => match self.jobs.values().find(|job| job.handle == *handle) {
-                Some(job) => (StatusCode::OK, json!({ "state": job.state })),
+                Some(job) => (StatusCode::OK, json!({ "state": job.state, "kind": job.kind })),
                 None => error(StatusCode::NOT_FOUND, "NoSuchJob"),
             },
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
@@ -310,6 +424,21 @@ impl State {
             Some(Ok(object)) => (StatusCode::OK, object),
             _ => error(StatusCode::NOT_FOUND, "NoSuchObject"),
         }
+    }
+
+    /// Every object has a row: what was counted, `{}` where nobody has counted yet, `null` where it cannot be told.
+    fn usage(&self, query: &str) -> Answer {
+        let month = query.split('&').find_map(|pair| pair.strip_prefix("month=")).unwrap_or_default();
+        let row = |id: &String| {
+            let usage = match self.usage.get(&(month.to_owned(), id.clone())) {
+                _ if self.uncountable.contains(id) => Value::Null,
+                Some(usage) => usage.shown(),
+                None => json!({}),
+            };
+            json!({ "id": id, "usage": usage })
+        };
+        let answered = self.objects.keys().filter(|id| !self.unanswered.contains(*id));
+        (StatusCode::OK, answered.map(row).collect())
     }
 
     fn create(&mut self, id: &str, body: Value) -> Answer {

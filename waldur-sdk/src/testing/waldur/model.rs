@@ -90,6 +90,9 @@ rows! {
     OfferingUser => |row| row.uuid.uuid(),
     ProjectAccount => |row| row.uuid,
     UserLimit => |row| row.uuid,
+    PlanPeriod => |row| row.uuid,
+    ComponentUsage => |row| row.uuid,
+    UserUsage => |row| row.uuid,
     AgentIdentity => |row| row.uuid,
     AgentService => |row| row.uuid,
     AgentProcessor => |row| row.uuid,
@@ -98,9 +101,11 @@ rows! {
 #[derive(Clone, Debug)]
 pub(super) struct Customer {
     pub(super) uuid: CustomerUuid,
+    pub(super) created: Timestamp,
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) abbreviation: String,
+    pub(super) email: String,
 }
 
 #[derive(Clone, Debug)]
@@ -365,6 +370,51 @@ pub(super) struct UserLimit {
     pub(super) user: UserUuid,
     pub(super) component: String,
     pub(super) limit: String,
+}
+
+/// The time in which a resource was on one plan.
+#[derive(Clone, Debug)]
+pub(super) struct PlanPeriod {
+    pub(super) uuid: Uuid,
+    pub(super) resource: ResourceUuid,
+    pub(super) plan: PlanUuid,
+    pub(super) start: Timestamp,
+    pub(super) end: Option<Timestamp>,
+}
+
+/// What was reported of one component of a resource, for one plan in one month.
+#[derive(Clone, Debug)]
+pub(super) struct ComponentUsage {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) key: UsageKey,
+    pub(super) amount: Decimal,
+    pub(super) date: Timestamp,
+    pub(super) description: String,
+    pub(super) recurring: bool,
+    pub(super) modified_by: Option<UserUuid>,
+}
+
+/// Two reports of the same are one row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct UsageKey {
+    pub(super) resource: ResourceUuid,
+    pub(super) kind: String,
+    pub(super) plan_period: Option<Uuid>,
+    /// The first day of the month.
+    pub(super) billing_period: Date,
+}
+
+/// The share of one user name in a [`ComponentUsage`].
+#[derive(Clone, Debug)]
+pub(super) struct UserUsage {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+    pub(super) usage: Uuid,
+    pub(super) username: String,
+    pub(super) user: Option<OfferingUserUuid>,
+    pub(super) amount: Decimal,
 }
 
 #[derive(Clone, Debug)]

@@ -14,13 +14,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
+    integrations::Integrations,
     log::RecordedRequest,
     model::{
-        AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, ProjectAccount,
-        Resource, Role, ServiceProvider, SshKey, Table, User, UserLimit,
+        AgentIdentity, AgentProcessor, AgentService, ComponentUsage, Customer, Offering, OfferingUser, Order,
+        PlanPeriod, Project, ProjectAccount, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserLimit,
+        UserUsage,
     },
     oidc::Issuer,
-    words::Generation,
+    words::{Backfilling, Generation},
 };
 use crate::types::{CustomerUuid, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, UserUuid};
 
@@ -69,6 +71,7 @@ pub(super) struct State {
     pub(super) wall: Wall,
     pub(super) approval_delay: u32,
     pub(super) team_delay: u32,
+    pub(super) backfilling: Backfilling,
     pub(super) issuer: Option<Issuer>,
 
     pub(super) customers: Table<Customer>,
@@ -86,9 +89,14 @@ pub(super) struct State {
     pub(super) member_statuses: HashMap<ResourceUuid, Vec<Value>>,
     /// Who does not consent to the terms of what.
     pub(super) refusals: HashSet<(UserUuid, OfferingUuid)>,
+    pub(super) plan_periods: Table<PlanPeriod>,
+    pub(super) usages: Table<ComponentUsage>,
+    pub(super) usage_places: HashMap<UsageKey, Uuid>,
+    pub(super) user_usages: Table<UserUsage>,
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
+    pub(super) integrations: Integrations,
 
     pub(super) log: Vec<RecordedRequest>,
     pub(super) unserved: Vec<String>,
@@ -109,6 +117,7 @@ impl State {
             seed,
             approval_delay: 0,
             team_delay: 0,
+            backfilling: Backfilling::Everything,
             issuer: None,
             customers: Table::default(),
             providers: Table::default(),
@@ -124,9 +133,14 @@ impl State {
             user_limits: Table::default(),
             member_statuses: HashMap::new(),
             refusals: HashSet::new(),
+            plan_periods: Table::default(),
+            usages: Table::default(),
+            usage_places: HashMap::new(),
+            user_usages: Table::default(),
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),
+            integrations: Integrations::default(),
             log: Vec::new(),
             unserved: Vec::new(),
             done_without_backend_id: Vec::new(),

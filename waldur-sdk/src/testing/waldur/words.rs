@@ -170,6 +170,19 @@ words! {
     }
 }
 
+/// What generation 8 lets a provider report for a month that is over. Its schema says that this is for staff, and for
+/// providers where components are billed by limit; core.md §4.6 knows the refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backfilling {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Components that are billed by limit. A report with another one is refused as a whole.
+    Limits,
+    /// Nothing.
+    Nothing,
+}
+
 words! {
     /// What a limit counts over (core.md §1.5).
     pub enum LimitPeriod {
@@ -211,5 +224,33 @@ words! {
         Erred = "Erred",
         /// Not there yet; of a course.
         Pending = "Pending",
+    }
+}
+
+words! {
+    /// The state of a customer's key (core.md §1.5).
+    pub enum ApiKeyState {
+        /// Being made.
+        Creating = "Creating",
+        /// In use.
+        Ok = "OK",
+        /// To be replaced.
+        Updating = "Updating",
+        /// Something failed.
+        Erred = "Erred",
+    }
+}
+
+words! {
+    /// How far the wish for a list of importable objects is (core.md §1.5).
+    pub enum ImportState {
+        /// Nobody has begun yet.
+        Sent = "Sent",
+        /// An agent is at work.
+        Processing = "Processing",
+        /// The list is there.
+        Done = "Done",
+        /// It could not be made.
+        Erred = "Erred",
     }
 }
