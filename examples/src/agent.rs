@@ -170,7 +170,7 @@ fn log_order(offering: &str, report: &OrderReport) {
     }
     match &report.outcome {
         OrderOutcome::AwaitingDecision | OrderOutcome::Executing => say!(debug),
-        OrderOutcome::Erred(_) | OrderOutcome::NotReported(..) => say!(error),
+        OrderOutcome::NeedsAttention(_) | OrderOutcome::Erred(_) | OrderOutcome::NotReported(..) => say!(error),
         OrderOutcome::Deferred(_) => say!(warn),
         _ => say!(info),
     }
@@ -185,6 +185,7 @@ fn log_order(offering: &str, report: &OrderReport) {
 fn outcome(outcome: &OrderOutcome) -> String {
     match outcome {
         OrderOutcome::Deferred(error) => format!("deferred: {}", told(error)),
+        OrderOutcome::NeedsAttention(error) => format!("needs attention: {}", told(error)),
         OrderOutcome::Erred(error) => format!("erred: {}", told(error)),
         OrderOutcome::NotReported(error, cause) => format!("failed: {}; not reported: {}", told(error), told(cause)),
         other => other.to_string(),

@@ -49,7 +49,10 @@ pub struct Operation {
 /// What a layer does around each operation.
 #[async_trait]
 pub trait Around: Send + Sync + 'static {
-    /// Called before; an error is the result, and the operation does not run.
+    /// Called before.
+    ///
+    /// # Errors
+    /// The error is the operation's result, and the operation does not run. Its class does what a back end's would.
     fn before(&self, _operation: Operation) -> Result<()> {
         Ok(())
     }
@@ -60,6 +63,10 @@ pub trait Around: Send + Sync + 'static {
     }
 
     /// Runs the operation. The default only awaits it.
+    ///
+    /// # Errors
+    /// The error stands in place of the operation's own result, which is lost: whether the operation was carried out is
+    /// unknown then, and found out by the next attempt.
     async fn run(&self, _operation: Operation, _cx: &OpContext, work: BoxFuture<'_, ()>) -> Result<()> {
         work.await;
         Ok(())
@@ -414,6 +421,16 @@ impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
         let work = async { facet(self.inner.keys())?.mint(cx, resource, id).await };
         self.guard("keys.mint", true, cx, work).await
+    }
+    async fn revoke(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        client_id: &str,
+    ) -> Result<()> {
+        let work = async { facet(self.inner.keys())?.revoke(cx, resource, id, client_id).await };
+        self.guard("keys.revoke", true, cx, work).await
     }
     async fn rotate(
         &self,

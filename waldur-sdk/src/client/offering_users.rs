@@ -144,7 +144,7 @@ impl OfferingUserQuery {
 /// The calls about accounts at offerings.
 #[derive(Clone, Copy, Debug)]
 pub struct OfferingUsers<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> OfferingUsers<'a> {
@@ -188,8 +188,7 @@ impl<'a> OfferingUsers<'a> {
             username: &'a Personal,
         }
         let call = self.rest.call(Method::PATCH, "offering_users.set_username", DETAIL, &[&account.hex()]);
-        let call = fields::select::<OfferingUser>(call.json(&Name { username }));
-        call.idempotent().send_json().await.map_err(explain)
+        call.json(&Name { username }).idempotent().secret_answer().send_json().await.map_err(explain)
     }
 
     /// Says that the account is being made (#52). Since 8.x, as all transitions.

@@ -8,13 +8,13 @@ use super::{
     answer::{explain, explain_newer},
     attributes::AttributeExposure,
     fields,
-    usernames::UsernameRules,
 };
 use crate::{
     error::Result,
+    naming::UsernameOptions,
     open_enum,
     rest::{Pager, RestClient},
-    types::{BackendId, BillingType, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
+    types::{BackendId, BillingType, ComponentUuid, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
 };
 
 open_enum! {
@@ -71,6 +71,9 @@ pub struct Offering {
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct OfferingComponent {
+    /// Identifies the component.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub uuid: Option<ComponentUuid>,
     /// Its key in limits, quotas and usage.
     #[serde(rename = "type")]
     pub kind: String,
@@ -151,7 +154,7 @@ pub struct BackendIdVerdict {
 /// The calls about offerings for their provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderOfferings<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> ProviderOfferings<'a> {
@@ -169,15 +172,23 @@ impl<'a> ProviderOfferings<'a> {
         fields::select::<Offering>(call).send_json().await.map_err(explain)
     }
 
-    /// Reads who gives users their names at the offering (#3; usernames.md §1). The flag lies among the plug-in options,
-    /// on a server of 2024 among the secret ones; nothing else of those is kept.
+    /// Reads who names users at the offering (#3; usernames.md §1). One of the options is secret on a server of 2024;
+    /// nothing else of the secret ones is kept.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn username_rules(self, offering: OfferingUuid) -> Result<UsernameRules> {
+    pub async fn username_options(self, offering: OfferingUuid) -> Result<UsernameOptions> {
+        #[derive(Deserialize)]
+        struct Options {
+            #[serde(default, deserialize_with = "lenient::object")]
+            plugin_options: JsonObject,
+            #[serde(default, deserialize_with = "lenient::object")]
+            secret_options: JsonObject,
+        }
         const PATH: &str = "/api/marketplace-provider-offerings/{offering}/";
-        let call = self.rest.get("provider_offerings.username_rules", PATH, &[&offering.hex()]);
-        fields::select::<UsernameRules>(call).send_json().await.map_err(explain)
+        let call = self.rest.get("provider_offerings.username_options", PATH, &[&offering.hex()]);
+        let options: Options = fields::select::<Options>(call).send_json().await.map_err(explain)?;
+        Ok(UsernameOptions::read(&options.plugin_options, &options.secret_options))
     }
 
     /// Reads what the offering is told of its users (#9). Since 8.x.

@@ -235,6 +235,17 @@ impl ResourceQuery {
         self.backend_id = Some(backend_id);
         self
     }
+
+    pub(super) fn filters(&self, mut call: Call) -> Call {
+        for offering in &self.offerings {
+            call = call.query("offering_uuid", offering);
+        }
+        for state in &self.states {
+            call = call.query("state", state);
+        }
+        call = call.query_opt("project_uuid", self.project).query_opt("backend_id", self.backend_id.as_ref());
+        call.query("o", "created")
+    }
 }
 
 /// The calls about resources for their provider.
@@ -269,15 +280,8 @@ impl<'a> ProviderResources<'a> {
     }
 
     fn list_call<T: DeserializeOwned>(self, query: &ResourceQuery) -> Call {
-        let mut call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
-        for offering in &query.offerings {
-            call = call.query("offering_uuid", offering);
-        }
-        for state in &query.states {
-            call = call.query("state", state);
-        }
-        call = call.query_opt("project_uuid", query.project).query_opt("backend_id", query.backend_id.as_ref());
-        fields::select::<T>(call.query("o", "created"))
+        let call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
+        fields::select::<T>(query.filters(call))
     }
 
     /// Reads a resource (#31).
@@ -334,16 +338,8 @@ impl<'a> ProviderResources<'a> {
         }
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_limits/";
         const OPERATION: &str = "provider_resources.set_limits";
-        let mut whole = BTreeMap::new();
-        for (component, limit) in limits {
-            let amount = limit.to_waldur();
-            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
-                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
-                Error::new(ErrorKind::InvalidRequest, text).with_operation(OPERATION)
-            })?;
-            whole.insert(component.as_str(), number);
-        }
-        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits: whole });
+        let limits = whole_numbers(limits).map_err(|error| error.with_operation(OPERATION))?;
+        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits });
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
 
@@ -406,6 +402,24 @@ impl<'a> ProviderResources<'a> {
         let call = self.rest.post("provider_resources.set_as_ok", PATH, &[&resource.hex()]).json(&Nothing {});
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
+}
+
+/// Limits as Waldur keeps them.
+///
+/// # Errors
+/// `InvalidRequest` when one is no whole number.
+pub(super) fn whole_numbers(limits: &Limits) -> Result<BTreeMap<&str, i64>> {
+    limits
+        .iter()
+        .map(|(component, limit)| {
+            let amount = limit.to_waldur();
+            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
+                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
+                Error::new(ErrorKind::InvalidRequest, text)
+            })?;
+            Ok((component.as_str(), number))
+        })
+        .collect()
 }
 
 fn team(call: Call) -> Pager<TeamMember> {

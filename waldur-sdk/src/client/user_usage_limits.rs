@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
-use super::{answer::explain_newer, fields, list};
+use super::{answer::explain_newer, list};
 use crate::{
     rest::{Pager, RestClient},
     types::{OfferingUuid, Personal, ResourceUuid, UserUuid, Uuid, lenient},
@@ -74,7 +74,7 @@ impl<'a> UserUsageLimits<'a> {
     pub fn list(self, query: &UserUsageLimitQuery) -> Pager<UserUsageLimit> {
         let call = self.rest.get("user_usage_limits.list", "/api/component-user-usage-limits/", &[]);
         let call = call.query_opt("offering_uuid", query.offering).query_opt("resource_uuid", query.resource);
-        list::bulk(fields::select::<UserUsageLimit>(call), explain_newer, |limit: &UserUsageLimit| match limit.uuid {
+        list::bulk(call.secret_answer(), explain_newer, |limit: &UserUsageLimit| match limit.uuid {
             Some(uuid) => uuid.simple().to_string(),
             None => format!("{:?} {:?} {}", limit.resource, limit.component_type, user(limit)),
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{BackendSettings, Component, Components, HttpUrl, Read, Section};
+use super::{BackendSettings, Component, ComponentMapping, Components, HttpUrl, Read, Section};
 use crate::{
     rest::{BaseUrl, PlainHttp},
     types::OfferingUuid,
@@ -66,6 +66,10 @@ impl OfferingSettings {
         let backend_settings = section.key("backend_settings").section_or_empty(BackendSettings::read_core);
         let components = section.key("backend_components").null_is_missing().map(Component::read).or(BTreeMap::new());
         let components = components.into_values().collect();
+        let targets = match ComponentMapping::new(&components) {
+            Err(_) if reports.is_some() => Err(section.refuse("backend_components", TARGETS_APART)),
+            _ => Ok(()),
+        };
         let username_management_backend = section.key("username_management_backend").text().or("base".into());
         let events = EventSettings::read(&mut section, name.as_deref().unwrap_or_default());
         let resource_import_enabled = section.key("resource_import_enabled").boolean().or(false);
@@ -77,6 +81,7 @@ impl OfferingSettings {
         }
         section.finish()?;
         let (offering_uuid, offering_uuid_text) = offering?;
+        targets?;
         Ok(Self {
             name: name?,
             api_url: api_url?,
@@ -98,6 +103,9 @@ impl OfferingSettings {
         })
     }
 }
+
+const TARGETS_APART: &str =
+    "must not map two components to one target (target_components): its usage would be billed twice";
 
 fn uuid_and_text(text: String) -> Result<(OfferingUuid, String), &'static str> {
     let uuid = Uuid::try_parse(text.trim()).map_err(|_| "must be a UUID")?;

@@ -103,6 +103,20 @@ uuids! {
     AgentServiceUuid,
     /// Identifies a processor of an agent's service.
     AgentProcessorUuid,
+    /// Identifies a subscription to events.
+    EventSubscriptionUuid,
+    /// Identifies a component of an offering.
+    ComponentUuid,
+    /// Identifies a role.
+    RoleUuid,
+    /// Identifies a key that the customer of a resource uses.
+    ApiKeyUuid,
+    /// Identifies an object of a back end that Waldur may import.
+    BackendResourceUuid,
+    /// Identifies the wish for a list of such objects.
+    BackendResourceRequestUuid,
+    /// Identifies a policy about usage within a period.
+    PeriodicUsagePolicyUuid,
     /// Identifies what was reported of one component of a resource in one month.
     ComponentUsageUuid,
     /// Identifies the share of one user in that.

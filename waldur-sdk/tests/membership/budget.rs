@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use waldur_sdk::testing::{Counting, Latency, MemoryObject, waldur::Generation};
+use waldur_sdk::testing::{Counting, Latency, MemoryBackend, MemoryObject, waldur::Generation};
 
 use crate::world::{MINUTE, Site, assert_synced, pass_time, run};
 
@@ -35,7 +35,7 @@ async fn f158_a_pass_with_nothing_to_change_writes_nothing() {
     let site = Site::new(Generation::V8);
     in_step(&site, 120, 12, 3);
     site.waldur().service_account(site.project(), "svc").create();
-    let whole = |memory: waldur_sdk::testing::MemoryBackend| memory.with_roles().with_status().with_user_limits();
+    let whole = |memory: MemoryBackend| memory.with_roles().with_status().with_user_limits();
     let agent = site.agent().memory(whole).build();
     run(&agent).await;
     site.writes();
@@ -54,12 +54,13 @@ async fn a_thousand_resources_without_members_take_pages_and_no_second() {
         in_step(&site, 1000, 0, 0);
         let waldur = Counting::new(Latency::new(site.waldur().clone(), site.environment(), RTT));
         let service = Counting::new(Latency::new(site.service().clone(), site.environment(), RTT));
-        let agent = site.agent().memory(|memory| memory.with_status()).waldur(waldur.clone()).service(service.clone());
+        let agent = site.agent().memory(MemoryBackend::with_status).waldur(waldur.clone()).service(service.clone());
         let agent = agent.build();
         if generation == Generation::V2024 {
             // What this server lacks is found out in the first pass, and costs nothing afterwards.
             run(&agent).await;
-            (waldur.reset(), service.reset());
+            waldur.reset();
+            service.reset();
         }
         let begin = Instant::now();
         assert_synced(&run(&agent).await);
@@ -107,9 +108,9 @@ async fn one_change_costs_one_look_and_one_write_whatever_the_number_of_resource
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_resources_stay_linear() {
+async fn thousands_of_resources_stay_linear() {
     let mut calls = Vec::new();
-    for resources in [1000, 10_000] {
+    for resources in [300, 3000] {
         let site = Site::new(Generation::V8);
         in_step(&site, resources, 10, 3);
         let service = Counting::new(site.service().clone());
@@ -119,6 +120,6 @@ async fn ten_thousand_resources_stay_linear() {
         calls.push((site.waldur().requests().len(), service.counts().total));
     }
     // Pages grow with the resources, everything else stays.
-    assert_eq!(calls[1].0 - calls[0].0, 90);
-    assert_eq!((calls[0].1, calls[1].1), (20, 200));
+    assert_eq!(calls[1].0 - calls[0].0, 27);
+    assert_eq!((calls[0].1, calls[1].1), (6, 60));
 }

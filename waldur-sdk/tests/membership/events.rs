@@ -219,3 +219,17 @@ async fn what_is_known_of_a_person_reaches_the_back_end() {
     let nobody = UserUuid::new(waldur_sdk::types::Uuid::from_u128(7));
     assert!(!agent.sync_user_attributes(&cx(), nobody).await.unwrap());
 }
+
+/// Passes may be driven from any thread.
+#[tokio::test(start_paused = true)]
+async fn every_entry_can_be_sent_to_another_thread() {
+    fn send<T: Send>(_: &T) {}
+    let (agent, context) = (Site::new(Generation::V8).agent().build(), cx());
+    let (user, nil) = (UserUuid::new(waldur_sdk::types::Uuid::nil()), waldur_sdk::types::Uuid::nil());
+    send(&agent.run_once(&context));
+    send(&agent.sync_resource(&context, nil.into()));
+    send(&agent.sync_project(&context, nil.into()));
+    send(&agent.user_role_changed(&context, user, nil.into(), true));
+    send(&agent.account_changed(&context, nil.into(), "x", true));
+    send(&agent.sync_user_attributes(&context, user));
+}

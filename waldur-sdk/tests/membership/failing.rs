@@ -212,3 +212,21 @@ async fn c44_details_are_for_the_customer_only_if_the_policy_says_so() {
     assert!(view.error_message.contains("Internal backend error"), "{}", view.error_message);
     assert_eq!(view.error_traceback, "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn f131_whoever_is_asked_to_stop_begins_no_further_resource() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    for number in 0..5 {
+        site.resource(&format!("r{number}"), &[]);
+    }
+    let stop = waldur_sdk::backend::Cancellation::default();
+    let pulled = stop.clone();
+    let stopping = crate::orders::OnRequest::new(site.service().clone(), "members.add", move || pulled.cancel());
+    let agent = site.agent().service(stopping).policy(|policy| policy.concurrency = 1).build();
+    let report = agent.run_once(&crate::world::cx().with_cancellation(stop)).await.unwrap();
+    let done = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Synced)).count();
+    let stopped = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Deferred(_))).count();
+    assert_eq!((done, stopped, report.follow_ups().count()), (1, 4, 4));
+    assert_synced(&run(&site.agent().build()).await);
+}

@@ -481,3 +481,56 @@ async fn only_exposed_attributes_are_asked_for_and_reach_the_back_end_without_pr
     run(&agent).await;
     assert_eq!(configs(&site), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn f118_who_came_while_the_pass_was_on_its_way_is_not_taken_for_a_stranger() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let resource = site.resource("one", &["a"]);
+    // Something else is to be written, so the resource is looked at again; an order lets somebody in just before.
+    site.waldur().change_resource(resource, |row| row.backend_metadata(json!({})));
+    let late = site.clone();
+    let between = crate::orders::OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.member("late");
+        late.edit("one", |object| {
+            object.members.insert("late".to_owned());
+        });
+    });
+    site.agent().waldur(between).run().await;
+    assert_eq!(site.access("one"), "a late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_who_left_while_a_long_pass_was_on_its_way_does_not_come_back() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.member("b");
+    for id in ["one", "two"] {
+        site.resource(id, &["b"]);
+    }
+    // One after the other, each taking minutes: the role goes while the first is looked at again.
+    let late = site.clone();
+    let slow = waldur_sdk::testing::Latency::new(site.service().clone(), site.environment(), MINUTE);
+    let between = crate::orders::OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.waldur().remove_from_project(user, late.project());
+    });
+    let agent = site.agent().waldur(between).service(slow).policy(|policy| policy.concurrency = 1);
+    agent.run().await;
+    assert_eq!(site.access("two"), "b", "the team was read again");
+    site.pass().await;
+    assert_eq!(site.access("one"), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f114_a_resource_that_was_renamed_is_found_by_its_id() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let resource = site.resource("one", &["a"]);
+    site.waldur().change_resource(resource, |row| row.name("Another name").slug("another-slug"));
+    let report = site.pass().await;
+    assert_synced(&report);
+    assert_eq!(
+        (only(&report).name.as_str(), site.world.ids(), site.service().writes()),
+        ("Another name", vec!["one".to_owned()], 0)
+    );
+}

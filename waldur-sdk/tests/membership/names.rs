@@ -1,9 +1,13 @@
 //! Names of people (core.md §9 C40 to C42; usernames.md U01 to U03, U08, U09, U20, U21).
 
+use std::sync::Arc;
+
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
-    process::{AccountOutcome, UsernameGate},
+    backend::GeneratedUsernames,
+    naming::{NameForm, NamedBy},
+    process::AccountOutcome,
     testing::{
         Action, Faults, op, status,
         waldur::{Generation, OfferingSeed, OfferingUserState as S},
@@ -47,7 +51,7 @@ fn transitions(site: &Site) -> Vec<&'static str> {
 #[tokio::test(start_paused = true)]
 async fn c40_each_account_ends_as_its_own_answer_says() {
     let site = site();
-    let (_, named) = wanting(&site, "named", S::Requested);
+    let (_, ready) = wanting(&site, "named", S::Requested);
     let (_, failing) = wanting(&site, "failing", S::Requested);
     let (_, late) = wanting(&site, "late", S::Requested);
     let (_, bug) = wanting(&site, "bug", S::Creating);
@@ -58,7 +62,7 @@ async fn c40_each_account_ends_as_its_own_answer_says() {
     names.answer("late", Answer::Fails(ErrorKind::Timeout)).answer("bug", Answer::Panics);
     names.answer("z-after", Answer::Name("aft"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(state(&site, named), (S::Ok, Some("nam".to_owned())));
+    assert_eq!(state(&site, ready), (S::Ok, Some("nam".to_owned())));
     assert_eq!(state(&site, failing), (S::ErrorCreating, None));
     assert_eq!(state(&site, late), (S::Requested, None), "a timeout moves nothing");
     assert_eq!(state(&site, bug), (S::ErrorCreating, None));
@@ -76,7 +80,7 @@ async fn c40_each_account_ends_as_its_own_answer_says() {
     ];
     assert_eq!(moves, wanted);
     let of = |account| &report.usernames.accounts.iter().find(|one| one.account == account).unwrap().outcome;
-    assert!(matches!(of(named), AccountOutcome::Named));
+    assert!(matches!(of(ready), AccountOutcome::Named));
     assert!(matches!(of(failing), AccountOutcome::Failed(_)));
     assert!(matches!(of(late), AccountOutcome::Deferred(_)));
     // The names are in force in the same pass.
@@ -93,8 +97,8 @@ async fn c40_a_refused_transition_is_nobody_elses_business() {
     let faults =
         Faults::new(site.waldur().clone()).on(op("offering_users.begin_creating").nth(1), Action::refuse(status(500)));
     let report = site.agent().usernames(&names).waldur(faults).sending_once().run().await;
-    let named = [first, second].map(|account| state(&site, account).0 == S::Ok);
-    assert_eq!(named.iter().filter(|named| **named).count(), 1);
+    let done = [first, second].map(|account| state(&site, account).0 == S::Ok);
+    assert_eq!(done.iter().filter(|done| **done).count(), 1);
     assert!(!report.is_clean());
     site.agent().usernames(&names).run().await;
     assert_eq!([first, second].map(|account| state(&site, account).0), [S::Ok, S::Ok]);
@@ -148,7 +152,7 @@ async fn c42_where_waldur_gives_the_names_the_agent_writes_none() {
     let names = Names::new();
     names.answer("new", Answer::Name("new"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(report.usernames.gate, Some(UsernameGate::Waldur));
+    assert_eq!(report.usernames.named_by, Some(NamedBy::Waldur));
     assert_eq!((state(&site, account).0, names.asked().len()), (S::Requested, 0));
     assert_eq!(site.access("one"), "a", "the members are kept true all the same");
     assert_eq!(transitions(&site), Vec::<&str>::new());
@@ -164,7 +168,7 @@ async fn u01_without_the_flag_nothing_is_generated_and_members_are_kept_true() {
         let names = Names::new();
         names.answer("new", Answer::Name("new"));
         let report = site.agent().usernames(&names).run().await;
-        assert_eq!(report.usernames.gate, Some(UsernameGate::NotAllowed));
+        assert_eq!(report.usernames.named_by, Some(NamedBy::Nobody));
         assert_eq!((names.asked().len(), state(&site, account).1), (0, None));
         assert_eq!(site.access("one"), "a");
     }
@@ -180,9 +184,9 @@ async fn u02_a_requested_account_is_begun_and_named() {
     assert_eq!(transitions(&site), ["begin_creating", "set_username"]);
     assert_eq!(state(&site, account), (S::Ok, Some("new".to_owned())));
     // Once for the offering, whatever there is to do.
-    assert_eq!(site.world.count("provider_offerings.username_rules"), 0, "forgotten with the writes");
+    assert_eq!(site.world.count("provider_offerings.username_options"), 0, "forgotten with the writes");
     site.agent().usernames(&names).run().await;
-    assert_eq!(site.world.count("provider_offerings.username_rules"), 1);
+    assert_eq!(site.world.count("provider_offerings.username_options"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +306,24 @@ async fn u10_two_of_one_name_in_one_pass_get_different_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn u10_the_built_in_generator_gives_two_of_one_name_different_ones() {
+    let site = site();
+    let accounts = ["j1@idp", "j2@idp"].map(|identity| {
+        let user = site.waldur().user(identity).name("John", "Doe").project_role(site.project(), "PROJECT.MEMBER");
+        let account = site.waldur().offering_user(site.offering(), user.create()).without_username();
+        account.state(S::Requested).create()
+    });
+    site.resource("one", &[]);
+    let generator = GeneratedUsernames::full_name(NameForm::Recommended);
+    let agent = site.agent().named_by(Arc::new(generator)).build();
+    run(&agent).await;
+    let mut given: Vec<_> = accounts.iter().filter_map(|account| state(&site, *account).1).collect();
+    given.sort();
+    assert_eq!(given, ["john_doe_00", "john_doe_01"]);
+    assert_eq!(site.access("one"), "john_doe_00 john_doe_01");
+}
+
+#[tokio::test(start_paused = true)]
 async fn u20_who_has_no_name_to_get_stays_requested() {
     let site = site();
     let (_, account) = wanting(&site, "claimless", S::Requested);
@@ -321,7 +343,7 @@ async fn u21_a_server_of_2024_hides_the_flag_and_knows_no_states() {
     let names = Names::new();
     names.answer("new", Answer::Name("new"));
     let report = site.agent().usernames(&names).run().await;
-    assert_eq!(report.usernames.gate, Some(UsernameGate::Provider));
+    assert_eq!(report.usernames.named_by, Some(NamedBy::Provider));
     assert_eq!(state(&site, account).1.as_deref(), Some("new"));
     assert_eq!(transitions(&site), ["set_username"]);
     assert_eq!(site.access("one"), "new");
@@ -348,6 +370,23 @@ async fn the_directory_is_told_of_everybody_and_of_those_who_left() {
     assert_eq!((report.usernames.deactivated, names.deactivated()), (1, vec!["leaves".to_owned()]));
     run(&agent).await;
     assert_eq!(names.deactivated().len(), 1, "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_directory_knows_of_a_person_what_the_offering_is_told() {
+    let site = Site::selling(Generation::V8, |offering| {
+        provider_names(offering).exposes(["full_name", "nationality", "affiliations"])
+    });
+    let user = site.waldur().user("a@idp").name("Ann", "Example").attribute("nationality", "EE");
+    let user = user.attribute("affiliations", json!(["staff"])).attribute("civil_number", "secret").create();
+    site.waldur().offering_user(site.offering(), user).without_username().state(S::Requested).create();
+    let names = Names::new();
+    site.agent().usernames(&names).run().await;
+    let told = json!({
+        "full_name": "Ann Example", "first_name": "Ann", "last_name": "Example", "nationality": "EE",
+        "affiliations": ["staff"],
+    });
+    assert_eq!(names.attributes("a@idp"), told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,9 +106,6 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
         let canaries = Canaries::default();
         let site = site(&canaries);
         let names = Names::new();
-        for request in site.waldur().requests() {
-            drop(request);
-        }
         names.answer("", Answer::Fails(ErrorKind::PermissionDenied));
         let mut agent = site.agent().memory(MemoryBackend::with_roles).usernames(&names).sending_once();
         match fault {
@@ -118,7 +115,7 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
                 agent = agent.waldur(Faults::new(site.waldur().clone()).on(what, action));
             }
             Some((false, action)) => {
-                agent = agent.service(Faults::new(site.service().clone()).on(everything(), action))
+                agent = agent.service(Faults::new(site.service().clone()).on(everything(), action));
             }
             None => {}
         }

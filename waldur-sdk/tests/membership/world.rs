@@ -209,8 +209,13 @@ impl Agent {
     }
 
     /// Gives names.
-    pub fn usernames(mut self, usernames: &Names) -> Self {
-        self.usernames = Some(Arc::new(usernames.clone()));
+    pub fn usernames(self, usernames: &Names) -> Self {
+        self.named_by(Arc::new(usernames.clone()))
+    }
+
+    /// As [`Self::usernames`], with any back end.
+    pub fn named_by(mut self, usernames: Arc<dyn UsernameBackend>) -> Self {
+        self.usernames = Some(usernames);
         self
     }
 

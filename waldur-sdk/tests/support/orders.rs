@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     Result,
     backend::{
-        Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, LimitChange, MarketplaceResource,
-        MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders, PlanChange, Progress, ProgressObserver,
-        Removed, ResourceBackend, ResourceState, StatusControl, Step, Verified,
+        ApiKeys, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, LimitChange,
+        MarketplaceResource, MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders, PlanChange,
+        Progress, ProgressObserver, Removed, ResourceBackend, ResourceState, StatusControl, Step, Verified,
     },
     client::{AgentMode, WaldurClient},
     process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
@@ -412,6 +412,9 @@ impl ResourceBackend for Doctored {
     fn status(&self) -> Option<&dyn StatusControl> {
         self.inner.status()
     }
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.inner.keys()
+    }
     fn pending(&self) -> Option<&dyn PendingOrders> {
         self.inner.pending()
     }
@@ -459,7 +462,10 @@ impl Deliver for OrderProcessor {
 #[track_caller]
 pub fn error(report: &OrderReport) -> &waldur_sdk::Error {
     match &report.outcome {
-        OrderOutcome::Deferred(error) | OrderOutcome::Erred(error) | OrderOutcome::NotReported(error, _) => error,
+        OrderOutcome::Deferred(error)
+        | OrderOutcome::NeedsAttention(error)
+        | OrderOutcome::Erred(error)
+        | OrderOutcome::NotReported(error, _) => error,
         other => panic!("no error in {other}"),
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::join3;
 
 use super::{
     MembershipSync,
-    pass::{Pass, Scope, present, unanswered},
+    pass::{Pass, Scope, present, team_key, unanswered},
     plan::{Plan, Sight},
     report::{ResourceSync, SyncOutcome},
     team::Roster,
@@ -61,7 +61,7 @@ struct Fresh {
 
 impl MembershipSync {
     /// Keeps one resource in step, in its lane.
-    pub(super) async fn attend(&self, pass: Arc<Pass>, row: Resource) -> ResourceSync {
+    pub(super) async fn attend(&self, pass: Arc<Pass>, row: Arc<Resource>) -> ResourceSync {
         let (this, resource) = (self.clone(), row.uuid);
         let work = async move {
             let cx = pass.cx.child(row.uuid.hex());
@@ -129,17 +129,22 @@ impl MembershipSync {
         let (present, present_error) = present(&fresh.members, &id);
         let team = fresh.team.as_deref().or(sight.team);
         let sight = Sight { row: &fresh.row, state: &state, present, present_error, team };
-        let plan = self.plan(pass, &sight);
+        let mut plan = self.plan(pass, &sight);
+        if fresh.team.is_none() {
+            // Whoever came since the team was read may be in it by now.
+            plan.members.remove.clear();
+        }
         self.carry_out(job, &sight, plan).await;
         Ok(None)
     }
 
-    /// Reads the resource, its object and its members again, and the team if anybody is to be removed.
+    /// Reads the resource, its object and its members again; the team too if anybody is to be removed, or to be added by
+    /// a team that is old.
     async fn look_again(&self, job: &Job<'_>, plan: &Plan, row: &Resource) -> Result<Fresh> {
         let waldur = self.waldur(job.cx);
-        let team = async {
-            if plan.members.remove.is_empty() { None } else { Some(self.team(job.cx, &job.pass.accounts, row).await) }
-        };
+        let fresh = job.pass.teams.get(&team_key(row)).is_some_and(|team| team.is_fresh(self.environment().instant()));
+        let anew = !plan.members.remove.is_empty() || !(plan.members.add.is_empty() || fresh);
+        let team = async { if anew { Some(self.team(job.cx, &job.pass.accounts, row).await) } else { None } };
         let (row, on_backend, team) =
             join3(waldur.provider_resources().get(row.uuid), self.look_at(job.cx, &job.id, job.pass.scope), team).await;
         Ok(Fresh { row: row?, states: on_backend.0, members: on_backend.1, team })

@@ -149,7 +149,7 @@ impl MembershipSync {
         &self,
         cx: &OpContext,
         accounts: Accounts,
-        rows: &[Resource],
+        rows: &[Arc<Resource>],
         report: &mut MembershipReport,
     ) -> Arc<Pass> {
         let (teams, (project_accounts, warnings)) =
@@ -180,7 +180,13 @@ impl MembershipSync {
         name.map(|name| name.as_str().to_owned()).into_iter().chain(remembered).collect()
     }
 
-    async fn attend_to(&self, pass: Arc<Pass>, rows: Vec<Resource>, subject: Subject, report: &mut MembershipReport) {
+    async fn attend_to(
+        &self,
+        pass: Arc<Pass>,
+        rows: Vec<Arc<Resource>>,
+        subject: Subject,
+        report: &mut MembershipReport,
+    ) {
         let subject = Arc::new(subject);
         let mut resources: Vec<ResourceSync> = stream::iter(rows)
             .map(|row| {
@@ -206,17 +212,17 @@ impl MembershipSync {
         let mut job = Job { cx, pass, id, report, failures: Vec::new(), untold: None };
         match shielded(self.settle(&mut job, row, subject)).await {
             Ok(Some(outcome)) => job.report.outcome = outcome,
-            Ok(None) => self.conclude_event(&mut job),
+            Ok(None) => Self::conclude_event(&mut job),
             Err(error) => {
                 job.failures.push(error);
-                self.conclude_event(&mut job);
+                Self::conclude_event(&mut job);
             }
         }
         job.report
     }
 
     /// An event fells nothing and counts as nothing: what failed is looked at by the next pass.
-    fn conclude_event(&self, job: &mut Job<'_>) {
+    fn conclude_event(job: &mut Job<'_>) {
         let error = job.failures.first().or(job.untold.as_ref()).cloned();
         let held = job.report.held.as_ref().map(|_| Error::not_ready("a removal waits for a full look"));
         let failed = job.report.warnings.first().map(|warning| warning.error.clone());
@@ -308,7 +314,7 @@ impl MembershipSync {
     ) -> Vec<String> {
         let restricted = sight.row.restrict_member_access == Some(true);
         let accounts = job.pass.project_accounts.of(sight.row.project_uuid);
-        let shared = self.names_of_sharers(job.pass, sight.row);
+        let shared = job.pass.names_of_sharers(sight.row);
         let is_wanted = |name: &String| {
             let of_team = team.candidates.iter().any(|candidate: &Candidate| candidate.grant.username == *name);
             let of_account = accounts.active.contains(name) || accounts.other.contains(name);
@@ -347,8 +353,8 @@ impl MembershipSync {
         }
         let gap = accounts.gap.as_ref().or(sight.team.and_then(|team| team.gap.as_ref()));
         let of_team = sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
-        let spared = self.policy().protected_usernames.contains(&name)
-            || self.names_of_sharers(job.pass, sight.row).contains(&name);
+        let spared =
+            self.policy().protected_usernames.contains(&name) || job.pass.names_of_sharers(sight.row).contains(&name);
         match gap {
             _ if of_team || spared => {}
             None => diff.remove_accounts.push(name),

@@ -21,31 +21,26 @@ use super::{
 use crate::{
     backend::{Aspects, ById, LimitsAuthority, OpContext, ResourceState},
     client::{
-        AttributeExposure, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
+        AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
         UserUsageLimitQuery,
     },
     error::{Error, Result},
+    naming::NamedBy,
     process::{
         Warning,
         failure::shielded,
-        usernames::{NameGiver, UsernameGate, UsernameReport, gate, request},
+        usernames::{NameGiver, UsernameReport, request},
     },
     rest::{Complete, Pager},
     types::{BackendId, Limits, Personal, Uuid},
 };
-
-/// The operation that a 2024 server lacks for attributes.
-const ATTRIBUTES: &str = "provider_offerings.exposed_attributes";
-const SERVICE_ACCOUNTS: &str = "provider_offerings.service_accounts";
-const COURSE_ACCOUNTS: &str = "provider_offerings.course_accounts";
-const USER_LIMITS: &str = "user_usage_limits.list";
 
 impl MembershipSync {
     /// Reads everything that the resources need, and gives names to people on the way.
     pub(super) async fn gather(
         &self,
         cx: &OpContext,
-        rows: &[Resource],
+        rows: &[Arc<Resource>],
         scope: Scope,
         report: &mut MembershipReport,
     ) -> Pass {
@@ -87,7 +82,7 @@ impl MembershipSync {
     }
 
     /// Whether so many would lose access to anything at all that something must be wrong.
-    fn doubts(&self, pass: &Pass, rows: &[Resource]) -> bool {
+    fn doubts(&self, pass: &Pass, rows: &[Arc<Resource>]) -> bool {
         let (mut removals, mut present) = (0_usize, 0_usize);
         for row in rows {
             let Some(Ok(Some(sight))) = row.backend_id.as_ref().map(|id| pass.sight(row, id)) else { continue };
@@ -109,7 +104,7 @@ impl MembershipSync {
         }
         let mut warnings = Vec::new();
         let query = OfferingUserQuery::offering(self.offering());
-        let (listing, rules) = join(self.list_accounts(cx, query), self.gate(cx)).await;
+        let (listing, named_by) = join(self.list_accounts(cx, query), self.named_by(cx)).await;
         let (mut rows, gap) = match listing {
             Ok(listing) => listing,
             Err(error) => {
@@ -120,8 +115,8 @@ impl MembershipSync {
         if let Some(gap) = &gap {
             warnings.push(Warning { step: "accounts", error: gap.clone() });
         }
-        match rules {
-            Ok(rules) => report.gate = rules,
+        match named_by {
+            Ok(named_by) => report.named_by = named_by,
             Err(error) => report.warnings.push(Warning { step: "username policy", error }),
         }
         if let Some(usernames) = self.0.usernames.clone() {
@@ -133,7 +128,7 @@ impl MembershipSync {
                 concurrency: self.concurrency(),
                 dry_run: self.policy().dry_run,
             };
-            if report.gate == Some(UsernameGate::Provider) {
+            if report.named_by == Some(NamedBy::Provider) {
                 report.accounts = giver.refresh(&mut rows).await;
             }
             if self.policy().drive_deletion {
@@ -171,13 +166,13 @@ impl MembershipSync {
         });
     }
 
-    /// Who gives names, where there is anybody here who could (core.md §3.3): one call in a pass.
-    async fn gate(&self, cx: &OpContext) -> Result<Option<UsernameGate>> {
+    /// Whose part it is to name people, where there is anybody here who could (core.md §3.3): one call in a pass.
+    async fn named_by(&self, cx: &OpContext) -> Result<Option<NamedBy>> {
         if self.0.usernames.is_none() {
             return Ok(None);
         }
-        let rules = self.waldur(cx).provider_offerings().username_rules(self.offering()).await?;
-        Ok(Some(gate(&rules)))
+        let options = self.waldur(cx).provider_offerings().username_options(self.offering()).await?;
+        Ok(Some(options.named_by()))
     }
 
     /// What the offering is told of people. A server that has no such configuration tells what it always did.
@@ -186,7 +181,7 @@ impl MembershipSync {
         if let Some(exposure) = self.remember(|memory| memory.attributes(now)) {
             return Ok(exposure);
         }
-        if self.lacks(ATTRIBUTES) {
+        if self.lacks(Feature::UserAttributeConfig) {
             return Ok(AttributeExposure::default());
         }
         match self.waldur(cx).provider_offerings().exposed_attributes(self.offering()).await {
@@ -194,7 +189,7 @@ impl MembershipSync {
                 self.remember(|memory| memory.learn_attributes(now, exposure.clone()));
                 Ok(exposure)
             }
-            Err(error) if self.is_missing(ATTRIBUTES, &error) => Ok(AttributeExposure::default()),
+            Err(error) if self.is_missing(&error) => Ok(AttributeExposure::default()),
             Err(error) => Err(error),
         }
     }
@@ -224,7 +219,7 @@ impl MembershipSync {
             .filter_map(|account| account.username.clone())
             .collect();
         let (now, guard, left) = (self.environment().instant(), &self.policy().removals, active.len());
-        let departed = self.remember(|memory| memory.departed(active, now));
+        let departed = self.remember(|memory| memory.departed(&active, now));
         let doubtful = left == 0 || guard::exceeds(departed.len(), departed.len() + left, guard);
         let believed = departed
             .into_iter()
@@ -253,8 +248,8 @@ impl MembershipSync {
         }
         let waldur = self.waldur(cx);
         let offerings = waldur.provider_offerings();
-        let service = self.account_list(SERVICE_ACCOUNTS, offerings.service_accounts(self.offering()));
-        let course = self.account_list(COURSE_ACCOUNTS, offerings.course_accounts(self.offering()));
+        let service = self.account_list(Feature::ServiceAccounts, offerings.service_accounts(self.offering()));
+        let course = self.account_list(Feature::CourseAccounts, offerings.course_accounts(self.offering()));
         let (service, course) = join(service, course).await;
         for (step, list) in [("service accounts", service), ("course accounts", course)] {
             let (rows, gap) = list;
@@ -269,10 +264,10 @@ impl MembershipSync {
     /// A server that has no such accounts has none; any other failure leaves a gap.
     async fn account_list(
         &self,
-        operation: &'static str,
+        feature: Feature,
         pager: Pager<ProjectAccount>,
     ) -> (Vec<ProjectAccount>, Option<Error>) {
-        if self.lacks(operation) {
+        if self.lacks(feature) {
             return (Vec::new(), None);
         }
         match pager.collect().await {
@@ -280,20 +275,20 @@ impl MembershipSync {
                 let (rows, _, gap) = listing.into_parts();
                 (rows, gap)
             }
-            Err(error) if self.is_missing(operation, &error) => (Vec::new(), None),
+            Err(error) if self.is_missing(&error) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(error)),
         }
     }
 
     /// The limits of single users in Waldur, all in one list, if the back end has such a thing.
     async fn user_limits(&self, cx: &OpContext, scope: Scope) -> Result<Option<UserLimitTable>> {
-        if scope == Scope::Members || self.backend().user_limits().is_none() || self.lacks(USER_LIMITS) {
+        if scope == Scope::Members || self.backend().user_limits().is_none() || self.lacks(Feature::UserLimits) {
             return Ok(None);
         }
         let query = UserUsageLimitQuery::offering(self.offering());
         match self.waldur(cx).user_usage_limits().list(&query).collect().await {
             Ok(listing) => Ok(Some(listed::user_limits(listing.complete()?.into_items(), None)?)),
-            Err(error) if self.is_missing(USER_LIMITS, &error) => Ok(None),
+            Err(error) if self.is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -350,7 +345,7 @@ impl MembershipSync {
         &self,
         cx: &OpContext,
         accounts: &Accounts,
-        rows: &[Resource],
+        rows: &[Arc<Resource>],
     ) -> HashMap<Uuid, Arc<Roster>> {
         if self.backend().members().is_none() && self.backend().user_limits().is_none() {
             return HashMap::new();
@@ -359,11 +354,11 @@ impl MembershipSync {
         for row in rows {
             first.entry(team_key(row)).or_insert(row);
         }
-        let teams: HashMap<Uuid, Arc<Roster>> = stream::iter(first)
-            .map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) })
-            .buffer_unordered(self.concurrency())
-            .collect()
-            .await;
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let reads: Vec<_> =
+            first.into_iter().map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) }).collect();
+        let teams: HashMap<Uuid, Arc<Roster>> =
+            stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
         self.remember(|memory| {
             for candidate in teams.values().flat_map(|team| &team.candidates) {
                 memory.learn_name(candidate.user, &candidate.grant.username);

@@ -17,7 +17,7 @@ pub(super) fn suspicion(removals: usize, present: usize, team: usize, guard: &Re
 
 /// Whether so many removals are too many at once.
 pub(super) fn exceeds(removals: usize, present: usize, guard: &RemovalGuard) -> bool {
-    removals > guard.free && removals.saturating_mul(100) > present.saturating_mul(guard.percent.into())
+    removals > guard.free && (removals as u128) * 100 > (present as u128) * u128::from(guard.percent)
 }
 
 #[cfg(test)]

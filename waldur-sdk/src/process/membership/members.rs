@@ -120,7 +120,7 @@ impl MembershipSync {
         let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
         match shielded(members.apply(job.cx, &job.id, &change)).await {
-            Ok(outcomes) => self.note(job, outcomes, &added, accesses),
+            Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
             Err(error) => {
                 job.fail("members", error);
                 Vec::new()
@@ -129,13 +129,7 @@ impl MembershipSync {
     }
 
     /// Notes what became of each user: one user's failure is nobody else's, and not the resource's.
-    fn note(
-        &self,
-        job: &mut Job<'_>,
-        outcomes: Vec<MemberOutcome>,
-        added: &[String],
-        accesses: &mut Accesses,
-    ) -> Vec<String> {
+    fn note(job: &mut Job<'_>, outcomes: Vec<MemberOutcome>, added: &[String], accesses: &mut Accesses) -> Vec<String> {
         let mut results: BTreeMap<String, Result<MemberChange>> = BTreeMap::new();
         for MemberOutcome { username, result } in outcomes {
             results.insert(username, result);

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     process::convert::{grant, key},
     rest::Complete,
-    types::{BackendId, Limits, Personal, ResourceUuid, Uuid},
+    types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, Uuid},
 };
 
 /// How much of a resource is kept in step.
@@ -46,7 +46,7 @@ pub(super) struct Pass {
     pub(super) user_limits: Option<UserLimitTable>,
     pub(super) backend_user_limits: ById<BTreeMap<String, Limits>>,
     /// The resources of every back-end id that more than one has.
-    pub(super) shared: HashMap<BackendId, Vec<Resource>>,
+    pub(super) shared: HashMap<BackendId, Vec<Arc<Resource>>>,
     /// Whether so many would lose access to anything that none is believed at first sight.
     pub(super) doubtful: bool,
 }
@@ -68,7 +68,7 @@ fn enter(candidates: &mut BTreeMap<String, Candidate>, member: &TeamMember, gran
 
 /// The project of a resource, or the resource itself where it names none.
 pub(super) fn team_key(row: &Resource) -> Uuid {
-    row.project_uuid.map_or_else(|| row.uuid.uuid(), |project| project.uuid())
+    row.project_uuid.map_or_else(|| row.uuid.uuid(), ProjectUuid::uuid)
 }
 
 impl Pass {
@@ -85,6 +85,19 @@ impl Pass {
         };
         let (present, present_error) = present(&self.members, id);
         Ok(Some(Sight { row, state, present, present_error, team: self.teams.get(&team_key(row)).map(|team| &**team) }))
+    }
+
+    /// Names that another resource of the same back-end id wants: what one resource gives, the other must not take.
+    pub(super) fn names_of_sharers(&self, row: &Resource) -> BTreeSet<String> {
+        let sharers = row.backend_id.as_ref().and_then(|id| self.shared.get(id));
+        let others = sharers.into_iter().flatten().filter(|other| other.uuid != row.uuid);
+        let open = others.filter(|other| other.restrict_member_access != Some(true));
+        open.flat_map(|other| {
+            let people = self.teams.get(&team_key(other)).map(|team| team.candidates.iter());
+            let people = people.into_iter().flatten().map(|candidate| candidate.grant.username.clone());
+            people.chain(self.project_accounts.of(other.project_uuid).active)
+        })
+        .collect()
     }
 }
 
@@ -129,6 +142,7 @@ impl MembershipSync {
             members: team.members.len(),
             gap: team.gap,
             unread: false,
+            asked: None,
         }
     }
 
@@ -143,7 +157,7 @@ impl MembershipSync {
     /// What is to be done about a resource, as it was seen.
     pub(super) fn plan(&self, pass: &Pass, sight: &Sight<'_>) -> Plan {
         let accounts = pass.project_accounts.of(sight.row.project_uuid);
-        let shared = self.names_of_sharers(pass, sight.row);
+        let shared = pass.names_of_sharers(sight.row);
         let capabilities = self.backend().capabilities();
         let is_known = |name: &str| self.remember(|memory| memory.knows(name));
         let mut plan = Plan::default();
@@ -176,28 +190,15 @@ impl MembershipSync {
         self.policy().limits_authority.unwrap_or(self.backend().capabilities().limits_authority)
     }
 
-    /// Names that another resource of the same back-end id wants: what one resource gives, the other must not take.
-    pub(super) fn names_of_sharers(&self, pass: &Pass, row: &Resource) -> BTreeSet<String> {
-        let sharers = row.backend_id.as_ref().and_then(|id| pass.shared.get(id));
-        let others = sharers.into_iter().flatten().filter(|other| other.uuid != row.uuid);
-        let open = others.filter(|other| other.restrict_member_access != Some(true));
-        open.flat_map(|other| {
-            let people = pass.teams.get(&team_key(other)).map(|team| team.candidates.iter());
-            let people = people.into_iter().flatten().map(|candidate| candidate.grant.username.clone());
-            people.chain(pass.project_accounts.of(other.project_uuid).active)
-        })
-        .collect()
-    }
-
-    pub(super) fn resource_ids(rows: &[Resource]) -> Vec<BackendId> {
+    pub(super) fn resource_ids(rows: &[Arc<Resource>]) -> Vec<BackendId> {
         let ids: BTreeSet<&BackendId> = rows.iter().filter_map(|row| row.backend_id.as_ref()).collect();
         ids.into_iter().cloned().collect()
     }
 }
 
 /// The resources of every back-end id that more than one of them has.
-pub(super) fn sharers(rows: &[Resource]) -> HashMap<BackendId, Vec<Resource>> {
-    let mut by_id: HashMap<&BackendId, Vec<&Resource>> = HashMap::new();
+pub(super) fn sharers(rows: &[Arc<Resource>]) -> HashMap<BackendId, Vec<Arc<Resource>>> {
+    let mut by_id: HashMap<&BackendId, Vec<&Arc<Resource>>> = HashMap::new();
     for row in rows {
         if let Some(id) = &row.backend_id {
             by_id.entry(id).or_default().push(row);
@@ -211,6 +212,6 @@ pub(super) fn sharers(rows: &[Resource]) -> HashMap<BackendId, Vec<Resource>> {
 }
 
 /// The ids of resources, for what is remembered of them.
-pub(super) fn uuids(rows: &[Resource]) -> HashSet<ResourceUuid> {
+pub(super) fn uuids(rows: &[Arc<Resource>]) -> HashSet<ResourceUuid> {
     rows.iter().map(|row| row.uuid).collect()
 }

@@ -58,7 +58,7 @@ impl MembershipSync {
             report.resources.push(ResourceSync { outcome, ..ResourceSync::new(&row) });
             return Ok(report);
         }
-        self.sync(cx, vec![row], Scope::Whole, &mut report).await;
+        self.sync(cx, vec![Arc::new(row)], Scope::Whole, &mut report).await;
         report.missing_features = self.remember(super::memory::Memory::take_untold);
         Ok(report)
     }
@@ -92,7 +92,7 @@ impl MembershipSync {
         cx: &OpContext,
         project: ProjectUuid,
         report: &mut MembershipReport,
-    ) -> Result<Vec<Resource>> {
+    ) -> Result<Vec<Arc<Resource>>> {
         let query = ResourceQuery::offering(self.offering()).states(self.handled_states()).project(project);
         let mut rows = self.list(cx, &query, report).await?;
         // A filter that a server does not know is ignored.
@@ -106,7 +106,7 @@ impl MembershipSync {
         cx: &OpContext,
         query: &ResourceQuery,
         report: &mut MembershipReport,
-    ) -> Result<Vec<Resource>> {
+    ) -> Result<Vec<Arc<Resource>>> {
         let (mut rows, unreadable, gap) =
             self.waldur(cx).provider_resources().list(query).collect().await?.into_parts();
         report.unreadable = unreadable;
@@ -116,13 +116,13 @@ impl MembershipSync {
                 && self.is_handled(row)
                 && row.offering_uuid.is_none_or(|offering| offering == self.offering())
         });
-        Ok(rows)
+        Ok(rows.into_iter().map(Arc::new).collect())
     }
 
     pub(super) async fn sync(
         &self,
         cx: &OpContext,
-        rows: Vec<Resource>,
+        rows: Vec<Arc<Resource>>,
         scope: Scope,
         report: &mut MembershipReport,
     ) -> Arc<Pass> {
@@ -145,7 +145,7 @@ impl MembershipSync {
     }
 
     /// Sees off those who have no account any more, and ends the removals that were asked for.
-    async fn see_off(&self, cx: &OpContext, pass: &Pass, rows: &[Resource], report: &mut MembershipReport) {
+    async fn see_off(&self, cx: &OpContext, pass: &Pass, rows: &[Arc<Resource>], report: &mut MembershipReport) {
         self.deactivate_departed(cx, &pass.accounts, &mut report.usernames).await;
         let Some(usernames) = self.0.usernames.clone().filter(|_| self.policy().drive_deletion) else { return };
         let Some(present) = still_present(pass, rows, report) else { return };
@@ -165,7 +165,7 @@ impl MembershipSync {
 }
 
 /// Who has access to anything after this pass; `None` when that is not known.
-fn still_present(pass: &Pass, rows: &[Resource], report: &MembershipReport) -> Option<BTreeSet<String>> {
+fn still_present(pass: &Pass, rows: &[Arc<Resource>], report: &MembershipReport) -> Option<BTreeSet<String>> {
     let outcomes: HashMap<ResourceUuid, &ResourceSync> =
         report.resources.iter().map(|resource| (resource.resource, resource)).collect();
     let mut present = BTreeSet::new();

@@ -1,6 +1,9 @@
 //! Who is in a project (core.md §3.2).
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -32,6 +35,18 @@ pub(super) struct Roster {
     pub(super) gap: Option<Error>,
     /// Whether it could not be read at all.
     pub(super) unread: bool,
+    /// When it was asked for.
+    pub(super) asked: Option<Instant>,
+}
+
+impl Roster {
+    /// For how long a team is good enough to give access by. Longer ago, somebody may have lost a role meanwhile and
+    /// been removed after an event; they would come back until the next pass.
+    const FRESH: Duration = Duration::from_secs(10);
+
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < Self::FRESH)
+    }
 }
 
 impl From<Listing<TeamMember>> for Team {
@@ -44,9 +59,10 @@ impl From<Listing<TeamMember>> for Team {
 impl MembershipSync {
     /// The team of a resource's project.
     pub(super) async fn team(&self, cx: &OpContext, accounts: &Accounts, row: &Resource) -> Arc<Roster> {
+        let asked = Some(self.environment().instant());
         Arc::new(match self.read_team(cx, row).await {
-            Ok(team) => self.roster(accounts, team),
-            Err(error) => Roster { gap: Some(error), unread: true, ..Roster::default() },
+            Ok(team) => Roster { asked, ..self.roster(accounts, team) },
+            Err(error) => Roster { gap: Some(error), unread: true, asked, ..Roster::default() },
         })
     }
 

@@ -13,8 +13,9 @@ use crate::{
     backend::{
         CreateRequest, Created, Grant, MarketplaceResource, Origin, Ownership, Progress, SshPublicKey, Status, Verified,
     },
-    client::{Order, OrderType, Resource},
+    client::{Feature, Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
+    process::keys::Provision,
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
 };
 
@@ -103,6 +104,9 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        for warning in &created.get().warnings {
+            job.warn("create", warning.clone());
+        }
         if order.kind == OrderType::Restore
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
@@ -110,15 +114,44 @@ impl OrderProcessor {
             status.set_status(job.cx, &id, Status::Active).await?;
         }
         job.cx.step("publish");
-        let (published, (), state) =
-            join3(self.publish(job, side, created.get()), self.grant_access(job, side, team), self.state(job, order))
-                .await;
+        let (published, keys, (), state) = join4(
+            self.publish(job, side, created.get()),
+            self.provision_keys(job, order, side),
+            self.grant_access(job, side, team),
+            self.state(job, order),
+        )
+        .await;
         published?;
+        keys?;
         let outcome = self.finish_from(job, order, state?, Proof::from(created)).await?;
         if matches!(outcome, OrderOutcome::AlreadyFinished(_)) {
             self.look_for_leftover(job, order).await;
         }
         Ok(outcome)
+    }
+
+    /// Makes the customer's keys, if the back end has any (core.md §2.11), once in a pass. What fails for good is a
+    /// warning and a follow-up; a passing failure is tried again with the order.
+    async fn provision_keys(&self, job: &Job<'_>, order: &Order, side: &MarketplaceResource) -> Result<()> {
+        let (Some(keys), Some(id)) = (self.backend().keys(), job.backend_id()) else { return Ok(()) };
+        let report = if let Some(report) = job.keys() {
+            report
+        } else {
+            let resumes = order.kind == OrderType::Create && job.resumes();
+            let waldur = self.waldur(job.cx);
+            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes };
+            // Boxed: most orders have no keys, and all would carry the space for them.
+            let report = Box::pin(provision.run()).await?;
+            job.got_keys(&report);
+            report
+        };
+        for warning in report.warnings {
+            job.warn(warning.step, warning.error);
+        }
+        if report.needs_review {
+            job.follow_up(FollowUp::ReviewKeys { resource: side.uuid });
+        }
+        Ok(())
     }
 
     /// The order ended by another hand while its object was made. If its resource is gone too, nobody will ever order
@@ -141,9 +174,11 @@ impl OrderProcessor {
     async fn publish(&self, job: &Job<'_>, side: &MarketplaceResource, created: &Created) -> Result<()> {
         let waldur = self.waldur(job.cx);
         let resources = waldur.provider_resources();
+        // What the server has said not to have is not tried again; it was said then.
+        let has = |feature| !waldur.features().is_missing(feature);
         let limits = async {
             match &created.limits {
-                Some(limits) => resources.set_limits(side.uuid, limits).await,
+                Some(limits) => waldur.publish_limits(side.uuid, limits).await,
                 None => Ok(()),
             }
         };
@@ -157,7 +192,7 @@ impl OrderProcessor {
             resources.set_backend_metadata(side.uuid, &merged).await
         };
         let endpoints = async {
-            if created.endpoints.is_empty() {
+            if created.endpoints.is_empty() || !has(Feature::Endpoints) {
                 return Ok(());
             }
             resources.set_endpoints(side.uuid, &created.endpoints).await
@@ -172,7 +207,10 @@ impl OrderProcessor {
                     return Err(error);
                 }
                 // A server of 2024 has no such call; there is nothing to follow up.
-                Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
+                Err(error) if error.class() == ErrorClass::Unsupported => {
+                    waldur.features().note(&error);
+                    job.warn(step, error);
+                }
                 Err(error) => {
                     job.warn(step, error);
                     job.follow_up(FollowUp::PublishResource { resource: side.uuid });
@@ -233,6 +271,6 @@ impl OrderProcessor {
 }
 
 /// The order's limits; a Restore order that names none brings back the resource's own.
-fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
+pub(super) fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
     limits(if order.limits.is_empty() { &resource.limits } else { &order.limits })
 }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join, stream};
 
-use super::{UsageReporter, compare::Stored};
+use super::{
+    UsageReporter,
+    compare::{Stored, StoredRow},
+};
 use crate::{
     backend::{OpContext, Period},
     client::{ComponentUsage, ComponentUserUsage, OfferingUserQuery, UsageQuery},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     types::{Amounts, ComponentUsageUuid, Decimal, ResourceUuid, WaldurAmount},
 };
 
@@ -42,14 +45,13 @@ impl Month {
 }
 
 /// The shares of users that Waldur has, and where their accounts are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct People {
-    pub(super) shares: HashMap<ComponentUsageUuid, HashMap<String, Share>>,
+    shares: HashMap<ComponentUsageUuid, HashMap<String, Share>>,
     /// Addresses of accounts by user name at the offering.
     pub(super) accounts: HashMap<String, String>,
 }
 
-#[derive(Clone, Debug)]
 pub(super) struct Share {
     pub(super) amount: Option<Decimal>,
     pub(super) user: Option<String>,
@@ -99,13 +101,12 @@ impl UsageReporter {
     pub(super) async fn stored_in(
         &self,
         cx: &OpContext,
-        month: Option<&Result<Month>>,
+        month: Option<&Month>,
         resource: ResourceUuid,
         period: Period,
     ) -> Result<Stored> {
         match month {
-            Some(Ok(Month { rows, gap: None })) => Ok(rows.get(&resource).cloned().unwrap_or_default()),
-            Some(Err(error)) if error.class() != ErrorClass::Transient => Err(error.clone()),
+            Some(Month { rows, gap: None }) => Ok(rows.get(&resource).cloned().unwrap_or_default()),
             _ => self.stored(cx, resource, period).await,
         }
     }
@@ -120,17 +121,21 @@ impl UsageReporter {
             return Ok(people);
         }
         let waldur = self.waldur(cx);
-        let query = OfferingUserQuery::offering(self.offering());
-        for account in waldur.offering_users().list(&query).collect().await?.into_items() {
+        let usages = waldur.component_usages();
+        let accounts = waldur.offering_users().list(&OfferingUserQuery::offering(self.offering())).collect();
+        let shares = periods.iter().map(|period| {
+            let query = self.query(scope).billing_period(period.first_day());
+            usages.list_of_users(&query).collect()
+        });
+        let shares = stream::iter(shares).buffer_unordered(self.policy().concurrency.max(1)).collect::<Vec<_>>();
+        let (accounts, shares) = join(accounts, shares).await;
+        for account in accounts?.into_items() {
             if let (Some(name), Some(url)) = (account.username, account.url) {
                 people.accounts.insert(name.into_string(), url);
             }
         }
-        for period in periods {
-            let query = self.query(scope).billing_period(period.first_day());
-            for row in waldur.component_usages().list_of_users(&query).collect().await?.into_items() {
-                people.add(row);
-            }
+        for month in shares {
+            month?.into_items().into_iter().for_each(|row| people.add(row));
         }
         Ok(people)
     }
@@ -154,6 +159,10 @@ impl People {
                 users.entry(component.clone()).or_default().entry(name.clone()).or_default();
             }
         }
+    }
+
+    pub(super) fn share(&self, row: &StoredRow, name: &str) -> Option<&Share> {
+        self.shares.get(&row.uuid)?.get(name)
     }
 
     fn add(&mut self, row: ComponentUserUsage) {

@@ -28,8 +28,7 @@ use crate::{
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
-/// Everything that a run knows before it begins to write.
-#[derive(Debug)]
+/// Everything that a run knows before it begins to write. Some of it names people, so nothing here can be printed.
 pub(super) struct Run {
     aim: Aim,
     pub(super) periods: Vec<Period>,
@@ -200,7 +199,7 @@ impl UsageReporter {
         if let Some(id) = &resource.backend_id {
             for period in &run.periods {
                 let report = self.period(&cx, run, &resource, id, *period).await;
-                let ended = matches!(report.outcome, UsageOutcome::MonthEnded) || cx.is_cancelled();
+                let ended = matches!(report.outcome, UsageOutcome::MonthEnded);
                 periods.push(report);
                 if ended {
                     break;
@@ -213,7 +212,10 @@ impl UsageReporter {
         }
         let last = periods.last().map(|period| &period.outcome);
         let unreadable = matches!(last, Some(UsageOutcome::Unreadable(_)));
-        let stale_runs = self.memory().stale(resource.uuid, unreadable);
+        let stale_runs = match run.aim.while_month {
+            Some(_) => self.memory().stale(resource.uuid, unreadable),
+            None => 0,
+        };
         ResourceUsageReport {
             resource: resource.uuid,
             resource_name: resource.name.unwrap_or_default(),
@@ -244,10 +246,10 @@ impl UsageReporter {
         if sold.total.is_empty() {
             return report;
         }
-        let month = run.months.get(&period);
-        if let Some(Err(error)) = month {
-            return report.ending(UsageOutcome::failed(error.clone()));
-        }
+        let month = match run.months.get(&period).map(Result::as_ref).transpose() {
+            Ok(month) => month,
+            Err(error) => return report.ending(UsageOutcome::failed(error.clone())),
+        };
         let mut stored = self.stored_in(cx, month, resource.uuid, period).await;
         let job = Job { run, resource, period, sold: &sold };
         let mut first_failure = None;
@@ -315,8 +317,8 @@ impl UsageReporter {
         if decision.kept.is_empty() {
             return Ok(UsageOutcome::Anomaly);
         }
-        let outcome = if decision.submit.is_empty() {
-            UsageOutcome::Unchanged
+        let (outcome, divided) = if decision.submit.is_empty() {
+            (UsageOutcome::Unchanged, false)
         } else {
             let sending = Sending { resource, period, placement, stored, billing: &run.billing };
             self.submit(cx, sending, &decision.submit, report).await?
@@ -326,17 +328,18 @@ impl UsageReporter {
             self.memory().took(resource.uuid, period, decision.kept.clone());
         }
         if matches!(outcome, UsageOutcome::Submitted | UsageOutcome::Unchanged | UsageOutcome::DryRun) {
-            report.users = self.share_out(cx, job, stored, &decision, date).await;
+            report.users = self.share_out(cx, job, (!divided).then_some(stored), &decision, date).await;
         }
         Ok(outcome)
     }
 
-    /// Sends the users' shares of what was reported. They hold up nothing.
+    /// Sends the users' shares of what was reported. They hold up nothing. `stored` is what Waldur has, if its rows are
+    /// still those that there were before the report.
     async fn share_out(
         &self,
         cx: &OpContext,
         job: Job<'_>,
-        stored: &Stored,
+        stored: Option<&Stored>,
         decision: &Decision,
         date: Timestamp,
     ) -> UsersReport {
@@ -349,12 +352,19 @@ impl UsageReporter {
             Err(_) if users.is_empty() && !run.aim.zero_stale_users => return UsersReport::default(),
             Err(error) => return failed(error.clone()),
         };
-        if run.aim.zero_stale_users {
+        if let Some(stored) = stored.filter(|_| run.aim.zero_stale_users) {
             people.add_stale(&mut users, &decision.kept, stored);
         }
-        // A component that is reported for the first time has no row yet.
-        let known = self.policy().dry_run || users.keys().all(|component| !stored.rows(component).is_empty());
-        let fresh = if known { Ok(stored.clone()) } else { self.stored(cx, resource.uuid, period).await };
+        if users.is_empty() {
+            return UsersReport::default();
+        }
+        // A component that is reported for the first time, or for the first time on a plan, has no row yet.
+        let known = |stored: &&Stored| users.keys().all(|component| !stored.rows(component).is_empty());
+        let fresh = match stored {
+            Some(stored) if self.policy().dry_run || known(&stored) => Ok(stored.clone()),
+            _ if self.policy().dry_run => Ok(Stored::default()),
+            _ => self.stored(cx, resource.uuid, period).await,
+        };
         match fresh {
             Ok(stored) => self.send_users(cx, &users, &stored, people, date).await,
             Err(error) => failed(error),

@@ -29,7 +29,8 @@ pub(super) struct Sending<'a> {
 }
 
 impl UsageReporter {
-    /// Sends amounts, as many requests as it takes: one, but for past months and changes of plan.
+    /// Sends amounts, as many requests as it takes: one, but for past months and changes of plan. Says too whether they
+    /// were divided among plans.
     ///
     /// # Errors
     /// What may pass. What will not is the outcome.
@@ -39,27 +40,32 @@ impl UsageReporter {
         sending: Sending<'_>,
         amounts: &Amounts,
         report: &mut PeriodUsageReport,
-    ) -> Result<UsageOutcome> {
+    ) -> Result<(UsageOutcome, bool)> {
         let (date, past) = match sending.placement {
-            Placement::NotBegun => return Ok(UsageOutcome::NotBegun),
+            Placement::NotBegun => return Ok((UsageOutcome::NotBegun, false)),
             Placement::Current(now) => (now, false),
-            Placement::Past(_) if !self.takes_past_months(cx).await? => return Ok(UsageOutcome::ServerTooOld),
+            Placement::Past(_) if !self.takes_past_months(cx).await? => return Ok((UsageOutcome::ServerTooOld, false)),
             Placement::Past(date) => (date, true),
         };
         let mut outcome = if self.policy().dry_run { UsageOutcome::DryRun } else { UsageOutcome::Submitted };
+        let mut divided = false;
         for (kind, amounts) in groups(amounts, sending, past) {
             match self.submit_group(cx, sending, kind, &amounts, date).await? {
-                Ok(()) => report.submitted.extend(amounts),
+                Ok(parted) => {
+                    divided |= parted;
+                    report.submitted.extend(amounts);
+                }
                 Err(stopped) => {
                     report.remembered |= stopped.remembered;
                     outcome = stopped.outcome;
                 }
             }
         }
-        Ok(outcome)
+        Ok((outcome, divided))
     }
 
-    /// Sends amounts that stand or fall together; `kind` names them in months that are over.
+    /// Sends amounts that stand or fall together; `kind` names them in months that are over. Says whether they were
+    /// divided among plans.
     async fn submit_group(
         &self,
         cx: &OpContext,
@@ -67,12 +73,14 @@ impl UsageReporter {
         kind: Option<Kind>,
         amounts: &Amounts,
         date: Timestamp,
-    ) -> Result<Result<(), Stopped>> {
+    ) -> Result<Result<bool, Stopped>> {
         let (resource, period) = (sending.resource.uuid, sending.period);
         if let Some(refusal) = self.memory().refusal(resource, period, kind, amounts) {
             return Ok(Err(Stopped { outcome: refused(refusal), remembered: true }));
         }
+        let mut divided = false;
         for Part { target, amounts: usages } in self.parts(cx, sending, amounts).await? {
+            divided |= matches!(target, UsageTarget::PlanPeriod(_));
             if self.policy().dry_run {
                 continue;
             }
@@ -92,7 +100,7 @@ impl UsageReporter {
             };
             return Ok(Err(Stopped { outcome, remembered: false }));
         }
-        Ok(Ok(()))
+        Ok(Ok(divided))
     }
 
     /// Divides amounts among plans, where there may have been several in the month.
@@ -108,7 +116,7 @@ impl UsageReporter {
         }
         let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).collect().await;
         match plans.and_then(crate::rest::Listing::complete) {
-            Ok(plans) => Ok(divide(resource.uuid, amounts, stored, plans.items(), period)),
+            Ok(plans) => divide(resource.uuid, amounts, stored, plans.items(), period),
             // Only a suspicion, and no way to know.
             Err(error) if !split && error.class() != ErrorClass::Transient => Ok(whole()),
             Err(error) => Err(error),

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
-
 use super::{
     UsageReporter,
-    compare::Stored,
+    compare::{Stored, StoredRow},
     gather::{People, Share},
     report::UsersReport,
 };
@@ -14,7 +12,7 @@ use crate::{
     backend::OpContext,
     client::UserUsage,
     error::{Error, ErrorKind, Result},
-    types::{ComponentUsageUuid, Timestamp, WaldurAmount},
+    types::{ComponentUsageUuid, Decimal, Timestamp, WaldurAmount},
 };
 
 /// The longest user name that Waldur stores (`maxLength: 100` in its schema), in characters.
@@ -36,13 +34,12 @@ impl UsageReporter {
     ) -> UsersReport {
         let mut report = UsersReport::default();
         for (component, users) in users {
-            // Of several rows the last one is that of the plan which reports go to.
             let row = stored.rows(component).last().map(|row| row.uuid);
             if row.is_none() && !self.policy().dry_run {
                 report.failed = Some(Error::not_ready(format!("{component}: Waldur has no total yet")));
                 continue;
             }
-            let shares = changed(users, row.and_then(|row| people.shares.get(&row)), people, date, &mut report);
+            let shares = changed(users, stored.rows(component), people, date, &mut report);
             if shares.is_empty() {
                 continue;
             }
@@ -66,38 +63,47 @@ impl UsageReporter {
                 outcome => return outcome,
             }
         }
-        let calls = shares.iter().map(|share| waldur.component_usages().set_user_usage(row, share));
-        let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(self.policy().concurrency.max(1)).collect().await;
-        outcomes.into_iter().collect()
+        // One after the other: other resources are under way beside this one.
+        for share in shares {
+            waldur.component_usages().set_user_usage(row, share).await?;
+        }
+        Ok(())
     }
 }
 
-/// The shares that differ from what Waldur has.
+/// The shares that differ from what Waldur has. Of several rows the last one is that of the plan which reports go to: it
+/// gets what the others do not hold, as with the total.
 fn changed(
     users: &Users,
-    stored: Option<&std::collections::HashMap<String, Share>>,
+    rows: &[StoredRow],
     people: &People,
     date: Timestamp,
     report: &mut UsersReport,
 ) -> Vec<UserUsage> {
+    let (last, earlier) = rows.split_last().map_or((None, rows), |(last, earlier)| (Some(last), earlier));
     let mut shares = Vec::new();
     for (name, amount) in users {
         if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
             report.unnameable += 1;
             continue;
         }
-        let known = stored.and_then(|stored| stored.get(name));
+        let mut held = earlier.iter().filter_map(|row| people.share(row, name)?.amount);
+        let held = held.try_fold(Decimal::ZERO, Decimal::checked_add).unwrap_or(Decimal::MAX);
+        let rest = amount.decimal().checked_sub(held).unwrap_or_default();
+        let rest = WaldurAmount::new(rest.max(Decimal::ZERO));
+        let known = last.and_then(|row| people.share(row, name));
         // Without an account Waldur would forget the one that it has.
         let account = people.accounts.get(name).or_else(|| known?.user.as_ref());
         let same = |share: &Share| {
-            share.amount == Some(amount.decimal())
-                && (account.is_none() || last_segment(share.user.as_ref()) == last_segment(account))
+            let linked = account.is_none() || last_segment(share.user.as_ref()) == last_segment(account);
+            share.amount == Some(rest.decimal()) && linked
         };
-        if known.is_some_and(same) {
+        let held_whole = known.is_none() && rest.decimal().is_zero() && !held.is_zero();
+        if held_whole || known.is_some_and(same) {
             report.unchanged += 1;
             continue;
         }
-        let share = UserUsage::new(name.as_str(), *amount).date(date);
+        let share = UserUsage::new(name.as_str(), rest).date(date);
         shares.push(match account {
             Some(account) => share.user(account),
             None => share,

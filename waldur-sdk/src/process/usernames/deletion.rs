@@ -16,7 +16,8 @@ impl NameGiver<'_> {
     /// Takes up the removals that were requested.
     pub(in crate::process) async fn begin_deletions(&self, accounts: &mut [OfferingUser]) -> Vec<AccountReport> {
         let wanted = accounts.iter_mut().filter(|account| account.state == Some(S::RequestedDeletion));
-        stream::iter(wanted)
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let deletions: Vec<_> = wanted
             .map(|account| async move {
                 let begun =
                     if self.dry_run { Ok(()) } else { self.waldur.offering_users().set_deleting(account.uuid).await };
@@ -29,9 +30,8 @@ impl NameGiver<'_> {
                 };
                 AccountReport { account: account.uuid, outcome }
             })
-            .buffer_unordered(self.concurrency.max(1))
-            .collect()
-            .await
+            .collect();
+        stream::iter(deletions).buffer_unordered(self.concurrency.max(1)).collect().await
     }
 
     /// Ends the removals of those whose names have access to nothing any more.
@@ -44,14 +44,13 @@ impl NameGiver<'_> {
             account.username.as_ref().is_some_and(|name| still_present.contains(name.as_str()))
         };
         let gone = accounts.iter().filter(|account| account.state == Some(S::Deleting) && !is_present(account));
-        stream::iter(gone)
+        let deletions: Vec<_> = gone
             .map(|account| async move {
                 let outcome = if self.dry_run { AccountOutcome::Deleted } else { self.end_deletion(account).await };
                 AccountReport { account: account.uuid, outcome }
             })
-            .buffer_unordered(self.concurrency.max(1))
-            .collect()
-            .await
+            .collect();
+        stream::iter(deletions).buffer_unordered(self.concurrency.max(1)).collect().await
     }
 
     async fn end_deletion(&self, account: &OfferingUser) -> AccountOutcome {

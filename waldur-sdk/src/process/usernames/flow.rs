@@ -49,15 +49,15 @@ impl NameGiver<'_> {
     async fn answers(&self, accounts: &[OfferingUser]) -> Vec<(usize, OfferingUser, Result<UsernameOutcome>)> {
         let mut taken: BTreeSet<Personal> = accounts.iter().filter_map(|account| account.username.clone()).collect();
         let known = Arc::new(taken.clone());
-        let mut answers: Vec<_> =
-            stream::iter(accounts.iter().enumerate().filter(|(_, account)| wants_a_name(account)))
-                .map(|(place, account)| {
-                    let known = known.clone();
-                    async move { (place, account.clone(), self.ask(account, known).await) }
-                })
-                .buffered(self.concurrency.max(1))
-                .collect()
-                .await;
+        let wanted = accounts.iter().enumerate().filter(|(_, account)| wants_a_name(account));
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let questions: Vec<_> = wanted
+            .map(|(place, account)| {
+                let known = known.clone();
+                async move { (place, account.clone(), self.ask(account, known).await) }
+            })
+            .collect();
+        let mut answers: Vec<_> = stream::iter(questions).buffered(self.concurrency.max(1)).collect().await;
         for (_, account, answer) in &mut answers {
             if matches!(answer, Ok(UsernameOutcome::Ready(name)) if taken.contains(name)) {
                 *answer = self.ask(account, Arc::new(taken.clone())).await;

@@ -14,10 +14,7 @@
 
 mod deletion;
 mod flow;
-mod gate;
 mod report;
 
 pub(super) use flow::{NameGiver, request};
-pub use gate::UsernameGate;
-pub(super) use gate::gate;
 pub use report::{AccountOutcome, AccountReport, UsernameReport};

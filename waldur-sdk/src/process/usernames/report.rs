@@ -1,15 +1,14 @@
 //! What came of giving names.
 
-use super::UsernameGate;
-use crate::{error::Error, process::Warning, types::OfferingUserUuid};
+use crate::{error::Error, naming::NamedBy, process::Warning, types::OfferingUserUuid};
 
 /// What came of giving names in one pass.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UsernameReport {
-    /// Who gives names; `None` when that was not asked, because there is no
+    /// Whose part it is to name people; `None` when that was not asked, because there is no
     /// [`UsernameBackend`](crate::backend::UsernameBackend), or could not be found out.
-    pub gate: Option<UsernameGate>,
+    pub named_by: Option<NamedBy>,
     /// One entry for each account that wanted a name or was to be removed.
     pub accounts: Vec<AccountReport>,
     /// How many people who left were reported to the username back end.

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     rest::{Environment, HttpTransport, TransportError, TransportErrorKind},
     testing::{MemoryBackend, MemoryService},
-    types::{BackendId, Limits, OfferingUuid, ResourceUuid},
+    types::{BackendId, JsonObject, Limits, OfferingUuid, ResourceUuid},
 };
 
 /// A back end under test, with what the suite needs to arrange around it.
@@ -29,6 +29,17 @@ pub trait Subject: Send + Sync {
 
     /// Other limits for the same components.
     fn other_limits(&self) -> Limits;
+
+    /// The components among [`Self::limits`] whose limits are read back with an object. Default: all; a back end that
+    /// reports no limit where it should fails, so only what it cannot know is to be left out.
+    fn reported(&self) -> Vec<String> {
+        self.limits().into_keys().collect()
+    }
+
+    /// Options whose change the back end carries out. Default: none.
+    fn options(&self) -> JsonObject {
+        JsonObject::new()
+    }
 
     /// Puts an object of this id there, as somebody else would have made it. `stamped`: with another resource's
     /// stamp; else with none. `false`: cannot be arranged.
@@ -84,7 +95,8 @@ impl MemorySubject {
         // The suite knows no runtime: pauses pass at once. The service answers within the first poll, so that no
         // time limit wins against it.
         let environment = Environment::default().with_timer(|_| std::future::ready(()));
-        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status().with_usage();
+        let backend = MemoryBackend::over(transport, environment)?.with_roles().with_user_limits().with_status();
+        let backend = backend.with_keys().with_usage();
         Ok(Self { service, backend, broken })
     }
 
@@ -121,6 +133,12 @@ impl Subject for MemorySubject {
 
     fn other_limits(&self) -> Limits {
         [("storage", 250_u32), ("objects", 20_000)].map(|(name, amount)| (name.to_owned(), limit(amount))).into()
+    }
+
+    fn options(&self) -> JsonObject {
+        let mut options = JsonObject::new();
+        options.insert("tier".to_owned(), "fast".into());
+        options
     }
 
     async fn plant(&self, id: &BackendId, stamped: bool) -> bool {

@@ -5,6 +5,8 @@
 //! a request, faults, kill points and interleaving reach every step.
 
 mod backend;
+mod facets;
+mod jobs;
 mod people;
 mod service;
 mod usage;

@@ -10,10 +10,7 @@ use serde_json::json;
 
 use super::{MemoryBackend, MemoryObject};
 use crate::{
-    backend::{
-        ById, Grant, Importable, Importer, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
-        UserLimits,
-    },
+    backend::{ById, Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, UserLimits},
     error::{Error, ErrorKind, Result},
     rest::{Complete, Page, Pager},
     types::{BackendAmount, BackendId, Limit, Limits},
@@ -182,22 +179,5 @@ impl MemoryBackend {
                 Ok((component.clone(), limit))
             })
             .collect()
-    }
-}
-
-#[async_trait]
-impl Importer for MemoryBackend {
-    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let objects = self.listed(cx).await?;
-        let items: Vec<Importable> =
-            objects.into_keys().map(|id| BackendId::new(id).map(Importable::new)).collect::<Result<_>>()?;
-        let pager = Pager::new(
-            |item: &Importable| item.backend_id.to_string(),
-            move |_| {
-                let items = items.clone();
-                async move { Ok(Page::new(items, None)) }
-            },
-        );
-        pager.collect().await?.complete()
     }
 }

@@ -33,6 +33,7 @@ use crate::{
 /// | `PUT /objects/{id}/roles/{name}` | set the roles of a member |
 /// | `PUT /objects/{id}/users/{name}/limits` | replace the limits of a user; without any, they are taken away |
 /// | `PUT /users/{name}/attributes` | replace what is known of a user |
+/// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
 /// | `GET /usage?month=YYYY-MM` | what each object used in a month, as far as it was counted; `null` where counting failed |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
@@ -100,6 +101,9 @@ struct State {
     uncountable: BTreeSet<String>,
     unanswered: BTreeSet<String>,
     projects: BTreeSet<String>,
+    /// By object and first half.
+    keys: BTreeMap<(String, String), String>,
+    keys_made: u64,
     jobs: BTreeMap<String, Job>,
     refused_members: BTreeSet<String>,
     attributes: BTreeMap<String, Value>,
@@ -171,6 +175,23 @@ impl MemoryService {
         self.state().objects.remove(id);
     }
 
+    /// The keys of an object: the secret by the half that may be shown.
+    pub fn keys(&self, id: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let keys = state.keys.iter().filter(|((object, _), _)| object == id);
+        keys.map(|((_, client_id), secret)| (client_id.clone(), secret.clone())).collect()
+    }
+
+    /// How many keys were ever made.
+    pub fn keys_made(&self) -> u64 {
+        self.state().keys_made
+    }
+
+    /// Puts a key there, as somebody else might have.
+    pub fn seed_key(&self, id: impl Into<String>, client_id: impl Into<String>) {
+        self.state().keys.insert((id.into(), client_id.into()), "seeded".to_owned());
+    }
+
     /// Counts what an object has used in a month (`2026-11`), in the service's units; zero is counted too.
     pub fn count_usage(&self, id: &str, month: &str, component: &str, amount: impl Into<Decimal>) {
         self.edit_usage(id, month, |usage| {
@@ -232,8 +253,10 @@ impl MemoryService {
             "delete" => {
                 state.objects.remove(&job.object);
             }
-            "limits" => {
+            "options" | "plan" | "limits" => {
                 if let Some(object) = state.objects.get_mut(&job.object) {
+                    object.options.extend(job.body.options);
+                    object.plan = job.body.plan.or(object.plan);
                     object.limits.extend(job.body.limits);
                 }
             }
@@ -318,7 +341,10 @@ impl State {
             ("GET", ["objects", id]) => self.read(id),
             ("PUT", ["objects", id]) => self.create(id, body()),
             ("DELETE", ["objects", id]) => match self.objects.remove(*id) {
-                Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                Some(_) => {
+                    self.keys.retain(|(object, _), _| object != id);
+                    (StatusCode::NO_CONTENT, Value::Null)
+                }
                 None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
             },
             ("PUT", ["objects", id, "limits"]) => {
@@ -329,6 +355,26 @@ impl State {
             }
             ("PUT", ["objects", id, "plan"]) => {
                 self.edit(id, |object| read(member(&body(), "plan")?).map(|plan| object.plan = plan))
+            }
+            (_, ["objects", id, "keys", ..]) if !self.objects.contains_key(*id) => {
+                error(StatusCode::NOT_FOUND, "NoSuchObject")
+            }
+            ("GET", ["objects", id, "keys"]) => {
+                let own = self.keys.keys().filter(|(object, _)| object == id);
+                (StatusCode::OK, own.map(|(_, client_id)| json!(client_id)).collect())
+            }
+            ("POST", ["objects", id, "keys"]) => {
+                self.keys_made += 1;
+                let (client_id, secret) =
+                    (format!("key-{:04}", self.keys_made), format!("s3cr3t-{:04}", self.keys_made));
+                self.keys.insert(((*id).to_owned(), client_id.clone()), secret.clone());
+                (StatusCode::CREATED, json!({ "client_id": client_id, "secret": secret }))
+            }
+            ("DELETE", ["objects", id, "keys", client_id]) => {
+                match self.keys.remove(&((*id).to_owned(), (*client_id).to_owned())) {
+                    Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                    None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+                }
             }
             ("PUT", ["objects", id, "status"]) => {
                 self.edit(id, |object| read(member(&body(), "status")?).map(|status| object.status = status))
@@ -366,7 +412,7 @@ impl State {
             ("DELETE", ["projects", slug]) => self.remove_project(slug),
             ("POST", ["jobs"]) => self.start(&body()),
             ("GET", ["jobs", handle]) => match self.jobs.values().find(|job| job.handle == *handle) {
-                Some(job) => (StatusCode::OK, json!({ "state": job.state })),
+                Some(job) => (StatusCode::OK, json!({ "state": job.state, "kind": job.kind })),
                 None => error(StatusCode::NOT_FOUND, "NoSuchJob"),
             },
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),

@@ -37,7 +37,8 @@
 //! `status`; 409 for a wrong state of an offering user; `PROJECT.…` as the role in `team/`; `old_options` and
 //! `new_options` in the attributes of an order that changes options; `Invalid token.` for a bearer token that is not
 //! valid; of usage, which component a refusal names, that `date` is an instant whose month counts in UTC, and that months
-//! to come are taken.
+//! to come are taken. Keys of customers, queues and logs of agents, effective ids and end dates are not in that schema:
+//! their answers are made after core.md, and 200 or 201 with a sentence where it says nothing.
 //!
 //! # Usage
 //! Reports are kept by component, plan and month, as the recordings 196 to 218 show: repeating one changes its row, a
@@ -47,9 +48,9 @@
 //! resource's making if that was the first plan. There is no billing, and no reuse of an earlier month's amounts.
 //!
 //! # What it does not serve
-//! The plug-in API of SLURM (`marketplace-slurm-remote`), customers, roles, events, other users than `me`, writing
-//! projects and offerings (seed them), agents' queues and logs, API keys of resources, importable resources. Such a call
-//! is answered with 501 and listed by [`FakeWaldur::unserved`]: better no answer than a made-up one.
+//! The plug-in API of SLURM (`marketplace-slurm-remote`) but for limits, events, writing customers, users, projects and
+//! offerings (seed them). Such a call is answered with 501 and listed by
+//! [`FakeWaldur::unserved`]: better no answer than a made-up one.
 //!
 //! It has no fingerprints of SSH keys and no bills (`billing_price_estimate` is zero). Of a user it shows names and
 //! e-mail, and to offerings that are told more what a test put there; of a partition its name. Consent to terms shows
@@ -64,6 +65,7 @@ mod answer;
 mod api;
 mod auth;
 mod incoming;
+mod integrations;
 mod lifecycle;
 mod lists;
 mod log;
@@ -93,13 +95,13 @@ pub use log::RecordedRequest;
 pub use model::Endpoint;
 pub use oidc::OidcIssuer;
 pub use seed::{
-    AccountSeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource,
-    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UsageView, UserSeed,
+    AccountSeed, ApiKeySeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering,
+    OrderOnResource, OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UsageView, UserSeed,
 };
 pub use views::{OfferingUserView, OrderView, ResourceView};
 pub use words::{
-    AccountState, Backfilling, Billing, Generation, LimitPeriod, OfferingState, OfferingUserState, OrderKind,
-    OrderState, ResourceState,
+    AccountState, ApiKeyState, Backfilling, Billing, Generation, ImportState, LimitPeriod, OfferingState,
+    OfferingUserState, OrderKind, OrderState, ResourceState,
 };
 
 use seed::Cast;
@@ -263,6 +265,12 @@ impl FakeWaldur {
     /// Requests without valid credentials. A harness asserts that there are none.
     pub fn unauthenticated_requests(&self) -> Vec<RecordedRequest> {
         self.state().log.iter().filter(|request| request.user.is_none()).cloned().collect()
+    }
+
+    /// Every method and path below `/api/` that this fake serves, with `{}` for an id: what a check against a contract
+    /// has to visit.
+    pub fn served(&self) -> Vec<(&'static str, &'static str)> {
+        api::served(self.generation())
     }
 
     /// `METHOD path` of requests that the real server answers and this fake does not.

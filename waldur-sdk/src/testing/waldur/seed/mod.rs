@@ -4,6 +4,7 @@
 //! by its last call (`create`, `pending`, `executing`, `in_state`).
 
 mod accounts;
+mod integrations;
 mod offerings;
 mod orders;
 mod people;
@@ -11,6 +12,7 @@ mod resources;
 mod usages;
 
 pub use accounts::AccountSeed;
+pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};
@@ -68,7 +70,8 @@ impl State {
     fn blank_customer(&mut self, name: &str) -> Customer {
         let uuid = CustomerUuid::new(self.uuid());
         let slug = self.slug("customer", name);
-        Customer { uuid, name: name.to_owned(), slug, abbreviation: String::new() }
+        let (created, abbreviation, email) = (self.now(), String::new(), String::new());
+        Customer { uuid, created, name: name.to_owned(), slug, abbreviation, email }
     }
 
     fn blank_project(&mut self, name: &str, customer: CustomerUuid) -> Project {

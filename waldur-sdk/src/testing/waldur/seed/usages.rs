@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 
-use crate::testing::waldur::{FakeWaldur, unknown, usage::Item};
+use crate::testing::waldur::{
+    FakeWaldur, unknown,
+    usage::{Item, month_of},
+};
 use crate::types::{PlanUuid, ResourceUuid};
 
 /// What was reported of one component of a resource, for one plan in one month.
@@ -36,7 +39,8 @@ impl FakeWaldur {
         if state.resource(resource).is_none() {
             unknown("resource", resource)
         }
-        let at = instant(date).unwrap_or_else(|| state.now());
+        let this_month = date.first_of_month() == month_of(state.now());
+        let at = instant(date).filter(|_| !this_month).unwrap_or_else(|| state.now());
         let item = Item { kind: component.to_owned(), amount, description: String::new(), recurring: false };
         let plan_period = state.plan_period_at(resource, at);
         state.report(resource, plan_period, at, vec![item], None);
