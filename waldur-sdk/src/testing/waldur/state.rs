@@ -1,7 +1,7 @@
 //! The fake's database, its clock and its ids.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ use super::{
     log::RecordedRequest,
     model::{
         AgentIdentity, AgentProcessor, AgentService, ComponentUsage, Customer, Offering, OfferingUser, Order,
-        PlanPeriod, Project, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserUsage,
+        PlanPeriod, Project, ProjectAccount, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserLimit,
+        UserUsage,
     },
     oidc::Issuer,
     words::{Backfilling, Generation},
@@ -82,6 +84,11 @@ pub(super) struct State {
     pub(super) resources: Table<Resource>,
     pub(super) orders: Table<Order>,
     pub(super) offering_users: Table<OfferingUser>,
+    pub(super) accounts: Table<ProjectAccount>,
+    pub(super) user_limits: Table<UserLimit>,
+    pub(super) member_statuses: HashMap<ResourceUuid, Vec<Value>>,
+    /// Who does not consent to the terms of what.
+    pub(super) refusals: HashSet<(UserUuid, OfferingUuid)>,
     pub(super) plan_periods: Table<PlanPeriod>,
     pub(super) usages: Table<ComponentUsage>,
     pub(super) usage_places: HashMap<UsageKey, Uuid>,
@@ -122,6 +129,10 @@ impl State {
             resources: Table::default(),
             orders: Table::default(),
             offering_users: Table::default(),
+            accounts: Table::default(),
+            user_limits: Table::default(),
+            member_statuses: HashMap::new(),
+            refusals: HashSet::new(),
             plan_periods: Table::default(),
             usages: Table::default(),
             usage_places: HashMap::new(),
