@@ -9,9 +9,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::FakeRadosGw;
 use waldur_examples::{
-    agent::{self, GRACE, Pass, Schedule, pass},
+    agent::{Crew, Event, GRACE, Pass, Schedule, Unit, pass},
     exit::Exit,
-    site::{OfferingAgent, Site},
+    modes::{Mode, Periods},
+    site::Site,
 };
 use waldur_sdk::{
     ErrorKind, Result,
@@ -76,9 +77,9 @@ fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> AgentSettings {
     AgentSettings::from_value(&tree).unwrap().0
 }
 
-fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<OfferingAgent> {
+fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<Unit> {
     let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
-    site.agents(&settings(waldur, offerings), false).unwrap().0
+    site.units(&settings(waldur, offerings), &[Mode::OrderProcess], false).unwrap().0
 }
 
 fn count(waldur: &FakeWaldur, path: &str) -> usize {
@@ -165,7 +166,7 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
     let order = ordered(&waldur, offering);
     let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), status(503).header("retry-after", 1));
     let mut agents = agents(&waldur, faults, &[offering]);
-    let exit = agent::run(&mut agents, Schedule::Once, stream::pending()).await;
+    let exit = Crew::new(agents, Schedule::Once).run(stream::pending()).await;
     assert_eq!(exit, Exit::Temporary);
     assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
 }
@@ -179,7 +180,8 @@ async fn asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
     let mut agents = agents(&waldur, slow, &[offering]);
     // Eight are under way by then; the others still wait for their turn.
     let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
-    let exit = agent::run(&mut agents, Schedule::Every(Duration::from_mins(5)), stop).await;
+    let stop = stop.map(|()| Event::Stop);
+    let exit = Crew::new(agents, Schedule::Every(Periods::all(Duration::from_mins(5)))).run(stop).await;
     assert_eq!(exit, Exit::Done);
     let states: Vec<_> = orders.iter().map(|order| waldur.order_view(*order).state).collect();
     assert!(states.contains(&OrderState::PendingProvider), "{states:?}");
@@ -196,7 +198,7 @@ async fn a_pass_that_does_not_come_to_a_safe_point_is_left_after_the_grace_or_at
         let mut agents = agents(&waldur, faults, &[offering]);
         let stop = stream::iter(signals).then(|seconds| tokio::time::sleep(Duration::from_secs(seconds))).boxed();
         let begin = tokio::time::Instant::now();
-        let exit = agent::run(&mut agents, Schedule::Once, stop).await;
+        let exit = Crew::new(agents, Schedule::Once).run(stop.map(|()| Event::Stop)).await;
         assert_eq!(exit, Exit::Temporary);
         assert_eq!(begin.elapsed().as_secs(), 5 + patience.as_secs());
         assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);

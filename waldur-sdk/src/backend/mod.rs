@@ -47,7 +47,7 @@ pub use facets::{
 pub use finding::{Finding, Outcome};
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
-pub use registry::{BackendFactory, BuildEnv, Connector, Registry};
+pub use registry::{BackendFactory, BuildEnv, Connector, OfferingFacts, Registry};
 pub use request::{
     Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,

@@ -57,7 +57,7 @@ pub use backend::{BackendSettings, CoreBackendSettings, HomedirQuota, HomedirQuo
 pub use component::{AccountingType, Component, PrepaidTerms};
 pub use components::{BackendLimit, BackendLimits, Components, WaldurComponent};
 pub use jiff::tz::TimeZone;
-pub use offering::{Credentials, EventSettings, OfferingSettings};
+pub use offering::{Credentials, EventSettings, OfferingSettings, UnmanagedUsers};
 pub use reader::{
     Checked, Found, HttpUrl, Problem, RawSettings, Read, Report, Reported, Section, Setting, Warning, problems,
 };
