@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind,
     backend::{Finding, Outcome},
@@ -53,24 +54,23 @@ pub(super) async fn findings(
             return (findings, None);
         }
     };
-    let before = site.environment().now();
-    let (reached, clock) = connection(&client, before, || site.environment().now()).await;
-    let goes_on = reached.outcome != Outcome::Failed;
-    findings.extend([Some(reached), clock].into_iter().flatten());
-    if !goes_on {
+    let reached = connection(&client, || site.environment().now()).await;
+    let is_reached = reached.iter().all(|finding| finding.outcome != Outcome::Failed || finding.check != "connection");
+    findings.extend(reached);
+    if !is_reached {
         return (findings, None);
     }
-    findings.push(version(&client).await);
     let me = client.users().me().await;
     findings.push(token(&me));
     if me.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
         return (findings, None);
     }
+    findings.push(version(&client).await);
     let context = OfferingContext::load(&client, offering).await;
     findings.push(readable(&context));
     let context = context.ok();
     if let (Ok(me), Some(context)) = (&me, &context) {
-        findings.extend(rights(me, offering, context, before));
+        findings.extend(rights(me, offering, context, site.environment().now()));
     }
     if let Some(context) = &context {
         findings.push(on_sale(context));
@@ -102,31 +102,29 @@ async fn dns(settings: &AgentSettings, offering: &OfferingSettings) -> Finding {
 }
 
 /// The first exchange: connection, TLS, and by the way the server's clock.
-async fn connection(
-    client: &WaldurClient,
-    before: Timestamp,
-    now: impl Fn() -> Timestamp,
-) -> (Finding, Option<Finding>) {
+async fn connection(client: &WaldurClient, now: impl Fn() -> Timestamp) -> Vec<Finding> {
     let scheme = if client.base().to_string().starts_with("https") { "TLS" } else { "plain http" };
-    match client.rest().get("diagnose.version", "/api/version/", &[]).send().await {
-        Ok(answer) => {
-            let passed = Finding::passed("connection", format!("Waldur answers over {scheme}"));
-            (passed, clock(answer.headers(), before, now()))
-        }
-        // A server of 2024 answers nobody whom it does not know; that it answered is all that counts here.
-        Err(error) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied) => {
-            (Finding::passed("connection", format!("Waldur answers over {scheme}")), None)
-        }
+    let passed = Finding::passed("connection", format!("Waldur answers over {scheme}"));
+    let before = now();
+    let call = client.rest().get("diagnose.me", "/api/users/me/", &[]).query("field", "uuid").secret_answer();
+    match call.send_with_headers::<Value>().await {
+        Ok((_, headers)) => [Some(passed), clock(&headers, before, now())].into_iter().flatten().collect(),
+        // That it answered is all that counts here.
+        Err(error) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied) => vec![passed],
         Err(error) => {
             let finding = failed("connection", told(&error));
-            (
-                match remedy(&error) {
-                    Some(remedy) => finding.with_remedy(remedy),
-                    None => finding,
-                },
-                None,
-            )
+            vec![match remedy(&error) {
+                Some(remedy) => finding.with_remedy(remedy),
+                None => finding,
+            }]
         }
+    }
+}
+
+async fn version(client: &WaldurClient) -> Finding {
+    match client.version().await {
+        Ok(version) => Finding::passed("version", format!("Waldur {version}")),
+        Err(error) => Finding::new("version", Outcome::Skipped, told(&error)),
     }
 }
 
@@ -156,13 +154,6 @@ fn clock(headers: &HeaderMap, before: Timestamp, after: Timestamp) -> Option<Fin
     let way = if ahead { "ahead of" } else { "behind" };
     let detail = format!("Waldur's clock is {} s {way} this machine's", skew.abs().as_secs());
     Some(failed("clock", detail).with_remedy("synchronise this machine's clock: periods of usage and tokens go by it"))
-}
-
-async fn version(client: &WaldurClient) -> Finding {
-    match client.version().await {
-        Ok(version) => Finding::passed("version", format!("Waldur {version}")),
-        Err(error) => Finding::new("version", Outcome::Skipped, told(&error)),
-    }
 }
 
 fn token(me: &Result<CurrentUser, Error>) -> Finding {

@@ -1,7 +1,5 @@
 //! The settings files of the Python plugins' documentation, in all their shapes: each loads as it is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::path::Path;
 
 use waldur_examples::{config, modes::Mode, site::Site};

@@ -1,7 +1,5 @@
 //! Settings files as operators have them: what loads, and what is said about what does not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::{fs, path::Path};
 
 use waldur_examples::{
@@ -58,7 +56,7 @@ async fn the_same_offering_on_a_radosgw_builds() {
 
 #[test]
 fn the_example_of_the_readme_builds() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let (_, after) = readme.split_once("```yaml\n").unwrap();
     let (settings, _) = config::parse(after.split_once("```").unwrap().0).unwrap();
     let (agents, warnings) = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap();

@@ -1,7 +1,5 @@
 //! YAML as PyYAML reads it, with a test for each trap that a reader of YAML 1.2 falls into (core.md §6.1).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::{fs, path::PathBuf};
 
 use waldur_examples::config::{self, MAX_SIZE};
