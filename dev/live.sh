@@ -14,7 +14,7 @@ if [ "${1:-}" != radosgw ]; then
 fi
 
 # Built first, so that the server does not wait for the compiler.
-cargo build --quiet -p waldur-examples --bin waldur-live
+cargo build --quiet --locked -p waldur-examples --bin waldur-live
 
 if ! dev/radosgw.sh status >/dev/null 2>&1; then
     trap 'dev/radosgw.sh down' EXIT
@@ -25,4 +25,4 @@ if ! dev/radosgw.sh status >/dev/null 2>&1; then
 fi
 settings=$(dev/radosgw.sh env)
 eval "$settings"
-cargo run --quiet -p waldur-examples --bin waldur-live -- radosgw
+cargo run --quiet --locked -p waldur-examples --bin waldur-live -- radosgw

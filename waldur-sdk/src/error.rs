@@ -23,6 +23,9 @@ pub enum ErrorKind {
     Config,
     /// The connection was never made (name resolution, refused, timed out while connecting). Nothing was sent.
     Connect,
+    /// This machine or process has no file descriptors or ports left for a connection: the server is not to blame.
+    /// Nothing was sent.
+    Local,
     /// TLS failed: certificate, name, protocol version. Nothing was sent.
     Tls,
     /// The answer did not come in time.
@@ -326,7 +329,7 @@ impl Error {
         use ErrorKind as K;
         match self.0.kind {
             _ if self.0.retryable == Some(true) => ErrorClass::Transient,
-            K::Connect | K::Timeout | K::Transport | K::RateLimited | K::Unavailable | K::Server
+            K::Connect | K::Local | K::Timeout | K::Transport | K::RateLimited | K::Unavailable | K::Server
                 if self.0.retryable != Some(false) =>
             {
                 ErrorClass::Transient

@@ -55,10 +55,12 @@ impl RestClient {
     /// The limit of a body of [`Call::bulk`]: 256 MiB.
     pub const BULK_MAX_BODY: usize = 256 * 1024 * 1024;
 
-    /// A client of the API below `base`. Sends `Accept: application/json` and `User-Agent: waldur-sdk/<version>`.
+    /// A client of the API below `base`. Sends `Accept: application/json`, `User-Agent: waldur-sdk/<version>`, and
+    /// `Cache-Control: no-cache`: a stored answer of a proxy proves neither absence nor that a change took effect.
     pub fn new(http: Http, base: BaseUrl, authenticator: impl Authenticator) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"))));
         Self {
             http,

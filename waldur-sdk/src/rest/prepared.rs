@@ -88,6 +88,7 @@ impl Prepared {
     pub(super) fn transport_error(&self, failure: TransportError, attempts: u32) -> Error {
         let kind = match failure.kind() {
             TransportErrorKind::Connect => ErrorKind::Connect,
+            TransportErrorKind::Local => ErrorKind::Local,
             TransportErrorKind::Tls => ErrorKind::Tls,
             TransportErrorKind::Proxy => ErrorKind::Proxy,
             TransportErrorKind::Timeout => ErrorKind::Timeout,

@@ -135,7 +135,7 @@ pub(super) fn price(attempt: Attempt, idempotent: bool, failure: &Error) -> Opti
         return None;
     }
     match attempt {
-        Attempt::Failed(TransportErrorKind::Connect) => Some(PLAIN),
+        Attempt::Failed(TransportErrorKind::Connect | TransportErrorKind::Local) => Some(PLAIN),
         Attempt::Failed(TransportErrorKind::Timeout | TransportErrorKind::Interrupted) => {
             idempotent.then_some(AFTER_TIMEOUT)
         }

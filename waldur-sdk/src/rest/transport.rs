@@ -104,6 +104,8 @@ impl TransportError {
 pub enum TransportErrorKind {
     /// Not connected: nothing was sent.
     Connect,
+    /// No file descriptors or ports left on this side to connect with: nothing was sent.
+    Local,
     /// The TLS handshake was refused (certificate, name, version): nothing was sent, and a repeat would not help.
     /// A handshake that merely broke off is [`Self::Connect`].
     Tls,
@@ -123,6 +125,7 @@ impl fmt::Display for TransportErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "could not connect",
+            Self::Local => "could not connect: this side has no file descriptors or ports left",
             Self::Tls => "TLS failed",
             Self::Proxy => "the proxy refused",
             Self::Timeout => "no answer in time",

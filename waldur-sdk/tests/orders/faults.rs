@@ -3,11 +3,12 @@
 use crate::orders::{BOTH, OnRequest, World, assert_deferred, assert_done, assert_erred, error, limits};
 use serde_json::json;
 use waldur_sdk::{
-    ErrorKind,
+    ErrorClass, ErrorKind,
+    backend::OpContext,
     process::OrderOutcome,
     rest::TransportErrorKind,
     testing::{
-        Action, Due, Faults, hang, op, status,
+        Action, Due, Faults, any, hang, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
 };
@@ -218,4 +219,57 @@ async fn f062_other_kinds_of_success_are_success_if_the_reading_agrees() {
     let faults = Faults::new(world.service.clone()).on(op("objects.create"), status(202));
     let report = world.agent().service(faults).run_one().await;
     assert_erred(&report);
+}
+
+/// Something else than Waldur, or than the service, answers every request well: a captive portal, another product.
+#[tokio::test(start_paused = true)]
+async fn f070_the_json_of_another_product_stops_the_run_and_changes_nothing() {
+    let portal = || status(200).json(&json!({ "status": "ok", "data": { "items": [] } }));
+    for generation in BOTH {
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let elsewhere = Faults::new(world.waldur.clone()).on(any(), portal());
+        let failure =
+            world.agent().waldur(elsewhere.clone()).build().run_once(&OpContext::new("test")).await.unwrap_err();
+        assert_eq!((failure.kind(), failure.class()), (ErrorKind::Decode, ErrorClass::NotReady));
+        assert!(elsewhere.acted() > 0);
+        assert_eq!((world.writes(), world.ids()), (Vec::new(), Vec::new()));
+
+        // Behind the back end: what answers is neither an object nor its absence, so the order waits.
+        let elsewhere = Faults::new(world.service.clone()).on(any(), portal());
+        let report = world.agent().service(elsewhere).run_one().await;
+        assert_deferred(&report);
+        assert_eq!(error(&report).kind(), ErrorKind::Decode);
+        assert_eq!((world.state(order), world.ids()), (OrderState::Executing, Vec::new()));
+        assert_done(&world.agent().run_one().await);
+    }
+}
+
+/// Two replicas behind one address, one of them late: every other look shows what was before the creation.
+#[tokio::test(start_paused = true)]
+async fn f074_a_replica_that_lags_is_waited_for() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let late = status(404).json(&json!({ "code": "NoSuchObject" }));
+        let get = op("objects.get");
+        let replicas = Faults::new(world.service.clone()).on(get.clone().nth(1), late.clone()).on(get.nth(3), late);
+        let report = world.agent().service(replicas.clone()).run_one().await;
+        assert_done(&report);
+        assert!(replicas.acted() > 0);
+        assert_eq!((world.service.made(), world.ids()), (1, vec!["res".to_owned()]));
+        assert_eq!(world.object("res"), world.object_of(world.waldur.resource_of(order), 4, 8));
+
+        // The same for a removal: the late replica still shows what is gone.
+        let resource = world.waldur.resource_of(order);
+        let end = world.waldur.order_on(resource).terminate().pending();
+        let before = status(200).json(&json!({
+            "id": "res", "stamp": resource, "limits": { "cpu": 4, "mem": 8 }, "status": "active", "project": null,
+        }));
+        let replicas = Faults::new(world.service.clone()).on(op("objects.get").nth(2), before);
+        let report = world.agent().service(replicas.clone()).run_one().await;
+        assert_done(&report);
+        assert_eq!(replicas.acted(), 1, "the look after the removal was the late one");
+        assert_eq!((world.state(end), world.ids()), (OrderState::Done, Vec::new()));
+    }
 }

@@ -1,7 +1,6 @@
 //! Names, connections, time limits, and what leaves on them (faults.md §4.1, §4.3; security.md S20, S22).
 //!
-//! Rows 9 and 10 concern HTTP/2, which the transport does not speak. Row 11 (no file descriptors left) needs a child
-//! process with a lowered limit; what it asks for, bounded concurrency, is no property of a transport.
+//! Rows 9 and 10 concern HTTP/2, which the transport does not speak: `tls.rs` shows that it never agrees to.
 
 use std::{
     io,
@@ -334,8 +333,11 @@ async fn what_leaves_is_what_was_asked_for_and_little_more() {
         names
     };
     assert_eq!(seen.requests[0].line(), "GET /users/a%20b%25?q=x%20y HTTP/1.1");
-    assert_eq!(headers(0), ["accept", "authorization", "host", "user-agent"]);
-    assert_eq!(headers(1), ["accept", "authorization", "content-length", "content-type", "host", "user-agent"]);
+    assert_eq!(headers(0), ["accept", "authorization", "cache-control", "host", "user-agent"]);
+    assert_eq!(
+        headers(1),
+        ["accept", "authorization", "cache-control", "content-length", "content-type", "host", "user-agent"]
+    );
     assert_eq!(seen.requests[1].body, b"[1]");
 }
 
@@ -387,4 +389,39 @@ async fn resolver_is_asked_for_names_only() {
     client(http(&options), &server.url()).get("info", "/", &[]).send_unit().await.unwrap();
     client(http(&options), &server.url_as("storage.test")).get("info", "/", &[]).send_unit().await.unwrap();
     assert_eq!(server.seen().requests.len(), 2, "the port of the URL wins over that of the resolver");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn f011_no_descriptors_left_is_this_sides_trouble_and_passes() {
+    const TEST: &str = "connection::f011_no_descriptors_left_is_this_sides_trouble_and_passes";
+    let Ok(url) = std::env::var("WALDUR_SDK_TEST_EXHAUSTED_URL") else {
+        let server = Server::answering(OK).await;
+        let variables = vec![("WALDUR_SDK_TEST_EXHAUSTED_URL", server.url())];
+        crate::support::run_in_child_with_descriptors(64, TEST, variables).await;
+        assert_eq!(server.seen().requests.len(), 1, "only the call with descriptors to spare arrived");
+        return;
+    };
+    let client = plain_client(&url);
+    let taken: Vec<std::fs::File> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    assert!(taken.len() < 64, "the limit holds");
+    let error = client.post("users.create", "/users/", &[]).send_unit().await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Local, ErrorClass::Transient));
+    assert_eq!((error.effect(), error.attempts()), (Effect::NotApplied, 4));
+    assert!(error.to_string().contains("this side"), "{error}");
+    drop(taken);
+    client.post("users.create", "/users/", &[]).send_unit().await.unwrap();
+}
+
+/// A proxy between us and the server may hold an answer from before a change: it is told to ask the server anew.
+#[tokio::test]
+async fn f073_no_read_is_content_with_a_stored_answer() {
+    let server = Server::answering(OK).await;
+    let client = plain_client(&server.url());
+    client.get("users.get", "/users/", &[]).send_unit().await.unwrap();
+    client.put("users.set", "/users/", &[]).send_unit().await.unwrap();
+    client.get("users.get", "/users/", &[]).send_unit().await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen.requests.len(), 3, "and nothing is stored on this side either");
+    assert!(seen.requests.iter().all(|request| request.header("cache-control") == Some("no-cache")));
 }

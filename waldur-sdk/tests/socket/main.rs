@@ -9,3 +9,4 @@ mod body;
 mod connection;
 mod route;
 mod tls;
+mod users_mock;

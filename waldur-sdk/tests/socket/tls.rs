@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use crate::support::{
-    OK, Server, assert_silent, client, environment, http, resolving, shown,
+    Connection, OK, Server, assert_silent, client, environment, http, resolving, shown,
     tls::{Authority, Identity, NAME},
 };
 use rcgen::{SanType, date_time_ymd};
@@ -190,6 +190,21 @@ async fn sec39_tls_1_3_is_preferred_1_2_accepted_and_no_provider_installed() {
         }
     }
     assert!(CryptoProvider::get_default().is_none(), "the choice of a provider is the program's");
+}
+
+/// HTTP/2 has ways of failing of its own (GOAWAY, REFUSED_STREAM, CANCEL: rows 9 and 10); they cannot come where it is
+/// never agreed on.
+#[tokio::test]
+async fn f009_f010_a_server_that_prefers_http_2_is_spoken_to_in_http_1() {
+    let authority = Authority::new("root");
+    let acceptor = authority.server().acceptor_offering(&[b"h2", b"http/1.1"]);
+    for &backend in TlsBackend::BUILT_IN {
+        let acceptor = acceptor.clone();
+        let answering = |mut connection: Connection| async move { connection.answer_all(OK_CLOSE).await };
+        let server = Server::start_tls(move |_| acceptor.clone(), answering).await;
+        call(&trusting(&authority, backend), &server).await.unwrap();
+        assert_eq!(server.seen().requests[0].line(), "GET / HTTP/1.1", "{backend:?}");
+    }
 }
 
 // Elsewhere the system's authorities are no file.

@@ -305,13 +305,18 @@ pub fn assert_silent(error: &Error) {
 /// Runs one test of this program again in a process of its own, for what belongs to a whole process. The test finds
 /// `variables` in its environment and has to tell by them which of the two it is.
 pub async fn run_in_child(test: &'static str, variables: Vec<(&'static str, String)>) {
-    let run = move || {
-        std::process::Command::new(std::env::current_exe().unwrap())
-            .args([test, "--exact", "--nocapture"])
-            .envs(variables)
-            .output()
-            .unwrap()
-    };
+    run(std::process::Command::new(std::env::current_exe().unwrap()), test, variables).await;
+}
+
+/// As [`run_in_child`], with so many file descriptors at the most.
+pub async fn run_in_child_with_descriptors(limit: u32, test: &'static str, variables: Vec<(&'static str, String)>) {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
+    run(shell, test, variables).await;
+}
+
+async fn run(mut command: std::process::Command, test: &'static str, variables: Vec<(&'static str, String)>) {
+    let run = move || command.args([test, "--exact", "--nocapture"]).envs(variables).output().unwrap();
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && printed.contains("1 passed"), "{printed}");

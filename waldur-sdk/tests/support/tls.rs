@@ -81,16 +81,26 @@ impl Identity {
         self.acceptor_for(rustls::ALL_VERSIONS)
     }
 
+    /// An acceptor that takes the first of `protocols` that the client offers.
+    pub fn acceptor_offering(&self, protocols: &[&[u8]]) -> TlsAcceptor {
+        let mut config = self.config(rustls::ALL_VERSIONS);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     pub fn acceptor_for(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(self.config(versions)))
+    }
+
+    fn config(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(provider)
+        ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+            .unwrap()
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) fn sending(cause: ::reqwest::Error, proxied: bool) -> TransportError 
             TransportErrorKind::Connect
         } else if causes(&cause).any(is_tls) {
             TransportErrorKind::Tls
+        } else if causes(&cause).any(is_exhausted) {
+            TransportErrorKind::Local
         } else if proxied {
             TransportErrorKind::Proxy
         } else {
@@ -50,6 +52,14 @@ fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     }
     let _ = cause;
     false
+}
+
+/// Whether this side, not the other, has no file descriptors or ports left. The library has no names for the first two:
+/// they are `ENFILE` and `EMFILE` on every Unix.
+fn is_exhausted(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|cause| {
+        cause.kind() == io::ErrorKind::AddrNotAvailable || (cfg!(unix) && matches!(cause.raw_os_error(), Some(23 | 24)))
+    })
 }
 
 /// The type behind this is hyper's, whose question for it exists only with the server's half compiled in. Should the

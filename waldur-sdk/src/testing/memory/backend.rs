@@ -184,7 +184,9 @@ impl MemoryBackend {
         state.status = match object.status.as_str() {
             "paused" => Status::Paused,
             "downscaled" => Status::Downscaled,
-            _ => Status::Active,
+            "active" => Status::Active,
+            // Every member may be missing but this one, so that the answer of another product is no object.
+            _ => return Err(Error::new(ErrorKind::Decode, format!("{id}: what was read is no object of the service"))),
         };
         for (component, amount) in &object.limits {
             let limit = match amount {
