@@ -146,13 +146,24 @@ pub trait StatusControl: Send + Sync {
     async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()>;
 }
 
-/// Makes and replaces the customer's keys.
+/// Makes and replaces the customer's keys. Waldur hands them over, so a back end with this facet publishes none by
+/// itself.
 #[async_trait]
 pub trait ApiKeys: Send + Sync {
     /// Makes one key.
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey>;
 
-    /// Replaces the key `client_id`: the new one is there before the old one goes. Its sibling is not touched.
+    /// Takes one key back that was minted and could not be handed over. Taking back what is gone is a success.
+    async fn revoke(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        client_id: &str,
+    ) -> Result<()>;
+
+    /// Replaces the key `client_id`: the new one is there before the old one goes. Its sibling is not touched. The key
+    /// may be gone already, when an earlier replacement was cut short; it is replaced all the same.
     async fn rotate(
         &self,
         cx: &OpContext,

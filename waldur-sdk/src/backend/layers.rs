@@ -369,6 +369,16 @@ impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
         let work = async { facet(self.inner.keys())?.mint(cx, resource, id).await };
         self.guard("keys.mint", true, cx, work).await
     }
+    async fn revoke(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        client_id: &str,
+    ) -> Result<()> {
+        let work = async { facet(self.inner.keys())?.revoke(cx, resource, id, client_id).await };
+        self.guard("keys.revoke", true, cx, work).await
+    }
     async fn rotate(
         &self,
         cx: &OpContext,

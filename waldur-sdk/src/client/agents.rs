@@ -1,14 +1,14 @@
 //! Site agents as Waldur knows them (core.md §1.6 #10 to #14): an identity per offering, a service per mode, a
 //! processor per kind of work. Since 8.x; every call is `Unsupported` on a server of 2024 (recorded:
-//! 022_unknown_path_post).
+//! 022_unknown_path_post). What they hear of is in `agent_events.rs`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{answer::explain_newer, list};
 use crate::{
-    error::Result,
-    rest::RestClient,
+    error::{ErrorKind, Result},
+    rest::{Pager, RestClient},
     types::{AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, OfferingUuid, lenient},
 };
 
@@ -21,6 +21,37 @@ pub struct AgentIdentity {
     /// Its name.
     #[serde(default, deserialize_with = "lenient::text")]
     pub name: Option<String>,
+    /// The offering that it works for.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub offering: Option<OfferingUuid>,
+    /// Its version.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub version: Option<String>,
+    /// When it was started.
+    #[serde(default, deserialize_with = "lenient::timestamp")]
+    pub last_restarted: Option<Timestamp>,
+}
+
+/// Which agents to list.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct AgentIdentityQuery {
+    /// Only the agents of this name, as the server compares names.
+    pub name: Option<String>,
+    /// Only the agents of this offering.
+    pub offering: Option<OfferingUuid>,
+}
+
+impl AgentIdentityQuery {
+    /// The agents of `offering`.
+    pub fn offering(offering: OfferingUuid) -> Self {
+        Self { offering: Some(offering), ..Self::default() }
+    }
+
+    /// The agents called `name`.
+    pub fn name(name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..Self::default() }
+    }
 }
 
 /// A service of an agent: what it does in one mode.
@@ -140,7 +171,7 @@ impl ProcessorRegistration {
 /// The calls about site agents.
 #[derive(Clone, Copy, Debug)]
 pub struct Agents<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> Agents<'a> {
@@ -148,14 +179,19 @@ impl<'a> Agents<'a> {
         Self { rest }
     }
 
+    /// Lists agents (#10).
+    pub fn identities(self, query: &AgentIdentityQuery) -> Pager<AgentIdentity> {
+        let call = self.rest.get("agents.identities", "/api/marketplace-site-agent-identities/", &[]);
+        let call = call.query_opt("name", query.name.as_ref()).query_opt("offering_uuid", query.offering);
+        list::pages(call, explain_newer, |identity: &AgentIdentity| identity.uuid.hex())
+    }
+
     /// Finds the agent of exactly this name (#10).
     ///
     /// # Errors
     /// As every call.
     pub async fn find_identity(self, name: &str) -> Result<Option<AgentIdentity>> {
-        const OPERATION: &str = "agents.find_identity";
-        let call = self.rest.get(OPERATION, "/api/marketplace-site-agent-identities/", &[]).query("name", name);
-        let mut pager = list::pages(call, explain_newer, |identity: &AgentIdentity| identity.uuid.hex());
+        let mut pager = self.identities(&AgentIdentityQuery::name(name));
         while let Some(page) = pager.next_page().await? {
             // The filter may find similar names too.
             if let Some(found) = page.items.into_iter().find(|identity| identity.name.as_deref() == Some(name)) {
@@ -189,6 +225,26 @@ impl<'a> Agents<'a> {
         const PATH: &str = "/api/marketplace-site-agent-identities/{identity}/";
         let call = self.rest.put("agents.update_identity", PATH, &[&identity.hex()]);
         call.json(agent).send_json().await.map_err(explain_newer)
+    }
+
+    /// Makes the agent of exactly this name known, or tells the news of it (#10 to #12). May be repeated.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn put_identity(self, agent: &AgentRegistration) -> Result<AgentIdentity> {
+        if let Some(known) = self.find_identity(&agent.name).await? {
+            return self.update_identity(known.uuid, agent).await;
+        }
+        match self.create_identity(agent).await {
+            // Another process was faster.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Conflict) => {
+                match self.find_identity(&agent.name).await? {
+                    Some(known) => self.update_identity(known.uuid, agent).await,
+                    None => Err(error),
+                }
+            }
+            outcome => outcome,
+        }
     }
 
     /// Makes a service of an agent known, or finds it (#13). `mode` is a word of

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::WaldurClient;
+use super::{ServerFeatures, WaldurClient};
 use crate::{
     error::{Error, Result},
     rest::{Authenticator, BaseUrl, Http, PlainHttp, RestClient, StaticHeader},
@@ -150,7 +150,7 @@ impl ClientBuilder {
         if let Some(timeout) = self.timeout {
             rest = rest.with_timeout(timeout);
         }
-        let client = WaldurClient { rest, agent_version: self.agent_version };
+        let client = WaldurClient { rest, agent_version: self.agent_version, features: ServerFeatures::default() };
         match self.mode {
             Some(mode) => client.with_agent_mode(mode),
             None => Ok(client),

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind, Result},
     rest::{Call, LinkPaging, Page, PageToken, Pager},
 };
 
@@ -48,4 +48,16 @@ where
             }
         }
     })
+}
+
+/// The only entry of a list, if there is one.
+///
+/// # Errors
+/// [`Inconsistent`](ErrorKind::Inconsistent), said with `why`, when there are two: whichever were taken might be wrong.
+pub(super) fn only<T>(mut entries: impl Iterator<Item = T>, why: impl FnOnce() -> String) -> Result<Option<T>> {
+    let first = entries.next();
+    match entries.next() {
+        None => Ok(first),
+        Some(_) => Err(Error::new(ErrorKind::Inconsistent, why())),
+    }
 }

@@ -34,36 +34,67 @@
 //! transition that was carried out while its answer got lost may answer with a
 //! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew.
 
+mod agent_events;
 mod agents;
 mod answer;
+mod api_keys;
+mod backend_resources;
 mod builder;
+mod components;
+mod customers;
+mod features;
+mod federation;
 mod fields;
 mod list;
+mod marketplace_resources;
+mod offering_list;
 mod offering_users;
 mod offerings;
 mod orders;
 mod plans;
+mod policies;
+mod projects;
+mod provider_lists;
 mod resources;
+mod roles;
 mod service_providers;
+mod user_access;
 mod users;
 
 use std::time::Instant;
 
 use serde::Deserialize;
 
+pub use agent_events::{AgentLogEntry, AgentQueue, EventSubscription, ObservableObject, SubscriptionQueue};
 pub use agents::{
-    AgentIdentity, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency, ProcessorRegistration,
+    AgentIdentity, AgentIdentityQuery, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency,
+    ProcessorRegistration,
+};
+pub use api_keys::{ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, ResourceApiKeys};
+pub use backend_resources::{
+    BackendResource, BackendResourceQuery, BackendResourceRequest, BackendResourceRequestQuery,
+    BackendResourceRequestState, BackendResourceRequests, BackendResources, NewBackendResource,
 };
 pub use builder::{AgentMode, ClientBuilder};
+pub use components::ComponentDefinition;
+pub use customers::{Customer, CustomerQuery, Customers};
+pub use features::{Feature, ServerFeatures};
+pub use marketplace_resources::MarketplaceResources;
+pub use offering_list::OfferingQuery;
 pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
 pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
+pub use policies::{CommandResult, PeriodicUsagePolicies};
+pub use projects::{Project, ProjectQuery, Projects};
+pub use provider_lists::ProjectPermission;
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
-pub use users::{CurrentUser, Permission, Users};
+pub use user_access::{UsernameSpread, UuidOrUrl};
+pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
 use crate::{
     error::Result,
@@ -75,6 +106,7 @@ use crate::{
 pub struct WaldurClient {
     rest: RestClient,
     agent_version: String,
+    features: ServerFeatures,
 }
 
 impl WaldurClient {
@@ -89,7 +121,7 @@ impl WaldurClient {
     /// `Config` when the agent's version is no valid part of a header.
     pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
         let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
-        Ok(Self { rest, agent_version: self.agent_version.clone() })
+        Ok(Self { rest, ..self.clone() })
     }
 
     /// Gives every call of this clone a deadline.
@@ -152,6 +184,46 @@ impl WaldurClient {
     /// Site agents as Waldur knows them.
     pub fn agents(&self) -> Agents<'_> {
         Agents::new(&self.rest)
+    }
+
+    /// Keys that customers use.
+    pub fn api_keys(&self) -> ResourceApiKeys<'_> {
+        ResourceApiKeys::new(&self.rest)
+    }
+
+    /// Objects of back ends that Waldur may import.
+    pub fn backend_resources(&self) -> BackendResources<'_> {
+        BackendResources::new(&self.rest)
+    }
+
+    /// Wishes for a list of such objects.
+    pub fn backend_resource_requests(&self) -> BackendResourceRequests<'_> {
+        BackendResourceRequests::new(&self.rest)
+    }
+
+    /// Customers: organisations.
+    pub fn customers(&self) -> Customers<'_> {
+        Customers::new(&self.rest)
+    }
+
+    /// Resources as everybody sees them who uses or sells them.
+    pub fn marketplace_resources(&self) -> MarketplaceResources<'_> {
+        MarketplaceResources::new(&self.rest)
+    }
+
+    /// Policies about usage within a period.
+    pub fn periodic_usage_policies(&self) -> PeriodicUsagePolicies<'_> {
+        PeriodicUsagePolicies::new(&self.rest)
+    }
+
+    /// Projects.
+    pub fn projects(&self) -> Projects<'_> {
+        Projects::new(&self.rest)
+    }
+
+    /// Roles that users may have.
+    pub fn roles(&self) -> Roles<'_> {
+        Roles::new(&self.rest)
     }
 
     /// The version of this Waldur (core.md §1.6 #2). A server of 2024 answers only authenticated callers (recorded:

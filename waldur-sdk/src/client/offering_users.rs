@@ -116,7 +116,7 @@ impl OfferingUserQuery {
 /// The calls about accounts at offerings.
 #[derive(Clone, Copy, Debug)]
 pub struct OfferingUsers<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> OfferingUsers<'a> {

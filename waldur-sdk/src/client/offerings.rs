@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     open_enum,
     rest::RestClient,
-    types::{BackendId, BillingType, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
+    types::{BackendId, BillingType, ComponentUuid, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
 };
 
 open_enum! {
@@ -68,6 +68,9 @@ pub struct Offering {
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct OfferingComponent {
+    /// Identifies the component.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub uuid: Option<ComponentUuid>,
     /// Its key in limits, quotas and usage.
     #[serde(rename = "type")]
     pub kind: String,
@@ -148,7 +151,7 @@ pub struct BackendIdVerdict {
 /// The calls about offerings for their provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderOfferings<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> ProviderOfferings<'a> {

@@ -212,12 +212,23 @@ impl ResourceQuery {
         self.backend_id = Some(backend_id);
         self
     }
+
+    pub(super) fn filters(&self, mut call: Call) -> Call {
+        for offering in &self.offerings {
+            call = call.query("offering_uuid", offering);
+        }
+        for state in &self.states {
+            call = call.query("state", state);
+        }
+        call = call.query_opt("project_uuid", self.project).query_opt("backend_id", self.backend_id.as_ref());
+        call.query("o", "created")
+    }
 }
 
 /// The calls about resources for their provider.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderResources<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> ProviderResources<'a> {
@@ -227,16 +238,8 @@ impl<'a> ProviderResources<'a> {
 
     /// Lists resources, oldest first (#30).
     pub fn list(self, query: &ResourceQuery) -> Pager<Resource> {
-        let mut call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
-        for offering in &query.offerings {
-            call = call.query("offering_uuid", offering);
-        }
-        for state in &query.states {
-            call = call.query("state", state);
-        }
-        call = call.query_opt("project_uuid", query.project).query_opt("backend_id", query.backend_id.as_ref());
-        let call = fields::select::<Resource>(call.query("o", "created"));
-        list::bulk(call, explain, |resource: &Resource| resource.uuid.hex())
+        let call = query.filters(self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]));
+        list::bulk(fields::select::<Resource>(call), explain, |resource: &Resource| resource.uuid.hex())
     }
 
     /// Reads a resource (#31).

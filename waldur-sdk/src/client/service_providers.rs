@@ -40,7 +40,7 @@ pub struct SshKey {
 /// The calls about service providers.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceProviders<'a> {
-    rest: &'a RestClient,
+    pub(super) rest: &'a RestClient,
 }
 
 impl<'a> ServiceProviders<'a> {

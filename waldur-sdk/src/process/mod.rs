@@ -1,10 +1,18 @@
-//! One pass over Waldur's state: orders now; membership, usage and events join with their own work.
+//! One pass over Waldur's state: orders, customers' keys, imports; membership, usage and events join with their own
+//! work.
 //!
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
 
 mod context;
+mod failure;
+pub mod import;
+pub mod keys;
+mod lanes;
 pub mod orders;
 
 pub use context::OfferingContext;
+pub use import::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport};
+pub use keys::{KeyPolicy, KeyProcessor, KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
+pub use lanes::Lanes;
 pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};

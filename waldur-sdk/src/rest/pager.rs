@@ -100,6 +100,12 @@ impl<T> Complete<T> {
     pub fn into_items(self) -> Vec<T> {
         self.0
     }
+
+    /// Every entry as something else. There are as many as before, so the proof holds.
+    #[must_use]
+    pub fn map<U>(self, other: impl FnMut(T) -> U) -> Complete<U> {
+        Complete(self.0.into_iter().map(other).collect())
+    }
 }
 
 /// Everything that a pager brought, and whether that is all there is.

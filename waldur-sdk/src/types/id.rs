@@ -103,6 +103,20 @@ uuids! {
     AgentServiceUuid,
     /// Identifies a processor of an agent's service.
     AgentProcessorUuid,
+    /// Identifies a subscription to events.
+    EventSubscriptionUuid,
+    /// Identifies a component of an offering.
+    ComponentUuid,
+    /// Identifies a role.
+    RoleUuid,
+    /// Identifies a key that the customer of a resource uses.
+    ApiKeyUuid,
+    /// Identifies an object of a back end that Waldur may import.
+    BackendResourceUuid,
+    /// Identifies the wish for a list of such objects.
+    BackendResourceRequestUuid,
+    /// Identifies a policy about usage within a period.
+    PeriodicUsagePolicyUuid,
 }
 
 /// The name of a resource on its back end: an S3 uid, a registry project, a tenant. Never blank, no control

@@ -13,8 +13,9 @@ pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount
 pub use billing::{BillingType, LimitPeriod};
 pub use endpoint::Endpoint;
 pub use id::{
-    AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, BackendId, CustomerUuid, OfferingUserUuid, OfferingUuid,
-    OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
+    AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, ApiKeyUuid, BackendId, BackendResourceRequestUuid,
+    BackendResourceUuid, ComponentUuid, CustomerUuid, EventSubscriptionUuid, OfferingUserUuid, OfferingUuid, OrderUuid,
+    PeriodicUsagePolicyUuid, PlanUuid, ProjectUuid, ResourceUuid, RoleUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
 };
 pub use jiff::{Timestamp, civil::Date};
 pub use json::JsonObject;

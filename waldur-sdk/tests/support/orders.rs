@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     Result,
     backend::{
-        Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, LimitChange, MarketplaceResource,
-        MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders, PlanChange, Progress, ProgressObserver,
-        Removed, ResourceBackend, ResourceState, StatusControl, Step, Verified,
+        ApiKeys, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, LimitChange,
+        MarketplaceResource, MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders, PlanChange,
+        Progress, ProgressObserver, Removed, ResourceBackend, ResourceState, StatusControl, Step, Verified,
     },
     client::{AgentMode, WaldurClient},
     process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
@@ -411,6 +411,9 @@ impl ResourceBackend for Doctored {
     }
     fn status(&self) -> Option<&dyn StatusControl> {
         self.inner.status()
+    }
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.inner.keys()
     }
     fn pending(&self) -> Option<&dyn PendingOrders> {
         self.inner.pending()

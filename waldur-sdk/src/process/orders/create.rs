@@ -15,6 +15,7 @@ use crate::{
     },
     client::{Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
+    process::keys::Provision,
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
 };
 
@@ -110,15 +111,42 @@ impl OrderProcessor {
             status.set_status(job.cx, &id, Status::Active).await?;
         }
         job.cx.step("publish");
-        let (published, (), state) =
-            join3(self.publish(job, side, created.get()), self.grant_access(job, side, team), self.state(job, order))
-                .await;
+        let (published, keys, (), state) = join4(
+            self.publish(job, side, created.get()),
+            self.provision_keys(job, order, side),
+            self.grant_access(job, side, team),
+            self.state(job, order),
+        )
+        .await;
         published?;
+        keys?;
         let outcome = self.finish_from(job, order, state?, Proof::from(created)).await?;
         if matches!(outcome, OrderOutcome::AlreadyFinished(_)) {
             self.look_for_leftover(job, order).await;
         }
         Ok(outcome)
+    }
+
+    /// Makes the customer's keys, if the back end has any (core.md §2.11), once in a pass. What fails for good is a
+    /// warning and a follow-up; a passing failure is tried again with the order.
+    async fn provision_keys(&self, job: &Job<'_>, order: &Order, side: &MarketplaceResource) -> Result<()> {
+        let (Some(keys), Some(id)) = (self.backend().keys(), job.backend_id()) else { return Ok(()) };
+        let report = if let Some(report) = job.keys() {
+            report
+        } else {
+            let resumes = order.kind == OrderType::Create && job.resumes();
+            let waldur = self.waldur(job.cx);
+            let report = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes }.run().await?;
+            job.got_keys(&report);
+            report
+        };
+        for warning in report.warnings {
+            job.warn(warning.step, warning.error);
+        }
+        if report.needs_review {
+            job.follow_up(FollowUp::ReviewKeys { resource: side.uuid });
+        }
+        Ok(())
     }
 
     /// The order ended by another hand while its object was made. If its resource is gone too, nobody will ever order

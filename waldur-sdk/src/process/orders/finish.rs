@@ -96,7 +96,7 @@ impl OrderProcessor {
             Err(cause) => return not_reported(error, cause),
         }
         job.failed(&error);
-        let failure = failure::describe(&error, self.policy());
+        let failure = failure::describe(&error, self.policy().expose_error_details);
         match self.waldur(job.cx).orders().set_state_erred(order.uuid, &failure).await {
             Ok(()) => OrderOutcome::Erred(error),
             Err(cause) => not_reported(error, cause),

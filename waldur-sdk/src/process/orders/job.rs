@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::report::{FollowUp, Warning};
-use crate::{backend::OpContext, error::Error, types::BackendId};
+use crate::{backend::OpContext, error::Error, process::KeyProvision, types::BackendId};
 
 /// One order on its way: its context, and what is to be told about it beside the outcome.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(super) struct Notes {
     pub(super) backend_id: Option<BackendId>,
     /// Whether this pass approved the order.
     approved: bool,
+    /// How many attempts this pass has made.
+    attempts: u32,
+    /// What came of the keys, once this pass has brought them to their number.
+    keys: Option<KeyProvision>,
     /// The failure that this pass tried to report.
     pub(super) failure: Option<Error>,
     pub(super) warnings: Vec<Warning>,
@@ -31,6 +35,7 @@ impl<'a> Job<'a> {
     /// Begins an attempt: what an earlier one complained of may have been mended by this one.
     pub(super) fn begin(&self) {
         self.edit(|notes| {
+            notes.attempts += 1;
             notes.warnings.clear();
             notes.follow_ups.clear();
         });
@@ -42,6 +47,20 @@ impl<'a> Job<'a> {
 
     pub(super) fn failed(&self, error: &Error) {
         self.edit(|notes| notes.failure = Some(error.clone()));
+    }
+
+    /// Whether the order may have been worked on before this attempt.
+    pub(super) fn resumes(&self) -> bool {
+        let notes = self.notes();
+        !notes.approved || notes.attempts > 1
+    }
+
+    pub(super) fn got_keys(&self, keys: &KeyProvision) {
+        self.edit(|notes| notes.keys = Some(keys.clone()));
+    }
+
+    pub(super) fn keys(&self) -> Option<KeyProvision> {
+        self.notes().keys.clone()
     }
 
     pub(super) fn is_approved(&self) -> bool {

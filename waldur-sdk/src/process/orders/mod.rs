@@ -19,7 +19,6 @@ mod change;
 mod convert;
 mod course;
 mod create;
-mod failure;
 mod finish;
 mod job;
 mod policy;
@@ -34,12 +33,13 @@ pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
 use self::job::Job;
+use super::{KeyPolicy, KeyProcessor, Lanes, failure};
 use crate::{
     backend::{OpContext, ResourceBackend},
     client::{Resource, WaldurClient},
-    rest::{Environment, Serial},
+    rest::Environment,
     settings::{Component, Components},
-    types::{OfferingUuid, ResourceUuid, ServiceProviderUuid},
+    types::{OfferingUuid, ServiceProviderUuid},
 };
 
 /// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
@@ -67,7 +67,7 @@ struct Inner {
     service_provider: Option<ServiceProviderUuid>,
     components: Components,
     policy: OrderPolicy,
-    lanes: Serial<ResourceUuid>,
+    lanes: Lanes,
 }
 
 impl OrderProcessor {
@@ -80,7 +80,7 @@ impl OrderProcessor {
             service_provider: None,
             components: Components::default(),
             policy: OrderPolicy::default(),
-            lanes: Serial::default(),
+            lanes: Lanes::default(),
         }))
     }
 
@@ -100,6 +100,21 @@ impl OrderProcessor {
     #[must_use]
     pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
         self.edit(|inner| inner.service_provider = Some(provider))
+    }
+
+    /// Shares lanes with other processors, so that none works on a resource while another does.
+    #[must_use]
+    pub fn with_lanes(self, lanes: &Lanes) -> Self {
+        self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    /// The processor of the same offering's keys, which shares the lanes.
+    pub fn keys(&self) -> KeyProcessor {
+        let mut policy = KeyPolicy::default();
+        policy.expose_error_details = self.0.policy.expose_error_details;
+        policy.dry_run = self.0.policy.dry_run;
+        let keys = KeyProcessor::new(self.0.waldur.clone(), self.0.backend.clone(), self.0.offering);
+        keys.with_policy(policy).with_lanes(&self.0.lanes)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -185,6 +185,12 @@ pub enum FollowUp {
         /// The resource.
         resource: ResourceUuid,
     },
+    /// Look at the customer's keys again ([`KeyProcessor::provision`](crate::process::KeyProcessor::provision)): one is
+    /// missing, or one may be live that Waldur does not know.
+    ReviewKeys {
+        /// The resource.
+        resource: ResourceUuid,
+    },
     /// See whether the object is still wanted: the order ended by somebody else's hand while the object was made, and
     /// its resource is gone or on its way out, so that no order may ever remove it.
     RemoveLeftover {

@@ -77,9 +77,17 @@ pub(super) async fn import_lists_what_was_created(subject: &dyn Subject) -> Outc
     let request = make(subject, 33).await?;
     let absent = id_of(&*backend, &subject.resource(34))?;
     let list = must("list", importer.list(&cx()).await)?;
-    let has = |id| list.items().iter().any(|item| item.backend_id == id);
-    ensure(has(request.backend_id), || "the list lacks an object that was created".into())?;
-    ensure(!has(absent), || "the list names an object that was never created".into())?;
+    let has = |id: &BackendId| list.items().iter().any(|item| item.backend_id == *id);
+    ensure(has(&request.backend_id), || "the list lacks an object that was created".into())?;
+    ensure(!has(&absent), || "the list names an object that was never created".into())?;
+    let item = list.items().iter().find(|item| item.backend_id == request.backend_id);
+    let wrong = item.and_then(|item| item.limits.iter().find(|(name, limit)| request.limits.get(*name) != Some(limit)));
+    ensure(wrong.is_none(), || format!("the list has another limit than was ordered: {wrong:?}"))?;
+    if subject.set_outage(true) {
+        let during = importer.list(&cx()).await;
+        subject.set_outage(false);
+        ensure(during.is_err(), || "a whole list was read during an outage".into())?;
+    }
     Ok(None)
 }
 

@@ -21,9 +21,11 @@
 //! | certainty | an outage is never absence, success or zero; a passed deadline has no effect |
 //! | limits | set, read back, partial maps keep the rest, absent objects are errors |
 //! | facets | members, status, import, usage: only where the back end has them |
+//! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
 
 mod checks;
 mod facets;
+mod keys;
 mod subject;
 
 use std::fmt;
@@ -111,6 +113,11 @@ pub async fn run(subject: &dyn Subject) -> Verdicts {
         facets::status_is_set_and_restored,
         facets::import_lists_what_was_created,
         facets::unreadable_usage_is_not_zero,
+        keys::keys_are_different_and_can_be_taken_back,
+        keys::what_nobody_knows_is_pruned,
+        keys::a_replaced_key_leaves_its_sibling,
+        keys::a_key_that_is_gone_is_replaced,
+        keys::a_foreign_object_gets_no_key,
     );
     verdicts
 }

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importable, Importer, LimitChange,
+        ApiKeys, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer, LimitChange,
         MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
         Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
         Stamp, Status, StatusControl, Verified, state::foreign,
@@ -24,8 +24,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
     rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, PageToken, Pager, PlainHttp, PollPolicy, PollStep,
-        RestClient, StaticHeader, poll_until,
+        BaseUrl, Complete, Environment, Http, HttpTransport, Page, Pager, PlainHttp, PollPolicy, PollStep, RestClient,
+        StaticHeader, poll_until,
     },
     types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
@@ -37,7 +37,7 @@ const CONSISTENCY: Duration = Duration::from_secs(10);
 /// with and without each.
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
-    api: RestClient,
+    pub(super) api: RestClient,
     naming: SlugNaming,
     factors: BTreeMap<String, UnitFactor>,
     ceilings: BTreeMap<String, WaldurAmount>,
@@ -46,6 +46,7 @@ pub struct MemoryBackend {
     members: bool,
     status: bool,
     jobs: bool,
+    keys: bool,
 }
 
 #[derive(Deserialize)]
@@ -61,11 +62,6 @@ struct JobState {
 #[derive(Deserialize)]
 struct Refusal {
     code: String,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    id: String,
 }
 
 impl MemoryBackend {
@@ -102,6 +98,7 @@ impl MemoryBackend {
             members: false,
             status: false,
             jobs: false,
+            keys: false,
         })
     }
 
@@ -161,6 +158,13 @@ impl MemoryBackend {
         self
     }
 
+    /// Makes keys for customers.
+    #[must_use]
+    pub fn with_keys(mut self) -> Self {
+        self.keys = true;
+        self
+    }
+
     fn factor(&self, component: &str) -> UnitFactor {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
@@ -178,7 +182,7 @@ impl MemoryBackend {
             .collect()
     }
 
-    fn to_state(&self, id: &BackendId, object: &MemoryObject) -> Result<ResourceState> {
+    pub(super) fn to_state(&self, id: &BackendId, object: &MemoryObject) -> Result<ResourceState> {
         let mut state = ResourceState::new(id.clone());
         state.stamp = object.stamp.map(Stamp);
         state.status = match object.status.as_str() {
@@ -205,7 +209,12 @@ impl MemoryBackend {
     }
 
     /// The state of an object that may be changed for this resource; absence is an error here.
-    async fn owned(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<ResourceState> {
+    pub(super) async fn owned(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+    ) -> Result<ResourceState> {
         ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
@@ -413,6 +422,10 @@ impl ResourceBackend for MemoryBackend {
         self.status.then_some(self as _)
     }
 
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.keys.then_some(self as _)
+    }
+
     fn importer(&self) -> Option<&dyn Importer> {
         Some(self)
     }
@@ -476,29 +489,6 @@ impl StatusControl for MemoryBackend {
         }
         let call = self.api.put("objects.status", "/objects/{id}/status", &[id.as_str()]).deadline(cx.deadline);
         call.json(&json!({ "status": word })).send_unit().await
-    }
-}
-
-#[async_trait]
-impl Importer for MemoryBackend {
-    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let (api, deadline) = (self.api.clone(), cx.deadline);
-        let pager = Pager::new(
-            |item: &Importable| item.backend_id.to_string(),
-            move |token: Option<PageToken>| {
-                let api = api.clone();
-                async move {
-                    let page: u64 = token.and_then(|token| token.0.parse().ok()).unwrap_or(1);
-                    let call = api.get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
-                    let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
-                    let next = (rows.len() == 100).then(|| PageToken((page + 1).to_string()));
-                    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-                    let items = rows.into_iter().map(|row| BackendId::new(row.id).map(Importable::new));
-                    Ok(Page::new(items.collect::<Result<Vec<_>>>()?, next).with_total(total))
-                }
-            },
-        );
-        pager.collect().await?.complete()
     }
 }
 

@@ -5,6 +5,7 @@
 //! a request, faults, kill points and interleaving reach every step.
 
 mod backend;
+mod facets;
 mod service;
 
 pub use backend::MemoryBackend;

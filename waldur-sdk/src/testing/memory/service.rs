@@ -29,6 +29,7 @@ use crate::{
 /// | `PUT /objects/{id}/options` | merge options |
 /// | `PUT /objects/{id}/plan` | set the plan |
 /// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
+/// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
 #[derive(Clone, Default)]
@@ -65,6 +66,9 @@ pub struct MemoryObject {
 struct State {
     objects: BTreeMap<String, MemoryObject>,
     projects: BTreeSet<String>,
+    /// By object and first half.
+    keys: BTreeMap<(String, String), String>,
+    keys_made: u64,
     jobs: BTreeMap<String, Job>,
     refused_members: BTreeSet<String>,
     made: u64,
@@ -133,6 +137,23 @@ impl MemoryService {
     /// Removes an object behind everybody's back.
     pub fn lose(&self, id: &str) {
         self.state().objects.remove(id);
+    }
+
+    /// The keys of an object: the secret by the half that may be shown.
+    pub fn keys(&self, id: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let keys = state.keys.iter().filter(|((object, _), _)| object == id);
+        keys.map(|((_, client_id), secret)| (client_id.clone(), secret.clone())).collect()
+    }
+
+    /// How many keys were ever made.
+    pub fn keys_made(&self) -> u64 {
+        self.state().keys_made
+    }
+
+    /// Puts a key there, as somebody else might have.
+    pub fn seed_key(&self, id: impl Into<String>, client_id: impl Into<String>) {
+        self.state().keys.insert((id.into(), client_id.into()), "seeded".to_owned());
     }
 
     /// Refuses to add this user from now on.
@@ -235,7 +256,10 @@ impl State {
             ("GET", ["objects", id]) => self.read(id),
             ("PUT", ["objects", id]) => self.create(id, body()),
             ("DELETE", ["objects", id]) => match self.objects.remove(*id) {
-                Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                Some(_) => {
+                    self.keys.retain(|(object, _), _| object != id);
+                    (StatusCode::NO_CONTENT, Value::Null)
+                }
                 None => error(StatusCode::NOT_FOUND, "NoSuchObject"),
             },
             ("PUT", ["objects", id, "limits"]) => {
@@ -246,6 +270,26 @@ impl State {
             }
             ("PUT", ["objects", id, "plan"]) => {
                 self.edit(id, |object| read(member(&body(), "plan")?).map(|plan| object.plan = plan))
+            }
+            (_, ["objects", id, "keys", ..]) if !self.objects.contains_key(*id) => {
+                error(StatusCode::NOT_FOUND, "NoSuchObject")
+            }
+            ("GET", ["objects", id, "keys"]) => {
+                let own = self.keys.keys().filter(|(object, _)| object == id);
+                (StatusCode::OK, own.map(|(_, client_id)| json!(client_id)).collect())
+            }
+            ("POST", ["objects", id, "keys"]) => {
+                self.keys_made += 1;
+                let (client_id, secret) =
+                    (format!("key-{:04}", self.keys_made), format!("s3cr3t-{:04}", self.keys_made));
+                self.keys.insert(((*id).to_owned(), client_id.clone()), secret.clone());
+                (StatusCode::CREATED, json!({ "client_id": client_id, "secret": secret }))
+            }
+            ("DELETE", ["objects", id, "keys", client_id]) => {
+                match self.keys.remove(&((*id).to_owned(), (*client_id).to_owned())) {
+                    Some(_) => (StatusCode::NO_CONTENT, Value::Null),
+                    None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+                }
             }
             ("PUT", ["objects", id, "status"]) => {
                 self.edit(id, |object| read(member(&body(), "status")?).map(|status| object.status = status))

@@ -35,13 +35,13 @@
 //! generation 2024 does. Its own inventions, which no test should lean on, are: the sentences in `detail` and
 //! `status`; 409 for a wrong state of an offering user; `PROJECT.…` as the role in `team/`; `old_options` and
 //! `new_options` in the attributes of an order that changes options; `Invalid token.` for a bearer token that is not
-//! valid.
+//! valid. Keys of customers, queues and logs of agents, effective ids and end dates are not in that schema: their
+//! answers are made after core.md, and 200 or 201 with a sentence where it says nothing.
 //!
 //! # What it does not serve
 //! Usage (`marketplace-component-usages`, `…-user-usages`, `plan_periods`), the plug-in API of SLURM
-//! (`marketplace-slurm-remote`), customers, roles, events, other users than `me`, writing projects and offerings (seed
-//! them), agents' queues and logs, API keys of resources, importable resources. Such a call is answered with 501 and
-//! listed by [`FakeWaldur::unserved`]: better no answer than a made-up one.
+//! (`marketplace-slurm-remote`), events, writing customers, users, projects and offerings (seed them). Such a call is
+//! answered with 501 and listed by [`FakeWaldur::unserved`]: better no answer than a made-up one.
 //!
 //! It has no service and course accounts, no consent to terms, no fingerprints of SSH keys and no bills
 //! (`billing_price_estimate` is zero). Of a user it shows names and e-mail, of a partition its name.
@@ -55,6 +55,7 @@ mod answer;
 mod api;
 mod auth;
 mod incoming;
+mod integrations;
 mod lifecycle;
 mod lists;
 mod log;
@@ -83,12 +84,13 @@ pub use log::RecordedRequest;
 pub use model::Endpoint;
 pub use oidc::OidcIssuer;
 pub use seed::{
-    ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource, OrderSeed, PlanSeed,
-    ProjectSeed, ResourceSeed, UserSeed,
+    ApiKeySeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource,
+    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UserSeed,
 };
 pub use views::{OfferingUserView, OrderView, ResourceView};
 pub use words::{
-    Billing, Generation, LimitPeriod, OfferingState, OfferingUserState, OrderKind, OrderState, ResourceState,
+    ApiKeyState, Billing, Generation, ImportState, LimitPeriod, OfferingState, OfferingUserState, OrderKind,
+    OrderState, ResourceState,
 };
 
 use seed::Cast;

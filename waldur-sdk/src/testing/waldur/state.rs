@@ -13,6 +13,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
+    integrations::Integrations,
     log::RecordedRequest,
     model::{
         AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, Resource, Role,
@@ -83,6 +84,7 @@ pub(super) struct State {
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
+    pub(super) integrations: Integrations,
 
     pub(super) log: Vec<RecordedRequest>,
     pub(super) unserved: Vec<String>,
@@ -117,6 +119,7 @@ impl State {
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),
+            integrations: Integrations::default(),
             log: Vec::new(),
             unserved: Vec::new(),
             done_without_backend_id: Vec::new(),

@@ -199,3 +199,31 @@ words! {
         Unavailable = "Unavailable",
     }
 }
+
+words! {
+    /// The state of a customer's key (core.md §1.5).
+    pub enum ApiKeyState {
+        /// Being made.
+        Creating = "Creating",
+        /// In use.
+        Ok = "OK",
+        /// To be replaced.
+        Updating = "Updating",
+        /// Something failed.
+        Erred = "Erred",
+    }
+}
+
+words! {
+    /// How far the wish for a list of importable objects is (core.md §1.5).
+    pub enum ImportState {
+        /// Nobody has begun yet.
+        Sent = "Sent",
+        /// An agent is at work.
+        Processing = "Processing",
+        /// The list is there.
+        Done = "Done",
+        /// It could not be made.
+        Erred = "Erred",
+    }
+}

@@ -138,7 +138,12 @@ fn read(state: &State, call: &Incoming<'_>) -> Result<Wanted, Answer> {
     Ok(Wanted { offering, name, about })
 }
 
-fn own_offering(state: &State, call: &Incoming<'_>, fields: &mut Fields, text: &str) -> Option<OfferingUuid> {
+pub(super) fn own_offering(
+    state: &State,
+    call: &Incoming<'_>,
+    fields: &mut Fields,
+    text: &str,
+) -> Option<OfferingUuid> {
     let uuid = Uuid::try_parse(text).ok().map(OfferingUuid::new);
     let own = uuid.filter(|uuid| provides(state, call, *uuid));
     if own.is_none() {
@@ -151,7 +156,7 @@ fn provides(state: &State, call: &Incoming<'_>, offering: OfferingUuid) -> bool 
     state.offering(offering).is_some_and(|offering| state.provides(call.user, offering))
 }
 
-fn identity(state: &State, call: &Incoming<'_>) -> Result<Uuid, Answer> {
+pub(super) fn identity(state: &State, call: &Incoming<'_>) -> Result<Uuid, Answer> {
     let row = call.id().and_then(|uuid| state.identities.get(uuid));
     let row = row.filter(|row| provides(state, call, row.offering));
     Ok(row.ok_or_else(|| Answer::no_such("AgentIdentity"))?.uuid)

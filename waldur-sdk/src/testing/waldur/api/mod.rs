@@ -1,11 +1,16 @@
 //! What each path does.
 
+mod agent_events;
 mod agents;
+mod api_keys;
+mod directory;
+mod imports;
 mod new_orders;
 mod offering_users;
 mod offerings;
 mod orders;
 mod people;
+mod provider;
 mod resources;
 mod routes;
 

@@ -26,6 +26,8 @@ pub(super) fn list(state: &mut State, call: &Incoming<'_>) -> Outcome {
     };
     let offerings = filters.uuids("offering_uuid");
     let user = filters.uuid("user_uuid");
+    // The provider, not the customer that it is.
+    let provider = filters.uuid("provider_uuid");
     let restricted = filters.boolean("is_restricted");
     let order = filters.order(&["created", "modified", "username"]);
     filters.check()?;
@@ -35,6 +37,7 @@ pub(super) fn list(state: &mut State, call: &Incoming<'_>) -> Outcome {
         .filter(|row| states.is_empty() || states.contains(&row.state))
         .filter(|row| offerings.is_empty() || offerings.contains(&row.offering.uuid()))
         .filter(|row| user.is_none_or(|uuid| row.user.uuid() == uuid))
+        .filter(|row| provider.is_none_or(|uuid| is_of_provider(state, row, uuid)))
         .filter(|row| restricted.is_none_or(|yes| row.restricted == yes))
         .filter(|row| state.sees_offering_user(call.user, row))
         .collect();
@@ -45,6 +48,11 @@ pub(super) fn list(state: &mut State, call: &Incoming<'_>) -> Outcome {
         _ => format!("{:040}", row.created.as_nanosecond()),
     });
     page(call, &rows, |row| state.show_offering_user(call, row))
+}
+
+fn is_of_provider(state: &State, row: &OfferingUser, provider: uuid::Uuid) -> bool {
+    let customer = state.offering(row.offering).map(|offering| offering.customer);
+    state.providers.get(provider).is_some_and(|provider| Some(provider.customer) == customer)
 }
 
 /// `GET marketplace-offering-users/{}/` (recorded: 231).

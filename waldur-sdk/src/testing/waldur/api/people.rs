@@ -113,13 +113,13 @@ pub(super) fn provider_keys(state: &mut State, call: &Incoming<'_>) -> Outcome {
     page(call, &rows, |key| Some(show_key(call, key)))
 }
 
-fn provider_customer(state: &State, call: &Incoming<'_>) -> Result<CustomerUuid, Answer> {
+pub(super) fn provider_customer(state: &State, call: &Incoming<'_>) -> Result<CustomerUuid, Answer> {
     let row = call.id().and_then(|uuid| state.providers.get(uuid));
     let row = row.ok_or_else(|| Answer::no_such("ServiceProvider"))?;
     if state.provides_for(call.user, row.customer) { Ok(row.customer) } else { Err(Answer::forbidden()) }
 }
 
-fn served_projects(state: &State, provider: CustomerUuid) -> Vec<ProjectUuid> {
+pub(super) fn served_projects(state: &State, provider: CustomerUuid) -> Vec<ProjectUuid> {
     let of_provider = |offering| state.offering(offering).is_some_and(|offering| offering.customer == provider);
     state.resources.iter().filter(|row| of_provider(row.offering)).map(|row| row.project).collect()
 }

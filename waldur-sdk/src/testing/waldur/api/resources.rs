@@ -227,8 +227,13 @@ fn sees(state: &State, call: &Incoming<'_>, row: &Resource) -> bool {
     state.provides_resource(call.user, row) || state.consumes_resource(call.user, row)
 }
 
+/// Whether the caller sells a resource.
+pub(super) fn is_provided(state: &State, call: &Incoming<'_>, resource: ResourceUuid) -> bool {
+    state.resource(resource).is_some_and(|row| state.provides_resource(call.user, row))
+}
+
 /// The resource in the path, as its provider sees it.
-fn provided(state: &State, call: &Incoming<'_>) -> Result<ResourceUuid, Answer> {
+pub(super) fn provided(state: &State, call: &Incoming<'_>) -> Result<ResourceUuid, Answer> {
     let row = call.id().and_then(|uuid| state.resources.get(uuid));
     let row = row.filter(|row| state.provides_resource(call.user, row));
     Ok(row.ok_or_else(|| Answer::no_such("Resource"))?.uuid)

@@ -1,6 +1,9 @@
 //! Which path does what, since when.
 
-use super::{Route, agents, disabled, new_orders, offering_users, offerings, orders, people, resources};
+use super::{
+    Route, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users, offerings, orders,
+    people, provider, resources,
+};
 use crate::testing::waldur::incoming::Verb::{Delete, Get, Patch, Post, Put};
 
 /// The route of a path below `/api/`, and the segments in place of its `{}`.
@@ -12,12 +15,23 @@ const ROUTES: &[Route] = &[
     // Identity and discovery.
     Route { allow: "GET, OPTIONS", ..Route::read("version", &[(Get, people::version)]) },
     Route::read("users/me", &[(Get, people::me)]),
+    Route::list("users", &[(Get, directory::list_users)]),
+    Route::detail("users/{}", &[(Get, directory::retrieve_user)]),
+    Route::list("roles", &[(Get, directory::list_roles)]),
+    Route::list("customers", &[(Get, directory::list_customers)]),
+    Route::detail("customers/{}", &[(Get, directory::retrieve_customer)]),
+    Route::read("customers/{}/list_users", &[(Get, directory::customer_users)]),
     Route::list("projects", &[(Get, people::list_projects)]),
     Route::detail("projects/{}", &[(Get, people::retrieve_project)]),
+    Route::read("projects/{}/list_users", &[(Get, directory::project_users)]),
     Route::list("marketplace-service-providers", &[(Get, people::list_providers)]),
     Route::detail("marketplace-service-providers/{}", &[(Get, people::retrieve_provider)]),
     Route::read("marketplace-service-providers/{}/keys", &[(Get, people::provider_keys)]),
     Route::read("marketplace-service-providers/{}/projects", &[(Get, people::provider_projects)]),
+    Route::read("marketplace-service-providers/{}/project_permissions", &[(Get, provider::project_permissions)]),
+    Route::read("marketplace-service-providers/{}/customers", &[(Get, provider::customers)]),
+    Route::read("marketplace-service-providers/{}/users", &[(Get, provider::users)]),
+    Route::act("marketplace-service-providers/{}/set_offerings_username", &[(Post, provider::set_offerings_username)]),
     // Offerings and plans.
     Route::list("marketplace-provider-offerings", &[(Get, offerings::list)]),
     Route::detail("marketplace-provider-offerings/{}", &[(Get, offerings::retrieve), (Put, disabled)]),
@@ -70,8 +84,8 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-provider-resources/{}/refresh_last_sync", &[(Post, resources::refresh_last_sync)])
         .since_8(),
     Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[]).since_8(),
-    Route::act("marketplace-provider-resources/{}/set_effective_id", &[]).since_8(),
-    Route::act("marketplace-provider-resources/{}/set_end_date", &[]).since_8(),
+    Route::act("marketplace-provider-resources/{}/set_effective_id", &[(Post, provider::set_effective_id)]).since_8(),
+    Route::act("marketplace-provider-resources/{}/set_end_date", &[(Post, provider::set_end_date)]).since_8(),
     // Resources, as their users see them.
     Route::list("marketplace-resources", &[(Get, resources::list_seen)]),
     Route::detail("marketplace-resources/{}", &[(Get, resources::retrieve_seen)]),
@@ -119,24 +133,34 @@ const ROUTES: &[Route] = &[
     Route::list("marketplace-site-agent-identities", &[(Get, agents::list), (Post, agents::create)]).since_8(),
     Route::detail("marketplace-site-agent-identities/{}", &[(Get, agents::retrieve), (Put, agents::put)]).since_8(),
     Route::act("marketplace-site-agent-identities/{}/register_service", &[(Post, agents::register_service)]).since_8(),
-    Route::act("marketplace-site-agent-identities/{}/register_queue", &[]).since_8(),
-    Route::act("marketplace-site-agent-identities/{}/register_event_subscription", &[]).since_8(),
+    Route::act("marketplace-site-agent-identities/{}/register_queue", &[(Post, agent_events::register_queue)])
+        .since_8(),
+    Route::act(
+        "marketplace-site-agent-identities/{}/register_event_subscription",
+        &[(Post, agent_events::register_event_subscription)],
+    )
+    .since_8(),
     Route::act("marketplace-site-agent-services/{}/register_processor", &[(Post, agents::register_processor)])
         .since_8(),
     Route::act("marketplace-site-agent-services/{}/set_statistics", &[(Post, agents::set_statistics)]).since_8(),
-    Route::list("marketplace-site-agent-logs", &[]).since_8(),
-    Route::act("event-subscriptions/{}/create_queue", &[]).since_8(),
+    Route::list("marketplace-site-agent-logs", &[(Post, agent_events::ship_logs)]).since_8(),
+    Route::act("event-subscriptions/{}/create_queue", &[(Post, agent_events::create_queue)]).since_8(),
     // Parts of generation 8 that the fake does not play; generation 2024 has nothing there (core.md §1.6).
     Route::list("component-user-usage-limits", &[]).since_8(),
-    Route::list("backend-resources", &[]).since_8(),
-    Route::detail("backend-resource-requests/{}", &[]).since_8(),
-    Route::act("backend-resource-requests/{}/start_processing", &[]).since_8(),
-    Route::act("backend-resource-requests/{}/set_done", &[]).since_8(),
-    Route::act("backend-resource-requests/{}/set_erred", &[]).since_8(),
-    Route::list("marketplace-resource-api-keys", &[]).since_8(),
-    Route::act("marketplace-resource-api-keys/report_created", &[]).since_8(),
-    Route::act("marketplace-resource-api-keys/{}/set_key", &[]).since_8(),
-    Route::act("marketplace-resource-api-keys/{}/set_erred", &[]).since_8(),
+    Route::list("backend-resources", &[(Get, imports::list), (Post, imports::create)]).since_8(),
+    Route::list("backend-resource-requests", &[(Get, imports::list_requests)]).since_8(),
+    Route::read("backend-resource-requests/{}", &[(Get, imports::retrieve_request)]).since_8(),
+    Route::act("backend-resource-requests/{}/start_processing", &[(Post, imports::start_processing)]).since_8(),
+    Route::act("backend-resource-requests/{}/set_done", &[(Post, imports::set_done)]).since_8(),
+    Route::act("backend-resource-requests/{}/set_erred", &[(Post, imports::set_erred)]).since_8(),
+    Route::list("marketplace-resource-api-keys", &[(Get, api_keys::list)]).since_8(),
+    Route::act("marketplace-resource-api-keys/report_created", &[(Post, api_keys::report_created)]).since_8(),
+    Route::act("marketplace-resource-api-keys/{}/set_key", &[(Post, api_keys::set_key)]).since_8(),
+    Route::act("marketplace-resource-api-keys/{}/set_erred", &[(Post, api_keys::set_erred)]).since_8(),
     Route::act("marketplace-component-usages/{}/set_user_usages", &[]).since_8(),
-    Route::act("marketplace-slurm-periodic-usage-policies/{}/report-command-result", &[]).since_8(),
+    Route::act(
+        "marketplace-slurm-periodic-usage-policies/{}/report-command-result",
+        &[(Post, provider::report_command_result)],
+    )
+    .since_8(),
 ];

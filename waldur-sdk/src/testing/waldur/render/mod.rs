@@ -1,6 +1,7 @@
 //! Rows as the server shows them: the key sets of the recordings, and for generation 8 those of its schema.
 
 mod agents;
+mod directory;
 mod offerings;
 mod orders;
 mod people;
@@ -21,10 +22,11 @@ macro_rules! object {
         members
     }};
 }
-use object;
+pub(super) use object;
 
+pub(super) use directory::show_role;
 pub(super) use offerings::{Side, show_attribute_config};
-pub(super) use people::show_key;
+pub(super) use people::{ROLES, show_key};
 
 /// An instant as the server writes it: six digits of a second, none if they are all zero.
 pub(super) fn time(at: Timestamp) -> String {

@@ -11,7 +11,7 @@ use crate::testing::waldur::{
 };
 
 /// Role ids and descriptions of the real server (recorded: 003, 276, 291).
-const ROLES: &[(&str, &str, &str)] = &[
+pub(in crate::testing::waldur) const ROLES: &[(&str, &str, &str)] = &[
     ("CUSTOMER.OWNER", "35b95f3f51ac460ca753317552a2223e", "Organization owner"),
     ("CUSTOMER.MANAGER", "152fbb9e21534de5829642c4d84889bb", "Organization manager"),
     ("PROJECT.ADMIN", "a65a93da69e34b1bb36bc2acd9e24ba4", "Project administrator"),

@@ -3,11 +3,13 @@
 //! Every seed is a row under construction: it has its id and all defaults from the start and is put into the database
 //! by its last call (`create`, `pending`, `executing`, `in_state`).
 
+mod integrations;
 mod offerings;
 mod orders;
 mod people;
 mod resources;
 
+pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};

@@ -1,10 +1,9 @@
-//! What is said about a failed order, and to whom.
+//! What is said about a failure, and to whom.
 
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
-use super::policy::OrderPolicy;
 use crate::{
     client::ErrorDetails,
     error::{Error, ErrorKind, Result},
@@ -18,16 +17,16 @@ const MAX_TEXT: usize = 64 * 1024;
 pub(super) const GENERIC: &str =
     "Internal backend error. Please contact the service provider if the problem does not go away.";
 
-/// The texts for `set_state_erred` (core.md §2.4): the customer's message where the error has one, else the technical
+/// The texts for `set_state_erred` and `set_as_erred` (core.md §2.4): the customer's message where the error has one, else the technical
 /// one or, if details are not exposed, a fixed sentence. The "traceback" is the chain of causes, and empty when
 /// details are not exposed.
-pub(super) fn describe(error: &Error, policy: &OrderPolicy) -> ErrorDetails {
+pub(super) fn describe(error: &Error, expose: bool) -> ErrorDetails {
     let message = match error.customer_message() {
         Some(message) => message.to_owned(),
-        None if !policy.expose_error_details => GENERIC.to_owned(),
+        None if !expose => GENERIC.to_owned(),
         None => technical(error),
     };
-    let traceback = if policy.expose_error_details { error.chain().join("\ncaused by: ") } else { String::new() };
+    let traceback = if expose { error.chain().join("\ncaused by: ") } else { String::new() };
     ErrorDetails::new(cap(&message)).with_traceback(cap_lines(&traceback))
 }
 
@@ -43,7 +42,7 @@ fn technical(error: &Error) -> String {
     text
 }
 
-/// A panic of a back end is a bug like any other: it fails its order and no other (faults.md row 129). What it said may
+/// A panic of a back end is a bug like any other: it fails what it was at and nothing else (faults.md row 129). What it said may
 /// hold anything and is not repeated; the process's panic hook has told the log.
 pub(super) async fn shielded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     match AssertUnwindSafe(work).catch_unwind().await {

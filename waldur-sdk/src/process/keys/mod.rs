@@ -1,0 +1,187 @@
+//! Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
+//! them replaced one at a time.
+//!
+//! A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
+//! reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
+//! the back end's answer to the report, and nowhere else.
+//!
+//! | what is known | what happens |
+//! |---|---|
+//! | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
+//! | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
+//!
+//! An empty list proves nothing, since keys may be older than the list. Only where this order made the resource, an
+//! earlier attempt was cut short, and its keys are reported by now, is what is not among them taken for that attempt's.
+
+mod provision;
+mod report;
+mod rotate;
+mod side;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use report::{KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
+
+pub(in crate::process) use provision::Provision;
+
+use super::Lanes;
+use crate::{
+    backend::{ApiKeys, MarketplaceResource, OpContext, ResourceBackend},
+    client::{ResourceApiKey, ResourceApiKeyQuery, WaldurClient},
+    error::{Error, Result},
+    rest::Complete,
+    settings::AgentSettings,
+    types::{BackendId, OfferingUuid, ResourceUuid},
+};
+
+/// How many keys a resource has.
+pub(in crate::process) const TARGET: usize = 2;
+
+/// The knobs of a [`KeyProcessor`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyPolicy {
+    /// A replacement that was asked for longer ago than this is stuck. Default 30 minutes.
+    pub stuck_after: Duration,
+    /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
+    pub expose_error_details: bool,
+    /// Resources worked on at once. Default 4.
+    pub concurrency: usize,
+    /// Report what would be done and write nothing. Default no.
+    pub dry_run: bool,
+}
+
+impl Default for KeyPolicy {
+    fn default() -> Self {
+        Self { stuck_after: Duration::from_secs(30 * 60), expose_error_details: true, concurrency: 4, dry_run: false }
+    }
+}
+
+impl KeyPolicy {
+    /// What the settings file says, and the defaults for everything that it does not know.
+    pub fn from_settings(agent: &AgentSettings) -> Self {
+        Self { expose_error_details: agent.expose_backend_error_details, ..Self::default() }
+    }
+}
+
+/// Makes and replaces the keys of one offering's customers. Cheap to clone; clones share the lanes.
+///
+/// New resources get their keys from the [`OrderProcessor`](super::OrderProcessor) with their order.
+///
+/// ```no_run
+/// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
+/// use waldur_sdk::{backend::OpContext, process::KeyProcessor};
+///
+/// let keys = KeyProcessor::new(waldur, backend, offering);
+/// for rotation in keys.reconcile_stuck(&OpContext::new("keys")).await?.rotations {
+///     println!("{}: {}", rotation.key, rotation.outcome);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct KeyProcessor(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    waldur: WaldurClient,
+    backend: Arc<dyn ResourceBackend>,
+    offering: OfferingUuid,
+    policy: KeyPolicy,
+    lanes: Lanes,
+}
+
+impl KeyProcessor {
+    /// A processor with the default policy.
+    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
+        Self(Arc::new(Inner { waldur, backend, offering, policy: KeyPolicy::default(), lanes: Lanes::default() }))
+    }
+
+    /// Replaces the policy.
+    #[must_use]
+    pub fn with_policy(self, policy: KeyPolicy) -> Self {
+        self.edit(|inner| inner.policy = policy)
+    }
+
+    /// Shares lanes with other processors, so that none works on a resource while another does.
+    #[must_use]
+    pub fn with_lanes(self, lanes: &Lanes) -> Self {
+        self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    fn waldur(&self, cx: &OpContext) -> WaldurClient {
+        self.0.waldur.clone().with_deadline(cx.deadline)
+    }
+
+    /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
+    /// left a [`FollowUp::ReviewKeys`](super::FollowUp::ReviewKeys).
+    ///
+    /// # Errors
+    /// When the resource cannot be read, has no back-end id, or the back end has no [`ApiKeys`].
+    pub async fn provision(&self, cx: &OpContext, resource: ResourceUuid) -> Result<KeyProvision> {
+        let (this, cx) = (self.clone(), cx.child(resource.hex()));
+        self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource).await }).await
+    }
+
+    async fn provision_alone(&self, cx: &OpContext, resource: ResourceUuid) -> Result<KeyProvision> {
+        cx.checkpoint()?;
+        let keys = self.0.backend.keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
+        let waldur = self.waldur(cx);
+        let (side, id) = self.subject(cx, resource).await?;
+        if self.0.policy.dry_run {
+            return Ok(KeyProvision::default());
+        }
+        Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false }.run().await
+    }
+
+    /// The resource as the back end sees it, and its id there.
+    async fn subject(&self, cx: &OpContext, resource: ResourceUuid) -> Result<(MarketplaceResource, BackendId)> {
+        let row = self.waldur(cx).provider_resources().get(resource).await?;
+        match row.backend_id.clone() {
+            Some(id) => Ok((side::marketplace(&row, self.0.offering), id)),
+            None => Err(Error::not_ready(format!("resource {resource} has no back-end id"))),
+        }
+    }
+}
+
+impl fmt::Debug for KeyProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyProcessor")
+            .field("offering", &self.0.offering)
+            .field("backend_type", &self.0.backend.backend_type())
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of a resource that Waldur lists, proven whole.
+async fn listed(waldur: &WaldurClient, resource: ResourceUuid) -> Result<Complete<ResourceApiKey>> {
+    let query = ResourceApiKeyQuery::resource(resource);
+    let rows = waldur.api_keys().list(&query).collect().await?.complete()?;
+    // A filter that the server does not know is ignored: what came is looked at.
+    if rows.items().iter().any(|row| row.resource_uuid.is_some_and(|other| other != resource)) {
+        return Err(Error::unsupported("listing the keys of one resource"));
+    }
+    Ok(rows)
+}
+
+/// Their first halves, if that is everything that customers may have: there are some, and each is named.
+fn known(rows: Complete<ResourceApiKey>) -> Option<Complete<String>> {
+    let named = !rows.items().is_empty() && rows.items().iter().all(|row| row.client_id.is_some());
+    named.then(|| rows.map(|row| row.client_id.unwrap_or_default()))
+}
+
+/// Removes what nobody knows.
+async fn prune(
+    keys: &dyn ApiKeys,
+    cx: &OpContext,
+    side: &MarketplaceResource,
+    id: &BackendId,
+    known: &Complete<String>,
+) -> Result<u32> {
+    super::failure::shielded(keys.prune(cx, side, id, known)).await
+}

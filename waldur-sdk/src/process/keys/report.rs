@@ -1,0 +1,86 @@
+//! What came of making and replacing keys.
+
+use std::fmt;
+
+use crate::{
+    error::Error,
+    process::Warning,
+    rest::BadRow,
+    types::{ApiKeyUuid, ResourceUuid},
+};
+
+/// What came of bringing a resource's keys to their number.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct KeyProvision {
+    /// The first halves of the keys that were made and handed over.
+    pub reported: Vec<String>,
+    /// How many keys that nobody knew were removed.
+    pub pruned: u32,
+    /// What went wrong beside that.
+    pub warnings: Vec<Warning>,
+    /// Whether somebody should look again: a key may be live that Waldur does not know, or one is missing.
+    pub needs_review: bool,
+}
+
+/// What became of the wish to replace a key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeyRotation {
+    /// The key.
+    pub key: ApiKeyUuid,
+    /// Its resource.
+    pub resource: ResourceUuid,
+    /// What came of it.
+    pub outcome: RotationOutcome,
+    /// What went wrong beside that.
+    pub warnings: Vec<Warning>,
+}
+
+/// The end of the replacement of one key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RotationOutcome {
+    /// Replaced and handed over.
+    Rotated,
+    /// Nobody asks for it any more: the key is gone, or was replaced already.
+    NotWanted,
+    /// Failed, and said so in Waldur.
+    Erred(Error),
+    /// Failed, and saying so failed as well: first the failure, then why it was not reported.
+    NotReported(Error, Error),
+    /// Left as it is; the next look for stuck keys tries again.
+    Deferred(Error),
+    /// The back end has no keys.
+    Unsupported,
+    /// A dry run would have replaced it.
+    DryRun,
+}
+
+impl fmt::Display for RotationOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rotated => f.write_str("rotated"),
+            Self::NotWanted => f.write_str("not wanted any more"),
+            Self::Erred(error) => write!(f, "erred: {error}"),
+            Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
+            Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::Unsupported => f.write_str("the back end has no keys"),
+            Self::DryRun => f.write_str("dry run"),
+        }
+    }
+}
+
+/// What came of a look for replacements that got stuck.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct StuckKeys {
+    /// Those that were tried again.
+    pub rotations: Vec<KeyRotation>,
+    /// Those that were passed over, and why.
+    pub skipped: Vec<(ApiKeyUuid, &'static str)>,
+    /// Rows of the listing that could not be read.
+    pub unreadable: Vec<BadRow>,
+    /// Why the listing is not proven whole, if it is not. The keys that came were looked at.
+    pub listing_gap: Option<Error>,
+}

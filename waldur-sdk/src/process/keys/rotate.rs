@@ -1,0 +1,202 @@
+//! Replacing keys, one at a time.
+
+use futures_util::{StreamExt, stream};
+use jiff::SignedDuration;
+
+use super::{KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, known, listed, provision::whole, prune};
+use crate::{
+    backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
+    client::{Feature, ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, WaldurClient},
+    error::{Effect, Error, ErrorKind, Result},
+    process::{
+        Warning,
+        failure::{describe, shielded},
+    },
+    types::{ApiKeyUuid, BackendId, ResourceUuid},
+};
+
+/// What the work on one key needs.
+struct Work<'a> {
+    waldur: &'a WaldurClient,
+    keys: &'a dyn ApiKeys,
+    cx: &'a OpContext,
+    side: &'a MarketplaceResource,
+    id: &'a BackendId,
+    key: ApiKeyUuid,
+}
+
+impl KeyProcessor {
+    /// Replaces a key for which Waldur asks, and hands the new one over (core.md §2.11): what the event
+    /// `resource_api_key_rotation` says. The event is a hint; whether the key is to be replaced, and its first half, are
+    /// read again where they can be.
+    ///
+    /// Whatever goes wrong, the customer is told: the key becomes `Erred`.
+    pub async fn rotate(
+        &self,
+        cx: &OpContext,
+        key: ApiKeyUuid,
+        resource: ResourceUuid,
+        client_id: Option<&str>,
+    ) -> KeyRotation {
+        let (this, cx, client_id) = (self.clone(), cx.child(key.hex()), client_id.map(str::to_owned));
+        let work = async move {
+            let mut warnings = Vec::new();
+            let outcome = this.rotate_alone(&cx, key, resource, client_id, &mut warnings).await;
+            KeyRotation { key, resource, outcome, warnings }
+        };
+        self.0.lanes.run(resource, work).await
+    }
+
+    /// Looks for keys that have waited to be replaced for too long, because an event was lost or a process died, and
+    /// replaces them. Rows without a first half or a back-end id are passed over.
+    ///
+    /// # Errors
+    /// When the keys cannot be listed. A server that has none has none that are stuck.
+    pub async fn reconcile_stuck(&self, cx: &OpContext) -> Result<StuckKeys> {
+        let mut report = StuckKeys::default();
+        let waldur = self.waldur(cx);
+        if self.0.backend.keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
+            return Ok(report);
+        }
+        let age = SignedDuration::try_from(self.0.policy.stuck_after).unwrap_or(SignedDuration::MAX);
+        let Ok(before) = waldur.environment().now().checked_sub(age) else { return Ok(report) };
+        let query = ResourceApiKeyQuery::offering(self.0.offering)
+            .states([ResourceApiKeyState::Updating])
+            .modified_before(before);
+        let listing = match waldur.api_keys().list(&query).collect().await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                waldur.features().note(&error);
+                return Ok(report);
+            }
+            listing => listing?,
+        };
+        let (rows, unreadable, gap) = listing.into_parts();
+        report.unreadable = unreadable;
+        report.listing_gap = gap;
+        let mut stuck = Vec::new();
+        for row in rows {
+            match reason_to_skip(&row, before) {
+                Some(why) => report.skipped.push((row.uuid, why)),
+                None => stuck.extend(row.resource_uuid.map(|resource| (row.uuid, resource, row.client_id))),
+            }
+        }
+        report.rotations = stream::iter(stuck)
+            .map(|(key, resource, client_id)| async move { self.rotate(cx, key, resource, client_id.as_deref()).await })
+            .buffer_unordered(self.0.policy.concurrency.max(1))
+            .collect()
+            .await;
+        Ok(report)
+    }
+
+    async fn rotate_alone(
+        &self,
+        cx: &OpContext,
+        key: ApiKeyUuid,
+        resource: ResourceUuid,
+        client_id: Option<String>,
+        warnings: &mut Vec<Warning>,
+    ) -> RotationOutcome {
+        if let Err(error) = cx.checkpoint() {
+            return RotationOutcome::Deferred(error);
+        }
+        let Some(keys) = self.0.backend.keys() else { return RotationOutcome::Unsupported };
+        if self.0.policy.dry_run {
+            return RotationOutcome::DryRun;
+        }
+        let waldur = self.waldur(cx);
+        let outcome = async {
+            let (side, id) = self.subject(cx, resource).await?;
+            Work { waldur: &waldur, keys, cx, side: &side, id: &id, key }.carry_out(client_id, warnings).await
+        };
+        match outcome.await {
+            Ok(outcome) => outcome,
+            // We were stopped; nothing is wrong with the key.
+            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::DeadlineExceeded) => {
+                RotationOutcome::Deferred(error)
+            }
+            Err(error) => {
+                let text = describe(&error, self.0.policy.expose_error_details);
+                match waldur.api_keys().set_erred(key, text.message()).await {
+                    Ok(()) => RotationOutcome::Erred(error),
+                    Err(cause) => RotationOutcome::NotReported(error, cause),
+                }
+            }
+        }
+    }
+}
+
+impl Work<'_> {
+    async fn carry_out(self, client_id: Option<String>, warnings: &mut Vec<Warning>) -> Result<RotationOutcome> {
+        let mut warn = |step, error| warnings.push(Warning { step, error });
+        let mut client_id = client_id.filter(|text| !text.trim().is_empty());
+        match listed(self.waldur, self.side.uuid).await {
+            Ok(rows) => {
+                match rows.items().iter().find(|row| row.uuid == self.key) {
+                    Some(row) if is_wanted(row) => client_id = row.client_id.clone().or(client_id),
+                    _ => return Ok(RotationOutcome::NotWanted),
+                }
+                // What an earlier replacement minted before it was cut short is not among them.
+                if let Some(known) = known(rows)
+                    && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &known).await
+                {
+                    warn("prune api keys", error);
+                }
+            }
+            Err(error) => warn("api keys", error),
+        }
+        let Some(client_id) = client_id else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "nobody knows which key of the back end this is"));
+        };
+        self.cx.step("rotate api key");
+        let issued = shielded(self.keys.rotate(self.cx, self.side, self.id, &client_id)).await.and_then(whole)?;
+        match self.hand_over(&issued, &client_id).await {
+            Ok(()) => Ok(RotationOutcome::Rotated),
+            Err(error) => {
+                // The old key is gone and the new one is nobody's.
+                if issued.client_id != client_id {
+                    let back = self.keys.revoke(self.cx, self.side, self.id, &issued.client_id);
+                    if let Err(cause) = shielded(back).await {
+                        warn("revoke api key", cause);
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn hand_over(&self, issued: &IssuedKey, old: &str) -> Result<()> {
+        let client_id = Some(issued.client_id.as_str()).filter(|client_id| *client_id != old);
+        let Err(error) = self.waldur.api_keys().set_key(self.key, client_id, &issued.secret).await else {
+            return Ok(());
+        };
+        if error.effect() == Effect::Unknown
+            && let Ok(rows) = listed(self.waldur, self.side.uuid).await
+            && rows.items().iter().any(|row| {
+                row.uuid == self.key && !is_wanted(row) && row.client_id.as_deref() == Some(&issued.client_id)
+            })
+        {
+            // Only the answer got lost.
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+fn is_wanted(row: &ResourceApiKey) -> bool {
+    row.state.as_ref().is_none_or(|state| *state == ResourceApiKeyState::Updating)
+}
+
+fn reason_to_skip(row: &ResourceApiKey, before: jiff::Timestamp) -> Option<&'static str> {
+    if row.client_id.is_none() {
+        Some("it has no client id")
+    } else if row.resource_backend_id.is_none() {
+        Some("its resource has no back-end id")
+    } else if row.resource_uuid.is_none() {
+        Some("its resource is not named")
+    } else if row.modified.is_none_or(|modified| modified >= before) || !is_wanted(row) {
+        // A filter that the server does not know is ignored.
+        Some("it has not waited for long")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,25 @@
+//! One at a time on one resource, whichever processor it is.
+
+use crate::{rest::Serial, types::ResourceUuid};
+
+/// The lanes of resources. Give the same ones to every processor of an offering: an order and a membership
+/// synchronisation of one resource then run one after the other, and neither decides by what the other is just
+/// changing. Cheap to clone; clones are the same lanes.
+#[derive(Clone, Debug, Default)]
+pub struct Lanes(Serial<ResourceUuid>);
+
+impl Lanes {
+    /// Lanes with nothing in them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `work` after everything that came before it for `resource`. See [`Serial::run`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        resource: ResourceUuid,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.0.run(resource, work).await
+    }
+}
