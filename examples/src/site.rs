@@ -1,6 +1,10 @@
 //! From settings to something that runs. Where requests go is the caller's choice: to the network, or to fakes.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -10,6 +14,7 @@ use waldur_sdk::{
     Error, Result,
     backend::{BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend},
     client::{AgentMode, WaldurClient},
+    process::Lanes,
     rest::{
         CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
         TracingObserver,
@@ -40,6 +45,8 @@ pub struct Site {
     started: Timestamp,
     /// One agent registers in several modes: one after the other, so that one identity comes of it.
     pub(crate) registrations: Serial<OfferingUuid>,
+    /// Orders and members of one resource are worked on one after the other, in whatever modes.
+    lanes: Arc<Mutex<BTreeMap<OfferingUuid, Lanes>>>,
 }
 
 impl Site {
@@ -59,6 +66,7 @@ impl Site {
             environment,
             wrap: Arc::new(|backend| backend),
             registrations: Serial::default(),
+            lanes: Arc::default(),
         }
     }
 
@@ -85,6 +93,11 @@ impl Site {
     /// When the agent began.
     pub fn started(&self) -> Timestamp {
         self.started
+    }
+
+    /// The lanes of an offering's resources, the same for all modes.
+    pub(crate) fn lanes(&self, offering: OfferingUuid) -> Lanes {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).entry(offering).or_default().clone()
     }
 
     /// The kinds of back ends that it knows.

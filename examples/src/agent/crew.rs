@@ -3,7 +3,10 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
-use tokio::{task::JoinSet, time};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time,
+};
 use tracing::{error, info, warn};
 use waldur_sdk::backend::{Cancellation, OpContext};
 
@@ -94,11 +97,10 @@ impl Crew {
                 return shift.exit;
             }
             if self.board.is_alive() {
-                let now = shift.now();
-                self.heartbeat.beat(now);
+                self.heartbeat.beat(jiff::Timestamp::now());
             }
             tokio::select! {
-                Some(ended) = shift.loops.join_next() => shift.note(ended, &self.board, self.schedule),
+                Some(ended) = shift.loops.join_next() => shift.note(&ended, &self.board, self.schedule),
                 Some(event) = events.next() => match event {
                     Event::Stop => return shift.end(&mut events).await,
                     Event::Reload => shift = self.relieve(shift, &mut events).await,
@@ -156,13 +158,9 @@ impl Default for Shift {
 }
 
 impl Shift {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn note(&mut self, ended: Result<Exit, tokio::task::JoinError>, board: &Board, schedule: Schedule) {
+    fn note(&mut self, ended: &Result<Exit, JoinError>, board: &Board, schedule: Schedule) {
         match ended {
-            Ok(exit) => self.exit = self.exit.or_worse(exit),
+            Ok(exit) => self.exit = self.exit.or_worse(*exit),
             Err(_) => self.exit = self.exit.or_worse(Exit::Failed),
         }
         if schedule != Schedule::Once {

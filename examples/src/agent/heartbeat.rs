@@ -114,9 +114,11 @@ fn is_ours(_path: &Path, _made: &Path) -> bool {
     true
 }
 
-/// The files that a watcher looks at when it is not told which: those in the runtime directory, or else the legacy one.
+/// The files that a watcher looks at when it is not told which: those in the runtime directories, also in those of the
+/// systemd units of single modes, or else the legacy one.
 pub fn known() -> Vec<PathBuf> {
-    let own: Vec<_> = directories().iter().flat_map(|directory| beats_in(directory)).collect();
+    let of_modes = Mode::ALL.map(|mode| PathBuf::from(format!("{RUNTIME}-{mode}")));
+    let own: Vec<_> = directories().iter().chain(&of_modes).flat_map(|directory| beats_in(directory)).collect();
     if own.is_empty() { vec![PathBuf::from(LEGACY)] } else { own }
 }
 
@@ -156,4 +158,35 @@ fn directories() -> Vec<PathBuf> {
     let mut all: Vec<_> = given.into_iter().chain([PathBuf::from(RUNTIME)]).chain(of_user).collect();
     all.dedup();
     all
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+
+    #[test]
+    fn where_the_python_agent_writes_nothing_of_others_is_replaced() {
+        let directory = env::temp_dir().join(format!("waldur-agent-heartbeat-test-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("legacy");
+        let place = Place { path: path.clone(), legacy: true, warned: false };
+        place.write("1").unwrap();
+        place.write("2").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(directory.join("victim"), &path).unwrap();
+        assert!(place.write("3").is_err());
+        assert!(!directory.join("victim").exists());
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left beside it");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn files_are_named_after_the_modes() {
+        assert_eq!(name(&[Mode::Report]), "heartbeat-report");
+        assert_eq!(name(&Mode::ALL), "heartbeat-all");
+        assert_eq!(Heartbeat::of(&Mode::ALL).paths().last(), Some(Path::new(LEGACY)));
+    }
 }

@@ -189,6 +189,7 @@ impl Unit {
             context: &context,
             waldur: self.waldur.clone(),
             backend,
+            lanes: self.site.lanes(self.offering.offering_uuid),
             dry_run: self.dry_run,
         };
         let work = match &self.ready {

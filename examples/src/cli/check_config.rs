@@ -61,8 +61,8 @@ fn as_json(effective: &Shown, warnings: &[Warning], problems: &[String]) -> Stri
 
 /// The warnings are comments, so that the rest can be used as a file of its own.
 fn as_yaml(effective: &Shown, warnings: &[Warning]) -> String {
-    let warnings: String = warnings.iter().map(|warning| format!("# {warning}\n")).collect();
-    warnings + &effective.yaml()
+    let warnings = warnings.iter().map(|warning| format!("# {warning}"));
+    warnings.chain([effective.yaml()]).collect::<Vec<_>>().join("\n")
 }
 
 fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Periods) -> Shown {
@@ -79,7 +79,7 @@ fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Per
         ("expose_backend_error_details", plain(settings.expose_backend_error_details)),
         ("log_shipping", log_shipping(&settings.log_shipping)),
         ("sentry_dsn", settings.sentry_dsn.as_ref().map_or_else(nothing, secret)),
-        ("elastic_apm_server_url", Shown::optional(settings.elastic_apm_server_url.as_ref().map(|url| host(url)))),
+        ("elastic_apm_server_url", Shown::optional(settings.elastic_apm_server_url.as_ref().map(host))),
         ("pauses", map(Mode::ALL.map(|mode| (mode.as_str(), minutes(mode))))),
         ("offerings", Shown::List(offerings.collect())),
     ])

@@ -85,7 +85,7 @@ async fn readiness(settings: &AgentSettings) -> Result<String, String> {
     let mut refusals = Vec::new();
     while let Some((name, answer)) = answers.next().await {
         match answer {
-            Ok(_) => return Ok(format!("Waldur answers for {name}")),
+            Ok(()) => return Ok(format!("Waldur answers for {name}")),
             Err(error) => refusals.push(format!("{name}: {}", error.chain().join(": "))),
         }
     }

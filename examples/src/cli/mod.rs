@@ -3,6 +3,7 @@
 mod check_config;
 mod diagnose;
 mod healthz;
+mod load_components;
 mod names;
 mod run;
 mod show;
@@ -97,6 +98,8 @@ enum Command {
     CheckConfig(check_config::Options),
     /// Checks names, connections, clocks, credentials, rights, versions and components on both sides.
     Diagnose(diagnose::Options),
+    /// Makes the components of a settings file in Waldur, or brings them to what the file says.
+    LoadComponents(load_components::Options),
     /// Says whether an agent on this machine lives and can work.
     Healthz(healthz::Options),
     /// Shows a marketplace at work, with a Waldur and a Ceph gateway in memory; checks all it did.
@@ -146,6 +149,7 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Some(Command::MembershipSync(options)) => run::main(&options, &[Mode::MembershipSync]).await,
         Some(Command::CheckConfig(options)) => check_config::main(&options),
         Some(Command::Diagnose(options)) => diagnose::main(&options).await,
+        Some(Command::LoadComponents(options)) => load_components::main(&options).await,
         Some(Command::Healthz(options)) => Ok(healthz::main(&options).await),
         Some(Command::Demo(options)) => Ok(demo::main(&options).await),
     };

@@ -113,9 +113,8 @@ fn guarded(key: &str, value: &Value) -> Shown {
         Value::String(text) if is_address(key) => address(text),
         Value::String(text) if is_harmless(key) => Shown::text(text),
         Value::String(text) => Shown::secret(text),
-        Value::Bool(_) | Value::Null => Shown::Plain(value.clone()),
         Value::Number(_) if sounds_secret(key) => Shown::secret(&value.to_string()),
-        Value::Number(_) => Shown::Plain(value.clone()),
+        Value::Bool(_) | Value::Null | Value::Number(_) => Shown::Plain(value.clone()),
     }
 }
 

@@ -9,7 +9,7 @@ use waldur_sdk::{
     Error, ErrorClass, ErrorKind, Result,
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, WaldurClient},
-    process::OfferingContext,
+    process::{Lanes, OfferingContext},
     settings::{AgentSettings, OfferingSettings},
 };
 
@@ -145,6 +145,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) context: &'a OfferingContext,
     pub(crate) waldur: WaldurClient,
     pub(crate) backend: Arc<dyn ResourceBackend>,
+    pub(crate) lanes: Lanes,
     pub(crate) dry_run: bool,
 }
 
@@ -161,8 +162,7 @@ pub(crate) trait Work: Send + Sync + fmt::Debug {
 /// Makes the work of a mode.
 pub(crate) fn work(mode: Mode, parts: Parts<'_>) -> Box<dyn Work> {
     match mode {
-        Mode::OrderProcess => Box::new(orders::OrderWork::new(parts)),
-        Mode::Report | Mode::MembershipSync => Box::new(orders::OrderWork::new(parts)),
+        Mode::OrderProcess | Mode::Report | Mode::MembershipSync => Box::new(orders::OrderWork::new(parts)),
     }
 }
 

@@ -1,11 +1,16 @@
 //! `order_process`: orders are carried out.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tracing::{debug, error, info, warn};
 use waldur_sdk::{
     Result,
     backend::OpContext,
-    process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
+    process::{
+        KeyPolicy, KeyProcessor, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
+        RotationOutcome, StuckKeys,
+    },
 };
 
 use super::{Parts, Summary, Work, exit_of, told};
@@ -16,12 +21,27 @@ use crate::exit::Exit;
 pub(super) struct OrderWork {
     name: String,
     processor: OrderProcessor,
+    /// The processor of customers' keys, where the back end has them.
+    keys: Option<KeyProcessor>,
 }
 
 impl OrderWork {
     pub(super) fn new(parts: Parts<'_>) -> Self {
-        Self { name: parts.offering.name.clone(), processor: processor(parts) }
+        let name = parts.offering.name.clone();
+        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
+        Self { name, keys, processor: processor(parts) }
     }
+}
+
+/// No events are read here: unless somebody else does, whoever waits for a new key waits for this.
+fn keys(parts: &Parts<'_>) -> KeyProcessor {
+    let mut policy = KeyPolicy::from_settings(parts.settings);
+    policy.dry_run = parts.dry_run;
+    if !parts.offering.events.orders {
+        policy.stuck_after = Duration::ZERO;
+    }
+    let keys = KeyProcessor::new(parts.waldur.clone(), parts.backend.clone(), parts.offering.offering_uuid);
+    keys.with_policy(policy).with_lanes(&parts.lanes)
 }
 
 #[async_trait]
@@ -33,7 +53,17 @@ impl Work for OrderWork {
     async fn pass(&self, cx: &OpContext) -> Result<Summary> {
         let report = self.processor.run_once(cx).await?;
         log(&self.name, &report);
-        Ok(summary(&report))
+        let mut summary = summary(&report);
+        if let Some(keys) = &self.keys {
+            match keys.reconcile_stuck(cx).await {
+                Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
+                Err(error) => {
+                    warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
+                    summary.note(exit_of(&error));
+                }
+            }
+        }
+        Ok(summary)
     }
 }
 
@@ -42,6 +72,7 @@ fn processor(parts: Parts<'_>) -> OrderProcessor {
     policy.dry_run = parts.dry_run;
     let processor = OrderProcessor::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
         .with_policy(policy)
+        .with_lanes(&parts.lanes)
         .with_components(parts.context.components.clone());
     match parts.context.service_provider {
         Some(provider) => processor.with_service_provider(provider),
@@ -63,6 +94,33 @@ fn summary(report: &OrderRunReport) -> Summary {
         summary.note(exit(&order.outcome));
     }
     summary
+}
+
+/// Keys that customers wanted replaced.
+fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
+    for rotation in &stuck.rotations {
+        let (key, resource) = (rotation.key.hex(), rotation.resource.hex());
+        let (word, exit) = match &rotation.outcome {
+            RotationOutcome::Rotated => ("key_rotated", Exit::Done),
+            RotationOutcome::Deferred(error) => ("key_deferred", exit_of(error)),
+            RotationOutcome::Erred(_) | RotationOutcome::NotReported(..) => ("key_erred", Exit::Failed),
+            _ => ("key_left_alone", Exit::Done),
+        };
+        summary.count(word);
+        summary.note(exit);
+        if exit == Exit::Done {
+            info!(offering, key, resource, "key: {}", rotation.outcome);
+        } else {
+            warn!(offering, key, resource, "key: {}", rotation.outcome);
+        }
+    }
+    for (key, why) in &stuck.skipped {
+        warn!(offering, key = key.hex(), "a key that waits is passed over: {why}");
+    }
+    for row in &stuck.unreadable {
+        warn!(offering, row = row.id, "a key cannot be read: {}", told(&row.error));
+        summary.note(Exit::Failed);
+    }
 }
 
 fn exit(outcome: &OrderOutcome) -> Exit {

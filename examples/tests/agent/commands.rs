@@ -133,3 +133,93 @@ async fn f166_a_log_that_nobody_reads_holds_no_order_up() {
     assert!(status.code().is_some());
     assert!(stage.waldur.orders_in(OrderState::PendingProvider).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn components_are_made_or_brought_to_what_the_file_says() {
+    let stage = Stage::new().await;
+    let change = |config: &mut Value| {
+        let components = &mut config["offerings"][0]["backend_components"];
+        components["s3_traffic"] = json!({
+            "label": "Traffic", "measured_unit": "GB", "accounting_type": "limit", "limit": 500, "limit_period": "month",
+            "unit_factor": 1024, "backend_name": "traffic",
+        });
+        components["s3_objects"] = json!({ "label": "Objects", "measured_unit": "", "accounting_type": "usage" });
+        components["odd"] = json!({ "label": "Odd", "measured_unit": "x", "accounting_type": "usage", "limit": 1.5 });
+    };
+    let config = stage.config("components-load", change);
+    let config = config.to_str().unwrap();
+    let dry = called(&["load-components", "--dry-run", "-c", config]).await;
+    assert_eq!(dry.status.code(), Some(78), "{}", text(&dry));
+    assert!(stage.waldur.writes().is_empty());
+    assert!(text(&dry).contains("would make s3_traffic"), "{}", text(&dry));
+
+    let output = called(&["load-components", "-c", config]).await;
+    assert_eq!(output.status.code(), Some(78), "a limit that Waldur cannot store: {}", text(&output));
+    assert!(text(&output).contains("FAILED    odd: limit: must be a whole number"), "{}", text(&output));
+    let writes = stage.waldur.writes();
+    let made = writes.iter().find(|request| request.path.ends_with("/create_offering_component/")).unwrap();
+    assert_eq!(made.body["type"], "s3_traffic");
+    assert_eq!((&made.body["billing_type"], &made.body["limit_amount"]), (&json!("limit"), &json!(500)));
+    assert_eq!(made.body["limit_period"], "month");
+    assert!(made.body.get("unit_factor").is_none(), "{}", made.body);
+
+    // The period that the file does not name any more is sent again, so that it stays.
+    let quiet = stage.config("components-again", |config| {
+        change(config);
+        let components = config["offerings"][0]["backend_components"].as_object_mut().unwrap();
+        components.remove("odd");
+        components["s3_traffic"].as_object_mut().unwrap().remove("limit_period");
+        components["s3_traffic"]["label"] = json!("Traffic out");
+    });
+    stage.waldur.forget_requests();
+    let output = called(&["load-components", "-c", quiet.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let writes = stage.waldur.writes();
+    let [update] = writes.as_slice() else { panic!("one update: {}", text(&output)) };
+    assert!(update.path.ends_with("/update_offering_component/"));
+    assert_eq!((&update.body["name"], &update.body["limit_period"]), (&json!("Traffic out"), &json!("month")));
+    stage.waldur.forget_requests();
+    let idle = called(&["load-components", "-c", quiet.to_str().unwrap()]).await;
+    assert_eq!(idle.status.code(), Some(0), "{}", text(&idle));
+    assert!(stage.waldur.writes().is_empty(), "{}", text(&idle));
+    stage.assert_silent(&idle);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec09_f133_a_renewed_credential_is_taken_at_sighup() {
+    let stage = Stage::new().await;
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("renewed-token");
+    fs::write(&file, stage.token.expose_secret()).unwrap();
+    let config = stage.config("renewed", |config| {
+        config["offerings"][0]["waldur_api_token"] = json!({ "from_file": "renewed-token" });
+    });
+    let mut child = agent(&["run", "--heartbeat", "/dev/null/nowhere", "-c", config.to_str().unwrap()])
+        .env("WALDUR_SITE_AGENT_ORDER_PROCESS_PERIOD_MINUTES", "0.002")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let send = |signal: &str| {
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    };
+    let waits_for = async |what: &str, holds: &dyn Fn() -> bool| {
+        let begin = Instant::now();
+        while !holds() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{what} within twenty seconds");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    waits_for("an order", &|| stage.state() == OrderState::Done).await;
+    let renewed = stage.canaries.mint("renewed token");
+    stage.waldur.change_user(stage.waldur.agent(), |agent| agent.token(&renewed));
+    waits_for("a refusal", &|| !stage.waldur.unauthenticated_requests().is_empty()).await;
+    fs::write(&file, format!("{}\n", renewed.expose_secret())).unwrap();
+    send("-HUP");
+    let attributes = json!({ "storage_limit": 1 });
+    let later = stage.waldur.order(stage.offering).create_resource("later").attributes(attributes).pending();
+    waits_for("an order after the renewal", &|| stage.waldur.order_view(later).state == OrderState::Done).await;
+    send("-TERM");
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
+}

@@ -40,9 +40,7 @@ async fn where_all_is_well_every_check_passes() {
     let stage = Stage::new().await;
     let (output, findings) = diagnose(&stage, "well", |_| {}).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    for check in
-        ["dns", "connection", "clock", "credentials", "offering", "roles", "state", "orders", "components"]
-    {
+    for check in ["dns", "connection", "clock", "credentials", "offering", "roles", "state", "orders", "components"] {
         assert_eq!(outcome(&findings, check), "ok", "{check}: {findings:#?}");
     }
     assert_eq!(outcome(&findings, "ceph_s3: users=write"), "ok");

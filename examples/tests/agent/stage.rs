@@ -42,8 +42,11 @@ impl Stage {
         waldur.change_user(waldur.agent(), |agent| agent.token(&token));
         let gateway = FakeRadosGw::builder().admin("ADMINKEY", admin.clone()).build();
 
-        let offering =
-            waldur.offering().component("s3_storage", Billing::Usage).component("s3_objects", Billing::Usage).create();
+        let offering = waldur
+            .offering()
+            .component_with("s3_storage", Billing::Usage, |component| component.unit("GB"))
+            .component_with("s3_objects", Billing::Usage, |component| component.unit("objects"))
+            .create();
         let attributes = json!({ "storage_limit": 100, "object_limit": 10_000 });
         let order = waldur.order(offering).create_resource("results").attributes(attributes).pending();
         let waldur_server = serve(waldur.clone(), LOOPBACK).await.unwrap();

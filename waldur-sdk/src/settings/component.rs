@@ -142,17 +142,13 @@ impl Component {
 
 /// Waldur calls it `billing_type`, and so do older files; only there it may be `fixed`.
 fn accounting_type(section: &mut Section<'_>) -> Read<AccountingType> {
-    if section.contains("accounting_type") || !section.contains("billing_type") {
-        return section.renamed("accounting_type", &["billing_type"]).one_of(&AccountingType::WORDS).required();
-    }
-    const OLDER: [(&str, AccountingType); 4] = [
-        ("usage", AccountingType::Usage),
-        ("limit", AccountingType::Limit),
-        ("one", AccountingType::One),
-        ("fixed", AccountingType::Fixed),
-    ];
-    let kind = section.renamed("accounting_type", &["billing_type"]).one_of(&OLDER).required()?;
-    if kind == AccountingType::Fixed {
+    use AccountingType as Type;
+    const OLDER: [(&str, Type); 4] =
+        [("usage", Type::Usage), ("limit", Type::Limit), ("one", Type::One), ("fixed", Type::Fixed)];
+    let is_older = section.contains("billing_type") && !section.contains("accounting_type");
+    let words = if is_older { &OLDER[..] } else { &Type::WORDS[..] };
+    let kind = section.renamed("accounting_type", &["billing_type"]).one_of(words).required()?;
+    if kind == Type::Fixed {
         let text = "fixed takes neither limits nor usage; write accounting_type: limit if the back end shall limit it";
         section.warn("billing_type", text);
     }

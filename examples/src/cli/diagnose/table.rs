@@ -23,12 +23,11 @@ pub(super) fn render(diagnoses: &[Diagnosis]) -> String {
         for finding in &diagnosis.findings {
             table.add_row([word(finding.outcome).to_owned(), finding.check.clone(), detail(finding)]);
         }
-        text.push_str(&format!("{}\n{table}\n\n", diagnosis.offering));
+        text.extend([&*diagnosis.offering, "\n", &table.to_string(), "\n\n"]);
     }
     let count = |outcome| diagnoses.iter().flat_map(|one| &one.findings).filter(|one| one.outcome == outcome).count();
     let (failed, warnings) = (count(Outcome::Failed), count(Outcome::Warning));
-    text.push_str(&format!("{failed} failed, {warnings} warnings, {} ok\n", count(Outcome::Passed)));
-    text
+    text + &format!("{failed} failed, {warnings} warnings, {} ok\n", count(Outcome::Passed))
 }
 
 fn detail(finding: &Finding) -> String {

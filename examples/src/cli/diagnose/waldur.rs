@@ -12,6 +12,7 @@ use waldur_sdk::{
     process::OfferingContext,
     rest::TracingObserver,
     settings::{AgentSettings, OfferingSettings},
+    types::CustomerUuid,
 };
 
 use super::PATIENCE;
@@ -185,7 +186,7 @@ fn rights(me: &CurrentUser, offering: &OfferingSettings, context: &OfferingConte
     let here = |permission: &&Permission| {
         let scope = permission.scope_uuid;
         scope == Some(offering.offering_uuid.uuid())
-            || scope.is_some() && scope == context.offering.customer_uuid.map(|customer| customer.uuid())
+            || scope.is_some() && scope == context.offering.customer_uuid.map(CustomerUuid::uuid)
     };
     let roles: Vec<_> = me.permissions.iter().filter(here).collect();
     let mut findings = Vec::new();
