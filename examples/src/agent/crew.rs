@@ -102,7 +102,10 @@ impl Crew {
             tokio::select! {
                 Some(ended) = shift.loops.join_next() => shift.note(&ended, &self.board, self.schedule),
                 Some(event) = events.next() => match event {
-                    Event::Stop => return shift.end(&mut events).await,
+                    Event::Stop => {
+                        info!("asked to stop: what is under way comes to a safe point first");
+                        return shift.end(&mut events).await;
+                    }
                     Event::Reload => shift = self.relieve(shift, &mut events).await,
                 },
                 () = time::sleep(TICK) => {}
@@ -171,7 +174,6 @@ impl Shift {
 
     /// Lets all passes come to a safe point.
     async fn end(mut self, events: &mut (impl Stream<Item = Event> + Unpin)) -> Exit {
-        info!("asked to stop: what is under way comes to a safe point first");
         self.cancellation.cancel();
         let mut grace = pin!(time::sleep(GRACE));
         loop {

@@ -16,7 +16,7 @@ use waldur_sdk::{
         Canaries,
         waldur::{Billing, FakeWaldur, Generation, OrderState},
     },
-    types::{OfferingUuid, OrderUuid},
+    types::{OfferingUuid, OrderUuid, Uuid},
 };
 
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -85,6 +85,13 @@ impl Stage {
         // Every JSON text is YAML.
         fs::write(&path, config.to_string()).unwrap();
         path
+    }
+
+    /// One more order, for a resource whose id begins like no other's: the back end names users by that.
+    pub(crate) fn another(&self, number: u128) -> OrderUuid {
+        let uuid = Uuid::from_u128(number << 96 | 0x4000_8000);
+        let order = self.waldur.order(self.offering).create_resource(format!("results-{number}"));
+        order.resource(|resource| resource.uuid(uuid)).attributes(json!({ "storage_limit": 1 })).pending()
     }
 
     pub(crate) fn state(&self) -> OrderState {
