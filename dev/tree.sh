@@ -23,11 +23,11 @@ duplicates() {
     [ -z "$found" ] || { printf 'duplicate versions in %s %s:\n%s\n' "$package" "$*" "$found" >&2; failed=1; }
 }
 
-crates waldur-sdk 110 --features rustls
-crates waldur-sdk 106 --no-default-features --features rustls-ring
-crates waldur-sdk 90 --no-default-features --features reqwest
-crates waldur-sdk 65 --no-default-features
-crates waldur-backend-croit 105
+crates waldur-sdk 111 --features rustls
+crates waldur-sdk 107 --no-default-features --features rustls-ring
+crates waldur-sdk 91 --no-default-features --features reqwest
+crates waldur-sdk 66 --no-default-features
+crates waldur-backend-croit 106
 
 for features in rustls rustls-ring native-tls tracing testing; do
     duplicates waldur-sdk --no-default-features --features "$features"

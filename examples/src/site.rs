@@ -12,7 +12,10 @@ use tracing::warn;
 use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
     Error, Result,
-    backend::{BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend},
+    backend::{
+        BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend, UsernameBackend,
+        UsernameRegistry,
+    },
     client::{AgentMode, WaldurClient},
     process::Lanes,
     rest::{
@@ -36,6 +39,7 @@ type Wrap = Arc<dyn Fn(Arc<dyn ResourceBackend>) -> Arc<dyn ResourceBackend> + S
 #[derive(Clone)]
 pub struct Site {
     registry: Registry,
+    usernames: UsernameRegistry,
     waldur: Arc<dyn Connector>,
     backends: Arc<dyn Connector>,
     environment: Environment,
@@ -59,6 +63,7 @@ impl Site {
     pub fn over(waldur: impl Connector, backends: impl Connector, environment: Environment) -> Self {
         Self {
             registry: Registry::default().with(S3Factory),
+            usernames: UsernameRegistry::default(),
             waldur: Arc::new(waldur),
             backends: Arc::new(backends),
             metrics: Metrics::new(),
@@ -141,12 +146,20 @@ impl Site {
                 problems.push(format!("offering {}: {text}", offering.name));
             }
             // The back end is built again once Waldur's components are known; here it only shows what is wrong.
-            let draft = Draft { components: &offering.components, facts: OfferingFacts::default() };
-            match self.backend(settings, offering, backend_type, draft, TracingObserver) {
+            let draft = || Draft { components: &offering.components, facts: OfferingFacts::default() };
+            match self.backend(settings, offering, backend_type, draft(), TracingObserver) {
                 Ok((_, found)) => warnings.extend(found),
                 Err(error) => problems.extend(config::lines(&error)),
             }
+            if modes.contains(&Mode::MembershipSync) && offering.membership_sync_backend.is_some() {
+                match self.usernames(settings, offering, draft(), TracingObserver) {
+                    Ok((_, found)) => warnings.extend(found),
+                    Err(error) => problems.extend(config::lines(&error)),
+                }
+            }
         }
+        let mut seen = BTreeSet::new();
+        warnings.retain(|warning| seen.insert(warning.to_string()));
         problems
     }
 
@@ -159,21 +172,47 @@ impl Site {
         draft: Draft<'_>,
         observer: impl Observer,
     ) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+        let environment = self.build_env(settings, offering, backend_type, draft, observer)?;
+        let (backend, warnings) = self.registry.build(&environment)?;
+        Ok(((self.wrap)(backend), warnings))
+    }
+
+    /// Who names people. Nothing is sent.
+    pub(crate) fn usernames(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        draft: Draft<'_>,
+        observer: impl Observer,
+    ) -> Result<(Arc<dyn UsernameBackend>, Vec<Warning>)> {
+        let word = offering.username_management_backend.as_str();
+        let environment = self.build_env(settings, offering, word, draft, observer)?;
+        let (usernames, warnings) = self.usernames.build(word, &environment)?;
+        let named = |warning: &Warning| Warning::new(format!("offering {}: {}", offering.name, warning.path()), warning.text());
+        Ok((usernames, warnings.iter().map(named).collect()))
+    }
+
+    fn build_env(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        word: &str,
+        draft: Draft<'_>,
+        observer: impl Observer,
+    ) -> Result<BuildEnv> {
         let (connector, proxy) = (self.backends.clone(), proxy(settings)?);
         let environment = BuildEnv::new(
-            backend_type,
+            word,
             offering.offering_uuid,
             offering.backend_settings.clone(),
             draft.components.clone(),
             move |options: &HttpOptions| connector.connect(&through(options.clone(), proxy.as_ref())),
         );
-        let environment = environment
+        Ok(environment
             .with_time_zone(settings.timezone.clone())
             .with_facts(draft.facts)
             .with_environment(self.environment.clone())
-            .with_observer(observer);
-        let (backend, warnings) = self.registry.build(&environment)?;
-        Ok(((self.wrap)(backend), warnings))
+            .with_observer(observer))
     }
 
     /// A client of an offering's Waldur. Nothing is sent.

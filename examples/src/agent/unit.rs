@@ -176,10 +176,14 @@ impl Unit {
         }
         let context = OfferingContext::load(&self.waldur, &self.offering).await?;
         self.warn_of(&context);
-        let draft = Draft { components: &context.components, facts: context.facts() };
-        let watch = Watch(self.pulse.clone());
+        let draft = || Draft { components: &context.components, facts: context.facts() };
+        let watch = || Watch(self.pulse.clone());
         let (mut backend, _told_at_start) =
-            self.site.backend(&self.settings, &self.offering, &self.backend_type, draft, watch)?;
+            self.site.backend(&self.settings, &self.offering, &self.backend_type, draft(), watch())?;
+        let usernames = match self.mode {
+            Mode::MembershipSync => Some(self.site.usernames(&self.settings, &self.offering, draft(), watch())?.0),
+            Mode::OrderProcess | Mode::Report => None,
+        };
         if self.dry_run {
             backend = Arc::new(layers::dry_run(backend));
         }
@@ -189,6 +193,7 @@ impl Unit {
             context: &context,
             waldur: self.waldur.clone(),
             backend,
+            usernames,
             lanes: self.site.lanes(self.offering.offering_uuid),
             dry_run: self.dry_run,
         };

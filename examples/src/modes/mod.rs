@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind, Result,
-    backend::{OpContext, ResourceBackend},
+    backend::{OpContext, ResourceBackend, UsernameBackend},
     client::{AgentMode, WaldurClient},
     process::{Lanes, OfferingContext},
     settings::{AgentSettings, OfferingSettings},
@@ -145,6 +145,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) context: &'a OfferingContext,
     pub(crate) waldur: WaldurClient,
     pub(crate) backend: Arc<dyn ResourceBackend>,
+    /// Who names people; only asked for in the mode that does.
+    pub(crate) usernames: Option<Arc<dyn UsernameBackend>>,
     pub(crate) lanes: Lanes,
     pub(crate) dry_run: bool,
 }

@@ -3,10 +3,10 @@
 
 use std::{fmt, str::FromStr};
 
-use waldur_sdk::{Error, Result};
+use waldur_sdk::{Error, Result, naming::RgwUid};
 
 /// Longest name that is ever sent, in bytes. The gateway answers 500 to 300 (recorded; radosgw-api.md §2).
-pub const MAX_NAME: usize = 255;
+pub const MAX_NAME: usize = RgwUid::MAX;
 
 /// Letters, digits and `.-_`, 1 to [`MAX_NAME`] of them, and neither `.` nor `..` (s3.md §2).
 ///
@@ -60,7 +60,7 @@ impl Tenant {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid {
     tenant: Option<Tenant>,
-    name: String,
+    name: RgwUid,
 }
 
 impl Uid {
@@ -70,9 +70,7 @@ impl Uid {
     /// `Config` for anything but 1 to 255 letters, digits and `.-_`, and for `.` and `..`. In particular `$`, which
     /// would choose a tenant, has no way in.
     pub fn new(name: impl Into<String>) -> Result<Self> {
-        let name = name.into();
-        check("uid", &name)?;
-        Ok(Self { tenant: None, name })
+        Ok(Self { tenant: None, name: RgwUid::new(name)? })
     }
 
     /// The user of that name in `tenant`.
@@ -89,7 +87,7 @@ impl Uid {
 
     /// The name without the tenant.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 }
 
@@ -99,7 +97,7 @@ impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.tenant {
             Some(tenant) => write!(f, "{}${}", tenant.0, self.name),
-            None => f.write_str(&self.name),
+            None => f.write_str(self.name()),
         }
     }
 }

@@ -33,6 +33,7 @@ mod registry;
 mod request;
 pub mod state;
 mod usernames;
+mod usernames_builtin;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -54,6 +55,7 @@ pub use request::{
 };
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
+pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
 
 use crate::{
     error::{Error, Result},
