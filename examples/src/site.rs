@@ -188,7 +188,8 @@ impl Site {
         let word = offering.username_management_backend.as_str();
         let environment = self.build_env(settings, offering, word, draft, observer)?;
         let (usernames, warnings) = self.usernames.build(word, &environment)?;
-        let named = |warning: &Warning| Warning::new(format!("offering {}: {}", offering.name, warning.path()), warning.text());
+        let named =
+            |warning: &Warning| Warning::new(format!("offering {}: {}", offering.name, warning.path()), warning.text());
         Ok((usernames, warnings.iter().map(named).collect()))
     }
 
