@@ -147,3 +147,25 @@ fn what_is_no_yaml_is_named_by_its_place_alone() {
     assert_eq!(problems("")[0], "the settings: must not be null (found null)");
     assert_eq!(problems("- offerings")[0], "the settings: must be a map (found a list)");
 }
+
+#[test]
+fn f160_a_credential_that_would_break_out_of_its_header_is_refused_at_the_start() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml")).unwrap();
+    let text = text.replace("\"your_waldur_api_token\"", "\"hidden\\r\\nX-Evil: 1\"");
+    let (settings, _) = config::parse(&text).unwrap();
+    let error = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap_err();
+    assert!(error.to_string().contains("offering Ceph S3 Object Storage: "), "{error}");
+    assert!(!error.to_string().contains("hidden") && !error.to_string().contains("X-Evil"), "{error}");
+}
+
+#[test]
+fn f162_an_address_is_taken_apart_and_not_stripped_of_letters() {
+    for url in ["https://waldur.csc.fi/api/", "https://my.host.pa/api", "https://hpc-asia/waldur/api/", "https://h/"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml"));
+        let text = text.unwrap().replace("https://waldur.example.com/api/", url);
+        let (settings, _) = config::parse(&text).unwrap();
+        let written = settings.offerings[0].api_url.to_string();
+        assert_eq!(written.trim_end_matches('/'), url.trim_end_matches('/'));
+        assert_eq!(Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap().0.len(), 1, "{url}");
+    }
+}

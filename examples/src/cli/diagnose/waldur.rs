@@ -200,12 +200,15 @@ fn rights(me: &CurrentUser, offering: &OfferingSettings, context: &OfferingConte
         }
         findings.push(Finding::passed("roles", names.join(", ")));
     }
-    for role in roles {
-        let Some(end) = role.expiration_time.filter(|end| end.duration_since(now) < SOON) else { continue };
-        let name = role.role_name.as_deref().unwrap_or("a role");
-        findings.push(warning("roles", format!("{name} ends at {end}")).with_remedy("prolong it"));
-    }
+    findings.extend(roles.into_iter().filter_map(|role| ending(role, now)));
     findings
+}
+
+/// A role that ends soon takes the agent's rights with it (security.md S10).
+fn ending(role: &Permission, now: Timestamp) -> Option<Finding> {
+    let end = role.expiration_time.filter(|end| end.duration_since(now) < SOON)?;
+    let name = role.role_name.as_deref().unwrap_or("a role");
+    Some(warning("roles", format!("{name} ends at {end}")).with_remedy("prolong it"))
 }
 
 fn on_sale(context: &OfferingContext) -> Finding {
@@ -234,4 +237,47 @@ fn failed(check: &str, detail: impl Into<String>) -> Finding {
 
 fn warning(check: &str, detail: impl Into<String>) -> Finding {
     Finding::new(check, Outcome::Warning, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use super::*;
+
+    #[test]
+    fn sec10_a_role_that_ends_within_a_fortnight_is_warned_of() {
+        let now: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let role = |end: Option<&str>| -> Permission {
+            serde_json::from_value(serde_json::json!({ "role_name": "OFFERING.MANAGER", "expiration_time": end }))
+                .unwrap()
+        };
+        let warning = ending(&role(Some("2026-03-14T12:00:00Z")), now).unwrap();
+        assert_eq!((warning.outcome, warning.check.as_str()), (Outcome::Warning, "roles"));
+        assert!(warning.detail.contains("OFFERING.MANAGER ends at 2026-03-14"), "{warning:?}");
+        assert!(ending(&role(Some("2026-02-01T00:00:00Z")), now).is_some(), "it has ended");
+        assert!(ending(&role(Some("2026-04-01T00:00:00Z")), now).is_none());
+        assert!(ending(&role(None), now).is_none());
+    }
+
+    #[test]
+    fn clocks_are_compared_by_the_minute() {
+        let headers = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::DATE, text.parse().unwrap());
+            headers
+        };
+        let (before, after): (Timestamp, Timestamp) =
+            ("2026-03-01T12:00:00Z".parse().unwrap(), "2026-03-01T12:00:20Z".parse().unwrap());
+        let found = |text: &str| clock(&headers(text), before, after).map(|finding| finding.outcome);
+        for same in ["Sun, 01 Mar 2026 12:00:10 GMT", "Sun, 01 Mar 2026 11:59:05 GMT", "Sun, 01 Mar 2026 12:01:10 GMT"]
+        {
+            assert_eq!(found(same), Some(Outcome::Passed), "{same}");
+        }
+        for off in ["Sun, 01 Mar 2026 11:58:50 GMT", "Sun, 01 Mar 2026 12:01:30 GMT"] {
+            assert_eq!(found(off), Some(Outcome::Failed), "{off}");
+        }
+        assert_eq!(found("yesterday"), None);
+        assert_eq!(clock(&HeaderMap::new(), before, after), None);
+    }
 }
