@@ -26,6 +26,9 @@ pub struct RadosGwSettings {
     pub admin_path: String,
     /// `naming`, and what goes with it. Default `seed`.
     pub naming: Naming,
+    /// `user_prefix` and `allocation_prefix`: what a user is called by that was made for Waldur before there were stamps.
+    /// The Python plugin named by the second, whatever its settings said of the first. An empty one says nothing.
+    pub prefixes: [String; 2],
     /// `default_placement`: where new users' buckets go. Default the gateway's own.
     pub placement: Option<String>,
     /// `delete_mode`: default `refuse_if_buckets`.
@@ -82,12 +85,14 @@ impl RadosGwSettings {
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
         let verify_ssl = verify_ssl(&mut section);
         section.finish()?;
+        let (naming, prefixes) = naming?;
         Ok(Self {
             endpoint: endpoint?,
             region,
             admin: S3Key::new(access_key?, secret_key?),
             admin_path,
-            naming: naming?,
+            naming,
+            prefixes,
             placement,
             delete_mode,
             timeout: Duration::from_secs(timeout),
@@ -115,7 +120,8 @@ fn is_path(path: &str) -> bool {
 
 const PART_RULE: &str = "may only contain letters, digits and . _ -";
 
-fn naming(section: &mut Section<'_>) -> Read<Naming> {
+/// How new users are named, and how users may have been named before.
+fn naming(section: &mut Section<'_>) -> Read<(Naming, [String; 2])> {
     const NAMINGS: [(&str, bool); 2] = [("seed", true), ("processor", false)];
     let part = |text: &String| has_name_characters(text);
     let seed = section.key("naming").one_of(&NAMINGS).or(true);
@@ -124,11 +130,12 @@ fn naming(section: &mut Section<'_>) -> Read<Naming> {
     let max = section.key("max_username_length").integer(1..=MAX_NAME).or(64);
     let slugs = section.key("allocation_prefix").blank_is_missing().text().check(PART_RULE, part);
     let slugs = slugs.or("waldur-".to_owned());
+    let prefixes = [prefix.clone(), slugs.clone()];
     if !seed {
-        return Ok(Naming::Processor { prefix: slugs });
+        return Ok((Naming::Processor { prefix: slugs }, prefixes));
     }
     match SeedNaming::new(prefix, separator, max) {
-        Ok(naming) => Ok(Naming::Seed(naming)),
+        Ok(naming) => Ok((Naming::Seed(naming), prefixes)),
         Err(_) => Err(section.refuse("max_username_length", SeedNaming::LENGTH_RULE)),
     }
 }

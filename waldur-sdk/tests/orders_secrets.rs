@@ -24,6 +24,9 @@ use waldur_sdk::{
 /// The token with which the memory back end logs in.
 const BACKEND_TOKEN: &str = "memory-service-token";
 
+/// What the secret halves of customers' keys begin with (security.md S12).
+const KEY_SECRETS: &str = "s3cr3t-";
+
 /// A world in which everything that must stay silent is a canary: the agent's token, who people are, and what they
 /// typed when they ordered.
 fn world(generation: Generation, canaries: &Canaries) -> World {
@@ -59,6 +62,7 @@ impl Said<'_> {
             panic!("{} ({place}): {leak}", self.during);
         }
         assert!(!text.contains(BACKEND_TOKEN), "{} ({place}): the back end's token in {text}", self.during);
+        assert!(!text.contains(KEY_SECRETS), "{} ({place}): a customer's key in {text}", self.during);
     }
 
     #[track_caller]
@@ -93,7 +97,12 @@ impl Said<'_> {
 fn agent(world: &World) -> Agent {
     let capabilities = Capabilities::default().with_plan_quotas().with_ssh_keys();
     let agent = world.agent().memory(move |memory| {
-        memory.with_members().with_status().with_endpoint("https://s.example").with_capabilities(capabilities)
+        memory
+            .with_members()
+            .with_status()
+            .with_keys()
+            .with_endpoint("https://s.example")
+            .with_capabilities(capabilities)
     });
     agent.policy(|policy| policy.check_backend_id_uniqueness = true)
 }

@@ -1,5 +1,7 @@
 //! From what was ordered to quotas (s3.md §5).
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
@@ -31,6 +33,9 @@ struct Dimension {
     /// The names of the option, the newer first.
     options: [&'static str; 2],
 }
+
+/// Nothing may be stored.
+const CLOSED: Limit = Limit::At(WaldurAmount::ZERO);
 
 /// What is to become of a ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +114,14 @@ impl Ceilings {
 
     /// What a change of limits wants. Here 0 is a ceiling.
     ///
+    /// Where the ceiling is the customer's own safety limit, only 0 counts: it closes (soft deletion). The quotas of a
+    /// plan, which come with an order that changes nothing but options, must not undo the options.
+    ///
     /// # Errors
     /// `Rejected` for what is out of range.
     pub(super) fn of_limits(&self, limits: &Limits) -> Result<Wishes> {
         self.wishes(|dimension| match limits.get(&dimension.component) {
-            Some(limit) if dimension.enforced => Ok(Wish::Set(*limit)),
+            Some(limit) if dimension.enforced && (dimension.is_ordered() || *limit == CLOSED) => Ok(Wish::Set(*limit)),
             _ => Ok(Wish::Keep),
         })
     }
@@ -159,7 +167,30 @@ impl Ceilings {
 
     /// Whether any component is limited at all.
     pub(super) fn has_limits(&self) -> bool {
-        [&self.size, &self.objects].into_iter().flatten().any(Dimension::is_reported)
+        self.dimensions().any(Dimension::is_reported)
+    }
+
+    /// Whether a user can be closed by limits of 0. One ceiling of 0 is enough: nothing may be stored then, objects of
+    /// no bytes included (radosgw-api.md §3).
+    pub(super) fn can_close(&self) -> bool {
+        self.dimensions().any(|dimension| dimension.enforced)
+    }
+
+    /// What the operator should know when a user has no ceiling at all; nothing where the settings say so.
+    pub(super) fn nothing_capped(&self, request: &CreateRequest) -> Option<Error> {
+        if self.dimensions().next().is_some() && !self.can_close() {
+            return None;
+        }
+        let resource = &request.resource;
+        let seen: BTreeSet<_> =
+            resource.options.keys().chain(resource.attributes.keys()).chain(request.limits.keys()).collect();
+        let seen = seen.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let seen = if seen.is_empty() { "nothing" } else { seen.as_str() };
+        Some(Error::config(format!("the user has no ceiling; the order names {seen}")))
+    }
+
+    fn dimensions(&self) -> impl Iterator<Item = &Dimension> {
+        [&self.size, &self.objects].into_iter().flatten()
     }
 }
 

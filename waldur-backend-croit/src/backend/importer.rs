@@ -9,11 +9,11 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::{AT_A_TIME, Inner, RadosGwBackend, quotas};
+use super::{AT_A_TIME, Inner, RadosGwBackend, change::quotas};
 use crate::client::{ListedUid, PageSize, RadosGwClient, Uid};
 
-/// Users whose name begins as ours do, outside tenants; everybody else's are passed over. With an empty prefix these
-/// are all users, the administrators included.
+/// Users whose name begins as ours do under either naming, outside tenants; everybody else's are passed over. With an
+/// empty prefix these are all users, the administrators included.
 #[async_trait]
 impl Importer for RadosGwBackend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
@@ -46,7 +46,8 @@ impl Inner {
     fn importable(&self, user: &ListedUid) -> Option<Uid> {
         let name = user.as_str();
         // What cannot be our uid was not made by us.
-        name.starts_with(self.settings.naming.prefix()).then(|| Uid::new(name).ok())?
+        let ours = name.starts_with(self.settings.naming.prefix()) || self.is_named_by_us(name);
+        ours.then(|| Uid::new(name).ok())?
     }
 
     /// `None` when the user went away since the listing.

@@ -59,11 +59,14 @@ fn explain(code: &str, error: Error) -> Error {
     use ErrorKind as K;
     let (kind, message) = match code {
         NO_SUCH_USER => (K::NotFound, "the user does not exist"),
-        NO_SUCH_BUCKET if on_buckets(&error) => (K::NotFound, "the bucket does not exist"),
         // What S3 says of a path outside the admin API. `Config` where the call said that its path must exist.
         NO_SUCH_BUCKET if error.kind() == K::Config => return error,
-        NO_SUCH_BUCKET => (K::WrongContent, "the admin API is not at this address: check endpoint and admin path"),
-        "NoSuchKey" => (K::NotFound, "the object does not exist"),
+        // Here it may mean the bucket: these calls prove that the API is there before they pass it on.
+        NO_SUCH_BUCKET if on_buckets(&error) => (K::NotFound, "the bucket does not exist"),
+        "NoSuchKey" if error.operation().starts_with("metadata.") => (K::NotFound, "the object does not exist"),
+        NO_SUCH_BUCKET | "NoSuchKey" => {
+            (K::WrongContent, "the admin API is not at this address: check endpoint and admin path")
+        }
         USER_EXISTS => (K::AlreadyExists, "a user of that name exists"),
         EMAIL_EXISTS => (K::AlreadyExists, "another user has that e-mail address"),
         KEY_EXISTS => (K::AlreadyExists, "another user has that access key"),

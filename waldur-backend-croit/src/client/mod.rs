@@ -44,7 +44,7 @@ use std::{
 use http::Method;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Http, PlainHttp, RestClient, Serial},
+    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial},
 };
 
 pub use self::{
@@ -168,6 +168,11 @@ impl RadosGwClient {
     /// How far the gateway's clock is ahead of ours in seconds, as learnt when it refused our time; 0 if it never did.
     pub fn learnt_clock_offset(&self) -> i64 {
         self.inner.signer.learnt_offset()
+    }
+
+    /// Sleep, clocks and randomness.
+    pub(crate) fn environment(&self) -> &Environment {
+        self.inner.rest.environment()
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str) -> Call {

@@ -341,12 +341,13 @@ pub struct Traffic {
 ///
 /// # Errors
 /// `Config` when it is blank or contains a control character.
-pub(super) fn check_text(what: &'static str, text: &str) -> Result<()> {
+pub(super) fn checked(what: &'static str, text: impl Into<String>) -> Result<String> {
+    let text = text.into();
     if text.trim().is_empty() {
         Err(Error::config(format!("{what}: must not be blank")))
     } else if text.chars().any(char::is_control) {
         Err(Error::config(format!("{what}: must not contain control characters")))
     } else {
-        Ok(())
+        Ok(text)
     }
 }

@@ -10,7 +10,7 @@ use super::{
     RadosGwClient, error,
     ids::{AccessKeyId, ListedUid, Uid},
     listing::{self, PageSize},
-    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, check_text},
+    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, checked},
 };
 
 const TEMPLATE: &str = "/user";
@@ -180,11 +180,9 @@ impl NewUser {
     /// # Errors
     /// `Config` when the display name is blank or has control characters.
     pub fn new(uid: Uid, display_name: impl Into<String>) -> Result<Self> {
-        let display_name = display_name.into();
-        check_text("display name", &display_name)?;
         Ok(Self {
             uid,
-            display_name,
+            display_name: checked("display name", display_name)?,
             email: None,
             key: InitialKey::None,
             max_buckets: None,
@@ -198,9 +196,7 @@ impl NewUser {
     /// # Errors
     /// `Config` when it is blank or has control characters.
     pub fn with_email(mut self, email: impl Into<String>) -> Result<Self> {
-        let email = email.into();
-        check_text("e-mail address", &email)?;
-        self.email = Some(email);
+        self.email = Some(checked("e-mail address", email)?);
         Ok(self)
     }
 
@@ -229,9 +225,7 @@ impl NewUser {
     /// # Errors
     /// `Config` when it is blank or has control characters.
     pub fn with_placement(mut self, target: impl Into<String>) -> Result<Self> {
-        let target = target.into();
-        check_text("placement target", &target)?;
-        self.placement = Some(target);
+        self.placement = Some(checked("placement target", target)?);
         Ok(self)
     }
 
@@ -276,9 +270,7 @@ impl UserChange {
     /// # Errors
     /// `Config` when it is blank (the gateway would ignore it) or has control characters.
     pub fn with_display_name(mut self, name: impl Into<String>) -> Result<Self> {
-        let name = name.into();
-        check_text("display name", &name)?;
-        self.display_name = Some(name);
+        self.display_name = Some(checked("display name", name)?);
         Ok(self)
     }
 
@@ -287,9 +279,7 @@ impl UserChange {
     /// # Errors
     /// As [`NewUser::with_email`].
     pub fn with_email(mut self, email: impl Into<String>) -> Result<Self> {
-        let email = email.into();
-        check_text("e-mail address", &email)?;
-        self.email = Some(email);
+        self.email = Some(checked("e-mail address", email)?);
         Ok(self)
     }
 

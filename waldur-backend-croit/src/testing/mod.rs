@@ -41,6 +41,8 @@
 //!   stands, so that all other keys are dead. Nor are e-mail and access key unique then. A delete that overlaps a
 //!   modification answers 200, and the user is there again, with keys that cannot log in. (All measured;
 //!   [`FakeRadosGwBuilder::exclusive_creates`] turns the first off.)
+//! - **Every write is kept** that is acknowledged, unless a test says otherwise: the gateway loses one now and then where
+//!   several processes write to one user. [`FakeRadosGw::lose_writes`].
 //! - **Dangerous calls are dangerous**: `DELETE ?quota` deletes the user, and so does any delete whose first
 //!   sub-resource in the order of sending is not its own (`DELETE ?sync&caps`); `?key` with a uid that nobody has changes
 //!   or deletes the key of whoever holds it; `DELETE /admin/usage` without a user forgets everybody.

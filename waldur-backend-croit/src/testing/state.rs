@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) usage: UsageLog,
     pub(super) mint: Mint,
     pub(super) requests: Requests,
+    /// How many of the next writes of a call are lost.
+    pub(super) losses: BTreeMap<String, u32>,
     pub(super) serial: u64,
 }
 
@@ -86,6 +88,8 @@ pub(super) enum Change {
         read: Box<User>,
         purge: bool,
     },
+    /// Acknowledged and not kept.
+    Lost,
 }
 
 impl State {
@@ -99,6 +103,7 @@ impl State {
             buckets: BTreeMap::new(),
             usage: UsageLog::default(),
             requests: Requests::default(),
+            losses: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -122,7 +127,13 @@ impl State {
         }
         let operation = Operation::of(exchange);
         *self.requests.by_operation.entry(operation.name()).or_default() += 1;
-        let begun = self.carry_out(operation, exchange).unwrap_or_else(|refused| Begun::Done(refused.into()));
+        let mut begun = self.carry_out(operation, exchange).unwrap_or_else(|refused| Begun::Done(refused.into()));
+        if let Begun::Write(write) = &mut begun
+            && let Some(left) = self.losses.get_mut(operation.name()).filter(|left| **left > 0)
+        {
+            *left -= 1;
+            write.change = Change::Lost;
+        }
         if let Begun::Done(Reply::Error { refused: Refused::NOT_MODELLED, .. }) = begun {
             self.requests.unmodelled.push(format!("{} {}", exchange.method, operation.name()));
         }
@@ -221,6 +232,7 @@ impl State {
                 self.erase(&read);
                 true
             }
+            Change::Lost => true,
         };
         if written { reply } else { Refused::UNKNOWN_ERROR.into() }
     }

@@ -14,11 +14,17 @@ use waldur_backend_croit::{
 };
 use waldur_sdk::{
     Result,
-    backend::{CreateRequest, MarketplaceResource, OpContext, Progress, ResourceBackend as _, Verified},
+    backend::{
+        CreateRequest, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
+        ResourceBackend as _, Verified,
+    },
     rest::{BaseUrl, Environment, Http, HttpTransport, PlainHttp, RetryPolicy, TransportError, TransportErrorKind},
     settings::{AccountingType, BackendSettings, Component, Components, RawSettings},
     testing::{Answer, ScriptedTransport},
-    types::{BackendId, Decimal, OfferingUuid, OrderUuid, ResourceUuid, Timestamp, UnitFactor, Uuid},
+    types::{
+        BackendId, Decimal, JsonObject, Limit, Limits, OfferingUuid, OrderUuid, ResourceUuid, Timestamp, UnitFactor,
+        Uuid,
+    },
 };
 
 pub(crate) const ACCESS_KEY: &str = "ADMINACCESSKEY000001";
@@ -103,6 +109,8 @@ pub(crate) struct Gate {
 #[derive(Clone)]
 struct Fault {
     pattern: String,
+    /// How many requests are let through before.
+    skip: u32,
     left: u32,
     carried_out: bool,
     failure: Failure,
@@ -125,16 +133,26 @@ impl Gate {
 
     /// The next `times` requests whose line contains `pattern` fail and are not carried out.
     pub(crate) fn fail(&self, pattern: &str, times: u32, failure: Failure) {
-        self.add(pattern, times, false, failure);
+        self.add(pattern, 0, times, false, failure);
+    }
+
+    /// The same, after `skip` such requests went through.
+    pub(crate) fn fail_after(&self, skip: u32, pattern: &str, times: u32, failure: Failure) {
+        self.add(pattern, skip, times, false, failure);
+    }
+
+    /// Nothing fails any more.
+    pub(crate) fn mend(&self) {
+        self.faults.lock().unwrap().clear();
     }
 
     /// The same, but they are carried out: only the answer is lost.
     pub(crate) fn lose_answer(&self, pattern: &str, times: u32, failure: Failure) {
-        self.add(pattern, times, true, failure);
+        self.add(pattern, 0, times, true, failure);
     }
 
-    fn add(&self, pattern: &str, left: u32, carried_out: bool, failure: Failure) {
-        let fault = Fault { pattern: pattern.to_owned(), left, carried_out, failure };
+    fn add(&self, pattern: &str, skip: u32, left: u32, carried_out: bool, failure: Failure) {
+        let fault = Fault { pattern: pattern.to_owned(), skip, left, carried_out, failure };
         self.faults.lock().unwrap().push(fault);
     }
 
@@ -146,6 +164,10 @@ impl Gate {
     fn fault(&self, line: &str) -> Option<Fault> {
         let mut faults = self.faults.lock().unwrap();
         let fault = faults.iter_mut().find(|fault| fault.left > 0 && line.contains(&fault.pattern))?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
         fault.left -= 1;
         Some(fault.clone())
     }
@@ -252,4 +274,66 @@ pub(crate) async fn create(backend: &RadosGwBackend, request: &CreateRequest) ->
         Progress::Done(created) => Ok(Verified::into_inner(created)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
     }
+}
+
+pub(crate) const GIB: i64 = 1 << 30;
+
+pub(crate) fn quotas(gate: &Gate) -> [(bool, i64, i64); 2] {
+    let (user, bucket) = gate.fake.quota(UID).unwrap();
+    [user, bucket].map(|quota| (quota.enabled, quota.max_size, quota.max_objects))
+}
+
+pub(crate) fn server_error() -> Failure {
+    Failure::Status(500, String::new())
+}
+
+pub(crate) fn count(log: &[String], pattern: &str) -> usize {
+    log.iter().filter(|line| line.contains(pattern)).count()
+}
+
+pub(crate) async fn delete(backend: &RadosGwBackend) -> Result<Removed> {
+    match backend.delete(&cx(), &DeleteRequest::new(order(), resource(json!({})), id())).await? {
+        Progress::Done(removed) => Ok(Verified::into_inner(removed)),
+        Progress::Pending { .. } => unreachable!("nothing takes longer here"),
+    }
+}
+
+pub(crate) async fn set_limits(backend: &RadosGwBackend, limits: Limits) -> Result<Limits> {
+    match backend.set_limits(&cx(), &LimitChange::new(resource(json!({})), id(), limits)).await? {
+        Progress::Done(limits) => Ok(Verified::into_inner(limits)),
+        Progress::Pending { .. } => unreachable!("nothing takes longer here"),
+    }
+}
+
+pub(crate) async fn update_options(backend: &RadosGwBackend, new: Value) -> Result<()> {
+    let object = |value: Value| JsonObject::from(value.as_object().unwrap().clone());
+    let old = object(json!({ "storage_limit": 100 }));
+    match backend
+        .update_options(&cx(), &OptionChange::new(order(), resource(json!({})), id(), old, object(new)))
+        .await?
+    {
+        Progress::Done(()) => Ok(()),
+        Progress::Pending { .. } => unreachable!("nothing takes longer here"),
+    }
+}
+
+pub(crate) fn limits(storage: u32, objects: u32) -> Limits {
+    [("s3_storage", storage), ("s3_objects", objects)]
+        .map(|(name, amount)| (name.to_owned(), Limit::At(amount.into())))
+        .into()
+}
+
+/// What the gateway holds of all users: name, stamp, quotas, number of keys.
+pub(crate) fn shown(fake: &FakeRadosGw) -> Vec<String> {
+    let show = |user: waldur_backend_croit::testing::UserView| {
+        format!("{} {} {:?} {:?} {}", user.uid, user.email, user.user_quota, user.bucket_quota, user.keys.len())
+    };
+    fake.users().into_iter().map(show).collect()
+}
+
+/// Whether the customer gets in with the key that is published; `None` when none is.
+pub(crate) fn published_key_works(fake: &FakeRadosGw, metadata: &Value) -> Option<bool> {
+    let half = |name: &str| metadata.get("s3_credentials")?.get(name)?.as_str().map(str::to_owned);
+    let (access, secret) = half("access_key").zip(half("secret_key"))?;
+    Some(fake.login(&access, &secret.into()).is_ok())
 }

@@ -2,10 +2,10 @@
 //! [`ResourceBackend`](super::ResourceBackend) that answers `None` unless overridden: an ability cannot be claimed
 //! without being written, nor written and forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use async_trait::async_trait;
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     context::OpContext,
@@ -13,9 +13,9 @@ use super::{
     state::{Created, IssuedKey, Progress, Removed, Status, Verified},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     rest::Complete,
-    types::{Amounts, BackendId, Limits, OrderUuid},
+    types::{Amounts, BackendId, Limits, OrderType, OrderUuid},
 };
 
 /// Gives people access to resources, and takes it away.
@@ -83,8 +83,10 @@ pub enum MemberChange {
 /// Measures what resources use.
 #[async_trait]
 pub trait UsageSource: Send + Sync {
-    /// The usage of each of `ids` in `period`. An id that is missing from the answer counts as
-    /// [`Usage::Unreadable`].
+    /// The usage of each of `ids` in `period`, as far as the month has come. An id that is missing from the answer counts
+    /// as [`Usage::Unreadable`], and so does one that the back end does not know: that it is gone is no proof of zero.
+    ///
+    /// Of a month that is over a back end without a history answers [`Usage::NotYet`], never with what it measures now.
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage>;
 }
 
@@ -109,6 +111,39 @@ impl Period {
     pub fn last_day(self) -> Date {
         self.first_day.last_of_month()
     }
+
+    /// The month before; the same one at the end of the calendar.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        self.first_day.yesterday().map_or(self, Self::containing)
+    }
+
+    /// The month after; the same one at the end of the calendar.
+    #[must_use]
+    pub fn next(self) -> Self {
+        self.last_day().tomorrow().map_or(self, Self::containing)
+    }
+
+    /// When the month begins in `zone`, and when the next one does: every instant lies in exactly one month, whatever
+    /// the clocks of the zone do.
+    ///
+    /// # Errors
+    /// `InvalidRequest` at the end of the calendar.
+    pub fn bounds(self, zone: &TimeZone) -> Result<Range<Timestamp>> {
+        let begin = |month: Self| {
+            let midnight = month.first_day.to_zoned(zone.clone());
+            midnight.map(|midnight| midnight.timestamp()).map_err(|cause| {
+                Error::new(ErrorKind::InvalidRequest, format!("{month}: beyond the calendar")).with_source(cause)
+            })
+        };
+        Ok(begin(self)?..begin(self.next())?)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.first_day.year(), self.first_day.month())
+    }
 }
 
 /// What was found out about the usage of one resource. Unknown is never zero.
@@ -122,8 +157,8 @@ pub enum Usage {
     Unreadable(Error),
 }
 
-/// Measured amounts in Waldur's units.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Measured amounts in Waldur's units. `Debug` names no users.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageReport {
     /// The resource as a whole. A component that is not named was not measured.
@@ -137,12 +172,29 @@ impl UsageReport {
     pub fn new(total: Amounts) -> Self {
         Self { total, per_user: BTreeMap::new() }
     }
+
+    /// Adds what each user used, by user name.
+    #[must_use]
+    pub fn with_users(mut self, per_user: BTreeMap<String, Amounts>) -> Self {
+        self.per_user = per_user;
+        self
+    }
+}
+
+impl fmt::Debug for UsageReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageReport").field("total", &self.total).field("users", &self.per_user.len()).finish()
+    }
 }
 
 /// Pauses, downscales and restores.
 #[async_trait]
 pub trait StatusControl: Send + Sync {
     /// Brings the resource to `status`. [`Status::Active`] on a healthy resource does nothing at all.
+    ///
+    /// # Errors
+    /// When the resource is not in that status now, or nothing is known about it. A status that the back end has no word
+    /// for is [`Unsupported`](crate::ErrorClass::Unsupported).
     async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()>;
 }
 
@@ -151,6 +203,10 @@ pub trait StatusControl: Send + Sync {
 #[async_trait]
 pub trait ApiKeys: Send + Sync {
     /// Makes one key.
+    ///
+    /// # Errors
+    /// When no key was made, or its secret did not arrive: what may have been made then is known to nobody and goes
+    /// with the next [`Self::prune`].
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey>;
 
     /// Takes one key back that was minted and could not be handed over. Taking back what is gone is a success.
@@ -164,6 +220,9 @@ pub trait ApiKeys: Send + Sync {
 
     /// Replaces the key `client_id`: the new one is there before the old one goes. Its sibling is not touched. The key
     /// may be gone already, when an earlier replacement was cut short; it is replaced all the same.
+    ///
+    /// # Errors
+    /// When the old key still holds.
     async fn rotate(
         &self,
         cx: &OpContext,
@@ -173,6 +232,9 @@ pub trait ApiKeys: Send + Sync {
     ) -> Result<IssuedKey>;
 
     /// Removes keys that nobody knows. `known` is proven whole, so what is not on it was never handed out.
+    ///
+    /// # Errors
+    /// When some of them may be left; whoever asked goes on without.
     async fn prune(
         &self,
         cx: &OpContext,
@@ -186,6 +248,9 @@ pub trait ApiKeys: Send + Sync {
 #[async_trait]
 pub trait Importer: Send + Sync {
     /// Every object of the kind that this back end makes, proven whole.
+    ///
+    /// # Errors
+    /// When the list cannot be read, or not be proven whole.
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>>;
 }
 
@@ -210,9 +275,15 @@ impl Importable {
 
 /// Finishes orders later (core.md §2.8). Only a back end that has this facet may answer
 /// [`Progress::Pending`], and only for it is `order.backend_id` taken for a handle.
+///
+/// An order has one handle at a time, and its work goes on step by step: when the work behind the handle has come to
+/// its end, the processor begins what is left of the order, which may leave another handle in the first one's place. A
+/// process that dies in between asks about the old handle again, and begins the next step again: as everywhere, the
+/// same request for the same order must not begin the same work twice.
 #[async_trait]
 pub trait PendingOrders: Send + Sync {
-    /// How far the work behind `handle` is.
+    /// How far the work behind [`PendingWork::handle`] is. Work that has ended is read back, as it would have been at
+    /// once: limits against [`PendingWork::limits`], a removal by its absence.
     ///
     /// # Errors
     /// A [`Transient`](crate::ErrorClass::Transient) or [`NotReady`](crate::ErrorClass::NotReady) error leaves the
@@ -226,36 +297,51 @@ pub trait PendingOrders: Send + Sync {
 pub struct PendingWork {
     /// The order.
     pub order: OrderUuid,
-    /// What the order asks for (`Create`, `Update`, `Terminate`, `Restore`).
-    pub order_type: String,
+    /// What the order asks for.
+    pub order_type: OrderType,
     /// The handle that the back end gave.
     pub handle: String,
     /// The marketplace's side.
     pub resource: MarketplaceResource,
     /// The resource's back-end id, if it has one.
     pub backend_id: Option<BackendId>,
+    /// The limits that the order as a whole asks for, in Waldur's units; empty when it leaves them as they are.
+    pub limits: Limits,
 }
 
 impl PendingWork {
-    /// Work of an order on a resource.
+    /// Work of an order on a resource, whose limits stay as they are.
     pub fn new(
         order: OrderUuid,
-        order_type: impl Into<String>,
+        order_type: impl Into<OrderType>,
         handle: impl Into<String>,
         resource: MarketplaceResource,
         backend_id: Option<BackendId>,
     ) -> Self {
-        Self { order, order_type: order_type.into(), handle: handle.into(), resource, backend_id }
+        let (order_type, handle) = (order_type.into(), handle.into());
+        Self { order, order_type, handle, resource, backend_id, limits: Limits::new() }
+    }
+
+    /// Sets the limits that the order asks for.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 }
 
-/// Work that has come to its end.
+/// Which work has come to its end. What does not fit the order's type fails the order.
 #[derive(Debug)]
 pub enum Settled {
     /// A creation or restoration.
     Created(Verified<Created>),
-    /// A change.
-    Changed,
+    /// The options are changed; plan and limits of the same Update order are next.
+    Options,
+    /// The plan is switched; limits of the same Update order are next.
+    Plan,
+    /// The limits are set: the last step of an Update order, or the whole of a Terminate order that keeps the object
+    /// (`soft_delete`).
+    Limits(Verified<Limits>),
     /// A removal.
     Removed(Verified<Removed>),
 }

@@ -48,7 +48,10 @@ pub struct Operation {
 /// What a layer does around each operation.
 #[async_trait]
 pub trait Around: Send + Sync + 'static {
-    /// Called before; an error is the result, and the operation does not run.
+    /// Called before.
+    ///
+    /// # Errors
+    /// The error is the operation's result, and the operation does not run. Its class does what a back end's would.
     fn before(&self, _operation: Operation) -> Result<()> {
         Ok(())
     }
@@ -59,6 +62,10 @@ pub trait Around: Send + Sync + 'static {
     }
 
     /// Runs the operation. The default only awaits it.
+    ///
+    /// # Errors
+    /// The error stands in place of the operation's own result, which is lost: whether the operation was carried out is
+    /// unknown then, and found out by the next attempt.
     async fn run(&self, _operation: Operation, _cx: &OpContext, work: BoxFuture<'_, ()>) -> Result<()> {
         work.await;
         Ok(())

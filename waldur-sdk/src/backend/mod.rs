@@ -11,7 +11,9 @@
 //!    or another, and then ends in the state of a run without faults. Two processes may run the same method at once.
 //! 3. **Ownership first.** An object is stamped with the resource's [`Stamp`] when it is made, and the stamp is read
 //!    before anything is changed or removed. A foreign object is never touched: [`foreign`](state::foreign).
-//! 4. **What was written is read back.** [`Verified`] can only be made from a reading that agrees.
+//! 4. **What was written is read back.** [`Verified`] can only be made from a reading that agrees; [`read_back`] waits
+//!    for a system that takes a moment to show it. Options and plans have no common form to be read in: a back end that
+//!    acknowledges them has looked for itself.
 //! 5. **Unknown is not zero, and zero is not unlimited.** [`Usage`] and [`Limit`](crate::types::Limit) have words for
 //!    each.
 //! 6. **Errors say what to do.** The processor's whole failure policy is a match on
@@ -29,6 +31,7 @@ mod context;
 mod facets;
 mod finding;
 pub mod layers;
+mod read_back;
 mod registry;
 mod request;
 pub mod state;
@@ -46,6 +49,7 @@ pub use facets::{
     PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
 };
 pub use finding::{Finding, Outcome};
+pub use read_back::{CONSISTENCY, read_back};
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
 pub use registry::{BackendFactory, BuildEnv, Connector, OfferingFacts, Registry};
@@ -82,6 +86,12 @@ pub trait ResourceBackend: Send + Sync + 'static {
 
     /// A cheap call that needs the credentials. Asked before a cycle lists orders if
     /// [`Capabilities::preflight`] says so.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; no order is listed then. The class says how long:
+    /// [`Transient`](crate::ErrorClass::Transient) and [`NotReady`](crate::ErrorClass::NotReady) pass (refused
+    /// credentials are *not ready*: somebody is to mend them, and no order fails for that), everything else is for
+    /// whoever set the back end up.
     async fn ping(&self, cx: &OpContext) -> Result<()>;
 
     /// Makes the object under the reserved id, stamps it, sets its limits and reads it back; or finishes what an
@@ -93,10 +103,21 @@ pub trait ResourceBackend: Send + Sync + 'static {
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>>;
 
     /// Reads one object; `Ok(None)` is proven absence.
+    ///
+    /// # Errors
+    /// Whenever it is unclear whether the object is there or what it is like:
+    /// [`Transient`](crate::ErrorClass::Transient) and [`NotReady`](crate::ErrorClass::NotReady) leave whatever depends
+    /// on it as it is, an order included; any other class fails the order that asked.
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>>;
 
     /// Removes the object and proves its absence. Removing what is gone is a success. Refuses, with a reason for the
     /// customer, to destroy data that the settings do not allow to destroy.
+    ///
+    /// # Errors
+    /// Class [`Foreign`](crate::ErrorClass::Foreign) when the object is not ours; nothing has been touched then.
+    /// [`Rejected`](crate::ErrorClass::Rejected) when the customer has to do something first (empty it). With
+    /// [`Transient`](crate::ErrorClass::Transient) and [`NotReady`](crate::ErrorClass::NotReady) the removal is tried
+    /// again, however far it came; any other class fails the order, and Waldur takes the resource for usable again.
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>>;
 
     /// Reads many objects at once. The default asks [`Self::get`] for each; a back end that can answer from one
@@ -113,23 +134,39 @@ pub trait ResourceBackend: Send + Sync + 'static {
     /// Sets absolute limits and reads them back.
     ///
     /// # Errors
-    /// Class [`Unsupported`](crate::ErrorClass::Unsupported) by default.
+    /// Class [`Unsupported`](crate::ErrorClass::Unsupported) by default. [`Foreign`](crate::ErrorClass::Foreign) and
+    /// the others as of [`Self::delete`]: [`Rejected`](crate::ErrorClass::Rejected) when the customer may not have
+    /// that much, or uses more than that already.
     async fn set_limits(&self, _cx: &OpContext, _change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
         Err(Error::unsupported("changing limits"))
     }
 
-    /// The customer changed options. The default has nothing to do.
+    /// The customer changed options. The default has nothing to do. The answer means that they hold: nothing else is
+    /// asked before the order is reported done.
+    ///
+    /// # Errors
+    /// As of [`Self::set_limits`]: [`Rejected`](crate::ErrorClass::Rejected) for a value that the customer may not
+    /// choose.
     async fn update_options(&self, _cx: &OpContext, _change: &OptionChange) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }
 
-    /// The resource moved to another plan. The default has nothing to do. A back end that answers
-    /// [`Progress::Pending`] takes the quotas of the plan over itself: no limits are set after it.
+    /// The resource moved to another plan. The default has nothing to do. The answer means that the plan holds; the
+    /// limits that come with it are set afterwards, by [`Self::set_limits`].
+    ///
+    /// # Errors
+    /// As of [`Self::set_limits`]: [`Rejected`](crate::ErrorClass::Rejected) for a plan that the resource cannot move
+    /// to.
     async fn update_plan(&self, _cx: &OpContext, _change: &PlanChange) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }
 
     /// The provider's word on an order that waits for it. The default accepts.
+    ///
+    /// # Errors
+    /// When there is no word yet. Whatever the class is, the order goes on waiting; only
+    /// [`Transient`](crate::ErrorClass::Transient) is asked again within the pass. A refusal is no error but
+    /// [`Evaluation::Reject`].
     async fn evaluate(&self, _cx: &OpContext, _order: &PendingOrder) -> Result<Evaluation> {
         Ok(Evaluation::Accept)
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::types::{
-    Amounts, BackendId, CustomerUuid, Date, JsonObject, Limits, OfferingUuid, OrderUuid, Personal, PlanUuid,
+    Amounts, BackendId, CustomerUuid, Date, JsonObject, Limits, OfferingUuid, OrderType, OrderUuid, Personal, PlanUuid,
     ProjectUuid, ResourceUuid, Timestamp,
 };
 
@@ -320,8 +320,8 @@ impl Grant {
 pub struct PendingOrder {
     /// The order.
     pub order: OrderUuid,
-    /// What it asks for (`Create`, `Update`, `Terminate`, `Restore`).
-    pub order_type: String,
+    /// What it asks for.
+    pub order_type: OrderType,
     /// The name of the resource.
     pub resource_name: String,
     /// What the customer filled in.
@@ -332,7 +332,7 @@ pub struct PendingOrder {
 
 impl PendingOrder {
     /// An order without attributes and limits.
-    pub fn new(order: OrderUuid, order_type: impl Into<String>, resource_name: impl Into<String>) -> Self {
+    pub fn new(order: OrderUuid, order_type: impl Into<OrderType>, resource_name: impl Into<String>) -> Self {
         Self {
             order,
             order_type: order_type.into(),

@@ -96,8 +96,18 @@ impl ResourceState {
         match found {
             None => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist")).for_customer()),
             Some(found) if found.ownership(wanted).permits(origin) => Ok(found),
-            Some(_) => Err(foreign(id)),
+            Some(found) => Err(found.foreign_to(wanted)),
         }
+    }
+
+    /// The error of an object that may not be changed for `wanted`: [`foreign`], with both stamps in its source. Those
+    /// are for whoever looks into it; the customer's text does without.
+    pub fn foreign_to(&self, wanted: Stamp) -> Error {
+        let found = match self.stamp {
+            Some(stamp) => format!("the stamp of resource {}", stamp.0.hex()),
+            None => "no stamp of this agent".to_owned(),
+        };
+        foreign(&self.id).with_source(format!("it carries {found}, not that of resource {}", wanted.0.hex()))
     }
 
     /// Whose it is, seen from `wanted`.
@@ -149,6 +159,8 @@ pub struct Created {
     pub metadata: JsonObject,
     /// How the customer reaches it.
     pub endpoints: Vec<Endpoint>,
+    /// What the operator should know of: it did not hold the order up.
+    pub warnings: Vec<Error>,
 }
 
 impl Created {
@@ -163,6 +175,13 @@ impl Created {
     #[must_use]
     pub fn with_endpoint(mut self, name: impl Into<String>, url: impl Into<String>) -> Self {
         self.endpoints.push(Endpoint { name: name.into(), url: url.into() });
+        self
+    }
+
+    /// Adds something for the operator, which ends in the report of the order.
+    #[must_use]
+    pub fn with_warning(mut self, warning: Error) -> Self {
+        self.warnings.push(warning);
         self
     }
 
@@ -185,8 +204,10 @@ pub enum Removed {
 
 /// A result that was read back from the back end after the change, and agreed with what was asked.
 ///
-/// It can only be made by showing what was read ([`Verified::created`], [`Verified::limits`], [`Verified::removed`]),
-/// and the processor reports an order done only with one in hand.
+/// It can only be made by showing what was read ([`Verified::created`], [`Verified::limits`], [`Verified::removed`]).
+/// The processor takes no other word for a creation, a change of limits or a removal, whether it ended at once or later.
+/// A change of options or of the plan alone is done when the back end acknowledges it, and an order that asks for
+/// nothing new when there is nothing to do.
 #[derive(Debug)]
 #[must_use]
 pub struct Verified<T>(T);
@@ -217,7 +238,7 @@ impl Verified<Created> {
             return Err(inconsistent(&request.backend_id, "another object was read in its place"));
         }
         if !found.ownership(request.resource.stamp()).permits(request.origin) {
-            return Err(foreign(&request.backend_id));
+            return Err(found.foreign_to(request.resource.stamp()));
         }
         compare(&request.backend_id, created.limits.as_ref().unwrap_or(&request.limits), &found.limits)?;
         Ok(Self(created))
@@ -249,7 +270,8 @@ impl Verified<Removed> {
     }
 }
 
-/// The error of an object that carries somebody else's stamp, or none where one is needed.
+/// The error of an object that carries somebody else's stamp, or none where one is needed. With what was read of it at
+/// hand, [`ResourceState::foreign_to`] says more.
 pub fn foreign(id: &BackendId) -> Error {
     Error::new(ErrorKind::Foreign, format!("{id} exists and belongs to somebody else")).for_customer()
 }

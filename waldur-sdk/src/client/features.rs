@@ -85,7 +85,7 @@ impl Feature {
             Self::Identities => "the agent does not show in Waldur",
             Self::EventQueues => "changes are found by polling only",
             Self::AgentLogs => "logs stay on this machine",
-            Self::SetLimits => "limits that the back end changed are not told to Waldur",
+            Self::SetLimits => "limits that the back end changed are told by the older call of the SLURM plug-in",
             Self::Endpoints => "customers do not see where a resource is reached",
             Self::LastSync => "customers do not see when a resource was last looked at",
             Self::SetAsOk => "a resource that was marked as erred stays so until the operators of Waldur mend it",

@@ -10,8 +10,8 @@ use crate::{
 /// What the Python agent asks for, and every version of the server gives whole.
 const PAGE_SIZE: u32 = 100;
 
-/// The largest page that any version gives. Smaller limits cut it without a word (recorded: 084_orders_page_size_500),
-/// and where the list ends is never told from the size of a page.
+/// The largest page that any version gives. Smaller limits cut it without a word (recorded: 084_orders_page_size_500), so
+/// a page below this size proves nothing; one below [`PAGE_SIZE`] does, as no server cuts that.
 const BULK_PAGE_SIZE: u32 = 300;
 
 const PAGING: LinkPaging = LinkPaging { parameter: "page", total: "x-result-count", id: "uuid" };
@@ -21,7 +21,7 @@ pub(super) fn pages<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> S
 where
     T: DeserializeOwned + Send + 'static,
 {
-    bare(call.query("page_size", PAGE_SIZE), explain, key)
+    paged(call.query("page_size", PAGE_SIZE), true, explain, key)
 }
 
 /// The pages of a list of small rows that is read whole and often: as few pages as the server allows.
@@ -29,11 +29,18 @@ pub(super) fn bulk<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> St
 where
     T: DeserializeOwned + Send + 'static,
 {
-    bare(call.query("page_size", BULK_PAGE_SIZE), explain, key)
+    paged(call.query("page_size", BULK_PAGE_SIZE), true, explain, key)
 }
 
 /// The pages of a list that takes no page size; the server decides whether there is more than one.
 pub(super) fn bare<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> String) -> Pager<T>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    paged(call, false, explain, key)
+}
+
+fn paged<T>(call: Call, is_sized: bool, explain: fn(Error) -> Error, key: fn(&T) -> String) -> Pager<T>
 where
     T: DeserializeOwned + Send + 'static,
 {
@@ -42,9 +49,13 @@ where
         let call = call.clone().query_opt("page", token.map(|token| token.0));
         async move {
             match call.send_page(&PAGING).await {
-                // The list has become shorter meanwhile; the count says whether something is missing.
-                Err(error) if error.is_not_found() && !first => Ok(Page::new(Vec::new(), None)),
-                outcome => outcome.map_err(explain),
+                // The list has become shorter meanwhile; the pager knows from the count whether something is missing.
+                Err(error) if error.is_not_found() && !first => Err(error),
+                Err(error) => Err(explain(error)),
+                Ok(page) => {
+                    let is_open = is_sized && is_full(&page);
+                    Ok(page.with_open_end(is_open))
+                }
             }
         }
     })
@@ -60,4 +71,9 @@ pub(super) fn only<T>(mut entries: impl Iterator<Item = T>, why: impl FnOnce() -
         None => Ok(first),
         Some(_) => Err(Error::new(ErrorKind::Inconsistent, why())),
     }
+}
+
+/// Whether a last page has room for no more, as far as a server may have cut it.
+fn is_full<T>(page: &Page<T>) -> bool {
+    page.next.is_none() && page.items.len() + page.bad.len() >= PAGE_SIZE as usize
 }

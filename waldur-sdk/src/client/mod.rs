@@ -40,6 +40,7 @@ mod answer;
 mod api_keys;
 mod backend_resources;
 mod builder;
+mod component_usages;
 mod components;
 mod customers;
 mod features;
@@ -50,6 +51,7 @@ mod marketplace_resources;
 mod offering_list;
 mod offering_users;
 mod offerings;
+mod older;
 mod orders;
 mod plans;
 mod policies;
@@ -76,6 +78,10 @@ pub use backend_resources::{
     BackendResourceRequestState, BackendResourceRequests, BackendResources, NewBackendResource,
 };
 pub use builder::{AgentMode, ClientBuilder};
+pub use component_usages::{
+    ComponentUsage, ComponentUsages, ComponentUserUsage, PlanPeriod, UsageQuery, UsageSubmission, UsageTarget,
+    UserUsage,
+};
 pub use components::ComponentDefinition;
 pub use customers::{Customer, CustomerQuery, Customers};
 pub use features::{Feature, ServerFeatures};
@@ -85,17 +91,18 @@ pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, Off
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
-pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, OrderType, Orders, ProviderInfo};
+pub use orders::{ErrorDetails, Order, OrderQuery, OrderState, Orders, ProviderInfo};
 pub use plans::{Plan, Plans};
 pub use policies::{CommandResult, PeriodicUsagePolicies};
 pub use projects::{Project, ProjectQuery, Projects};
 pub use provider_lists::ProjectPermission;
-pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, TeamMember};
+pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use user_access::{UsernameSpread, UuidOrUrl};
 pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
+pub use crate::types::OrderType;
 use crate::{
     error::Result,
     rest::{BaseUrl, Environment, RestClient},
@@ -164,6 +171,11 @@ impl WaldurClient {
     /// Accounts of users at offerings.
     pub fn offering_users(&self) -> OfferingUsers<'_> {
         OfferingUsers::new(&self.rest)
+    }
+
+    /// Usage that was reported.
+    pub fn component_usages(&self) -> ComponentUsages<'_> {
+        ComponentUsages::new(&self.rest)
     }
 
     /// Plans of offerings.

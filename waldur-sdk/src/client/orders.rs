@@ -15,7 +15,8 @@ use crate::{
     open_enum,
     rest::{Pager, RestClient, redact},
     types::{
-        CustomerUuid, JsonObject, OfferingUuid, OrderUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid, lenient,
+        CustomerUuid, JsonObject, OfferingUuid, OrderType, OrderUuid, Personal, PlanUuid, ProjectUuid, ResourceUuid,
+        lenient,
     },
 };
 
@@ -40,20 +41,6 @@ open_enum! {
         Canceled = "canceled",
         /// Refused by either side.
         Rejected = "rejected",
-    }
-}
-
-open_enum! {
-    /// What an order asks for (core.md §1.5).
-    pub enum OrderType {
-        /// A new resource.
-        Create = "Create",
-        /// Other limits, another plan or other options.
-        Update = "Update",
-        /// The end of a resource.
-        Terminate = "Terminate",
-        /// A terminated resource back.
-        Restore = "Restore",
     }
 }
 

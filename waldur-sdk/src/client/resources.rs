@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{
@@ -142,6 +142,29 @@ pub struct Resource {
     pub downscaled: Option<bool>,
 }
 
+/// A resource in few words: some 200 bytes where a whole one is several kilobytes.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct ResourceSummary {
+    /// Identifies the resource.
+    pub uuid: ResourceUuid,
+    /// Its name on the back end; `None` until it is provisioned.
+    #[serde(default, deserialize_with = "lenient::backend_id")]
+    pub backend_id: Option<BackendId>,
+    /// The name that the customer gave it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    /// Where it stands.
+    #[serde(default, deserialize_with = "lenient::word")]
+    pub state: Option<ResourceState>,
+    /// Its offering.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub offering_uuid: Option<OfferingUuid>,
+    /// Its plan.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub plan_uuid: Option<PlanUuid>,
+}
+
 /// A user with a role in the project of a resource (core.md §1.6 #32).
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
@@ -238,8 +261,27 @@ impl<'a> ProviderResources<'a> {
 
     /// Lists resources, oldest first (#30).
     pub fn list(self, query: &ResourceQuery) -> Pager<Resource> {
-        let call = query.filters(self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]));
-        list::bulk(fields::select::<Resource>(call), explain, |resource: &Resource| resource.uuid.hex())
+        list::bulk(self.list_call::<Resource>(query), explain, |resource: &Resource| resource.uuid.hex())
+    }
+
+    /// As [`list`](Self::list), with no more of each resource than what tells which one it is.
+    pub fn summaries(self, query: &ResourceQuery) -> Pager<ResourceSummary> {
+        list::bulk(self.list_call::<ResourceSummary>(query), explain, |row: &ResourceSummary| row.uuid.hex())
+    }
+
+    /// As [`get`](Self::get), with no more of the resource than what tells which one it is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn summary(self, resource: ResourceUuid) -> Result<ResourceSummary> {
+        const PATH: &str = "/api/marketplace-provider-resources/{resource}/";
+        let call = self.rest.get("provider_resources.summary", PATH, &[&resource.hex()]);
+        fields::select::<ResourceSummary>(call).send_json().await.map_err(explain)
+    }
+
+    fn list_call<T: DeserializeOwned>(self, query: &ResourceQuery) -> Call {
+        let call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
+        fields::select::<T>(query.filters(call))
     }
 
     /// Reads a resource (#31).
@@ -296,16 +338,8 @@ impl<'a> ProviderResources<'a> {
         }
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_limits/";
         const OPERATION: &str = "provider_resources.set_limits";
-        let mut whole = BTreeMap::new();
-        for (component, limit) in limits {
-            let amount = limit.to_waldur();
-            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
-                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
-                Error::new(ErrorKind::InvalidRequest, text).with_operation(OPERATION)
-            })?;
-            whole.insert(component.as_str(), number);
-        }
-        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits: whole });
+        let limits = whole_numbers(limits).map_err(|error| error.with_operation(OPERATION))?;
+        let call = self.rest.post(OPERATION, PATH, &[&resource.hex()]).json(&NewLimits { limits });
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
 
@@ -368,6 +402,24 @@ impl<'a> ProviderResources<'a> {
         let call = self.rest.post("provider_resources.set_as_ok", PATH, &[&resource.hex()]).json(&Nothing {});
         call.idempotent().send_unit().await.map_err(explain_newer)
     }
+}
+
+/// Limits as Waldur keeps them.
+///
+/// # Errors
+/// `InvalidRequest` when one is no whole number.
+pub(super) fn whole_numbers(limits: &Limits) -> Result<BTreeMap<&str, i64>> {
+    limits
+        .iter()
+        .map(|(component, limit)| {
+            let amount = limit.to_waldur();
+            let number = amount.is_integer().then(|| amount.to_i64()).flatten().ok_or_else(|| {
+                let text = format!("limit of {component}: must be a whole number, is {}", amount.normalize());
+                Error::new(ErrorKind::InvalidRequest, text)
+            })?;
+            Ok((component.as_str(), number))
+        })
+        .collect()
 }
 
 fn team(call: Call) -> Pager<TeamMember> {

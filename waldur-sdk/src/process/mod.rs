@@ -1,4 +1,4 @@
-//! One pass over Waldur's state: orders, customers' keys, imports; membership, usage and events join with their own
+//! One pass over Waldur's state: orders, usage, customers' keys, imports; membership and events join with their own
 //! work.
 //!
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
@@ -10,9 +10,14 @@ pub mod import;
 pub mod keys;
 mod lanes;
 pub mod orders;
+pub mod usage;
 
 pub use context::OfferingContext;
 pub use import::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport};
 pub use keys::{KeyPolicy, KeyProcessor, KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
 pub use lanes::Lanes;
 pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};
+pub use usage::{
+    Decrease, HistoricalLoader, HistoricalMonth, HistoricalReport, HistoricalSpan, PeriodUsageReport,
+    ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport, UsersReport,
+};

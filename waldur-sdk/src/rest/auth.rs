@@ -18,6 +18,11 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// Header values that are credentials are to be marked with [`HeaderValue::set_sensitive`]: what is marked is kept
     /// out of `Debug` and removed from error texts when the server echoes it.
+    ///
+    /// # Errors
+    /// When there are no credentials to be had. The request does not leave then, and the call ends with this error: whoever
+    /// fetches tokens repeats what is worth it. A login that was refused is
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated).
     async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<Generation>;
 
     /// Told of a 401 or 403. `true` means that other credentials will be used now, so that one more attempt makes

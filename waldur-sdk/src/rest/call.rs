@@ -393,7 +393,8 @@ impl Call {
         Ok((prepared.rows(&answered, Some(member), id)?, prepared.decode(&answered)?))
     }
 
-    /// Sends the call and reads the answer as one page of a list whose pages are linked by `Link` headers.
+    /// Sends the call and reads the answer as one page of a list whose pages are linked by `Link` headers. How many
+    /// entries would fill a page is not known here: whoever asked for a size says so with [`Page::with_open_end`].
     ///
     /// # Errors
     /// As [`Self::send_rows`].

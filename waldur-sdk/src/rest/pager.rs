@@ -53,12 +53,15 @@ pub struct Page<T> {
     pub next: Option<PageToken>,
     /// Why the list that this page belongs to cannot be whole, or cannot be trusted to be.
     pub doubt: Option<Error>,
+    /// Whether this page could as well be the first part of a longer list that was cut: it is full, and names no next
+    /// one. Only a count proves such an end.
+    pub is_open: bool,
 }
 
 impl<T> Page<T> {
     /// A page with entries and the place of the next.
     pub fn new(items: Vec<T>, next: Option<PageToken>) -> Self {
-        Self { items, bad: Vec::new(), total: None, next, doubt: None }
+        Self { items, bad: Vec::new(), total: None, next, doubt: None, is_open: false }
     }
 
     /// Adds the size of the whole list.
@@ -81,10 +84,17 @@ impl<T> Page<T> {
         self.doubt = doubt;
         self
     }
+
+    /// Says whether only a count can prove that the list ends here.
+    #[must_use]
+    pub fn with_open_end(mut self, is_open: bool) -> Self {
+        self.is_open = is_open;
+        self
+    }
 }
 
 /// A list proven whole: paged to its end, its count equal to the server's (where it tells one) and the same on every
-/// page, every row readable, no page in doubt.
+/// page, every row readable, no page in doubt, and no end left open where there is no count.
 ///
 /// Only [`Pager::collect`] makes one, so a function that removes things asks for it in its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,8 +235,8 @@ impl<T: Send + 'static> Pager<T> {
     /// Reads the whole list. Entries that appear twice (the list moved between two pages) are kept once.
     ///
     /// The list is read once more when it moved while it was read: its count differs from the server's, the server's
-    /// count changed between two pages, or the place of the next page was gone (400 or 404 for a marker). If it moves
-    /// again, or a page fails, [`Listing::gap`] says so.
+    /// count changed between two pages, or the place of the next page was gone (400, or 404 unless the count says that
+    /// nothing was there). If it moves again, or a page fails, [`Listing::gap`] says so.
     ///
     /// # Errors
     /// The error of the first page. A later page that fails leaves what was read before it, with a gap.
@@ -248,8 +258,15 @@ impl<T: Send + 'static> Pager<T> {
     }
 
     async fn round(&mut self) -> Result<Round<T>> {
-        let mut round =
-            Round { items: Vec::new(), bad: Vec::new(), failed: None, total: None, steady: true, doubt: None };
+        let mut round = Round {
+            items: Vec::new(),
+            bad: Vec::new(),
+            failed: None,
+            total: None,
+            steady: true,
+            doubt: None,
+            open: false,
+        };
         let (mut keys, mut bad_ids) = (HashSet::new(), HashSet::new());
         for pages in 0_usize.. {
             match self.next_page().await {
@@ -257,6 +274,7 @@ impl<T: Send + 'static> Pager<T> {
                     round.steady &= round.total.is_none() || page.total.is_none() || round.total == page.total;
                     round.total = page.total.or(round.total);
                     round.doubt = round.doubt.or(page.doubt);
+                    round.open = page.is_open;
                     round.items.extend(page.items.into_iter().filter(|item| keys.insert((self.key)(item))));
                     let is_new = |row: &BadRow| row.id.as_ref().is_none_or(|id| bad_ids.insert(id.clone()));
                     round.bad.extend(page.bad.into_iter().filter(is_new));
@@ -314,6 +332,8 @@ struct Round<T> {
     /// Whether every page told the same total.
     steady: bool,
     doubt: Option<Error>,
+    /// Whether the last page left the end open.
+    open: bool,
 }
 
 impl<T> Round<T> {
@@ -321,16 +341,22 @@ impl<T> Round<T> {
         (self.items.len() + self.bad.len()) as u64
     }
 
+    /// Whether the list ended at a page that was announced and is gone, and the count says that nothing was on it.
+    fn ended_early(&self) -> bool {
+        self.steady && self.total == Some(self.read()) && self.failed.as_ref().is_some_and(Error::is_not_found)
+    }
+
     /// Whether reading the list once more may do better.
     fn moved(&self) -> bool {
         match &self.failed {
+            Some(_) if self.ended_early() => false,
             Some(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidRequest),
             None => !self.steady || self.total.is_some_and(|total| total != self.read()),
         }
     }
 
     fn gap(&self) -> Option<Error> {
-        if self.failed.is_some() {
+        if self.failed.is_some() && !self.ended_early() {
             return self.failed.clone();
         }
         let inconsistent = |text: String| Some(Error::new(ErrorKind::Inconsistent, text));
@@ -338,6 +364,9 @@ impl<T> Round<T> {
             _ if !self.steady => inconsistent("the list changed its length while it was read".to_owned()),
             Some(total) if total != self.read() => {
                 inconsistent(format!("the list has {total} entries, {} came", self.read()))
+            }
+            None if self.open => {
+                inconsistent("the last page is full and nothing tells how long the list is, so it may go on".to_owned())
             }
             _ => self.doubt.clone(),
         }

@@ -33,7 +33,7 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
     /// Upper bound of the first pause; doubles each time. Default 200 ms.
     pub initial_backoff: Duration,
-    /// Upper bound of every pause. Default 10 s.
+    /// Upper bound of every pause, without what the server asks for. Default 10 s.
     pub max_backoff: Duration,
     /// No new attempt starts later than this after the first. Default 120 s: an attempt that hung for the default
     /// timeout of 60 s is repeated once.
@@ -82,13 +82,14 @@ impl RetryPolicy {
         self
     }
 
-    /// The pause after attempt number `attempt` (from 1): full jitter, at least what the server asked for.
+    /// The pause after attempt number `attempt` (from 1): full jitter, on top of what the server asked for. It asks all of
+    /// its callers alike, so without the jitter they would all come back at the same moment.
     pub fn pause(&self, attempt: u32, asked: Option<Duration>, environment: &Environment) -> Duration {
         let doubled = self.initial_backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
         let ceiling = doubled.min(self.max_backoff);
         // The product of a huge ceiling may round beyond what a Duration holds.
         let backoff = Duration::try_from_secs_f64(ceiling.as_secs_f64() * environment.fraction()).unwrap_or(ceiling);
-        asked.unwrap_or_default().max(backoff.min(ceiling))
+        asked.unwrap_or_default().saturating_add(backoff.min(ceiling))
     }
 }
 

@@ -28,6 +28,7 @@ const CALM: Duration = Duration::from_secs(60);
 pub trait TokenSource: Send + Sync + 'static {
     /// Asks for a new token.
     ///
+    /// # Errors
     /// An error that is not retryable is taken for a refusal: the source is left alone for a minute, in which the same
     /// error is answered.
     async fn fetch(&self, http: &Http) -> Result<Token>;

@@ -22,6 +22,10 @@ pub trait HttpTransport: Send + Sync + 'static {
     /// Carries one exchange. [`RequestMeta`] is in the extensions of requests that come from [`RestClient`].
     ///
     /// [`RestClient`]: super::RestClient
+    ///
+    /// # Errors
+    /// When no complete answer came. [`TransportErrorKind`] says how far the request got, and decides whether it may be
+    /// repeated.
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError>;
 }
 

@@ -49,6 +49,7 @@ mod agent;
 mod backend;
 mod component;
 mod components;
+mod mapping;
 mod offering;
 mod reader;
 
@@ -57,6 +58,7 @@ pub use backend::{BackendSettings, CoreBackendSettings, HomedirQuota, HomedirQuo
 pub use component::{AccountingType, Component, PrepaidTerms};
 pub use components::{BackendLimit, BackendLimits, Components, WaldurComponent};
 pub use jiff::tz::TimeZone;
+pub use mapping::ComponentMapping;
 pub use offering::{Credentials, EventSettings, OfferingSettings, UnmanagedUsers};
 pub use reader::{
     Checked, Found, HttpUrl, Problem, RawSettings, Read, Report, Reported, Section, Setting, Warning, problems,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{BackendSettings, Checked, Component, Components, HttpUrl, Read, Section};
+use super::{BackendSettings, Checked, Component, ComponentMapping, Components, HttpUrl, Read, Section};
 use crate::{
     rest::{BaseUrl, PlainHttp},
     types::OfferingUuid,
@@ -98,6 +98,10 @@ impl OfferingSettings {
             section.renamed("backend_settings", &["backend"]).section_or_empty(BackendSettings::read_core);
         let components = section.renamed("backend_components", &["components"]).null_is_missing();
         let components = components.map(Component::read).or(BTreeMap::new()).into_values().collect();
+        let targets = match ComponentMapping::new(&components) {
+            Err(_) if reports.is_some() => Err(section.refuse("backend_components", TARGETS_APART)),
+            _ => Ok(()),
+        };
         let username_management_backend = section.key("username_management_backend").text().or("base".into());
         let events = EventSettings::read(&mut section, name.as_deref().unwrap_or_default());
         let resource_import_enabled = section.key("resource_import_enabled").boolean().or(false);
@@ -111,6 +115,7 @@ impl OfferingSettings {
         }
         section.finish()?;
         let (offering_uuid, offering_uuid_text) = offering?;
+        targets?;
         Ok(Self {
             name: name?,
             api_url: api_url?,
@@ -134,6 +139,9 @@ impl OfferingSettings {
         })
     }
 }
+
+const TARGETS_APART: &str =
+    "must not map two components to one target (target_components): its usage would be billed twice";
 
 /// What is the same for all offerings in a file of the older form: `waldur`, with `api_url` and `token`.
 pub(super) struct Shared {

@@ -90,7 +90,7 @@ pub use kill_points::kill_points;
 pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Recording, hang, status};
 pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
-pub use memory::{MemoryBackend, MemoryObject, MemoryService};
+pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};
 pub use scenario::{Cycle, Limits, Scenario};
 pub use script::{Answer, Recorded, ScriptedTransport};
 

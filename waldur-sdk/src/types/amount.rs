@@ -33,6 +33,19 @@ impl WaldurAmount {
     pub fn rounded(self) -> Self {
         Self(self.0.round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven))
     }
+
+    /// Less than nothing. What rounds to nothing is negative all the same.
+    pub fn is_negative(self) -> bool {
+        self.0.is_sign_negative() && !self.0.is_zero()
+    }
+
+    /// As [`rounded`](Self::rounded), as text with exactly two decimals (`"12.50"`): how reports of usage are written.
+    pub fn two_decimals(self) -> String {
+        let rounded = self.rounded().0;
+        // A decimal keeps the sign of a zero.
+        let rounded = if rounded.is_zero() { Decimal::ZERO } else { rounded };
+        format!("{rounded:.2}")
+    }
 }
 
 impl From<u32> for WaldurAmount {

@@ -117,6 +117,12 @@ uuids! {
     BackendResourceRequestUuid,
     /// Identifies a policy about usage within a period.
     PeriodicUsagePolicyUuid,
+    /// Identifies what was reported of one component of a resource in one month.
+    ComponentUsageUuid,
+    /// Identifies the share of one user in that.
+    ComponentUserUsageUuid,
+    /// Identifies the time in which a resource was on one plan.
+    PlanPeriodUuid,
 }
 
 /// The name of a resource on its back end: an S3 uid, a registry project, a tenant. Never blank, no control

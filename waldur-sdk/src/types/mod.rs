@@ -7,6 +7,7 @@ mod id;
 mod json;
 pub mod lenient;
 mod open_enum;
+mod order_type;
 mod personal;
 
 pub use amount::{Amounts, BackendAmount, Limit, Limits, UnitFactor, WaldurAmount};
@@ -14,11 +15,13 @@ pub use billing::{BillingType, LimitPeriod};
 pub use endpoint::Endpoint;
 pub use id::{
     AgentIdentityUuid, AgentProcessorUuid, AgentServiceUuid, ApiKeyUuid, BackendId, BackendResourceRequestUuid,
-    BackendResourceUuid, ComponentUuid, CustomerUuid, EventSubscriptionUuid, OfferingUserUuid, OfferingUuid, OrderUuid,
-    PeriodicUsagePolicyUuid, PlanUuid, ProjectUuid, ResourceUuid, RoleUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
+    BackendResourceUuid, ComponentUsageUuid, ComponentUserUsageUuid, ComponentUuid, CustomerUuid,
+    EventSubscriptionUuid, OfferingUserUuid, OfferingUuid, OrderUuid, PeriodicUsagePolicyUuid, PlanPeriodUuid,
+    PlanUuid, ProjectUuid, ResourceUuid, RoleUuid, ServiceProviderUuid, SshKeyUuid, UserUuid,
 };
 pub use jiff::{Timestamp, civil::Date};
 pub use json::JsonObject;
+pub use order_type::OrderType;
 pub use personal::Personal;
 pub use rust_decimal::Decimal;
 pub use uuid::Uuid;

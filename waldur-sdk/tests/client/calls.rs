@@ -1,6 +1,9 @@
 //! Every call as it is sent, how often, and what becomes of refusals.
 
-use crate::client_support::{Script, answer};
+use crate::{
+    client_support::{Script, answer},
+    provider_calls,
+};
 use serde_json::{Map, Value, json};
 use waldur_sdk::{
     ErrorKind, Result,
@@ -15,36 +18,36 @@ use waldur_sdk::{
     },
 };
 
-const OFFERING: OfferingUuid = OfferingUuid::new(Uuid::from_u128(0xe1));
+pub(crate) const OFFERING: OfferingUuid = OfferingUuid::new(Uuid::from_u128(0xe1));
 const ORDER: OrderUuid = OrderUuid::new(Uuid::from_u128(0x0a));
-const RESOURCE: ResourceUuid = ResourceUuid::new(Uuid::from_u128(0x0b));
-const CUSTOMER: CustomerUuid = CustomerUuid::new(Uuid::from_u128(0x0c));
-const PROVIDER: ServiceProviderUuid = ServiceProviderUuid::new(Uuid::from_u128(0x0d));
-const IDENTITY: AgentIdentityUuid = AgentIdentityUuid::new(Uuid::from_u128(0x0e));
-const SERVICE: AgentServiceUuid = AgentServiceUuid::new(Uuid::from_u128(0x0f));
+pub(crate) const RESOURCE: ResourceUuid = ResourceUuid::new(Uuid::from_u128(0x0b));
+pub(crate) const CUSTOMER: CustomerUuid = CustomerUuid::new(Uuid::from_u128(0x0c));
+pub(crate) const PROVIDER: ServiceProviderUuid = ServiceProviderUuid::new(Uuid::from_u128(0x0d));
+pub(crate) const IDENTITY: AgentIdentityUuid = AgentIdentityUuid::new(Uuid::from_u128(0x0e));
+pub(crate) const SERVICE: AgentServiceUuid = AgentServiceUuid::new(Uuid::from_u128(0x0f));
 const PLAN: PlanUuid = PlanUuid::new(Uuid::from_u128(0xf1));
 
-fn hex(number: usize) -> String {
+pub(crate) fn hex(number: usize) -> String {
     Uuid::from_u128(number as u128).simple().to_string()
 }
 
 // ------------------------------------------------------------------------------------------------- every call as sent
 
-struct Case {
-    run: fn(WaldurClient) -> BoxFuture<'static, Result<()>>,
-    method: &'static str,
-    path: &'static str,
-    body: Option<Value>,
-    answer: Value,
+pub(crate) struct Case {
+    pub(crate) run: fn(WaldurClient) -> BoxFuture<'static, Result<()>>,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) body: Option<Value>,
+    pub(crate) answer: Value,
     /// Whether the call is repeated when its answer got lost.
-    repeated: bool,
+    pub(crate) repeated: bool,
 }
 
-fn details() -> ErrorDetails {
+pub(crate) fn details() -> ErrorDetails {
     ErrorDetails::new("no room").with_traceback("disk full")
 }
 
-fn backend_id() -> BackendId {
+pub(crate) fn backend_id() -> BackendId {
     BackendId::new("hpc_alloc").unwrap()
 }
 
@@ -63,7 +66,7 @@ fn limits(entries: &[(&str, &str)]) -> Limits {
 
 macro_rules! case {
     ($method:literal $path:literal, $body:expr, $answer:expr, repeated: $repeated:literal, $waldur:ident => $call:expr) => {
-        Case {
+        $crate::calls::Case {
             run: |$waldur| Box::pin(async move { $call.await.map(drop) }),
             method: $method,
             path: $path,
@@ -74,7 +77,9 @@ macro_rules! case {
     };
 }
 
-/// Every call that writes (core.md §1.6, column I).
+pub(crate) use case;
+
+/// Every call that writes (core.md §1.6, column I), but for those of `provider_calls`.
 fn writes() -> Vec<Case> {
     let uuid = json!({"uuid": hex(1), "name": "x"});
     let texts = json!({"error_message": "no room", "error_traceback": "disk full"});
@@ -150,7 +155,7 @@ fn writes() -> Vec<Case> {
 
 #[tokio::test(start_paused = true)]
 async fn every_write_is_sent_as_documented() {
-    for case in writes() {
+    for case in writes().into_iter().chain(provider_calls::writes()) {
         let body = case.answer.to_string();
         let script = Script::always(201, body);
         (case.run)(script.client()).await.unwrap();
@@ -164,7 +169,7 @@ async fn every_write_is_sent_as_documented() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_is_repeated_only_where_that_does_no_harm() {
-    for case in writes() {
+    for case in writes().into_iter().chain(provider_calls::writes()) {
         let body = case.answer.to_string();
         let script = Script::new(move |_, number| match number {
             0 => Err(TransportError::new(TransportErrorKind::Interrupted)),
@@ -178,7 +183,7 @@ async fn a_write_is_repeated_only_where_that_does_no_harm() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_answer_to_a_write_is_a_success() {
-    for case in writes().into_iter().filter(|case| case.answer == json!({})) {
+    for case in writes().into_iter().chain(provider_calls::writes()).filter(|case| case.answer == json!({})) {
         for status in [200, 201, 202, 204] {
             (case.run)(Script::always(status, "").client()).await.unwrap();
         }
@@ -188,20 +193,26 @@ async fn an_empty_answer_to_a_write_is_a_success() {
     assert_eq!(error.kind(), ErrorKind::Decode);
 }
 
-struct Read {
-    run: fn(WaldurClient) -> BoxFuture<'static, Result<()>>,
-    path: &'static str,
+pub(crate) struct Read {
+    pub(crate) run: fn(WaldurClient) -> BoxFuture<'static, Result<()>>,
+    pub(crate) path: &'static str,
     /// Without `field`, which has a test of its own.
-    query: &'static str,
+    pub(crate) query: &'static str,
 }
 
 macro_rules! read {
     ($path:literal, $query:literal, $waldur:ident => $call:expr) => {
-        Read { run: |$waldur| Box::pin(async move { $call.await.map(drop) }), path: $path, query: $query }
+        $crate::calls::Read {
+            run: |$waldur| Box::pin(async move { $call.await.map(drop) }),
+            path: $path,
+            query: $query,
+        }
     };
 }
 
-fn resource_query() -> ResourceQuery {
+pub(crate) use read;
+
+pub(crate) fn resource_query() -> ResourceQuery {
     ResourceQuery::offering(OFFERING)
         .states([ResourceState::Ok, ResourceState::Erred])
         .project(ProjectUuid::new(Uuid::from_u128(0xb1)))
@@ -255,7 +266,7 @@ fn reads() -> Vec<Read> {
 
 #[tokio::test(start_paused = true)]
 async fn every_read_is_sent_as_documented() {
-    for read in reads() {
+    for read in reads().into_iter().chain(provider_calls::reads()) {
         let script = Script::new(|request, _| {
             let object =
                 r#"{"uuid": "0000000000000000000000000000000a", "state": "done", "type": "Create", "version": "8"}"#;
@@ -326,7 +337,11 @@ async fn a_server_that_is_too_old_is_not_an_absent_object() {
                 .await
                 .map(drop),
         ];
-        outcomes.map(Result::unwrap_err)
+        let mut errors = outcomes.map(Result::unwrap_err).to_vec();
+        for call in provider_calls::newer() {
+            errors.push(call(script.client()).await.unwrap_err());
+        }
+        errors
     };
     for error in refused(404, django).await {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

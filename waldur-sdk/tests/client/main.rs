@@ -8,5 +8,9 @@ mod client_support;
 mod members;
 
 mod calls;
+mod features;
+mod provider_calls;
 mod recorded;
+mod usage;
+mod user_access;
 mod wire;

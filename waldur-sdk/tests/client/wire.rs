@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use waldur_sdk::{
     ErrorKind, Result,
-    client::{AgentMode, OfferingUserState, OrderQuery, OrderState, ResourceQuery, WaldurClient},
+    client::{AgentMode, OfferingUserQuery, OfferingUserState, OrderQuery, OrderState, ResourceQuery, WaldurClient},
     rest::{Listing, PlainHttp, RetryPolicy},
     types::{OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, Uuid},
 };
@@ -193,21 +193,31 @@ async fn a_list_that_moves_is_read_once_more() {
     assert_eq!(listing.items().len(), 1);
 }
 
+const NEXT: (&str, &str) = ("link", "<https://waldur.example.org/api/marketplace-orders/?page=2>; rel=\"next\"");
+
 #[tokio::test(start_paused = true)]
-async fn a_404_after_the_first_page_ends_the_list() {
+async fn a_404_after_the_first_page_ends_the_list_if_the_count_agrees() {
     let invalid = || answer(404, &[], r#"{"detail": "Invalid page."}"#);
-    let rows: Vec<_> = (1..=100).map(order).collect();
-    let script = Script::new(move |request, number| {
-        if number == 0 {
-            let link = "<https://waldur.example.org/api/marketplace-orders/?page=2>; rel=\"next\"";
-            answer(200, &[("link", link)], Value::from(rows.clone()).to_string())
-        } else {
-            assert_eq!(request.one("page"), Some("2"));
-            invalid()
-        }
-    });
-    let listing = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap();
-    assert_eq!(listing.complete().unwrap().items().len(), 100);
+    let read = |headers: &'static [(&'static str, &'static str)]| async move {
+        let rows = Value::from((1..=100).map(order).collect::<Vec<_>>()).to_string();
+        let script = Script::new(move |request, _| match request.one("page") {
+            None => answer(200, headers, rows.clone()),
+            Some(page) => {
+                assert_eq!(page, "2");
+                invalid()
+            }
+        });
+        let listing = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap();
+        (listing, script.sent().len())
+    };
+    let (listing, sent) = read(&[NEXT, ("x-result-count", "100")]).await;
+    assert_eq!((listing.complete().unwrap().items().len(), sent), (100, 2));
+    // One more was counted, or nobody counted at all: what was on the second page is unknown, also after a second look.
+    for headers in [&[NEXT, ("x-result-count", "101")][..], &[NEXT]] {
+        let (listing, sent) = read(headers).await;
+        assert_eq!((listing.items().len(), sent), (100, 4), "{headers:?}");
+        assert_eq!(listing.gap().unwrap().kind(), ErrorKind::NotFound, "{headers:?}");
+    }
 
     // On the first page it is an error, and a page of a proxy never ends anything.
     let script = Script::new(move |_, _| invalid());
@@ -219,6 +229,36 @@ async fn a_404_after_the_first_page_ends_the_list() {
     });
     let listing = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap();
     assert_eq!(listing.gap().unwrap().kind(), ErrorKind::WrongContent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_last_page_without_a_count_proves_no_end() {
+    // A proxy that drops what it does not know: neither a count nor a link comes through.
+    let orders = |rows: usize, headers: &'static [(&'static str, &'static str)]| async move {
+        let rows = Value::from((1..=rows).map(order).collect::<Vec<_>>()).to_string();
+        let script = Script::new(move |_, _| answer(200, headers, rows.clone()));
+        let listing = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap();
+        // A second look is for a list that moved; without a count it would show the same.
+        assert_eq!(script.sent().len(), if headers == [("x-result-count", "101")] { 2 } else { 1 });
+        listing.complete().map(|orders| orders.items().len())
+    };
+    assert_eq!(orders(99, &[]).await.unwrap(), 99, "there was room for one more");
+    assert_eq!(orders(100, &[]).await.unwrap_err().kind(), ErrorKind::Inconsistent);
+    assert_eq!(orders(100, &[("x-result-count", "100")]).await.unwrap(), 100);
+    assert_eq!(orders(100, &[("x-result-count", "101")]).await.unwrap_err().kind(), ErrorKind::Inconsistent);
+
+    // A list that asks for pages of 300 may be cut to 100 without a word, so 200 of them prove nothing either.
+    let users = |rows: usize| async move {
+        let row = |number| json!({"uuid": hex(number), "user_uuid": hex(number), "state": "OK"});
+        let rows = Value::from((1..=rows).map(row).collect::<Vec<_>>()).to_string();
+        let script = Script::new(move |_, _| answer(200, &[], rows.clone()));
+        let listing = script.client().offering_users().list(&OfferingUserQuery::offering(OFFERING)).collect().await;
+        listing.unwrap().complete().map(|users| users.items().len())
+    };
+    assert_eq!(users(99).await.unwrap(), 99);
+    for cut in [100, 200, 300] {
+        assert_eq!(users(cut).await.unwrap_err().kind(), ErrorKind::Inconsistent, "{cut}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,10 @@
 use rust_decimal::Decimal;
 use serde_json::{Number, Value, json};
 use waldur_sdk::{
-    client::{CurrentUser, Offering, OfferingUser, Order, Plan, Resource, ServiceProvider, SshKey, TeamMember},
+    client::{
+        ComponentUsage, ComponentUserUsage, CurrentUser, Customer, Offering, OfferingUser, Order, Plan, PlanPeriod,
+        Project, ProjectPermission, Resource, Role, RoleHolder, ServiceProvider, SshKey, TeamMember, User,
+    },
     types::{JsonObject, Personal},
 };
 
@@ -136,6 +139,7 @@ pub fn offering_members(offering: &Offering) -> Members {
     ]);
     for (index, component) in offering.components.iter().enumerate() {
         let inner = members([
+            ("uuid", shown(component.uuid.as_ref())),
             ("type", text(Some(&component.kind))),
             ("name", text(component.name.as_deref())),
             ("measured_unit", text(component.measured_unit.as_deref())),
@@ -205,6 +209,137 @@ pub fn current_user(user: &CurrentUser) -> Members {
             ("expiration_time", shown(permission.expiration_time.as_ref())),
         ]);
         nested(&mut all, "permissions", index, inner);
+    }
+    all
+}
+
+pub fn project_members(project: &Project) -> Members {
+    members([
+        ("uuid", shown(Some(&project.uuid))),
+        ("name", text(project.name.as_deref())),
+        ("slug", text(project.slug.as_deref())),
+        ("description", text(project.description.as_deref())),
+        ("customer_uuid", shown(project.customer_uuid.as_ref())),
+        ("customer_name", text(project.customer_name.as_deref())),
+        ("customer_slug", text(project.customer_slug.as_deref())),
+        ("backend_id", text(project.backend_id.as_deref())),
+        ("created", shown(project.created.as_ref())),
+        ("start_date", shown(project.start_date.as_ref())),
+        ("end_date", shown(project.end_date.as_ref())),
+        ("end_date_updated_at", shown(project.end_date_updated_at.as_ref())),
+        ("oecd_fos_2007_code", text(project.oecd_fos_2007_code.as_deref())),
+        ("science_sub_domain_code", text(project.science_sub_domain_code.as_deref())),
+        ("is_industry", json!(project.is_industry)),
+    ])
+}
+
+pub fn customer_members(customer: &Customer) -> Members {
+    members([
+        ("uuid", shown(Some(&customer.uuid))),
+        ("name", text(customer.name.as_deref())),
+        ("slug", text(customer.slug.as_deref())),
+        ("native_name", text(customer.native_name.as_deref())),
+        ("abbreviation", text(customer.abbreviation.as_deref())),
+        ("backend_id", text(customer.backend_id.as_deref())),
+        ("country", text(customer.country.as_deref())),
+        ("registration_code", text(customer.registration_code.as_deref())),
+        ("is_service_provider", json!(customer.is_service_provider)),
+        ("blocked", json!(customer.blocked)),
+        ("archived", json!(customer.archived)),
+    ])
+}
+
+pub fn user_members(user: &User) -> Members {
+    members([
+        ("uuid", shown(Some(&user.uuid))),
+        ("username", person(user.username.as_ref())),
+        ("full_name", person(user.full_name.as_ref())),
+        ("first_name", person(user.first_name.as_ref())),
+        ("last_name", person(user.last_name.as_ref())),
+        ("email", person(user.email.as_ref())),
+        ("organization", person(user.organization.as_ref())),
+        ("is_active", json!(user.is_active)),
+    ])
+}
+
+pub fn role_members(role: &Role) -> Members {
+    let mut all = members([
+        ("uuid", shown(Some(&role.uuid))),
+        ("name", text(role.name.as_deref())),
+        ("description", text(role.description.as_deref())),
+        ("content_type", text(role.content_type.as_deref())),
+        ("is_system_role", json!(role.is_system_role)),
+        ("is_active", json!(role.is_active)),
+    ]);
+    let permissions = role.permissions.iter().enumerate();
+    all.extend(permissions.map(|(index, permission)| (format!("/permissions/{index}"), json!(permission))));
+    all
+}
+
+pub fn role_holder(holder: &RoleHolder) -> Members {
+    members([
+        ("uuid", shown(holder.uuid.map(|uuid| uuid.simple()).as_ref())),
+        ("user_uuid", shown(Some(&holder.user_uuid))),
+        ("user_username", person(holder.user_username.as_ref())),
+        ("user_full_name", person(holder.user_full_name.as_ref())),
+        ("user_email", person(holder.user_email.as_ref())),
+        ("role_name", text(holder.role_name.as_deref())),
+        ("role_uuid", shown(holder.role_uuid.as_ref())),
+        ("created", shown(holder.created.as_ref())),
+        ("expiration_time", shown(holder.expiration_time.as_ref())),
+    ])
+}
+
+pub fn project_permission(row: &ProjectPermission) -> Members {
+    members([
+        ("user_uuid", shown(Some(&row.user_uuid))),
+        ("user_username", person(row.user_username.as_ref())),
+        ("user_full_name", person(row.user_full_name.as_ref())),
+        ("user_email", person(row.user_email.as_ref())),
+        ("role", text(row.role.as_deref())),
+        ("role_name", text(row.role_name.as_deref())),
+        ("project_uuid", shown(row.project_uuid.as_ref())),
+        ("project_name", text(row.project_name.as_deref())),
+        ("customer_uuid", shown(row.customer_uuid.as_ref())),
+        ("created", shown(row.created.as_ref())),
+        ("expiration_time", shown(row.expiration_time.as_ref())),
+    ])
+}
+
+pub fn component_usage(usage: &ComponentUsage) -> Members {
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("type", text(Some(&usage.kind))),
+        ("usage", shown(usage.usage.as_ref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+    ])
+}
+
+pub fn component_user_usage(usage: &ComponentUserUsage) -> Members {
+    let link = |uuid| format!("http://127.0.0.1:8000/api/marketplace-component-usages/{uuid}/");
+    members([
+        ("uuid", shown(Some(&usage.uuid))),
+        ("component_usage", text(usage.component_usage.map(link).as_deref())),
+        ("component_type", text(usage.component_type.as_deref())),
+        ("resource_uuid", shown(usage.resource_uuid.as_ref())),
+        ("billing_period", shown(usage.billing_period.as_ref())),
+        ("username", person(usage.username.as_ref())),
+        ("usage", shown(usage.usage.as_ref())),
+        ("user", text(usage.user.as_deref())),
+    ])
+}
+
+pub fn plan_period(period: &PlanPeriod) -> Members {
+    let mut all = members([
+        ("uuid", shown(Some(&period.uuid))),
+        ("plan_uuid", shown(period.plan_uuid.as_ref())),
+        ("plan_name", text(period.plan_name.as_deref())),
+        ("start", shown(period.start.as_ref())),
+        ("end", shown(period.end.as_ref())),
+    ]);
+    for (index, usage) in period.components.iter().enumerate() {
+        nested(&mut all, "components", index, component_usage(usage));
     }
     all
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod generation_8;
+mod integrations;
 mod lifecycle;
 mod lists;
 mod transport;
+mod usage;
 
 use bytes::Bytes;
 use futures_util::FutureExt;

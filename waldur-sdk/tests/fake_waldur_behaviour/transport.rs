@@ -85,14 +85,14 @@ fn a_request_without_credentials_is_told() {
 #[test]
 fn what_is_not_served_says_so() {
     let waldur = FakeWaldur::new(Generation::V8);
-    let answer = get(&waldur, "marketplace-component-usages/");
+    let answer = get(&waldur, "events/");
     assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
     // Known to generation 8 only: the older server has nothing there.
-    assert_eq!(get(&waldur, "marketplace-resource-api-keys/").status, StatusCode::NOT_IMPLEMENTED);
-    let paths = ["GET /api/marketplace-component-usages/", "GET /api/marketplace-resource-api-keys/"];
+    assert_eq!(get(&waldur, "component-user-usage-limits/").status, StatusCode::NOT_IMPLEMENTED);
+    let paths = ["GET /api/events/", "GET /api/component-user-usage-limits/"];
     assert_eq!(waldur.unserved(), paths);
     let older = FakeWaldur::new(Generation::V2024);
-    assert_eq!(get(&older, "marketplace-resource-api-keys/").status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&older, "component-user-usage-limits/").status, StatusCode::NOT_FOUND);
     assert_eq!(older.unserved(), [""; 0]);
 }
 

@@ -10,12 +10,12 @@
 //! | 015, 356 | login by password: agents have tokens |
 //! | 016, 018, 067 | list of endpoints, features of the web client, integration statuses: nobody here reads them |
 //! | 065 | settings of an offering: seeded instead |
-//! | 175, 195 to 218, 242 to 248, 311, 322 | usage and plan periods: the fake does not account |
-//! | 181 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
+//! | 183 to 187, 249 to 254, 306 to 309 | the API of the SLURM plug-in |
 //! | 192, 193 | end dates: refused to providers in the recording |
-//! | 260 to 262, 264, 267 to 270 | a service provider's other lists and settings |
-//! | 276 to 287, 349 | writing projects and their members: seeded instead |
-//! | 288 to 294 | customers, other users, roles, events |
+//! | 267 to 270 | a service provider's other lists and settings |
+//! | 280 to 287, 349 | writing projects and their members: seeded instead |
+//! | 289 | shows a project that 283 made, and orders of a session before |
+//! | 293, 294 | what roles allow, events |
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 mod replay;
@@ -83,13 +83,13 @@ fn step(number: u32, replay: &mut Replay) {
                 post(replay, PROVIDER, &path, &json!({}));
             }
         }
-        // 166 and 183 gave it its name back; 181 changed its limits and the plug-in wrote into its metadata.
+        // 166 and 183 gave it its name back; the plug-in wrote into its metadata.
         167 => {
             let path = format!("marketplace-provider-resources/{RESOURCE}/set_backend_id/");
             post(replay, PROVIDER, &path, &json!({"backend_id": "hpc_alloc-pending"}));
         }
         188 => waldur.change_resource(RESOURCE.parse().unwrap(), |resource| {
-            resource.limits([("cpu", 11), ("storage", 200)]).backend_metadata(json!({
+            resource.backend_metadata(json!({
                 "qos": "normal", "state": "OK", "action": null, "runtime_state": null, "action_details": null,
             }))
         }),
@@ -99,9 +99,9 @@ fn step(number: u32, replay: &mut Replay) {
             let path = format!("marketplace-offering-users/{row}/");
             replay.own(Method::PATCH, &token(PROVIDER), &path, &json!({"username": "carol_hpc"}));
         }
-        // 196 to 213 reported usage, something submitted a report.
+        // Something submitted a report.
         295 => waldur.change_resource(RESOURCE.parse().unwrap(), |resource| {
-            resource.current_usage("gpu_hours", "14.00").report(json!([{"body": "fine", "header": "State"}]))
+            resource.report(json!([{"body": "fine", "header": "State"}]))
         }),
         // 297 ordered other limits.
         298 => {
@@ -179,12 +179,16 @@ recorded! {
         320..=320, 325..=325;
     recorded_resource_writes: 125..=126, 159..=170, 178..=180, 324..=324;
     recorded_team_and_offering_users: 173..=174, 223..=241, 255..=255, 340..=341;
+    recorded_limits_by_the_plugin: 181..=182;
+    recorded_directory: 260..=262, 264..=264, 276..=277, 288..=288, 290..=292;
+    recorded_usage: 175..=175, 195..=218, 311..=311, 322..=322;
+    recorded_usage_of_users: 242..=248;
     recorded_providers_and_projects: 257..=258, 263..=263, 265..=265, 271..=275, 337..=337;
 }
 
 #[test]
 fn every_recording_is_looked_at_once() {
-    assert_eq!(session().len(), 191);
+    assert_eq!(session().len(), 231);
     for number in session().keys() {
         let times = LOOKED_AT.iter().filter(|range| range.contains(number)).count();
         assert_eq!(times, 1, "exchange {number:03}");

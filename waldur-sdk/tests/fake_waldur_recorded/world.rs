@@ -38,9 +38,9 @@ pub(crate) fn world() -> FakeWaldur {
 
 fn customers(waldur: &FakeWaldur) {
     let provider = waldur.customer("Provider Org").uuid(id::<CustomerUuid>(0xc1)).slug("provider-1");
-    provider.abbreviation("PROV").service_provider(id(0xc3)).create();
+    provider.abbreviation("PROV").email("prov@example.com").service_provider(id(0xc3)).create();
     let consumer = waldur.customer("Consumer Org").uuid(id::<CustomerUuid>(0xc2)).slug("consumer-1");
-    consumer.abbreviation("CONS").create();
+    consumer.abbreviation("CONS").email("cons@example.com").create();
 }
 
 fn projects(waldur: &FakeWaldur) {

@@ -105,6 +105,7 @@ async fn accounts_of_projects_may_begin_with_a_prefix() {
     let world = world();
     let mut object = MemoryObject::default();
     object.project = Some(format!("hpc_{}", crate::orders::PROJECT));
+    "active".clone_into(&mut object.status);
     world.service.put("prefixed", object);
     let import = import(&world, world.waldur.clone(), world.service.clone()).with_project_prefix("hpc_");
     let items = import.discover(&OpContext::new("look")).await.unwrap();
@@ -167,7 +168,7 @@ async fn f100_a_list_that_is_not_whole_offers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f151_a_wish_whose_answers_got_lost_is_gone_on_with() {
+async fn f022_a_wish_whose_answers_got_lost_is_gone_on_with() {
     for operation in
         ["backend_resource_requests.start_processing", "backend_resources.create", "backend_resource_requests.set_done"]
     {

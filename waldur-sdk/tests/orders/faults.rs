@@ -179,14 +179,14 @@ async fn f057_a_refused_end_is_looked_into() {
         assert_eq!(world.count("orders.set_state_erred"), 0);
 
         // The order reads executing all the same: a replica may lag. It is not failed for that.
-        for refusal in [status(409), status(400)] {
+        for (refusal, kind) in [(status(409), ErrorKind::Conflict), (status(400), ErrorKind::InvalidRequest)] {
             let world = World::new(generation);
             let order = world.create("Res").pending();
             let refusal = refusal.json(&json!({ "detail": "Valid states for operation: executing." }));
             let faults = Faults::new(world.waldur.clone()).on(op("orders.set_state_done"), refusal);
             let report = world.agent().waldur(faults).run_one().await;
             assert_deferred(&report);
-            assert_eq!(error(&report).kind(), ErrorKind::NotReady);
+            assert_eq!((error(&report).kind(), report.attempts), (kind, 1));
             assert!(!report.outcome.is_good(), "somebody should know");
             assert_eq!(world.state(order), OrderState::Executing);
             assert_done(&world.agent().run_one().await);

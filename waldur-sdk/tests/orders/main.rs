@@ -13,5 +13,6 @@ mod names;
 mod offering_context;
 mod pass;
 mod present;
+mod rounds;
 mod sweeps;
 mod team;

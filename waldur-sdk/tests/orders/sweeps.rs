@@ -268,6 +268,19 @@ const LATER: Work = Work {
     ..SEVERAL
 };
 
+/// The same, step by step, for one order that changes all that can be changed.
+const LATER_UPDATE: Work = Work {
+    name: "update of everything that goes on",
+    offering: |offering| offering.plan("small", |plan| plan).plan("large", |plan| plan.quota("cpu", 2)),
+    seed: |world| {
+        let large = world.waldur.plan(world.offering, "large");
+        let order = world.waldur.order_on(world.existing("res")).switch_plan(large);
+        let order = order.attributes(json!({ "old_options": {}, "new_options": { "tier": "fast" } }));
+        order.limits([("cpu", 6), ("mem", 9)]).executing();
+    },
+    ..LATER
+};
+
 const EVERYTHING: [Work; 11] = [
     CREATE,
     CREATE_TAKEN,
@@ -317,6 +330,8 @@ async fn f124_killed_at_any_point_the_orders_end_as_without_a_kill() {
 async fn killed_amid_several_orders_they_all_end_as_without_a_kill() {
     kept(&SEVERAL, kill_points(&SEVERAL, &limits()).await);
     kept(&LATER, kill_points(&Finishing(LATER), &limits()).await);
+    let sweep = kept(&LATER_UPDATE, kill_points(&Finishing(LATER_UPDATE), &limits()).await);
+    assert!(sweep.points >= 12, "{} points", sweep.points);
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,10 +360,12 @@ async fn two_agents_that_begin_in_any_order_or_go_on_in_many_end_as_one_after_th
     let three = Interleaving::random(1, 5).with_agents(3).settling();
     kept(&SEVERAL, interleave(&SEVERAL, &three, &limits()).await);
     kept(&LATER, interleave(&Finishing(LATER), &Interleaving::random(2, 5).settling(), &limits()).await);
+    let many = Interleaving::random(3, 8).settling();
+    kept(&LATER_UPDATE, interleave(&Finishing(LATER_UPDATE), &many, &limits()).await);
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "minutes: cargo test --test orders_sweeps -- --ignored"]
+#[ignore = "minutes: cargo test -p waldur-sdk --test orders everything_at_length -- --ignored"]
 async fn everything_at_length() {
     for work in EVERYTHING.into_iter().chain(EVERYTHING.map(on_2024)) {
         kept(&work, kill_points(&work, &limits()).await);

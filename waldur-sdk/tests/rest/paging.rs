@@ -230,6 +230,41 @@ async fn f106_a_marker_that_was_deleted_restarts_the_list_once() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_gone_ends_the_list_if_the_count_agrees() {
+    let read = |total: Option<u64>| {
+        made(move |token| match token {
+            None => Ok(Page::new(vec![1, 2], next("b")).with_total(total)),
+            Some(_) => Err(Error::new(ErrorKind::NotFound, "no such page")),
+        })
+        .collect()
+    };
+    assert_eq!(read(Some(2)).await.unwrap().complete().unwrap().items(), [1, 2]);
+    for total in [None, Some(3)] {
+        assert_eq!(read(total).await.unwrap().complete().unwrap_err().kind(), ErrorKind::NotFound, "{total:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_end_is_closed_by_a_count_alone() {
+    let read = |total: Option<u64>| {
+        made(move |token| match token {
+            None => Ok(Page::new(vec![1, 2], next("b")).with_open_end(true)),
+            Some(_) => Ok(Page::new(vec![3, 4], None).with_total(total).with_open_end(true)),
+        })
+        .collect()
+    };
+    assert_eq!(read(Some(4)).await.unwrap().complete().unwrap().items(), [1, 2, 3, 4]);
+    let open = read(None).await.unwrap();
+    assert_eq!((open.items().len(), open.gap().unwrap().kind()), (4, ErrorKind::Inconsistent));
+    // Only the last page can leave it open.
+    let closed = made(|token| match token {
+        None => Ok(Page::new(vec![1, 2], next("b")).with_open_end(true)),
+        Some(_) => Ok(Page::new(vec![3], None)),
+    });
+    assert_eq!(closed.collect().await.unwrap().complete().unwrap().items(), [1, 2, 3]);
+}
+
 #[derive(Debug)]
 struct Counted(u64, Arc<AtomicUsize>);
 

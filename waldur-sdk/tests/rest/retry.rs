@@ -1,4 +1,4 @@
-//! What is repeated, when and how often (anchors C5, faults 33–41).
+//! What is repeated, when and how often (anchors C5, faults 33–41, 49, 59, 60).
 
 use std::time::{Duration, SystemTime};
 
@@ -155,8 +155,22 @@ proptest! {
         (policy.initial_backoff, policy.max_backoff) = (Duration::from_secs(first), Duration::from_secs(max));
         let environment = Environment::default().with_random(move || random);
         prop_assert!(policy.pause(attempt, None, &environment) <= policy.max_backoff);
-        prop_assert!(policy.pause(attempt, Some(SECOND), &environment) >= SECOND);
+        let asked = policy.pause(attempt, Some(SECOND), &environment);
+        prop_assert!(asked >= SECOND && asked <= policy.max_backoff.saturating_add(SECOND));
     }
+}
+
+#[test]
+fn callers_who_were_asked_to_wait_alike_do_not_come_back_at_once() {
+    let policy = RetryPolicy::default();
+    let pause = |random: u64| {
+        let environment = Environment::default().with_random(move || random);
+        policy.pause(3, Some(7 * SECOND), &environment)
+    };
+    let pauses = [0, u64::MAX / 4, u64::MAX / 2, u64::MAX].map(pause);
+    assert_eq!(pauses[0], 7 * SECOND, "never before");
+    assert!(pauses.is_sorted_by(|a, b| a < b), "{pauses:?}");
+    assert!(pauses[3] <= 7 * SECOND + 4 * policy.initial_backoff);
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,8 +293,6 @@ async fn an_error_reader_overrules_the_table() {
                     error.with_effect(Effect::NotApplied).with_retryable(true).with_code("UnknownError")
                 }
                 Some("ConcurrentModification") => error.with_retryable(true),
-                // A conflict in the clothes of a 500 (faults 39).
-                Some("AlreadyExists") => error.with_kind(ErrorKind::AlreadyExists),
                 _ => error,
             }
         });
@@ -290,6 +302,62 @@ async fn an_error_reader_overrules_the_table() {
     assert_eq!(sendings(500, "UnknownError", Method::POST).await, 2, "not applied, so even a POST");
     assert_eq!(sendings(409, "ConcurrentModification", Method::PUT).await, 2);
     assert_eq!(sendings(409, "ConcurrentModification", Method::POST).await, 2, "a 409 was not applied");
-    assert_eq!(sendings(500, "AlreadyExists", Method::PUT).await, 1);
     assert_eq!(sendings(500, "Other", Method::PUT).await, 2);
+}
+
+/// A call to a server whose client knows more from the body than the status says.
+async fn read_by(answer: Answer, method: Method) -> (waldur_sdk::Error, usize) {
+    let script = script().otherwise(answer);
+    let client = client(&script).with_error_reader(|answer, error| {
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        match body["code"].as_str() {
+            Some("AlreadyExists") => error.with_kind(ErrorKind::AlreadyExists),
+            Some("OverQuota") => error.with_kind(ErrorKind::QuotaExceeded),
+            Some("StaleVersion") => error.with_retryable(true),
+            _ => error,
+        }
+    });
+    (client.call(method, "test", "/x/", &[]).send_unit().await.unwrap_err(), script.sent())
+}
+
+fn coded(status: u16, code: &str) -> Answer {
+    Answer::status(status).with_json(&json!({ "code": code }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn f039_a_conflict_in_the_clothes_of_a_500_is_a_taken_name() {
+    let (error, sent) = read_by(coded(500, "AlreadyExists"), Method::PUT).await;
+    assert_eq!((error.kind(), error.class(), sent), (ErrorKind::AlreadyExists, ErrorClass::Duplicate, 1));
+    let (error, sent) = read_by(coded(500, "Other"), Method::PUT).await;
+    assert_eq!((error.kind(), error.class(), sent), (ErrorKind::Server, ErrorClass::Transient, 4));
+}
+
+/// Whatever the status, going over a quota is for the customer to know and no reason to repeat.
+async fn over_quota(status: u16, otherwise: ErrorKind) {
+    let (error, sent) = read_by(coded(status, "OverQuota"), Method::PUT).await;
+    assert_eq!((error.kind(), error.class(), sent), (ErrorKind::QuotaExceeded, ErrorClass::Rejected, 1), "{status}");
+    for plain in [coded(status, "Other"), Answer::status(status)] {
+        let (error, sent) = read_by(plain, Method::PUT).await;
+        assert_eq!((error.kind(), error.class(), sent), (otherwise, ErrorClass::Broken, 1), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f049_a_403_for_a_quota_is_no_missing_right() {
+    over_quota(403, ErrorKind::PermissionDenied).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f060_a_413_for_a_quota_is_no_body_that_is_too_large() {
+    over_quota(413, ErrorKind::InvalidRequest).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f059_a_write_on_a_stale_version_is_repeated_and_then_left_for_later() {
+    // As f056 of a client whose server answers races with 412.
+    let (error, sent) = read_by(coded(412, "StaleVersion"), Method::PUT).await;
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Conflict, ErrorClass::Transient), "deferred, not erred");
+    assert!((2..=5).contains(&sent), "{sent}");
+    let (error, sent) = read_by(Answer::status(412), Method::PUT).await;
+    assert_eq!((error.class(), sent), (ErrorClass::Broken, 1), "any other 412 stays one");
 }

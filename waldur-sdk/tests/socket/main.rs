@@ -7,6 +7,7 @@ mod support;
 
 mod body;
 mod connection;
+mod registry;
 mod route;
 mod tls;
 mod users_mock;

@@ -462,7 +462,10 @@ impl Deliver for OrderProcessor {
 #[track_caller]
 pub fn error(report: &OrderReport) -> &waldur_sdk::Error {
     match &report.outcome {
-        OrderOutcome::Deferred(error) | OrderOutcome::Erred(error) | OrderOutcome::NotReported(error, _) => error,
+        OrderOutcome::Deferred(error)
+        | OrderOutcome::NeedsAttention(error)
+        | OrderOutcome::Erred(error)
+        | OrderOutcome::NotReported(error, _) => error,
         other => panic!("no error in {other}"),
     }
 }

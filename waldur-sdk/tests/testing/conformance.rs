@@ -1,22 +1,26 @@
 //! The conformance suite passes for a sound back end and finds what is wrong with unsound ones.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Result,
     backend::{
-        Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, Progress,
-        Removed, ResourceBackend, ResourceState, Verified,
+        Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange,
+        Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Usage, UsageReport,
+        UsageSource, Verified, state::foreign,
     },
     testing::{
         MemoryService,
         conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
     },
-    types::{BackendId, Limits},
+    types::{BackendId, Date, JsonObject, Limit, Limits},
 };
 
 #[tokio::test]
@@ -24,7 +28,7 @@ async fn the_memory_back_end_passes() {
     let verdicts = conformance::run(&MemorySubject::new(MemoryService::new()).unwrap()).await;
     assert!(verdicts.passed(), "{verdicts}");
     let skipped = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped(_))).count();
-    assert_eq!(skipped, 1, "only usage is missing from the memory back end\n{verdicts}");
+    assert_eq!(skipped, 0, "the memory back end has everything\n{verdicts}");
 }
 
 /// What a broken back end gets wrong.
@@ -40,6 +44,22 @@ enum Fault {
     PretendsToDelete,
     /// Makes up a new name each time.
     ForgetsNames,
+    /// Reads no limits.
+    HidesLimits,
+    /// Gives a stranger's object other options, as it was told.
+    ChangesOptionsOfAnybody,
+    /// Gives a stranger's object what another plan grants.
+    ChangesPlansOfAnybody,
+    /// Refuses what carries no stamp, on record or not.
+    AdoptsNothing,
+    /// Measures what it does not know of as zero, and what it cannot read.
+    UnknownIsZero,
+    /// Measures today whatever month it is asked about.
+    ForgetsMonths,
+    /// Leaves out whom it knows nothing of.
+    LeavesOut,
+    /// Counts users twice.
+    CountsTwice,
 }
 
 struct Broken {
@@ -66,6 +86,10 @@ impl ResourceBackend for Broken {
     }
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        let unmarked = |state: ResourceState| state.ownership(request.resource.stamp()) == Ownership::Unmarked;
+        if self.fault == Fault::AdoptsNothing && self.inner.get(cx, &request.backend_id).await?.is_some_and(unmarked) {
+            return Err(foreign(&request.backend_id));
+        }
         if self.fault == Fault::AdoptsAnything
             && let Some(found) = self.inner.get(cx, &request.backend_id).await?
         {
@@ -79,8 +103,33 @@ impl ResourceBackend for Broken {
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
         match self.inner.get(cx, id).await {
             Err(_) if self.fault == Fault::FailureIsAbsence => Ok(None),
+            Ok(Some(mut state)) if self.fault == Fault::HidesLimits => {
+                state.limits.clear();
+                Ok(Some(state))
+            }
             other => other,
         }
+    }
+
+    async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
+        if self.fault == Fault::ChangesOptionsOfAnybody {
+            return Ok(Progress::Done(()));
+        }
+        self.inner.update_options(cx, change).await
+    }
+
+    async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
+        if self.fault == Fault::ChangesPlansOfAnybody {
+            // As whoever owns the object would.
+            let mut resource = change.resource.clone();
+            if let Some(Stamp(owner)) = self.inner.get(cx, &change.backend_id).await?.and_then(|state| state.stamp) {
+                resource.uuid = owner;
+            }
+            let limits = [("storage".to_owned(), Limit::At(1_u32.into()))].into();
+            let limits = LimitChange::new(resource, change.backend_id.clone(), limits);
+            return self.inner.set_limits(cx, &limits).await.map(|_| Progress::Done(()));
+        }
+        self.inner.update_plan(cx, change).await
     }
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
@@ -97,6 +146,35 @@ impl ResourceBackend for Broken {
             return Verified::limits(&change.limits, &claimed).map(Progress::Done);
         }
         self.inner.set_limits(cx, change).await
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl UsageSource for Broken {
+    async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
+        let month = Period::containing(Date::constant(2026, 11, 1));
+        let period = if self.fault == Fault::ForgetsMonths { month } else { period };
+        let mut answer = self.inner.usage().unwrap().usage(cx, ids, period).await;
+        match self.fault {
+            Fault::UnknownIsZero => answer.values_mut().for_each(|usage| {
+                if matches!(usage, Usage::Unreadable(_)) {
+                    *usage = Usage::Measured(UsageReport::default());
+                }
+            }),
+            Fault::LeavesOut => answer.retain(|_, usage| !matches!(usage, Usage::Unreadable(_))),
+            Fault::CountsTwice => answer.values_mut().for_each(|usage| {
+                if let Usage::Measured(report) = usage {
+                    let again: Vec<_> = report.per_user.values().cloned().collect();
+                    report.per_user.extend(again.into_iter().map(|amounts| ("again".to_owned(), amounts)));
+                }
+            }),
+            _ => {}
+        }
+        answer
     }
 }
 
@@ -116,12 +194,20 @@ impl Subject for BrokenSubject {
         self.0.other_limits()
     }
 
+    fn options(&self) -> JsonObject {
+        self.0.options()
+    }
+
     async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
         self.0.plant(id, stamped).await
     }
 
     fn set_outage(&self, broken: bool) -> bool {
         self.0.set_outage(broken)
+    }
+
+    async fn use_up(&self, id: &BackendId, period: Period) -> bool {
+        self.0.use_up(id, period).await
     }
 
     async fn objects(&self) -> Option<usize> {
@@ -141,6 +227,15 @@ async fn a_broken_back_end_fails_the_check_that_names_its_fault() {
         (Fault::ForgetsLimits, "limits_change_and_the_others_stay"),
         (Fault::PretendsToDelete, "delete_proves_absence"),
         (Fault::ForgetsNames, "candidate_ids_are_pure"),
+        (Fault::HidesLimits, "create_is_stamped_and_verified"),
+        (Fault::ChangesOptionsOfAnybody, "a_foreign_object_is_not_changed"),
+        (Fault::ChangesPlansOfAnybody, "a_foreign_object_is_not_changed"),
+        (Fault::AdoptsNothing, "an_unmarked_object_is_adopted_only_if_recorded"),
+        (Fault::UnknownIsZero, "usage_answers_for_every_id"),
+        (Fault::UnknownIsZero, "unreadable_usage_is_not_zero"),
+        (Fault::ForgetsMonths, "usage_belongs_to_its_month"),
+        (Fault::LeavesOut, "usage_answers_for_every_id"),
+        (Fault::CountsTwice, "measured_usage_is_what_was_used"),
     ] {
         let verdicts = verdicts_of(fault).await;
         assert!(verdicts.failures().any(|(failed, _)| failed == check), "{check} did not notice\n{verdicts}");

@@ -7,6 +7,7 @@ mod toy;
 
 mod canary;
 mod conformance;
+mod conformance_keys;
 mod interleave;
 mod layers;
 mod layers_backend;

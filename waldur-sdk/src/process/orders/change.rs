@@ -1,4 +1,5 @@
-//! Update: limits, plan, options (core.md §2.9). Waldur applies them to the resource itself when the order is done.
+//! Update: options, plan, limits, in this order (core.md §2.9). Waldur applies them to the resource itself when the order
+//! is done.
 
 use super::{
     Job, OrderOutcome, OrderProcessor,
@@ -9,8 +10,33 @@ use crate::{
     backend::{LimitChange, MarketplaceResource, OptionChange, PlanChange, Progress},
     client::{Order, Resource},
     error::{Error, Result},
-    types::{Amounts, Limit, Limits, PlanUuid},
+    types::{Amounts, BackendId, Limit, Limits, PlanUuid},
 };
+
+/// What an Update order asks of the back end, resolved.
+#[derive(Debug)]
+pub(super) struct Changes {
+    options: Option<OptionChange>,
+    plan: Option<PlanChange>,
+    limits: Option<LimitChange>,
+}
+
+impl Changes {
+    /// What is left when the options are changed.
+    pub(super) fn after_options(self) -> Self {
+        Self { options: None, ..self }
+    }
+
+    /// What is left when the resource is on its plan.
+    pub(super) fn after_plan(self) -> Self {
+        Self { options: None, plan: None, ..self }
+    }
+
+    /// The limits to set, if there are any.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref().map(|change| &change.limits)
+    }
+}
 
 impl OrderProcessor {
     pub(super) async fn update(
@@ -20,43 +46,71 @@ impl OrderProcessor {
         resource: &Resource,
         side: MarketplaceResource,
     ) -> Result<OrderOutcome> {
+        let changes = self.changes(job, order, resource, side).await?;
+        self.apply(job, order, changes, Proof::nothing_to_do()).await
+    }
+
+    /// Whatever may be wrong with the order is found here, before its first effect.
+    pub(super) async fn changes(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        resource: &Resource,
+        side: MarketplaceResource,
+    ) -> Result<Changes> {
         let Some(id) = resource.backend_id.clone() else {
             return Err(Error::rejected("The resource was never created, so it cannot be changed."));
         };
         job.uses(&id);
-        // Whatever may be wrong with the order is found before its first effect.
         let (switches, quotas) = self.plan_of(job, order, &side).await?;
         let limits = self.new_limits(order, resource, quotas.clone())?;
-        let mut proof = Proof::nothing_to_do();
-        if let Some((old, new)) = option_change(order, resource)
-            && old != new
-        {
+        let options = option_change(order, resource).filter(|(old, new)| old != new);
+        let plan = switches.map(|new| PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas));
+        Ok(Changes {
+            options: options.map(|(old, new)| OptionChange::new(order.uuid, side.clone(), id.clone(), old, new)),
+            plan,
+            limits: limits.map(|limits| self.limit_change(order, side, id, limits)),
+        })
+    }
+
+    /// Takes the steps that are left. One that goes on ends this pass over the order; what comes after it is taken up when
+    /// it has come to its end.
+    pub(super) async fn apply(
+        &self,
+        job: &Job<'_>,
+        order: &Order,
+        changes: Changes,
+        mut proof: Proof,
+    ) -> Result<OrderOutcome> {
+        if let Some(change) = &changes.options {
             job.cx.step("options");
-            let change = OptionChange::new(order.uuid, side.clone(), id.clone(), old, new);
-            match self.backend().update_options(job.cx, &change).await? {
+            match self.backend().update_options(job.cx, change).await? {
                 Progress::Done(()) => proof = Proof::acknowledged(),
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
-        if let Some(new) = switches {
+        if let Some(change) = &changes.plan {
             job.cx.step("plan");
-            let change = PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas);
-            match self.backend().update_plan(job.cx, &change).await? {
+            match self.backend().update_plan(job.cx, change).await? {
                 Progress::Done(()) => proof = Proof::acknowledged(),
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
-        if let Some(limits) = limits {
+        if let Some(change) = &changes.limits {
             job.cx.step("limits");
-            let mut change = LimitChange::new(side, id, limits);
-            change.order = Some(order.uuid);
-            change.prepaid = self.has_prepaid();
-            match self.backend().set_limits(job.cx, &change).await? {
+            match self.backend().set_limits(job.cx, change).await? {
                 Progress::Done(limits) => proof = Proof::from(limits),
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }
         self.finish(job, order, proof).await
+    }
+
+    fn limit_change(&self, order: &Order, side: MarketplaceResource, id: BackendId, limits: Limits) -> LimitChange {
+        let mut change = LimitChange::new(side, id, limits);
+        change.order = Some(order.uuid);
+        change.prepaid = self.has_prepaid();
+        change
     }
 
     /// The plan that the order switches to, if it does, and what its plan grants, if that matters: to a switch, and to

@@ -71,7 +71,7 @@ pub(super) fn option_change(order: &Order, resource: &Resource) -> Option<(JsonO
 /// provisioning refuses it, with its own words.
 pub(super) fn pending_order(order: &Order) -> PendingOrder {
     let name = order.resource_name.clone().unwrap_or_default();
-    let mut pending = PendingOrder::new(order.uuid, order.kind.as_str(), name);
+    let mut pending = PendingOrder::new(order.uuid, order.kind.clone(), name);
     pending.attributes.clone_from(&order.attributes);
     pending.limits = order
         .limits

@@ -7,10 +7,10 @@ use super::{
     convert::{marketplace, pending_order},
     create::Creation,
     failure::shielded,
-    finish::Proof,
+    later::Later,
 };
 use crate::{
-    backend::{Evaluation, MarketplaceResource, PendingWork, Progress, Settled},
+    backend::{Evaluation, MarketplaceResource},
     client::{Order, OrderState, OrderType, Resource, ResourceState},
     error::{Error, ErrorKind, Result},
 };
@@ -26,16 +26,15 @@ enum Work {
     Create(Box<Creation>),
     Update(Box<Resource>, MarketplaceResource),
     Terminate(Box<Resource>, MarketplaceResource),
-    Check(Box<Resource>, PendingWork),
+    Check(Box<Later>),
+    /// Nothing that a later pass could do better.
+    Hopeless(Error),
 }
 
 impl OrderProcessor {
     /// One attempt.
     pub(super) async fn once(&self, job: &Job<'_>, order: &Order) -> OrderOutcome {
         job.begin();
-        if let Err(error) = job.cx.checkpoint() {
-            return OrderOutcome::Deferred(error);
-        }
         // Whatever brought the order here, this back end is not the one that it was placed with.
         if order.offering_uuid.is_some_and(|offering| offering != self.offering()) {
             return OrderOutcome::OtherOffering;
@@ -159,31 +158,31 @@ impl OrderProcessor {
     /// Gathers what the work needs. The first failure that is the order's own comes from here.
     async fn prepare(&self, job: &Job<'_>, order: &Order, subject: Result<Subject>) -> Result<Work> {
         let Subject { resource, side } = subject?;
+        if let OrderType::Unknown(word) = &order.kind {
+            // Nothing may be guessed about an order type of a newer server; an upgrade of this agent will know it.
+            let text = format!("orders of type {} are not known to this version", word.as_str());
+            return Ok(Work::Hopeless(Error::not_ready(text)));
+        }
         // Other systems write this field too; it means something only to a back end that asked for it (C29).
         if self.backend().pending().is_some()
             && let Some(handle) = &order.backend_id
         {
-            let id = resource.backend_id.clone();
-            if let Some(id) = &id {
-                job.uses(id);
-            }
-            let work = PendingWork::new(order.uuid, order.kind.as_str(), handle, side, id);
-            return Ok(Work::Check(Box::new(resource), work));
+            let later = self.prepare_check(job, order, handle, resource, side).await?;
+            return Ok(Work::Check(Box::new(later)));
         }
-        match order.kind {
+        Ok(match order.kind {
             // Nobody waits for it any more, and no order would ever remove what is made now.
             OrderType::Create if is_gone(&resource) => {
-                Err(Error::not_ready("the resource is terminated, or about to be; nothing is created for it"))
+                let text = "the resource is terminated, or about to be; nothing is created for it";
+                Work::Hopeless(Error::not_ready(text))
             }
-            OrderType::Create | OrderType::Restore => {
+            OrderType::Update => Work::Update(Box::new(resource), side),
+            OrderType::Terminate => Work::Terminate(Box::new(resource), side),
+            _ => {
                 let creation = shielded(self.prepare_create(job, order, &resource, side)).await?;
-                Ok(Work::Create(Box::new(creation)))
+                Work::Create(Box::new(creation))
             }
-            OrderType::Update => Ok(Work::Update(Box::new(resource), side)),
-            OrderType::Terminate => Ok(Work::Terminate(Box::new(resource), side)),
-            // Nothing may be guessed about an order type of a newer server; an upgrade of this agent will know it.
-            ref other => Err(Error::not_ready(format!("orders of type {other} are not known to this version"))),
-        }
+        })
     }
 
     async fn carry_out(&self, job: &Job<'_>, order: &Order, work: Result<Work>) -> OrderOutcome {
@@ -192,35 +191,13 @@ impl OrderProcessor {
                 Work::Create(creation) => self.create(job, order, *creation).await,
                 Work::Update(resource, side) => self.update(job, order, &resource, side).await,
                 Work::Terminate(resource, side) => self.terminate(job, order, &resource, side).await,
-                Work::Check(resource, work) => self.check(job, order, &resource, work).await,
+                Work::Check(later) => self.check(job, order, *later).await,
+                Work::Hopeless(error) => Ok(OrderOutcome::NeedsAttention(error)),
             }
         });
         match outcome.await {
             Ok(outcome) => outcome,
             Err(error) => self.fail(job, order, error).await,
-        }
-    }
-
-    /// Asks about work that an earlier pass left going on.
-    async fn check(
-        &self,
-        job: &Job<'_>,
-        order: &Order,
-        resource: &Resource,
-        work: PendingWork,
-    ) -> Result<OrderOutcome> {
-        let Some(pending) = self.backend().pending() else {
-            return Err(Error::unsupported("work that goes on"));
-        };
-        job.cx.step("check");
-        match pending.check(job.cx, &work).await? {
-            Progress::Pending { .. } => Ok(OrderOutcome::Executing),
-            Progress::Done(Settled::Created(created)) => {
-                let team = self.team(job, resource).await;
-                self.complete_create(job, order, &work.resource, &team, created).await
-            }
-            Progress::Done(Settled::Changed) => self.finish(job, order, Proof::acknowledged()).await,
-            Progress::Done(Settled::Removed(removed)) => self.finish(job, order, removed.into()).await,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     backend::{
         CreateRequest, Created, Grant, MarketplaceResource, Origin, Ownership, Progress, SshPublicKey, Status, Verified,
     },
-    client::{Order, OrderType, Resource},
+    client::{Feature, Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::keys::Provision,
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
@@ -104,6 +104,9 @@ impl OrderProcessor {
         team: &[Grant],
         created: Verified<Created>,
     ) -> Result<OrderOutcome> {
+        for warning in &created.get().warnings {
+            job.warn("create", warning.clone());
+        }
         if order.kind == OrderType::Restore
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
@@ -136,7 +139,9 @@ impl OrderProcessor {
         } else {
             let resumes = order.kind == OrderType::Create && job.resumes();
             let waldur = self.waldur(job.cx);
-            let report = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes }.run().await?;
+            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes };
+            // Boxed: most orders have no keys, and all would carry the space for them.
+            let report = Box::pin(provision.run()).await?;
             job.got_keys(&report);
             report
         };
@@ -169,9 +174,11 @@ impl OrderProcessor {
     async fn publish(&self, job: &Job<'_>, side: &MarketplaceResource, created: &Created) -> Result<()> {
         let waldur = self.waldur(job.cx);
         let resources = waldur.provider_resources();
+        // What the server has said not to have is not tried again; it was said then.
+        let has = |feature| !waldur.features().is_missing(feature);
         let limits = async {
             match &created.limits {
-                Some(limits) => resources.set_limits(side.uuid, limits).await,
+                Some(limits) => waldur.publish_limits(side.uuid, limits).await,
                 None => Ok(()),
             }
         };
@@ -185,7 +192,7 @@ impl OrderProcessor {
             resources.set_backend_metadata(side.uuid, &merged).await
         };
         let endpoints = async {
-            if created.endpoints.is_empty() {
+            if created.endpoints.is_empty() || !has(Feature::Endpoints) {
                 return Ok(());
             }
             resources.set_endpoints(side.uuid, &created.endpoints).await
@@ -200,7 +207,10 @@ impl OrderProcessor {
                     return Err(error);
                 }
                 // A server of 2024 has no such call; there is nothing to follow up.
-                Err(error) if error.class() == ErrorClass::Unsupported => job.warn(step, error),
+                Err(error) if error.class() == ErrorClass::Unsupported => {
+                    waldur.features().note(&error);
+                    job.warn(step, error);
+                }
                 Err(error) => {
                     job.warn(step, error);
                     job.follow_up(FollowUp::PublishResource { resource: side.uuid });
@@ -261,6 +271,6 @@ impl OrderProcessor {
 }
 
 /// The order's limits; a Restore order that names none brings back the resource's own.
-fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
+pub(super) fn ordered_limits(order: &Order, resource: &Resource) -> Result<Limits> {
     limits(if order.limits.is_empty() { &resource.limits } else { &order.limits })
 }

@@ -8,13 +8,13 @@ use crate::{
     types::Limits,
 };
 
-/// Why an order may be reported done.
+/// Why an order may be reported done: a reading that agrees, wherever there is something to read.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Proof(());
 
 impl Proof {
-    /// There was nothing to do on the back end.
+    /// There was nothing to do on the back end: nothing was ever made, or nothing is to be changed.
     pub(super) fn nothing_to_do() -> Self {
         Self(())
     }
@@ -73,7 +73,8 @@ impl OrderProcessor {
                     // executing: a replica that lags may say so of an order that is done.
                     OrderState::Executing => {
                         let text = "Waldur refuses to end the order, which it says is executing";
-                        Err(Error::not_ready(text).with_operation(error.operation()).with_source(error))
+                        let refusal = Error::new(error.kind(), text).with_operation(error.operation());
+                        Ok(OrderOutcome::Deferred(refusal.with_source(error)))
                     }
                     state => Ok(OrderOutcome::left(state)),
                 }

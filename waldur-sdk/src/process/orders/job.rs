@@ -28,8 +28,9 @@ pub(super) struct Notes {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(cx: &'a OpContext) -> Self {
-        Self { cx, notes: Mutex::default() }
+    /// With the notes of earlier attempts.
+    pub(super) fn with_notes(cx: &'a OpContext, notes: Notes) -> Self {
+        Self { cx, notes: Mutex::new(notes) }
     }
 
     /// Begins an attempt: what an earlier one complained of may have been mended by this one.

@@ -7,12 +7,17 @@
 //! | order type | what happens |
 //! |---|---|
 //! | Create, Restore | [`create`](ResourceBackend::create) under an id that Waldur holds before the object exists |
-//! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed |
+//! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed, in this order |
 //! | Terminate | [`delete`](ResourceBackend::delete), or zero limits if `soft_delete` |
 //!
 //! What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
 //! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
 //! reported to the customer, but never for an order that is finished.
+//!
+//! A pass tries every order once and then, in rounds, those whose pause is over; nobody's pause holds another up. It
+//! begins nothing more once credentials were refused, so that no account is locked for it. When many orders in a row
+//! failed for a passing reason, the other side counts as down: from then on a single order at a time is tried, and the
+//! rest goes on only if that succeeds. What was not begun comes first in the next pass.
 
 mod access;
 mod change;
@@ -21,13 +26,20 @@ mod course;
 mod create;
 mod finish;
 mod job;
+mod later;
+mod line;
+mod pass;
 mod policy;
 mod report;
 mod reserve;
 mod run;
 mod terminate;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
@@ -39,7 +51,7 @@ use crate::{
     client::{Resource, WaldurClient},
     rest::Environment,
     settings::{Component, Components},
-    types::{OfferingUuid, ServiceProviderUuid},
+    types::{OfferingUuid, OrderUuid, ServiceProviderUuid},
 };
 
 /// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
@@ -68,6 +80,8 @@ struct Inner {
     components: Components,
     policy: OrderPolicy,
     lanes: Lanes,
+    /// Orders that the last pass did not come to.
+    left_over: Arc<Mutex<HashSet<OrderUuid>>>,
 }
 
 impl OrderProcessor {
@@ -81,6 +95,7 @@ impl OrderProcessor {
             components: Components::default(),
             policy: OrderPolicy::default(),
             lanes: Lanes::default(),
+            left_over: Arc::default(),
         }))
     }
 

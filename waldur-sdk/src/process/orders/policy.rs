@@ -22,7 +22,8 @@ pub struct OrderPolicy {
     pub soft_delete: bool,
     /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
     pub expose_error_details: bool,
-    /// Orders in flight at once. Default 8.
+    /// Orders in flight at once. Twice as many that fail in a row, with nothing else in between, count as an outage.
+    /// Default 8.
     pub concurrency: usize,
     /// How often and how long a transient failure is tried again within one pass: 10 times within 60 s, pauses from
     /// 1 s doubling to at most 15 s, with jitter.

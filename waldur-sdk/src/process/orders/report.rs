@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     client::{Order, OrderState, OrderType},
-    error::{Error, ErrorClass},
+    error::{Error, ErrorClass, ErrorKind},
     rest::BadRow,
     types::{BackendId, OrderUuid, ProjectUuid, ResourceUuid},
 };
@@ -65,7 +65,7 @@ pub struct OrderReport {
     pub warnings: Vec<Warning>,
     /// What the caller must still see to.
     pub follow_ups: Vec<FollowUp>,
-    /// How often it was tried in this pass.
+    /// How often it was tried in this pass; 0 when the pass ended before its turn came.
     pub attempts: u32,
 }
 
@@ -81,7 +81,7 @@ impl OrderReport {
             outcome: OrderOutcome::NotOurs(order.state.clone()),
             warnings: Vec::new(),
             follow_ups: Vec::new(),
-            attempts: 1,
+            attempts: 0,
         }
     }
 }
@@ -102,6 +102,8 @@ pub enum OrderOutcome {
     AwaitingDecision,
     /// Left as it is; the next pass tries again.
     Deferred(Error),
+    /// Left as it is, and so will every later pass leave it until somebody acts.
+    NeedsAttention(Error),
     /// Reported erred.
     Erred(Error),
     /// It failed for good, and reporting that failed as well: first the failure, then why it was not reported.
@@ -125,7 +127,8 @@ impl OrderOutcome {
         }
     }
 
-    /// Whether the order came to a good end or waits as it should.
+    /// Whether the order came to a good end or waits as it should. A deferred order does when the back end said that it
+    /// is not ready, and when the caller wanted it so (a stop, a dry run); not when something is down, refused or wrong.
     pub fn is_good(&self) -> bool {
         match self {
             Self::Done
@@ -136,8 +139,11 @@ impl OrderOutcome {
             | Self::NotOurs(_)
             | Self::OtherOffering
             | Self::DryRun => true,
-            Self::Deferred(error) => error.class() == ErrorClass::NotReady && error.operation().is_empty(),
-            Self::Erred(_) | Self::NotReported(..) => false,
+            Self::Deferred(error) => {
+                let waits = matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Cancelled | ErrorKind::DryRun);
+                waits && error.class() == ErrorClass::NotReady
+            }
+            Self::NeedsAttention(_) | Self::Erred(_) | Self::NotReported(..) => false,
         }
     }
 }
@@ -151,6 +157,7 @@ impl fmt::Display for OrderOutcome {
             Self::Rejected => f.write_str("rejected"),
             Self::AwaitingDecision => f.write_str("awaiting decision"),
             Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::NeedsAttention(error) => write!(f, "needs attention: {error}"),
             Self::Erred(error) => write!(f, "erred: {error}"),
             Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
             Self::NotOurs(state) => write!(f, "left alone in state {state}"),

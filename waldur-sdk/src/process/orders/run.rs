@@ -1,20 +1,29 @@
 //! The pass, the lanes, and the retries.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream};
 
-use super::{Job, OrderOutcome, OrderProcessor, OrderReport, OrderRunReport};
+use super::{
+    Job, OrderOutcome, OrderProcessor, OrderReport, OrderRunReport,
+    line::{Case, Line},
+    pass::{Pass, Round},
+};
 use crate::{
     backend::OpContext,
     client::{Order, OrderQuery, OrderState},
-    error::{Error, ErrorClass, Result},
+    error::{Error, ErrorClass, ErrorKind, Result},
+    rest::BoxFuture,
     types::OrderUuid,
 };
 
 impl OrderProcessor {
     /// Lists the orders that are the provider's to act on and processes them, several at once, those of one resource
-    /// one after the other.
+    /// one after the other. What a deadline, a stop or an outage left over in the last pass comes first.
     ///
     /// # Errors
     /// Only when the orders cannot be listed. What happens to an order is in the report and stops no other.
@@ -31,12 +40,10 @@ impl OrderProcessor {
         let (orders, unreadable, gap) = listing.into_parts();
         report.unreadable = unreadable;
         report.listing_gap = gap;
-        // Nothing is awaited between two polls of the stream, so no order waits for another's lane unpolled.
-        report.orders = stream::iter(orders)
-            .map(|order| self.process(cx, order))
-            .buffer_unordered(self.policy().concurrency.max(1))
-            .collect()
-            .await;
+        let lines = Line::all(orders, &self.left_over());
+        report.orders = self.rounds(cx, lines).await;
+        let left_over = report.orders.iter().filter(|order| order.attempts == 0).map(|order| order.order).collect();
+        self.leave_over(left_over);
         Ok(report)
     }
 
@@ -49,60 +56,135 @@ impl OrderProcessor {
         Ok(self.process(cx, order).await)
     }
 
-    /// Processes one order: in the lane of its resource, with retries of transient failures. Finished orders and
-    /// orders in states of others are left alone.
+    /// Processes one order: each attempt in the lane of its resource, with retries of transient failures. Finished
+    /// orders and orders in states of others are left alone.
     pub async fn process(&self, cx: &OpContext, order: Order) -> OrderReport {
-        let cx = cx.child(order.uuid.hex());
-        match order.resource_uuid {
-            None => self.retried(&cx, order).await,
-            Some(resource) => {
-                let this = self.clone();
-                self.0.lanes.run(resource, async move { this.retried(&cx, order).await }).await
-            }
-        }
-    }
-
-    /// Repeats what failed for a passing reason, reading the order anew each time, up to the policy's attempts and
-    /// time. A failed reading is an attempt like any other. What is still failing then waits for the next pass.
-    async fn retried(&self, cx: &OpContext, order: Order) -> OrderReport {
-        let mut report = OrderReport::new(&order);
-        let begin = self.environment().instant();
-        let job = Job::new(cx);
-        let mut current = Ok(order);
-        report.outcome = loop {
-            let outcome = match current {
-                Ok(order) => self.once(&job, &order).await,
-                Err(error) => OrderOutcome::Deferred(error),
-            };
-            let OrderOutcome::Deferred(error) = &outcome else { break outcome };
-            let Some(pause) = self.pause(cx, begin, report.attempts, error) else { break outcome };
+        let mut case = Case::new(order);
+        loop {
+            case = self.in_lane(cx, case).await;
+            let Some(pause) = case.pause else { break };
             if cx.pause(self.environment(), pause).await.is_err() {
-                break outcome;
+                break;
             }
-            report.attempts += 1;
-            current = self.waldur(cx).orders().get(report.order).await;
-        };
-        let notes = job.into_notes();
-        if let (OrderOutcome::AlreadyFinished(OrderState::Erred), Some(failure)) = (&report.outcome, notes.failure) {
-            // By ourselves: only the answer to that was lost.
-            report.outcome = OrderOutcome::Erred(failure);
         }
-        report.backend_id = notes.backend_id;
-        report.warnings = notes.warnings;
-        report.follow_ups = notes.follow_ups;
-        report
+        case.into_report()
     }
 
-    /// How long to wait before an order is tried again; `None` when it is not, in this pass.
-    fn pause(&self, cx: &OpContext, begin: Instant, attempt: u32, error: &Error) -> Option<Duration> {
+    /// Everybody once, then those that are due again, until there are none. A pause takes nobody's place: whoever
+    /// pauses waits for a later round.
+    async fn rounds(&self, cx: &OpContext, mut lines: Vec<Line>) -> Vec<OrderReport> {
+        let concurrency = self.policy().concurrency.max(1);
+        let pass = Pass::new(concurrency, &self.policy().retry, self.environment());
+        let mut reports = Vec::new();
+        loop {
+            match pass.next(&mut lines, cx.deadline) {
+                // Nothing is awaited between two polls of the stream, so no order waits for another's lane unpolled.
+                Round::Run(turn) => {
+                    let turns = stream::iter(turn).map(|line| self.turn(cx, &pass, line));
+                    lines.extend(turns.buffer_unordered(concurrency).collect::<Vec<_>>().await);
+                }
+                Round::Wait(pause) => {
+                    if cx.pause(self.environment(), pause).await.is_err() {
+                        break;
+                    }
+                }
+                Round::Over => break,
+            }
+            reports.extend(lines.extract_if(.., |line| line.waiting.is_empty()).flat_map(|line| line.ended));
+        }
+        let reason = self.may_try(cx).err().unwrap_or_else(|| pass.reason());
+        reports.extend(lines.into_iter().flat_map(|line| line.abandon(&reason)));
+        reports
+    }
+
+    /// Tries the orders of one resource in turn, as far as one that has to wait.
+    async fn turn(&self, cx: &OpContext, pass: &Pass<'_>, mut line: Line) -> Line {
+        while let Some(case) = line.waiting.pop_front() {
+            if !pass.may_begin() {
+                line.waiting.push_front(case);
+                break;
+            }
+            let case = self.in_lane(cx, case).await;
+            pass.note(&case);
+            line.due = case.pause.and_then(|pause| self.environment().instant().checked_add(pause));
+            if line.is_tried() {
+                line.waiting.push_front(case);
+                break;
+            }
+            line.ended.push(case.into_report());
+        }
+        line
+    }
+
+    /// One attempt, in the lane of the order's resource. The lane is free while the order pauses.
+    async fn in_lane(&self, cx: &OpContext, case: Case) -> Case {
+        let (this, cx) = (self.clone(), cx.child(case.report.order.hex()));
+        let resource = case.report.resource;
+        // Boxed here, once for each attempt: the state of a whole order would else be a part of every caller's future.
+        let attempt: BoxFuture<'static, Case> = Box::pin(async move { this.attempt(&cx, case).await });
+        match resource {
+            None => attempt.await,
+            Some(resource) => self.0.lanes.run(resource, attempt).await,
+        }
+    }
+
+    /// One attempt. All but the first read the order anew; a failed reading is an attempt like any other.
+    async fn attempt(&self, cx: &OpContext, mut case: Case) -> Case {
+        case.pause = None;
+        if let Err(error) = self.may_try(cx) {
+            if !case.is_begun() {
+                case.report.outcome = OrderOutcome::Deferred(error);
+            }
+            return case;
+        }
+        let begun = *case.begun.get_or_insert_with(|| self.environment().instant());
+        case.report.attempts += 1;
+        let job = Job::with_notes(cx, std::mem::take(&mut case.notes));
+        let order = match case.order.take() {
+            Some(order) => Ok(*order),
+            None => self.waldur(cx).orders().get(case.report.order).await,
+        };
+        case.report.outcome = match order {
+            Ok(order) => self.once(&job, &order).await,
+            Err(error) => OrderOutcome::Deferred(error),
+        };
+        if let OrderOutcome::Deferred(error) = &case.report.outcome {
+            case.pause = self.pause(cx, begun, case.report.attempts, error);
+        }
+        case.notes = job.into_notes();
+        case
+    }
+
+    /// Whether the caller lets another attempt begin.
+    fn may_try(&self, cx: &OpContext) -> Result<()> {
+        cx.checkpoint()?;
+        let now = self.environment().instant();
+        if cx.deadline.is_some_and(|deadline| now >= deadline) {
+            let text = "the deadline of the run passed before this was tried";
+            return Err(Error::new(ErrorKind::DeadlineExceeded, text));
+        }
+        Ok(())
+    }
+
+    /// How long to wait before an order is tried again, up to the policy's attempts and time; `None` when it is not, in
+    /// this pass. What is still failing then waits for the next.
+    fn pause(&self, cx: &OpContext, begun: Instant, attempt: u32, error: &Error) -> Option<Duration> {
         let retry = &self.policy().retry;
         if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
             return None;
         }
         let pause = retry.pause(attempt, error.retry_after(), self.environment());
         let now = self.environment().instant();
-        let too_late = now.saturating_duration_since(begin).saturating_add(pause) >= retry.max_elapsed
+        let too_late = now.saturating_duration_since(begun).saturating_add(pause) >= retry.max_elapsed
             || cx.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
         (!too_late).then_some(pause)
+    }
+
+    fn left_over(&self) -> HashSet<OrderUuid> {
+        self.0.left_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn leave_over(&self, orders: HashSet<OrderUuid>) {
+        *self.0.left_over.lock().unwrap_or_else(PoisonError::into_inner) = orders;
     }
 }

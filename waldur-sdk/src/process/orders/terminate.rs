@@ -2,10 +2,10 @@
 
 use super::{Job, OrderOutcome, OrderProcessor, finish::Proof};
 use crate::{
-    backend::{DeleteRequest, LimitChange, MarketplaceResource, Progress},
+    backend::{DeleteRequest, LimitChange, MarketplaceResource, Progress, Removed, Verified},
     client::{Order, Resource},
     error::Result,
-    types::{Limit, WaldurAmount},
+    types::{Limit, Limits, WaldurAmount},
 };
 
 impl OrderProcessor {
@@ -22,11 +22,11 @@ impl OrderProcessor {
         job.uses(&id);
         let proof = if self.policy().soft_delete {
             job.cx.step("zero limits");
-            let zeros = self.limited_components(resource).map(|name| (name, Limit::At(WaldurAmount::ZERO))).collect();
-            let mut change = LimitChange::new(side, id.clone(), zeros);
+            let mut change = LimitChange::new(side, id.clone(), self.zero_limits(resource));
             change.order = Some(order.uuid);
-            if self.backend().get(job.cx, &id).await?.is_none() {
-                Proof::nothing_to_do()
+            let found = self.backend().get(job.cx, &id).await?;
+            if found.is_none() {
+                Proof::from(Verified::removed(&id, Removed::AlreadyAbsent, found.as_ref())?)
             } else {
                 match self.backend().set_limits(job.cx, &change).await? {
                     Progress::Done(limits) => Proof::from(limits),
@@ -41,5 +41,10 @@ impl OrderProcessor {
             }
         };
         self.finish(job, order, proof).await
+    }
+
+    /// What a soft end leaves of a resource.
+    pub(super) fn zero_limits(&self, resource: &Resource) -> Limits {
+        self.limited_components(resource).map(|name| (name, Limit::At(WaldurAmount::ZERO))).collect()
     }
 }

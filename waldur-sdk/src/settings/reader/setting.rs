@@ -276,6 +276,8 @@ impl<'a, T> Checked<'a, T> {
     }
 
     /// Makes something else of the value, or names the rule that forbids it.
+    ///
+    /// `make` answers with the rule; the problem is reported with the place and the type of the value, never the value.
     pub fn try_map<U>(self, make: impl FnOnce(T) -> Result<U, &'static str>) -> Checked<'a, U> {
         let Self { path, state, found, report } = self;
         let state = match state {

@@ -6,9 +6,9 @@ use super::{
     ensure, must,
 };
 use crate::{
-    backend::{Grant, MemberDirectory, MembershipPlan, Period, Status, Usage},
+    backend::{Grant, MemberDirectory, MembershipPlan, Status},
     rest::Complete,
-    types::{BackendId, Date},
+    types::BackendId,
 };
 
 pub(super) async fn members_are_added_and_removed(subject: &dyn Subject) -> Outcome {
@@ -88,20 +88,5 @@ pub(super) async fn import_lists_what_was_created(subject: &dyn Subject) -> Outc
         subject.set_outage(false);
         ensure(during.is_err(), || "a whole list was read during an outage".into())?;
     }
-    Ok(None)
-}
-
-pub(super) async fn unreadable_usage_is_not_zero(subject: &dyn Subject) -> Outcome {
-    let backend = subject.backend();
-    let Some(usage) = backend.usage() else { return Ok(Some("no usage")) };
-    let request = make(subject, 35).await?;
-    if !subject.set_outage(true) {
-        return Ok(Some("the subject cannot arrange an outage"));
-    }
-    let period = Period::containing(Date::constant(2026, 11, 22));
-    let answer = usage.usage(&cx(), std::slice::from_ref(&request.backend_id), period).await;
-    subject.set_outage(false);
-    let measured = matches!(answer.get(&request.backend_id), Some(Usage::Measured(_)));
-    ensure(!measured, || "usage was measured during an outage".into())?;
     Ok(None)
 }

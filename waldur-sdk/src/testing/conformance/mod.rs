@@ -20,13 +20,15 @@
 //! | ownership | a stranger's object is neither adopted, changed nor deleted |
 //! | certainty | an outage is never absence, success or zero; a passed deadline has no effect |
 //! | limits | set, read back, partial maps keep the rest, absent objects are errors |
-//! | facets | members, status, import, usage: only where the back end has them |
+//! | facets | members, status, import: only where the back end has them |
 //! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
+//! | usage | every id answered for, by its month, shares within the total; an outage is not zero; only where it is measured |
 
 mod checks;
 mod facets;
 mod keys;
 mod subject;
+mod usage;
 
 use std::fmt;
 
@@ -112,7 +114,10 @@ pub async fn run(subject: &dyn Subject) -> Verdicts {
         facets::active_on_a_healthy_object_changes_nothing,
         facets::status_is_set_and_restored,
         facets::import_lists_what_was_created,
-        facets::unreadable_usage_is_not_zero,
+        usage::usage_answers_for_every_id,
+        usage::measured_usage_is_what_was_used,
+        usage::usage_belongs_to_its_month,
+        usage::unreadable_usage_is_not_zero,
         keys::keys_are_different_and_can_be_taken_back,
         keys::what_nobody_knows_is_pruned,
         keys::a_replaced_key_leaves_its_sibling,

@@ -11,11 +11,11 @@ use http::{Request, Response};
 use uuid::Uuid;
 
 use crate::{
-    backend::{MarketplaceResource, Party, ResourceBackend},
+    backend::{MarketplaceResource, Party, Period, ResourceBackend},
     error::Result,
     rest::{Environment, HttpTransport, TransportError, TransportErrorKind},
     testing::{MemoryBackend, MemoryService},
-    types::{BackendId, Limits, OfferingUuid, ResourceUuid},
+    types::{BackendId, JsonObject, Limits, OfferingUuid, ResourceUuid},
 };
 
 /// A back end under test, with what the suite needs to arrange around it.
@@ -30,6 +30,17 @@ pub trait Subject: Send + Sync {
     /// Other limits for the same components.
     fn other_limits(&self) -> Limits;
 
+    /// The components among [`Self::limits`] whose limits are read back with an object. Default: all; a back end that
+    /// reports no limit where it should fails, so only what it cannot know is to be left out.
+    fn reported(&self) -> Vec<String> {
+        self.limits().into_keys().collect()
+    }
+
+    /// Options whose change the back end carries out. Default: none.
+    fn options(&self) -> JsonObject {
+        JsonObject::new()
+    }
+
     /// Puts an object of this id there, as somebody else would have made it. `stamped`: with another resource's
     /// stamp; else with none. `false`: cannot be arranged.
     async fn plant(&self, _id: &BackendId, _stamped: bool) -> bool {
@@ -38,6 +49,12 @@ pub trait Subject: Send + Sync {
 
     /// Makes the system unreachable, or reachable again. `false`: cannot be arranged.
     fn set_outage(&self, _broken: bool) -> bool {
+        false
+    }
+
+    /// Lets an object use something in a month, so that the back end measures more than zero then. `false`: cannot be
+    /// arranged.
+    async fn use_up(&self, _id: &BackendId, _period: Period) -> bool {
         false
     }
 
@@ -78,7 +95,8 @@ impl MemorySubject {
         // The suite knows no runtime: pauses pass at once. The service answers within the first poll, so that no
         // time limit wins against it.
         let environment = Environment::default().with_timer(|_| std::future::ready(()));
-        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status().with_keys();
+        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status();
+        let backend = backend.with_keys().with_usage();
         Ok(Self { service, backend, broken })
     }
 
@@ -117,6 +135,12 @@ impl Subject for MemorySubject {
         [("storage", 250_u32), ("objects", 20_000)].map(|(name, amount)| (name.to_owned(), limit(amount))).into()
     }
 
+    fn options(&self) -> JsonObject {
+        let mut options = JsonObject::new();
+        options.insert("tier".to_owned(), "fast".into());
+        options
+    }
+
     async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
         let stranger = ResourceUuid::new(Uuid::from_u128(0xdead_beef));
         self.service.seed(id.as_str(), stamped.then_some(stranger));
@@ -125,6 +149,13 @@ impl Subject for MemorySubject {
 
     fn set_outage(&self, broken: bool) -> bool {
         self.broken.store(broken, Ordering::Relaxed);
+        true
+    }
+
+    async fn use_up(&self, id: &BackendId, period: Period) -> bool {
+        let month = period.to_string();
+        self.service.count_usage(id.as_str(), &month, "storage", 70);
+        self.service.count_user_usage(id.as_str(), &month, "ann", "storage", 40);
         true
     }
 

@@ -1,10 +1,6 @@
 //! The back end over [`MemoryService`].
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,22 +12,16 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ApiKeys, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, OptionChange,
-        Origin, PendingOrders, PendingWork, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Settled,
-        Stamp, Status, StatusControl, Verified, state::foreign,
+        ApiKeys, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
+        LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
+        OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
+        Status, StatusControl, UsageSource, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
-    rest::{
-        BaseUrl, Complete, Environment, Http, HttpTransport, Page, Pager, PlainHttp, PollPolicy, PollStep, RestClient,
-        StaticHeader, poll_until,
-    },
+    rest::{BaseUrl, Complete, Environment, Http, HttpTransport, Page, Pager, PlainHttp, RestClient, StaticHeader},
     types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
-
-/// How long after a write a reading may still show what was before.
-const CONSISTENCY: Duration = Duration::from_secs(10);
 
 /// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
 /// with and without each.
@@ -47,16 +37,7 @@ pub struct MemoryBackend {
     status: bool,
     jobs: bool,
     keys: bool,
-}
-
-#[derive(Deserialize)]
-struct Handle {
-    handle: String,
-}
-
-#[derive(Deserialize)]
-struct JobState {
-    state: String,
+    usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +80,7 @@ impl MemoryBackend {
             status: false,
             jobs: false,
             keys: false,
+            usage: false,
         })
     }
 
@@ -151,7 +133,14 @@ impl MemoryBackend {
         self
     }
 
-    /// Finishes orders later, when the service's jobs are done.
+    /// Measures usage.
+    #[must_use]
+    pub fn with_usage(mut self) -> Self {
+        self.usage = true;
+        self
+    }
+
+    /// Finishes orders later, every step of them, when the service's jobs are done.
     #[must_use]
     pub fn with_jobs(mut self) -> Self {
         self.jobs = true;
@@ -165,7 +154,12 @@ impl MemoryBackend {
         self
     }
 
-    fn factor(&self, component: &str) -> UnitFactor {
+    /// The service's API.
+    pub(super) fn api(&self) -> &RestClient {
+        &self.api
+    }
+
+    pub(super) fn factor(&self, component: &str) -> UnitFactor {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
@@ -218,58 +212,24 @@ impl MemoryBackend {
         ResourceState::owned(self.get(cx, id).await?, id, resource.stamp(), Origin::Recorded)
     }
 
-    /// Reads until what was written shows: a service of several replicas lags, and rights on a new object take a
-    /// moment. What does not show in time is the error of the last look. Of `wanted`, what the object has no limit for
-    /// reads as unlimited, which it is.
-    async fn read_back<T>(
+    /// Reads until what was written shows. Of `wanted`, what the object has no limit for reads as unlimited, which it is.
+    pub(super) async fn read_back<T>(
         &self,
         cx: &OpContext,
         id: &BackendId,
         wanted: &Limits,
         check: impl Fn(Option<&ResourceState>) -> Result<Verified<T>>,
     ) -> Result<Verified<T>> {
-        let policy = PollPolicy::within(CONSISTENCY).with_pauses(CONSISTENCY / 50, CONSISTENCY / 5);
-        let last = Mutex::new(None);
-        let look = async || {
-            let lags = [ErrorKind::Inconsistent, ErrorKind::PermissionDenied];
-            let found = self.get(cx, id).await.map(|found| {
-                found.map(|mut found| {
-                    for component in wanted.keys() {
-                        found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
-                    }
-                    found
-                })
-            });
-            match found.and_then(|found| check(found.as_ref())) {
-                Ok(verified) => Ok(PollStep::Done(verified)),
-                Err(error) if lags.contains(&error.kind()) => {
-                    let text = error.message().to_owned();
-                    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    Ok(PollStep::Waiting(text))
+        let look = || async {
+            let mut found = self.get(cx, id).await?;
+            if let Some(found) = &mut found {
+                for component in wanted.keys() {
+                    found.limits.entry(component.clone()).or_insert(Limit::Unlimited);
                 }
-                Err(error) => Err(error),
             }
+            check(found.as_ref())
         };
-        match poll_until(self.api.environment(), &policy, look, |_| ()).await {
-            Err(error) if error.kind() == ErrorKind::NotReady => {
-                Err(last.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or(error))
-            }
-            other => other,
-        }
-    }
-
-    async fn start_job(
-        &self,
-        cx: &OpContext,
-        kind: &str,
-        order: &str,
-        id: &BackendId,
-        content: &MemoryObject,
-    ) -> Result<String> {
-        let body = json!({ "kind": kind, "order": order, "object": id.as_str(), "content": content });
-        // One key makes one job, so the call may be repeated.
-        let call = self.api.post("jobs.start", "/jobs", &[]).json(&body).idempotent().deadline(cx.deadline);
-        Ok(call.send_json::<Handle>().await?.handle)
+        read_back(cx, self.api.environment(), CONSISTENCY, look).await
     }
 
     /// What is given of what was ordered.
@@ -286,7 +246,7 @@ impl MemoryBackend {
         ordered.iter().map(grant).collect()
     }
 
-    fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
+    pub(super) fn created(&self, id: &BackendId, ordered: &Limits) -> Created {
         let mut created = Created::default().with_metadata(metadata(id));
         if let Some(url) = &self.endpoint {
             created = created.with_endpoint("memory", format!("{url}/{id}"));
@@ -338,8 +298,7 @@ impl ResourceBackend for MemoryBackend {
         let id = &request.backend_id;
         let content = self.content(request)?;
         if self.jobs && self.object(cx, id).await?.is_none() {
-            let handle = self.start_job(cx, "create", &request.order.hex(), id, &content).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "create", Some(request.order), id, &content).await;
         }
         if let Some(project) = &content.project {
             self.api.put("projects.ensure", "/projects/{slug}", &[project]).deadline(cx.deadline).send_unit().await?;
@@ -350,7 +309,7 @@ impl ResourceBackend for MemoryBackend {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Conflict => match self.get(cx, id).await? {
                 Some(found) if found.ownership(request.resource.stamp()).permits(request.origin) => {}
-                Some(_) => return Err(foreign(id)),
+                Some(found) => return Err(found.foreign_to(request.resource.stamp())),
                 None => return Err(Error::not_ready(format!("{id} was there a moment ago")).with_retryable(true)),
             },
             Err(error) => return Err(error),
@@ -368,13 +327,12 @@ impl ResourceBackend for MemoryBackend {
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
         let id = &request.backend_id;
-        let found = self.get(cx, id).await?;
-        if found.as_ref().is_some_and(|found| !found.ownership(request.resource.stamp()).permits(Origin::Recorded)) {
-            return Err(foreign(id));
-        }
+        let found = match self.get(cx, id).await? {
+            None => None,
+            found => Some(ResourceState::owned(found, id, request.resource.stamp(), Origin::Recorded)?),
+        };
         if self.jobs && found.is_some() {
-            let handle = self.start_job(cx, "delete", "", id, &MemoryObject::default()).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "delete", None, id, &MemoryObject::default()).await;
         }
         let removed = if found.is_some() { self.remove(cx, id).await? } else { Removed::AlreadyAbsent };
         // Not only after a removal of ours: the process that made it may have died before this.
@@ -386,10 +344,9 @@ impl ResourceBackend for MemoryBackend {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
         let limits = self.to_service(&change.limits)?;
-        if let Some(order) = change.order.filter(|_| self.jobs) {
+        if self.jobs && change.order.is_some() {
             let content = MemoryObject { limits, ..MemoryObject::default() };
-            let handle = self.start_job(cx, "limits", &order.hex(), id, &content).await?;
-            return Ok(Progress::Pending { handle, poll_after: None });
+            return self.start_job(cx, "limits", change.order, id, &content).await;
         }
         let call = self.api.put("objects.limits", "/objects/{id}/limits", &[id.as_str()]);
         call.json(&limits).deadline(cx.deadline).send_unit().await?;
@@ -403,6 +360,11 @@ impl ResourceBackend for MemoryBackend {
     async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
+        if self.jobs {
+            let options = change.new.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let content = MemoryObject { options, ..MemoryObject::default() };
+            return self.start_job(cx, "options", Some(change.order), id, &content).await;
+        }
         let call = self.api.put("objects.options", "/objects/{id}/options", &[id.as_str()]).deadline(cx.deadline);
         call.json(&change.new).send_unit().await.map(Progress::Done)
     }
@@ -410,6 +372,10 @@ impl ResourceBackend for MemoryBackend {
     async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
         let id = &change.backend_id;
         self.owned(cx, id, &change.resource).await?;
+        if self.jobs {
+            let content = MemoryObject { plan: Some(change.new), ..MemoryObject::default() };
+            return self.start_job(cx, "plan", Some(change.order), id, &content).await;
+        }
         let call = self.api.put("objects.plan", "/objects/{id}/plan", &[id.as_str()]).deadline(cx.deadline);
         call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
@@ -424,6 +390,10 @@ impl ResourceBackend for MemoryBackend {
 
     fn keys(&self) -> Option<&dyn ApiKeys> {
         self.keys.then_some(self as _)
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        self.usage.then_some(self as _)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
@@ -492,18 +462,6 @@ impl StatusControl for MemoryBackend {
     }
 }
 
-#[async_trait]
-impl PendingOrders for MemoryBackend {
-    async fn check(&self, cx: &OpContext, work: &PendingWork) -> Result<Progress<Settled>> {
-        let call = self.api.get("jobs.get", "/jobs/{handle}", &[&work.handle]).deadline(cx.deadline);
-        match call.send_json::<JobState>().await?.state.as_str() {
-            "running" => Ok(Progress::Pending { handle: work.handle.clone(), poll_after: None }),
-            "done" => self.settle(cx, work).await.map(Progress::Done),
-            _ => Err(Error::rejected("The service could not carry out the work.")),
-        }
-    }
-}
-
 impl MemoryBackend {
     async fn remove(&self, cx: &OpContext, id: &BackendId) -> Result<Removed> {
         let call = self.api.delete("objects.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
@@ -527,21 +485,6 @@ impl MemoryBackend {
         match call.send_unit().await {
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => Err(error),
             _ => Ok(()),
-        }
-    }
-
-    async fn settle(&self, cx: &OpContext, work: &PendingWork) -> Result<Settled> {
-        let Some(id) = &work.backend_id else {
-            return Err(Error::new(ErrorKind::Inconsistent, "finished work on a resource without an id"));
-        };
-        let found = self.get(cx, id).await?;
-        match work.order_type.as_str() {
-            "Update" => Ok(Settled::Changed),
-            "Terminate" => Verified::removed(id, Removed::Deleted, found.as_ref()).map(Settled::Removed),
-            _ => {
-                let request = CreateRequest::new(work.order, work.resource.clone(), id.clone());
-                Verified::created(self.created(id, &Limits::new()), &request, found.as_ref()).map(Settled::Created)
-            }
         }
     }
 }

@@ -28,13 +28,13 @@ struct Row {
 
 impl MemoryBackend {
     async fn make_key(&self, cx: &OpContext, id: &BackendId) -> Result<IssuedKey> {
-        let call = self.api.post("keys.mint", "/objects/{id}/keys", &[id.as_str()]).secret_answer();
+        let call = self.api().post("keys.mint", "/objects/{id}/keys", &[id.as_str()]).secret_answer();
         let MintedKey { client_id, secret } = call.deadline(cx.deadline).send_json().await?;
         Ok(IssuedKey { client_id, secret })
     }
 
     async fn remove_key(&self, cx: &OpContext, id: &BackendId, client_id: &str) -> Result<()> {
-        let call = self.api.delete("keys.remove", "/objects/{id}/keys/{client_id}", &[id.as_str(), client_id]);
+        let call = self.api().delete("keys.remove", "/objects/{id}/keys/{client_id}", &[id.as_str(), client_id]);
         match call.deadline(cx.deadline).send_unit().await {
             Err(error) if error.is_not_found() => Ok(()),
             outcome => outcome,
@@ -81,7 +81,7 @@ impl ApiKeys for MemoryBackend {
         known: &Complete<String>,
     ) -> Result<u32> {
         self.owned(cx, id, resource).await?;
-        let call = self.api.get("keys.list", "/objects/{id}/keys", &[id.as_str()]).deadline(cx.deadline);
+        let call = self.api().get("keys.list", "/objects/{id}/keys", &[id.as_str()]).deadline(cx.deadline);
         let live: Vec<String> = call.send_json().await?;
         let mut pruned = 0;
         for client_id in live.iter().filter(|client_id| !known.items().contains(client_id)) {
@@ -102,7 +102,8 @@ impl Importer for MemoryBackend {
                 let backend = backend.clone();
                 async move {
                     let page: u64 = token.and_then(|token| token.0.parse().ok()).unwrap_or(1);
-                    let call = backend.api.get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
+                    let call =
+                        backend.api().get("objects.list", "/objects", &[]).query("page", page).deadline(deadline);
                     let (rows, headers): (Vec<Row>, HeaderMap) = call.send_with_headers().await?;
                     let next = (rows.len() == 100).then(|| PageToken((page + 1).to_string()));
                     let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());

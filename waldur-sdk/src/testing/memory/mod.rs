@@ -6,7 +6,9 @@
 
 mod backend;
 mod facets;
+mod jobs;
 mod service;
+mod usage;
 
 pub use backend::MemoryBackend;
-pub use service::{MemoryObject, MemoryService};
+pub use service::{MemoryObject, MemoryService, MemoryUsage};

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,6 +32,7 @@ use crate::{
 /// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
 /// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
+/// | `GET /usage?month=YYYY-MM` | what each object used in a month, as far as it was counted; `null` where counting failed |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
 #[derive(Clone, Default)]
 pub struct MemoryService(Arc<Mutex<State>>);
@@ -62,9 +64,33 @@ pub struct MemoryObject {
     pub status: String,
 }
 
+/// What an object used in a month, in the service's own units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryUsage {
+    /// The whole object, by component.
+    pub total: BTreeMap<String, Decimal>,
+    /// Each user, by component.
+    pub users: BTreeMap<String, BTreeMap<String, Decimal>>,
+}
+
+impl MemoryUsage {
+    fn shown(&self) -> Value {
+        let amounts = |amounts: &BTreeMap<String, Decimal>| -> Value {
+            amounts.iter().map(|(component, amount)| (component.clone(), amount.to_string())).collect()
+        };
+        let users: Value = self.users.iter().map(|(user, used)| (user.clone(), amounts(used))).collect();
+        json!({ "total": amounts(&self.total), "users": users })
+    }
+}
+
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, MemoryObject>,
+    /// By month and object.
+    usage: BTreeMap<(String, String), MemoryUsage>,
+    uncountable: BTreeSet<String>,
+    unanswered: BTreeSet<String>,
     projects: BTreeSet<String>,
     /// By object and first half.
     keys: BTreeMap<(String, String), String>,
@@ -156,6 +182,39 @@ impl MemoryService {
         self.state().keys.insert((id.into(), client_id.into()), "seeded".to_owned());
     }
 
+    /// Counts what an object has used in a month (`2026-11`), in the service's units; zero is counted too.
+    pub fn count_usage(&self, id: &str, month: &str, component: &str, amount: impl Into<Decimal>) {
+        self.edit_usage(id, month, |usage| {
+            usage.total.insert(component.to_owned(), amount.into());
+        });
+    }
+
+    /// Counts what a user has used of an object. The total is counted by itself.
+    pub fn count_user_usage(&self, id: &str, month: &str, user: &str, component: &str, amount: impl Into<Decimal>) {
+        self.edit_usage(id, month, |usage| {
+            usage.users.entry(user.to_owned()).or_default().insert(component.to_owned(), amount.into());
+        });
+    }
+
+    /// Forgets what was counted of an object in a month.
+    pub fn forget_usage(&self, id: &str, month: &str) {
+        self.state().usage.remove(&(month.to_owned(), id.to_owned()));
+    }
+
+    /// Says that the usage of an object cannot be told, from now on or no more.
+    pub fn fail_usage(&self, id: &str, failing: bool) {
+        switch(&mut self.state().uncountable, id, failing);
+    }
+
+    /// Leaves an object out of answers about usage, from now on or no more: a list that was cut short.
+    pub fn omit_usage(&self, id: &str, omitted: bool) {
+        switch(&mut self.state().unanswered, id, omitted);
+    }
+
+    fn edit_usage(&self, id: &str, month: &str, change: impl FnOnce(&mut MemoryUsage)) {
+        change(self.state().usage.entry((month.to_owned(), id.to_owned())).or_default());
+    }
+
     /// Refuses to add this user from now on.
     pub fn refuse_member(&self, name: impl Into<String>) {
         self.state().refused_members.insert(name.into());
@@ -179,8 +238,10 @@ impl MemoryService {
             "delete" => {
                 state.objects.remove(&job.object);
             }
-            "limits" => {
+            "options" | "plan" | "limits" => {
                 if let Some(object) = state.objects.get_mut(&job.object) {
+                    object.options.extend(job.body.options);
+                    object.plan = job.body.plan.or(object.plan);
                     object.limits.extend(job.body.limits);
                 }
             }
@@ -226,6 +287,14 @@ impl HttpTransport for MemoryService {
     }
 }
 
+fn switch(set: &mut BTreeSet<String>, id: &str, on: bool) {
+    if on {
+        set.insert(id.to_owned());
+    } else {
+        set.remove(id);
+    }
+}
+
 fn error(status: StatusCode, code: &str) -> Answer {
     (status, json!({ "code": code }))
 }
@@ -253,6 +322,7 @@ impl State {
         match (request.method().as_str(), path.as_slice()) {
             ("GET", ["health"]) => (StatusCode::OK, json!({ "status": "ok" })),
             ("GET", ["objects"]) => self.list(request.uri().query().unwrap_or_default()),
+            ("GET", ["usage"]) => self.usage(request.uri().query().unwrap_or_default()),
             ("GET", ["objects", id]) => self.read(id),
             ("PUT", ["objects", id]) => self.create(id, body()),
             ("DELETE", ["objects", id]) => match self.objects.remove(*id) {
@@ -308,7 +378,7 @@ impl State {
             ("DELETE", ["projects", slug]) => self.remove_project(slug),
             ("POST", ["jobs"]) => self.start(&body()),
             ("GET", ["jobs", handle]) => match self.jobs.values().find(|job| job.handle == *handle) {
-                Some(job) => (StatusCode::OK, json!({ "state": job.state })),
+                Some(job) => (StatusCode::OK, json!({ "state": job.state, "kind": job.kind })),
                 None => error(StatusCode::NOT_FOUND, "NoSuchJob"),
             },
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
@@ -320,6 +390,21 @@ impl State {
             Some(Ok(object)) => (StatusCode::OK, object),
             _ => error(StatusCode::NOT_FOUND, "NoSuchObject"),
         }
+    }
+
+    /// Every object has a row: what was counted, `{}` where nobody has counted yet, `null` where it cannot be told.
+    fn usage(&self, query: &str) -> Answer {
+        let month = query.split('&').find_map(|pair| pair.strip_prefix("month=")).unwrap_or_default();
+        let row = |id: &String| {
+            let usage = match self.usage.get(&(month.to_owned(), id.clone())) {
+                _ if self.uncountable.contains(id) => Value::Null,
+                Some(usage) => usage.shown(),
+                None => json!({}),
+            };
+            json!({ "id": id, "usage": usage })
+        };
+        let answered = self.objects.keys().filter(|id| !self.unanswered.contains(*id));
+        (StatusCode::OK, answered.map(row).collect())
     }
 
     fn create(&mut self, id: &str, body: Value) -> Answer {

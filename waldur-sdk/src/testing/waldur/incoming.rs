@@ -127,8 +127,13 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The words of Python's JSON parser (recorded: 030). Positions agree where a value is missing.
+/// The words of Python's JSON parser (recorded: 030, 203). Positions agree where a value is missing.
 fn parse_error(body: &[u8], error: &serde_json::Error) -> Answer {
+    // Python reads them, and Waldur does not let them in.
+    if let Some(word) = ["NaN", "Infinity"].into_iter().find(|word| String::from_utf8_lossy(body).contains(word)) {
+        let text = format!("JSON parse error - Out of range float values are not JSON compliant: '{word}'");
+        return Answer::detail(StatusCode::BAD_REQUEST, &text);
+    }
     let (line, mut column) = (error.line(), error.column());
     if error.is_eof() {
         column += 1;
@@ -158,6 +163,17 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    /// The members of an object within a body; of anything else, none.
+    pub(super) fn of(value: Value) -> Self {
+        let fields = if let Value::Object(fields) = value { fields } else { Map::new() };
+        Self { fields, errors: Map::new() }
+    }
+
+    /// What was wrong.
+    pub(super) fn into_errors(self) -> Value {
+        Value::Object(self.errors)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
     }

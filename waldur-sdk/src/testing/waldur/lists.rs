@@ -1,7 +1,11 @@
 //! Filters, order, pages and `field=` (core.md §1.3, §1.7; recorded: 071 to 086, 149 to 153, 328 to 337).
 
 use http::{HeaderName, StatusCode, header};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -189,6 +193,15 @@ impl<'a> Filters<'a> {
             self.wrong(name, "Enter a valid date/time.");
         }
         instant
+    }
+
+    /// A calendar date (recorded: 216); an empty value is no filter.
+    pub(super) fn date(&mut self, name: &str) -> Option<Date> {
+        let date = self.text(name)?.parse().ok();
+        if date.is_none() {
+            self.wrong(name, "Enter a valid date.");
+        }
+        date
     }
 
     /// The orders asked for by `o=`: names, and whether they fall. A comma separates them.

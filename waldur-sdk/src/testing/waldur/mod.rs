@@ -35,13 +35,21 @@
 //! generation 2024 does. Its own inventions, which no test should lean on, are: the sentences in `detail` and
 //! `status`; 409 for a wrong state of an offering user; `PROJECT.…` as the role in `team/`; `old_options` and
 //! `new_options` in the attributes of an order that changes options; `Invalid token.` for a bearer token that is not
-//! valid. Keys of customers, queues and logs of agents, effective ids and end dates are not in that schema: their
-//! answers are made after core.md, and 200 or 201 with a sentence where it says nothing.
+//! valid; of usage, which component a refusal names, that `date` is an instant whose month counts in UTC, and that months
+//! to come are taken. Keys of customers, queues and logs of agents, effective ids and end dates are not in that schema:
+//! their answers are made after core.md, and 200 or 201 with a sentence where it says nothing.
+//!
+//! # Usage
+//! Reports are kept by component, plan and month, as the recordings 196 to 218 show: repeating one changes its row, a
+//! change of plan within the month begins another ([`FakeWaldur::switch_plan`]). Generation 2024 ignores `date` and files
+//! everything under the month that it is; generation 8 follows it, and can refuse months that are over
+//! ([`FakeWaldur::with_backfilling`]). A plan counts from when usage or plan periods were first asked for, or from the
+//! resource's making if that was the first plan. There is no billing, and no reuse of an earlier month's amounts.
 //!
 //! # What it does not serve
-//! Usage (`marketplace-component-usages`, `…-user-usages`, `plan_periods`), the plug-in API of SLURM
-//! (`marketplace-slurm-remote`), events, writing customers, users, projects and offerings (seed them). Such a call is
-//! answered with 501 and listed by [`FakeWaldur::unserved`]: better no answer than a made-up one.
+//! The plug-in API of SLURM (`marketplace-slurm-remote`) but for limits, events, writing customers, users, projects and
+//! offerings (seed them), limits of users' usage. Such a call is answered with 501 and listed by
+//! [`FakeWaldur::unserved`]: better no answer than a made-up one.
 //!
 //! It has no service and course accounts, no consent to terms, no fingerprints of SSH keys and no bills
 //! (`billing_price_estimate` is zero). Of a user it shows names and e-mail, of a partition its name.
@@ -65,6 +73,7 @@ mod render;
 mod seed;
 mod serve;
 mod state;
+mod usage;
 mod views;
 mod words;
 
@@ -85,12 +94,12 @@ pub use model::Endpoint;
 pub use oidc::OidcIssuer;
 pub use seed::{
     ApiKeySeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource,
-    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UserSeed,
+    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UsageView, UserSeed,
 };
 pub use views::{OfferingUserView, OrderView, ResourceView};
 pub use words::{
-    ApiKeyState, Billing, Generation, ImportState, LimitPeriod, OfferingState, OfferingUserState, OrderKind,
-    OrderState, ResourceState,
+    ApiKeyState, Backfilling, Billing, Generation, ImportState, LimitPeriod, OfferingState, OfferingUserState,
+    OrderKind, OrderState, ResourceState,
 };
 
 use seed::Cast;
@@ -152,6 +161,14 @@ impl FakeWaldur {
     #[must_use]
     pub fn with_team_delay(self, reads: u32) -> Self {
         self.state().team_delay = reads;
+        self
+    }
+
+    /// What may be reported for months that are over; everything unless a test says otherwise. Generation 2024 knows no
+    /// month but the current.
+    #[must_use]
+    pub fn with_backfilling(self, allowed: Backfilling) -> Self {
+        self.state().backfilling = allowed;
         self
     }
 
@@ -246,6 +263,12 @@ impl FakeWaldur {
     /// Requests without valid credentials. A harness asserts that there are none.
     pub fn unauthenticated_requests(&self) -> Vec<RecordedRequest> {
         self.state().log.iter().filter(|request| request.user.is_none()).cloned().collect()
+    }
+
+    /// Every method and path below `/api/` that this fake serves, with `{}` for an id: what a check against a contract
+    /// has to visit.
+    pub fn served(&self) -> Vec<(&'static str, &'static str)> {
+        api::served(self.generation())
     }
 
     /// `METHOD path` of requests that the real server answers and this fake does not.

@@ -86,6 +86,9 @@ rows! {
     Resource => |row| row.uuid.uuid(),
     Order => |row| row.uuid.uuid(),
     OfferingUser => |row| row.uuid.uuid(),
+    PlanPeriod => |row| row.uuid,
+    ComponentUsage => |row| row.uuid,
+    UserUsage => |row| row.uuid,
     AgentIdentity => |row| row.uuid,
     AgentService => |row| row.uuid,
     AgentProcessor => |row| row.uuid,
@@ -94,9 +97,11 @@ rows! {
 #[derive(Clone, Debug)]
 pub(super) struct Customer {
     pub(super) uuid: CustomerUuid,
+    pub(super) created: Timestamp,
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) abbreviation: String,
+    pub(super) email: String,
 }
 
 #[derive(Clone, Debug)]
@@ -337,6 +342,51 @@ pub(super) struct OfferingUser {
     pub(super) restricted: bool,
     pub(super) comment: String,
     pub(super) comment_url: String,
+}
+
+/// The time in which a resource was on one plan.
+#[derive(Clone, Debug)]
+pub(super) struct PlanPeriod {
+    pub(super) uuid: Uuid,
+    pub(super) resource: ResourceUuid,
+    pub(super) plan: PlanUuid,
+    pub(super) start: Timestamp,
+    pub(super) end: Option<Timestamp>,
+}
+
+/// What was reported of one component of a resource, for one plan in one month.
+#[derive(Clone, Debug)]
+pub(super) struct ComponentUsage {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) key: UsageKey,
+    pub(super) amount: Decimal,
+    pub(super) date: Timestamp,
+    pub(super) description: String,
+    pub(super) recurring: bool,
+    pub(super) modified_by: Option<UserUuid>,
+}
+
+/// Two reports of the same are one row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct UsageKey {
+    pub(super) resource: ResourceUuid,
+    pub(super) kind: String,
+    pub(super) plan_period: Option<Uuid>,
+    /// The first day of the month.
+    pub(super) billing_period: Date,
+}
+
+/// The share of one user name in a [`ComponentUsage`].
+#[derive(Clone, Debug)]
+pub(super) struct UserUsage {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+    pub(super) usage: Uuid,
+    pub(super) username: String,
+    pub(super) user: Option<OfferingUserUuid>,
+    pub(super) amount: Decimal,
 }
 
 #[derive(Clone, Debug)]

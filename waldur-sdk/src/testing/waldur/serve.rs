@@ -73,7 +73,7 @@ impl State {
         let Some((route, ids)) = api::find(&segments(below_api)) else {
             return Err(Answer::unserved(&format!("{} {path}", arrived.parts.method)));
         };
-        if route.since > self.generation {
+        if !route.is_of(self.generation) {
             return Err(Answer::no_such_path());
         }
         if !path.ends_with('/') {

@@ -16,11 +16,11 @@ use super::{
     integrations::Integrations,
     log::RecordedRequest,
     model::{
-        AgentIdentity, AgentProcessor, AgentService, Customer, Offering, OfferingUser, Order, Project, Resource, Role,
-        ServiceProvider, SshKey, Table, User,
+        AgentIdentity, AgentProcessor, AgentService, ComponentUsage, Customer, Offering, OfferingUser, Order,
+        PlanPeriod, Project, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserUsage,
     },
     oidc::Issuer,
-    words::Generation,
+    words::{Backfilling, Generation},
 };
 use crate::types::{CustomerUuid, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, UserUuid};
 
@@ -69,6 +69,7 @@ pub(super) struct State {
     pub(super) wall: Wall,
     pub(super) approval_delay: u32,
     pub(super) team_delay: u32,
+    pub(super) backfilling: Backfilling,
     pub(super) issuer: Option<Issuer>,
 
     pub(super) customers: Table<Customer>,
@@ -81,6 +82,10 @@ pub(super) struct State {
     pub(super) resources: Table<Resource>,
     pub(super) orders: Table<Order>,
     pub(super) offering_users: Table<OfferingUser>,
+    pub(super) plan_periods: Table<PlanPeriod>,
+    pub(super) usages: Table<ComponentUsage>,
+    pub(super) usage_places: HashMap<UsageKey, Uuid>,
+    pub(super) user_usages: Table<UserUsage>,
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
@@ -105,6 +110,7 @@ impl State {
             seed,
             approval_delay: 0,
             team_delay: 0,
+            backfilling: Backfilling::Everything,
             issuer: None,
             customers: Table::default(),
             providers: Table::default(),
@@ -116,6 +122,10 @@ impl State {
             resources: Table::default(),
             orders: Table::default(),
             offering_users: Table::default(),
+            plan_periods: Table::default(),
+            usages: Table::default(),
+            usage_places: HashMap::new(),
+            user_usages: Table::default(),
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),

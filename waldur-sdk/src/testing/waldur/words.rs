@@ -170,6 +170,19 @@ words! {
     }
 }
 
+/// What generation 8 lets a provider report for a month that is over. Its schema says that this is for staff, and for
+/// providers where components are billed by limit; core.md §4.6 knows the refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backfilling {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Components that are billed by limit. A report with another one is refused as a whole.
+    Limits,
+    /// Nothing.
+    Nothing,
+}
+
 words! {
     /// What a limit counts over (core.md §1.5).
     pub enum LimitPeriod {

@@ -13,6 +13,8 @@ mod people;
 mod provider;
 mod resources;
 mod routes;
+mod usages;
+mod user_usages;
 
 use super::{
     answer::{Answer, Outcome},
@@ -21,7 +23,7 @@ use super::{
     words::Generation,
 };
 
-pub(super) use routes::find;
+pub(super) use routes::{find, served};
 
 /// What serves a method of a path.
 pub(super) type Handler = fn(&mut State, &Incoming<'_>) -> Outcome;
@@ -30,6 +32,7 @@ pub(super) type Handler = fn(&mut State, &Incoming<'_>) -> Outcome;
 pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) since: Generation,
+    pub(super) until: Generation,
     /// The `Allow` header, which the server sends even for methods that it then refuses.
     pub(super) allow: &'static str,
     pub(super) on: &'static [(Verb, Handler)],
@@ -37,24 +40,40 @@ pub(super) struct Route {
 
 impl Route {
     const fn list(path: &'static str, on: &'static [(Verb, Handler)]) -> Self {
-        Self { path, since: Generation::V2024, allow: "GET, POST, HEAD, OPTIONS", on }
+        Self { path, since: Generation::V2024, until: Generation::V8, allow: "GET, POST, HEAD, OPTIONS", on }
     }
 
     const fn detail(path: &'static str, on: &'static [(Verb, Handler)]) -> Self {
-        Self { path, since: Generation::V2024, allow: "GET, PUT, PATCH, DELETE, HEAD, OPTIONS", on }
+        Self {
+            path,
+            since: Generation::V2024,
+            until: Generation::V8,
+            allow: "GET, PUT, PATCH, DELETE, HEAD, OPTIONS",
+            on,
+        }
     }
 
     const fn read(path: &'static str, on: &'static [(Verb, Handler)]) -> Self {
-        Self { path, since: Generation::V2024, allow: "GET, HEAD, OPTIONS", on }
+        Self { path, since: Generation::V2024, until: Generation::V8, allow: "GET, HEAD, OPTIONS", on }
     }
 
     const fn act(path: &'static str, on: &'static [(Verb, Handler)]) -> Self {
-        Self { path, since: Generation::V2024, allow: "POST, OPTIONS", on }
+        Self { path, since: Generation::V2024, until: Generation::V8, allow: "POST, OPTIONS", on }
     }
 
     const fn since_8(mut self) -> Self {
         self.since = Generation::V8;
         self
+    }
+
+    const fn until_2024(mut self) -> Self {
+        self.until = Generation::V2024;
+        self
+    }
+
+    /// Whether a generation has the path.
+    pub(super) fn is_of(&self, generation: Generation) -> bool {
+        self.since <= generation && generation <= self.until
     }
 
     /// The segments in place of `{}` if the path is this route's.

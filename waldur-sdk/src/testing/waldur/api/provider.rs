@@ -106,7 +106,7 @@ pub(super) fn customers(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let of_projects: BTreeSet<CustomerUuid> =
         served.iter().filter_map(|project| Some(state.project(*project)?.customer)).collect();
     let rows: Vec<&Customer> = state.customers.iter().filter(|row| of_projects.contains(&row.uuid)).collect();
-    page(call, &rows, |row| Some(state.show_provider_customer(call, row)))
+    page(call, &rows, |row| Some(state.show_provider_customer(call, row, &served)))
 }
 
 /// `GET marketplace-service-providers/{}/users/`: the people in those projects.

@@ -186,6 +186,20 @@ pub(super) fn set_limits(state: &mut State, call: &Incoming<'_>) -> Outcome {
     Ok(Answer::status_text("Resource limits have been changed."))
 }
 
+/// `POST marketplace-slurm-remote/{}/set_limits/`, only in generation 2024: the body is the map (recorded: 181, 182,
+/// 187).
+pub(super) fn set_limits_of_allocation(state: &mut State, call: &Incoming<'_>) -> Outcome {
+    let uuid = provided(state, call)?;
+    if state.resource(uuid).is_none_or(|row| row.allocation.is_none()) {
+        return Err(Answer::no_such("Resource"));
+    }
+    let Value::Object(limits) = call.data()? else {
+        return Err(Answer::sentence("The payload must have dictionary type, not <class 'list'>."));
+    };
+    state.change_resource(uuid, |row| row.limits = limits);
+    Ok(Answer::status_text("Limits are successfully set."))
+}
+
 fn numbers(fields: &mut Fields, limits: Value) -> Option<Map<String, Value>> {
     match limits {
         Value::Object(limits) if limits.values().all(Value::is_number) => Some(limits),

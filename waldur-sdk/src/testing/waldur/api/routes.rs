@@ -2,13 +2,22 @@
 
 use super::{
     Route, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users, offerings, orders,
-    people, provider, resources,
+    people, provider, resources, usages, user_usages,
 };
-use crate::testing::waldur::incoming::Verb::{Delete, Get, Patch, Post, Put};
+use crate::testing::waldur::{
+    incoming::Verb::{Delete, Get, Patch, Post, Put},
+    words::Generation,
+};
 
 /// The route of a path below `/api/`, and the segments in place of its `{}`.
 pub(in crate::testing::waldur) fn find(segments: &[String]) -> Option<(&'static Route, Vec<String>)> {
     ROUTES.iter().find_map(|route| Some((route, route.matches(segments)?)))
+}
+
+/// Every method and path that a generation serves, with `{}` for an id.
+pub(in crate::testing::waldur) fn served(generation: Generation) -> Vec<(&'static str, &'static str)> {
+    let routes = ROUTES.iter().filter(|route| route.is_of(generation));
+    routes.flat_map(|route| route.on.iter().map(|(verb, _)| (verb.as_str(), route.path))).collect()
 }
 
 const ROUTES: &[Route] = &[
@@ -86,6 +95,7 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_effective_id", &[(Post, provider::set_effective_id)]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_end_date", &[(Post, provider::set_end_date)]).since_8(),
+    Route::act("marketplace-slurm-remote/{}/set_limits", &[(Post, resources::set_limits_of_allocation)]).until_2024(),
     // Resources, as their users see them.
     Route::list("marketplace-resources", &[(Get, resources::list_seen)]),
     Route::detail("marketplace-resources/{}", &[(Get, resources::retrieve_seen)]),
@@ -129,6 +139,15 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-offering-users/{}/set_error_deleting", &[(Post, offering_users::set_error_deleting)])
         .since_8(),
     Route::act("marketplace-offering-users/{}/set_ok", &[(Post, offering_users::set_ok)]).since_8(),
+    // Usage.
+    Route::list("marketplace-component-usages", &[(Get, usages::list)]),
+    Route::act("marketplace-component-usages/set_usage", &[(Post, usages::set_usage)]),
+    Route::detail("marketplace-component-usages/{}", &[(Get, usages::retrieve)]),
+    Route::act("marketplace-component-usages/{}/set_user_usage", &[(Post, user_usages::set_user_usage)]),
+    Route::act("marketplace-component-usages/{}/set_user_usages", &[(Post, user_usages::set_user_usages)]).since_8(),
+    Route::list("marketplace-component-user-usages", &[(Get, user_usages::list)]),
+    Route::read("marketplace-provider-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
+    Route::read("marketplace-resources/{}/plan_periods", &[(Get, usages::plan_periods)]),
     // Site agents.
     Route::list("marketplace-site-agent-identities", &[(Get, agents::list), (Post, agents::create)]).since_8(),
     Route::detail("marketplace-site-agent-identities/{}", &[(Get, agents::retrieve), (Put, agents::put)]).since_8(),
@@ -157,7 +176,6 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-resource-api-keys/report_created", &[(Post, api_keys::report_created)]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_key", &[(Post, api_keys::set_key)]).since_8(),
     Route::act("marketplace-resource-api-keys/{}/set_erred", &[(Post, api_keys::set_erred)]).since_8(),
-    Route::act("marketplace-component-usages/{}/set_user_usages", &[]).since_8(),
     Route::act(
         "marketplace-slurm-periodic-usage-policies/{}/report-command-result",
         &[(Post, provider::report_command_result)],

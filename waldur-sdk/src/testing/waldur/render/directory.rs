@@ -1,5 +1,7 @@
 //! Customers, roles, and who has them (recorded: 262, 264, 276, 288 to 293).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{EMPTY, object, people::ROLES, time};
@@ -9,6 +11,7 @@ use crate::testing::waldur::{
     state::State,
     words::Generation,
 };
+use crate::types::{ProjectUuid, UserUuid};
 
 impl State {
     /// Somebody else than the caller: no token (recorded: 291, 292).
@@ -37,7 +40,10 @@ impl State {
             "image": Value::Null,
             "blocked": false,
             "archived": false,
+            "created": time(row.created),
+            "accounting_start_date": time(row.created),
             "default_tax_percent": "0.00",
+            "users_count": self.users_of(row).len(),
             "projects_count": projects.clone().count(),
             "sponsor_number": Value::Null,
             "name": row.name,
@@ -45,6 +51,7 @@ impl State {
             "native_name": "",
             "abbreviation": row.abbreviation,
             "contact_details": "",
+            "email": row.email,
             "agreement_number": "",
             "phone_number": "",
             "access_subnets": "",
@@ -91,19 +98,47 @@ impl State {
         &self,
         call: &Incoming<'_>,
         row: &Customer,
+        served: &[ProjectUuid],
     ) -> Map<String, Value> {
+        let projects = self.projects.iter().filter(|project| project.customer == row.uuid);
+        let projects: Vec<_> = projects.filter(|project| served.contains(&project.uuid)).collect();
+        let within =
+            |scope| matches!(scope, Scope::Project(uuid) if projects.iter().any(|project| project.uuid == uuid));
+        let held = |user: UserUuid| self.roles.iter().any(|role| role.user == user && within(role.scope));
+        let users: Vec<_> = self.users.iter().filter(|user| held(user.uuid)).collect();
         let mut members = object! {
             "uuid": row.uuid,
             "name": row.name,
             "abbreviation": row.abbreviation,
             "phone_number": "",
-            "payment_profiles": EMPTY,
-            "projects_count": self.projects.iter().filter(|project| project.customer == row.uuid).count(),
+            "email": row.email,
+            "projects_count": projects.len(),
+            "users_count": users.len(),
+            "projects": projects.iter().map(|project| json!({
+                "uuid": project.uuid, "name": project.name, "image": Value::Null,
+            })).collect::<Vec<_>>(),
+            "users": users.iter().map(|user| json!({
+                "uuid": user.uuid, "full_name": user.full_name(), "email": user.email, "image": Value::Null,
+            })).collect::<Vec<_>>(),
         };
-        if call.generation == Generation::V8 {
-            members.extend(object! { "slug": row.slug });
-        }
+        members.extend(match call.generation {
+            Generation::V2024 => object! {
+                "payment_profiles": Value::Null,
+                "billing_price_estimate": json!({ "total": 0.0, "current": 0.0, "tax": 0.0, "tax_current": 0.0 }),
+            },
+            Generation::V8 => object! { "slug": row.slug, "payment_profiles": EMPTY },
+        });
         members
+    }
+
+    /// Everybody with a role in a customer, or in one of its projects or offerings.
+    fn users_of(&self, row: &Customer) -> BTreeSet<UserUuid> {
+        let within = |scope| match scope {
+            Scope::Customer(customer) => customer == row.uuid,
+            Scope::Project(project) => self.project(project).is_some_and(|project| project.customer == row.uuid),
+            Scope::Offering(offering) => self.offering(offering).is_some_and(|sold| sold.customer == row.uuid),
+        };
+        self.roles.iter().filter(|role| within(role.scope)).map(|role| role.user).collect()
     }
 
     /// Recorded: 276, 290.

@@ -6,6 +6,7 @@ mod offerings;
 mod orders;
 mod people;
 mod resources;
+mod usages;
 
 use jiff::Timestamp;
 use rust_decimal::{Decimal, prelude::ToPrimitive};

@@ -8,12 +8,14 @@ mod offerings;
 mod orders;
 mod people;
 mod resources;
+mod usages;
 
 pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
 pub use people::{CustomerSeed, OfferingUserSeed, ProjectSeed, UserSeed};
 pub use resources::ResourceSeed;
+pub use usages::UsageView;
 
 use super::{
     model::{Customer, Project, Role, Scope, ServiceProvider, User},
@@ -66,7 +68,8 @@ impl State {
     fn blank_customer(&mut self, name: &str) -> Customer {
         let uuid = CustomerUuid::new(self.uuid());
         let slug = self.slug("customer", name);
-        Customer { uuid, name: name.to_owned(), slug, abbreviation: String::new() }
+        let (created, abbreviation, email) = (self.now(), String::new(), String::new());
+        Customer { uuid, created, name: name.to_owned(), slug, abbreviation, email }
     }
 
     fn blank_project(&mut self, name: &str, customer: CustomerUuid) -> Project {

@@ -115,6 +115,12 @@ impl CustomerSeed {
         self
     }
 
+    /// Its address.
+    pub fn email(mut self, email: impl Into<String>) -> Self {
+        self.row.email = email.into();
+        self
+    }
+
     /// Makes it a service provider of that id.
     pub fn service_provider(mut self, uuid: Uuid) -> Self {
         self.provider = Some(uuid);

@@ -1,0 +1,165 @@
+//! Changing the quotas of a user, and deleting it.
+
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::{
+        Aspects, DeleteRequest, MarketplaceResource, OpContext, Origin, Ownership, Removed, ResourceState, Verified,
+    },
+    types::BackendId,
+};
+
+use super::{Inner, ceilings::Wishes};
+use crate::{
+    client::{Quotas, RadosGwClient, Uid, User, error},
+    settings::DeleteMode,
+};
+
+impl Inner {
+    /// Sets the quotas that are wanted, unless they are so already. `true`: something was written.
+    pub(super) async fn set_quotas(
+        &self,
+        client: &RadosGwClient,
+        uid: &Uid,
+        user: &User,
+        wishes: Wishes,
+    ) -> Result<bool> {
+        let current = quotas(user)?;
+        let wanted = wishes.over(current);
+        if agree(wanted, current) {
+            return Ok(false);
+        }
+        client.quotas().set(uid, wanted).await?;
+        Ok(true)
+    }
+
+    /// What was read of the user of a resource, if it is not somebody else's.
+    fn ours(&self, id: &BackendId, uid: &Uid, resource: &MarketplaceResource, user: &User) -> Result<ResourceState> {
+        ResourceState::owned(Some(self.state(id, uid, user)?), id, resource.stamp(), Origin::Recorded)
+    }
+
+    /// Brings the quotas of a user to what is wished, and reads them back.
+    pub(super) async fn change_quotas(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+        wishes: Wishes,
+    ) -> Result<ResourceState> {
+        self.until_it_shows(cx, |_number| self.change_once(cx, id, resource, wishes)).await
+    }
+
+    async fn change_once(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+        wishes: Wishes,
+    ) -> Result<ResourceState> {
+        let (uid, client) = self.target(cx, id)?;
+        let user = client.users().get(&uid).await?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("The S3 user {id} does not exist.")).for_customer()
+        })?;
+        let state = self.ours(id, &uid, resource, &user)?;
+        cx.checkpoint()?;
+        cx.step("quota");
+        if !self.set_quotas(&client, &uid, &user, wishes).await.map_err(not_there(id))? {
+            return Ok(state);
+        }
+        self.read_back(cx, || async {
+            let user = client.users().get(&uid).await?;
+            let user = user.ok_or_else(|| inconsistent(id, "it was there, and does not show any more"))?;
+            let state = self.ours(id, &uid, resource, &user)?;
+            verify(id, &user, wishes)?;
+            Ok(state)
+        })
+        .await
+    }
+
+    /// One attempt at a deletion, counted from 1: ends with the proof of absence.
+    pub(super) async fn delete_once(
+        &self,
+        cx: &OpContext,
+        request: &DeleteRequest,
+        number: u32,
+    ) -> Result<Verified<Removed>> {
+        let (id, stamp) = (&request.backend_id, request.resource.stamp());
+        let (uid, client) = self.target(cx, id)?;
+        let Some(user) = client.users().get(&uid).await? else {
+            // What an earlier attempt deleted was late to go.
+            let removed = if number > 1 { Removed::Deleted } else { Removed::AlreadyAbsent };
+            return Verified::removed(id, removed, None);
+        };
+        let ownership = self.ours(id, &uid, &request.resource, &user)?.ownership(stamp);
+        cx.checkpoint()?;
+        cx.step("delete");
+        let outcome = match (self.settings.delete_mode, ownership) {
+            (DeleteMode::Purge, Ownership::Ours) => client.users().delete_with_data(&uid).await,
+            // A name alone is not proof enough to destroy data.
+            _ => delete_empty(&client, &uid).await,
+        };
+        let removed = match outcome {
+            Ok(()) => Removed::Deleted,
+            Err(error) if error.is_not_found() => Removed::AlreadyAbsent,
+            Err(error) => return Err(error),
+        };
+        cx.step("verify");
+        self.read_back(cx, || async {
+            let found = self.inspect_one(cx, id, Aspects::EXISTENCE).await?;
+            Verified::removed(id, removed, found.as_ref())
+        })
+        .await
+    }
+}
+
+/// Deletes a user that owns no buckets; the customer learns how many there are.
+async fn delete_empty(client: &RadosGwClient, uid: &Uid) -> Result<()> {
+    match client.users().delete(uid).await {
+        Err(refused) if refused.code() == Some(error::USER_HAS_BUCKETS) => {
+            let left = match client.buckets().names_of_user(uid).await {
+                Ok(names) => format!("{} bucket{}", names.len(), if names.len() == 1 { "" } else { "s" }),
+                Err(_) => "buckets".to_owned(),
+            };
+            let text = format!("The S3 user {uid} still owns {left}. Delete them with their data first.");
+            Err(Error::rejected(text).with_code(error::USER_HAS_BUCKETS).with_source(refused))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Both quotas of a user. The gateway always tells; if it did not, that would be neither 0 nor unlimited.
+pub(super) fn quotas(user: &User) -> Result<Quotas> {
+    match (user.user_quota, user.bucket_quota) {
+        (Some(user), Some(bucket)) => Ok(Quotas::new(user, bucket)),
+        _ => Err(Error::new(ErrorKind::Inconsistent, "the gateway does not say which quotas the user has")),
+    }
+}
+
+/// Whether two pairs of quotas have the same effect.
+pub(super) fn agree(a: Quotas, b: Quotas) -> bool {
+    a.user_quota.effective() == b.user_quota.effective() && a.bucket_quota.effective() == b.bucket_quota.effective()
+}
+
+/// Holds the quotas that were read back against the wishes. The gateway keeps them to the byte.
+pub(super) fn verify(id: &BackendId, user: &User, wishes: Wishes) -> Result<()> {
+    let found = quotas(user)?;
+    if agree(wishes.over(found), found) {
+        Ok(())
+    } else {
+        Err(inconsistent(id, &format!("the quotas were set, but read otherwise: {found:?}")))
+    }
+}
+
+pub(super) fn inconsistent(id: &BackendId, what: &str) -> Error {
+    Error::new(ErrorKind::Inconsistent, format!("{id}: {what}"))
+}
+
+/// Of a user that was seen a moment ago, the gateway's "does not exist" is no answer to rely on.
+pub(super) fn not_there(id: &BackendId) -> impl FnOnce(Error) -> Error {
+    move |error| {
+        if error.is_not_found() {
+            inconsistent(id, "it was there, and does not show any more").with_source(error)
+        } else {
+            error
+        }
+    }
+}

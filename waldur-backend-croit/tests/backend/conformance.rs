@@ -1,0 +1,93 @@
+//! The contract of a back end, held against ours over the fake gateway.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::json;
+use waldur_backend_croit::testing::SeedUser;
+use waldur_sdk::{
+    backend::ResourceBackend,
+    rest::TransportErrorKind,
+    settings::AccountingType,
+    testing::conformance::{self, Subject},
+    types::{BackendId, JsonObject, Limits},
+};
+
+use crate::common::{Failure, Gate, backend_with, components, limits};
+
+/// A gateway that sells by what was ordered, or by usage with safety limits among the options.
+struct Gateway {
+    gate: Gate,
+    naming: &'static str,
+    accounting: AccountingType,
+}
+
+#[async_trait]
+impl Subject for Gateway {
+    fn backend(&self) -> Arc<dyn ResourceBackend> {
+        let components = components(self.accounting, &json!({}));
+        Arc::new(backend_with(self.gate.clone(), json!({ "naming": self.naming }), &components))
+    }
+
+    fn limits(&self) -> Limits {
+        limits(100, 10_000)
+    }
+
+    fn other_limits(&self) -> Limits {
+        limits(250, 20_000)
+    }
+
+    fn reported(&self) -> Vec<String> {
+        let all = self.limits().into_keys();
+        // Safety limits are no limits of Waldur's.
+        all.filter(|_| self.accounting == AccountingType::Limit).collect()
+    }
+
+    fn options(&self) -> JsonObject {
+        let options = json!({ "storage_limit": 7, "object_limit": 7 });
+        let ours = options.as_object().filter(|_| self.accounting == AccountingType::Usage);
+        ours.cloned().unwrap_or_default().into()
+    }
+
+    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
+        let stamp = format!("waldur-000000000000000000000000deadbeef-{id}@invalid");
+        let stranger = SeedUser::new(id.as_str());
+        let stranger = if stamped { stranger.email(&stamp) } else { stranger };
+        self.gate.fake.add_user(stranger).is_ok()
+    }
+
+    fn set_outage(&self, broken: bool) -> bool {
+        self.gate.mend();
+        if broken {
+            self.gate.fail("", u32::MAX, Failure::Transport(TransportErrorKind::Connect));
+        }
+        true
+    }
+
+    async fn objects(&self) -> Option<usize> {
+        Some(self.gate.fake.users().len())
+    }
+}
+
+async fn keeps_the_contract(naming: &'static str, accounting: AccountingType) {
+    let gateway = Gateway { gate: Gate::new(), naming, accounting };
+    let verdicts = conformance::run(&gateway).await;
+    assert!(verdicts.passed(), "{verdicts}");
+    let fake = &gateway.gate.fake;
+    assert!(fake.unmodelled().is_empty());
+    // The stranger's own stamp is on several.
+    assert!(fake.duplicate_stamps().keys().all(|stamp| stamp.ends_with("deadbeef")));
+    assert_eq!((fake.unsigned_requests(), fake.rejected_signatures()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_back_end_keeps_the_contract() {
+    for naming in ["seed", "processor"] {
+        keeps_the_contract(naming, AccountingType::Limit).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_back_end_keeps_the_contract_when_ceilings_are_the_customers_own() {
+    keeps_the_contract("seed", AccountingType::Usage).await;
+}

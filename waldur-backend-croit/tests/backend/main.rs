@@ -1,0 +1,17 @@
+//! The back end over the fake gateway (s3.md §11), and what it is configured by.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod conformance;
+mod consistency;
+mod deletion;
+mod diagnosis;
+mod metadata;
+mod names;
+mod orders;
+mod ownership;
+mod quotas;
+mod settings;
+mod sweeps;

@@ -1,0 +1,220 @@
+//! Whose a user is: adopted, left alone, refused (s3.md §3).
+
+use crate::common::{
+    Failure, GIB, Gate, STAMP, UID, backend, backend_with, components, create, cx, delete, limits, order, quotas,
+    request, resource, server_error, set_limits, update_options, usage_components,
+};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use waldur_backend_croit::testing::SeedUser;
+use waldur_sdk::{
+    ErrorClass, ErrorKind,
+    backend::{DeleteRequest, LimitChange, Origin, Progress, ResourceBackend as _},
+    rest::TransportErrorKind,
+    settings::AccountingType,
+    types::{BackendId, Limit},
+};
+
+#[tokio::test(start_paused = true)]
+async fn s06_a_user_of_ours_is_adopted_and_brought_to_what_was_ordered() {
+    let gate = Gate::new();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    let backend = backend(gate.clone());
+    let created = create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    let keys = gate.fake.user(UID).unwrap().keys;
+    assert_eq!((keys.len(), keys[0].secret_key.expose_secret()), (1, "our-secret"));
+    assert_eq!(created.metadata["s3_credentials"]["access_key"], "OURKEY");
+
+    // A stamp with dashes is the Python plugin's.
+    let dashed = "waldur-12345678-9abc-def0-1234-56789abcdef0-waldur_org_proj_12345678@invalid";
+    gate.fake.edit_user(UID, |user| dashed.clone_into(user.email)).unwrap();
+    create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f054_a_taken_name_is_ours_if_the_stamp_says_so() {
+    // Whatever the gateway calls taken: the name, or the address that holds the stamp.
+    for code in ["UserAlreadyExists", "EmailExists"] {
+        let gate = Gate::new();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+        gate.fail("PUT /admin/user?uid=", 1, Failure::Status(409, format!(r#"{{"Code":"{code}"}}"#)));
+        let created = create(&backend(gate.clone()), &request(json!({ "object_limit": 5 }))).await.unwrap();
+        assert_eq!(quotas(&gate), [(true, -1, 5); 2]);
+        // It had no key, so it got one.
+        let key = &gate.fake.user(UID).unwrap().keys[0];
+        assert_eq!(created.metadata["s3_credentials"]["access_key"], key.access_key.as_str());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_answer_was_lost_is_finished_and_not_repeated() {
+    let failures = [
+        server_error(),
+        Failure::Status(502, "<html>bad gateway</html>".to_owned()),
+        Failure::Status(504, String::new()),
+        Failure::Transport(TransportErrorKind::Timeout),
+        Failure::Transport(TransportErrorKind::Interrupted),
+        Failure::Status(200, "{\"tenant\":\"\",\"user_".to_owned()),
+    ];
+    for failure in failures {
+        let gate = Gate::new();
+        gate.lose_answer("PUT /admin/user?uid=", 1, failure);
+        let created = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap();
+        assert_eq!(gate.fake.request_count("user.create"), 1);
+        assert_eq!(gate.fake.users().len(), 1);
+        assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+        let key = &gate.fake.user(UID).unwrap().keys[0];
+        assert_eq!(created.metadata["s3_credentials"]["access_key"], key.access_key.as_str());
+    }
+    // An attempt that came to nothing is left for the next cycle, and then made once.
+    let gate = Gate::new();
+    gate.fail("PUT /admin/user?uid=", 1, server_error());
+    let backend = backend(gate.clone());
+    let error = create(&backend, &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient);
+    assert!(gate.fake.users().is_empty());
+    create(&backend, &request(json!({}))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s07_a_foreign_user_is_not_adopted() {
+    let foreign = [
+        "alice@example.org",
+        "",
+        // Another resource's stamp, another user's stamp, and something that only looks like one.
+        "waldur-00000000000000000000000000000bad-waldur_org_proj_12345678@invalid",
+        "waldur-123456789abcdef0123456789abcdef0-somebody_else@invalid",
+        "waldur-nonsense@invalid",
+    ];
+    for email in foreign {
+        let gate = Gate::new();
+        let canary = "canary-secret-of-a-stranger";
+        gate.fake.add_user(SeedUser::new(UID).email(email).key("THEIRKEY", canary)).unwrap();
+        let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
+        assert!(matches!(error.class(), ErrorClass::Foreign | ErrorClass::Duplicate), "{email}: {error}");
+        assert!(!format!("{error:?} {:?}", error.chain()).contains("THEIRKEY"));
+        let log = gate.take_log();
+        assert_eq!(log.len(), 2, "asked and looked, changed nothing: {log:?}");
+        assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f055_a_foreign_user_is_neither_changed_nor_deleted() {
+    let gate = Gate::new();
+    let stranger = "waldur-00000000000000000000000000000bad-waldur_org_proj_12345678@invalid";
+    gate.fake.add_user(SeedUser::new(UID).email(stranger).key("THEIRKEY", "secret")).unwrap();
+    let backend = backend_with(gate.clone(), json!({ "delete_mode": "purge" }), &usage_components());
+    let refused = [
+        create(&backend, &request(json!({}))).await.unwrap_err(),
+        set_limits(&backend, limits(1, 1)).await.unwrap_err(),
+        update_options(&backend, json!({ "storage_limit": 1 })).await.unwrap_err(),
+        delete(&backend).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.class(), ErrorClass::Foreign);
+        // The customer learns which name, the operator whose it is and whose it should be.
+        assert!(error.customer_message().unwrap().contains(UID), "{error}");
+        for stamp in ["00000000000000000000000000000bad", "123456789abcdef0123456789abcdef0"] {
+            assert!(!error.message().contains(stamp));
+            assert!(error.chain().iter().any(|line| line.contains(stamp)), "{:?}", error.chain());
+        }
+    }
+    let user = gate.fake.user(UID).unwrap();
+    assert_eq!((user.email.as_str(), user.keys.len()), (stranger, 1));
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+
+    // A name that is not ours, without a stamp: whatever Waldur recorded, it is not deleted.
+    let other = BackendId::new("alice").unwrap();
+    gate.fake.add_user(SeedUser::new("alice")).unwrap();
+    let request = DeleteRequest::new(order(), resource(json!({})), other);
+    assert_eq!(backend.delete(&cx(), &request).await.unwrap_err().class(), ErrorClass::Foreign);
+    assert!(gate.fake.user("alice").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_from_before_stamps_is_adopted_only_when_recorded_and_stamped_then() {
+    let gate = Gate::new();
+    gate.fake.add_user(SeedUser::new(UID).key("OLDKEY", "old-secret")).unwrap();
+    let backend = backend(gate.clone());
+    let error = create(&backend, &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Foreign);
+    create(&backend, &request(json!({})).with_origin(Origin::Recorded)).await.unwrap();
+    let user = gate.fake.user(UID).unwrap();
+    assert_eq!((user.email.as_str(), user.keys.len()), (STAMP, 1));
+    // An address of somebody's own is left alone.
+    gate.fake.edit_user(UID, |user| "alice@example.org".clone_into(user.email)).unwrap();
+    create(&backend, &request(json!({})).with_origin(Origin::Recorded)).await.unwrap();
+    assert_eq!(gate.fake.user(UID).unwrap().email, "alice@example.org");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s08_a_user_that_cannot_be_read_is_not_adopted() {
+    // The specification says `Duplicate`. That would make the processor go on to the next name and release this one:
+    // if the user is our own, from an attempt that broke off, it would be orphaned. Waiting loses nothing.
+    let denied = || Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned());
+    let gate = Gate::new();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+    gate.fail("GET /admin/user?uid=", 1, denied());
+    let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::NotReady, ErrorClass::NotReady), "{error}");
+    assert!(error.message().contains(&format!("{UID} exists, and cannot be read")), "{error}");
+    assert!(error.chain().iter().any(|line| line.contains("capability")), "{:?}", error.chain());
+    assert_eq!(gate.take_log().len(), 2, "asked and looked, touched nothing");
+    let user = gate.fake.user(UID).unwrap();
+    assert_eq!((user.email.as_str(), user.keys.len()), (STAMP, 0));
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+    // Nor is it given up when the answer of its own creation was lost.
+    let lost = Gate::new();
+    lost.lose_answer("PUT /admin/user?uid=", 1, server_error());
+    lost.fail("GET /admin/user?uid=", 1, denied());
+    let error = create(&backend(lost.clone()), &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotReady, "{error}");
+    create(&backend(lost.clone()), &request(json!({}))).await.unwrap();
+    assert_eq!(lost.fake.users().len(), 1);
+    // An outage says nothing about the name: the order waits, and no second user is made under another name.
+    gate.fail("GET /admin/user?uid=", 9, server_error());
+    let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient, "{error}");
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_of_ours_can_be_imported_and_strangers_cannot() {
+    let gate = Gate::new();
+    for uid in [UID, "waldur_other", "alice", "acme$waldur_tenant", "waldur_odd user"] {
+        gate.fake.add_user(SeedUser::new(uid)).unwrap();
+    }
+    let backend = backend_with(gate.clone(), json!({}), &components(AccountingType::Limit, &json!({})));
+    let mut found = backend.importer().unwrap().list(&cx()).await.unwrap().into_items();
+    found.sort_by_key(|item| item.backend_id.to_string());
+    let ids: Vec<_> = found.iter().map(|item| item.backend_id.as_str()).collect();
+    assert_eq!(ids, [UID, "waldur_other"]);
+    assert_eq!(found[0].limits["s3_storage"], Limit::Unlimited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_of_the_python_plugin_is_ours_whatever_the_naming() {
+    // It named users by slug, whatever the settings said of organisations (s3.md §0).
+    for (naming, old, prefixes) in [
+        ("seed", "waldur-my-bucket", json!({})),
+        ("processor", UID, json!({})),
+        ("seed", "site-my-bucket", json!({ "allocation_prefix": "site-" })),
+    ] {
+        let gate = Gate::new();
+        gate.fake.add_user(SeedUser::new(old)).unwrap();
+        let mut settings = json!({ "naming": naming });
+        settings.as_object_mut().unwrap().extend(prefixes.as_object().unwrap().clone());
+        let backend = backend_with(gate.clone(), settings, &components(AccountingType::Limit, &json!({})));
+        let old = BackendId::new(old).unwrap();
+        let change = LimitChange::new(resource(json!({})), old.clone(), limits(5, 5));
+        assert!(matches!(backend.set_limits(&cx(), &change).await.unwrap(), Progress::Done(_)));
+        assert_eq!(gate.fake.quota(old.as_str()).unwrap().0.max_size, 5 * GIB);
+        let found = backend.importer().unwrap().list(&cx()).await.unwrap().into_items();
+        assert_eq!(found.len(), 1);
+        let end = DeleteRequest::new(order(), resource(json!({})), old);
+        assert!(matches!(backend.delete(&cx(), &end).await.unwrap(), Progress::Done(_)));
+        assert!(gate.fake.users().is_empty());
+    }
+}

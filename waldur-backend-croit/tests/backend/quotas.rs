@@ -1,0 +1,155 @@
+//! Ceilings: from limits, options and plans to quotas (s3.md §5).
+
+use crate::common::{
+    GIB, Gate, STAMP, UID, backend, backend_with, components, count, create, cx, id, limits, quotas, request,
+    set_limits, update_options,
+};
+use serde_json::json;
+use waldur_sdk::{
+    ErrorClass,
+    backend::{Origin, ResourceBackend as _},
+    settings::AccountingType,
+    types::{Limit, Limits},
+};
+
+#[tokio::test(start_paused = true)]
+async fn s02_create_sets_both_quotas_from_the_customers_limits() {
+    let gate = Gate::new();
+    let backend = backend(gate.clone());
+    create(&backend, &request(json!({ "storage_limit": 100, "object_limit": 10_000 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 107_374_182_400, 10_000); 2]);
+    let made = gate.fake.user(UID).unwrap();
+    assert_eq!((made.email.as_str(), made.display_name.as_str(), made.keys.len()), (STAMP, "My bucket", 1));
+    // Three dependent calls: user with its key, both quotas, proof.
+    let log = gate.take_log();
+    assert_eq!(log.len(), 3, "{log:#?}");
+    assert!(gate.fake.unmodelled().is_empty() && gate.fake.unsigned_requests() == 0);
+    assert!(gate.fake.duplicate_stamps().is_empty() && gate.fake.orphans(&[UID]).is_empty());
+
+    // The newer names of the options win, numbers may be text.
+    let gate = Gate::new();
+    let options = json!({ "storage_limit": 1, "max_storage_limit": "2", "max_object_limit": 3.0, "object_limit": 9 });
+    create(&crate::common::backend(gate.clone()), &request(options)).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 2 * GIB, 3); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s03_without_enforcement_no_quota_is_touched() {
+    let gate = Gate::new();
+    let components = components(AccountingType::Usage, &json!({ "enforce_limits": false }));
+    let backend = backend_with(gate.clone(), json!({}), &components);
+    create(&backend, &request(json!({ "storage_limit": 100, "object_limit": 10_000 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+    assert_eq!(count(&gate.take_log(), "quota"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s04_one_limit_sets_one_ceiling() {
+    let gate = Gate::new();
+    let backend = backend(gate.clone());
+    create(&backend, &request(json!({ "object_limit": 10_000, "storage_limit": 0 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, -1, 10_000); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s05_no_limits_set_no_quota_and_are_told_of() {
+    let gate = Gate::new();
+    let created = create(&backend(gate.clone()), &request(json!({ "colour": "blue", "size": 7 }))).await.unwrap();
+    assert_eq!(count(&gate.take_log(), "quota"), 0);
+    assert_eq!(created.warnings.len(), 1);
+    let told = created.warnings[0].to_string();
+    assert!(told.contains("no ceiling") && told.contains("colour, size"), "{told}");
+    assert!(!told.contains("blue"), "the names say enough: {told}");
+    // Nor does it go without saying where nothing was filled in.
+    let created = create(&backend(Gate::new()), &request(json!({}))).await.unwrap();
+    assert!(created.warnings[0].to_string().contains("names nothing"));
+
+    // Who has a ceiling, or was told by the settings to have none, is no news.
+    let created = create(&backend(Gate::new()), &request(json!({ "object_limit": 1 }))).await.unwrap();
+    assert!(created.warnings.is_empty());
+    let unenforced = components(AccountingType::Usage, &json!({ "enforce_limits": false }));
+    let created = create(&backend_with(Gate::new(), json!({}), &unenforced), &request(json!({}))).await.unwrap();
+    assert!(created.warnings.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unusable_limits_are_refused_before_anything_is_made() {
+    for bad in [json!(-5), json!("ten"), json!(1.5), json!([1]), json!(true), json!("1e30"), json!(u64::MAX)] {
+        let gate = Gate::new();
+        let error = create(&backend(gate.clone()), &request(json!({ "storage_limit": bad }))).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Rejected, "{bad}: {error}");
+        assert!(error.customer_message().is_some());
+        assert!(gate.take_log().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ordered_limits_are_ceilings_and_no_option_overrules_them() {
+    let gate = Gate::new();
+    let backend = backend_with(gate.clone(), json!({}), &components(AccountingType::Limit, &json!({})));
+    let request = request(json!({ "storage_limit": 999 })).with_limits(limits(100, 10_000));
+    create(&backend, &request).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 100 * GIB, 10_000); 2]);
+    let state = backend.get(&cx(), &id()).await.unwrap().unwrap();
+    assert_eq!(state.limits, limits(100, 10_000));
+
+    // A change names what it changes; 0 is a ceiling, and -1 is none.
+    let one: Limits = [("s3_storage".to_owned(), Limit::At(0_u32.into()))].into();
+    set_limits(&backend, one).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 0, 10_000); 2]);
+    let none: Limits = [("s3_storage".to_owned(), Limit::Unlimited)].into();
+    set_limits(&backend, none.clone()).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, -1, 10_000); 2]);
+
+    // What is so already is not written again.
+    gate.take_log();
+    assert_eq!(set_limits(&backend, none.clone()).await.unwrap()["s3_storage"], Limit::Unlimited);
+    assert_eq!(gate.take_log(), [format!("GET /admin/user?uid={UID}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_that_was_closed_by_a_soft_deletion_opens_when_it_is_restored() {
+    let gate = Gate::new();
+    let backend = backend(gate.clone());
+    create(&backend, &request(json!({}))).await.unwrap();
+    set_limits(&backend, limits(0, 0)).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 0, 0); 2]);
+    create(&backend, &request(json!({})).with_origin(Origin::Recorded)).await.unwrap();
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s38_a_changed_option_changes_both_quotas_and_keeps_the_other_ceiling() {
+    let gate = Gate::new();
+    let backend = backend(gate.clone());
+    create(&backend, &request(json!({ "storage_limit": 100, "object_limit": 10_000 }))).await.unwrap();
+    update_options(&backend, json!({ "storage_limit": 200 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 200 * GIB, 10_000); 2]);
+    // 0 takes a ceiling away.
+    update_options(&backend, json!({ "object_limit": 0 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 200 * GIB, -1); 2]);
+    // Nothing of ours changed: nothing is even read.
+    gate.take_log();
+    update_options(&backend, json!({ "colour": "red" })).await.unwrap();
+    assert!(gate.take_log().is_empty());
+    assert_eq!(
+        update_options(&backend, json!({ "storage_limit": "lots" })).await.unwrap_err().class(),
+        ErrorClass::Rejected
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_waldur_do_not_undo_the_customers_own_unless_they_close() {
+    let gate = Gate::new();
+    let backend = backend(gate.clone());
+    create(&backend, &request(json!({ "storage_limit": 100 }))).await.unwrap();
+    gate.take_log();
+    // What a plan grants.
+    set_limits(&backend, limits(50, 5)).await.unwrap();
+    let unlimited = limits(1, 1).into_keys().map(|component| (component, Limit::Unlimited)).collect();
+    set_limits(&backend, unlimited).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 100 * GIB, -1); 2]);
+    assert_eq!(count(&gate.take_log(), "PUT"), 0);
+    set_limits(&backend, limits(0, 0)).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 0, 0); 2]);
+}

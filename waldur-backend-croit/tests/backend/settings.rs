@@ -1,0 +1,183 @@
+//! The settings of an S3 offering (s3.md §1).
+
+use std::{sync::Arc, time::Duration};
+
+use crate::common::{components, usage_components};
+use serde_json::{Value, json};
+use waldur_backend_croit::{RadosGwSettings, S3Factory, names::Naming, settings::DeleteMode};
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::{BuildEnv, Registry},
+    rest::{HttpOptions, HttpTransport},
+    settings::{AccountingType, BackendSettings, Component, Components, RawSettings, Warning, problems},
+    testing::ScriptedTransport,
+    types::{OfferingUuid, Uuid},
+};
+
+fn minimal() -> Value {
+    json!({
+        "flavour": "radosgw", "s3_endpoint": "https://s3.example.org",
+        "admin_access_key": "ADMIN", "admin_secret_key": "canary-admin-secret",
+    })
+}
+
+fn with(more: Value) -> Value {
+    let mut tree = minimal();
+    let Value::Object(more) = more else { unreachable!() };
+    tree.as_object_mut().unwrap().extend(more);
+    tree
+}
+
+fn read(tree: &Value) -> Result<(RadosGwSettings, Vec<Warning>)> {
+    let (settings, _) = BackendSettings::from_value("backend_settings", tree).unwrap();
+    settings.read(RadosGwSettings::read)
+}
+
+fn paths(error: &Error) -> Vec<String> {
+    problems(error).iter().map(|problem| problem.path().trim_start_matches("backend_settings.").to_owned()).collect()
+}
+
+fn build(backend_type: &str, tree: &Value, components: Components) -> Result<&'static str> {
+    let (settings, _) = BackendSettings::from_value("backend_settings", tree).unwrap();
+    let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
+    let environment = BuildEnv::new(backend_type, OfferingUuid::new(Uuid::nil()), settings, components, connect);
+    Registry::default().with(S3Factory).build(&environment).map(|(backend, _)| backend.backend_type())
+}
+
+#[test]
+fn every_key_has_the_default_of_the_specification() {
+    let (settings, warnings) = read(&minimal()).unwrap();
+    assert_eq!(settings.endpoint.to_string(), "https://s3.example.org/");
+    assert_eq!((settings.region.as_str(), settings.admin_path.as_str()), ("default", "admin"));
+    assert!(matches!(&settings.naming, Naming::Seed(seed) if seed.prefix() == "waldur_"));
+    assert_eq!(settings.placement, None);
+    assert_eq!(settings.delete_mode, DeleteMode::RefuseIfBuckets);
+    assert_eq!(settings.timeout, Duration::from_secs(30));
+    assert!(settings.verify_ssl);
+    let warned: Vec<_> = warnings.iter().map(Warning::path).collect();
+    assert_eq!(warned, ["backend_settings.credentials_mode"]);
+    assert!(!format!("{settings:?}").contains("canary"));
+
+    let (settings, warnings) = read(&with(json!({
+        "naming": "processor", "allocation_prefix": "", "credentials_mode": "metadata", "delete_mode": "purge",
+        "admin_path": "/ops/admin/", "s3_region": "eu", "default_placement": "fast/COLD", "timeout": "60",
+        // What the seed's examples write for "none".
+        "default_tenant": "", "token": null,
+    })))
+    .unwrap();
+    assert_eq!(settings.naming.prefix(), "waldur-");
+    assert_eq!(settings.placement.as_deref(), Some("fast/COLD"));
+    assert_eq!(settings.timeout, Duration::from_mins(1));
+    let warned: Vec<_> = warnings.iter().map(Warning::path).collect();
+    assert_eq!(warned, ["backend_settings.credentials_mode", "backend_settings.delete_mode"]);
+}
+
+#[test]
+fn all_problems_are_told_at_once_and_no_value() {
+    let tree = json!({
+        "flavour": "radosgw", "admin_access_key": 5, "admin_secret_key": ["canary-secret"], "admin_path": "a b",
+        "user_prefix": "canary/prefix", "timeout": 0, "delete_mode": "canary-mode", "usage_model": "gb_days",
+        "verify_ssl": "canary-maybe",
+    });
+    let error = read(&tree).unwrap_err();
+    let expected = [
+        "s3_endpoint",
+        "admin_access_key",
+        "admin_secret_key",
+        "admin_path",
+        "user_prefix",
+        "delete_mode",
+        "usage_model",
+        "timeout",
+        "verify_ssl",
+    ];
+    assert_eq!(paths(&error), expected);
+    assert!(!format!("{error:?} {:?}", error.chain()).contains("canary"));
+    let error = read(&with(json!({ "max_username_length": 17 }))).unwrap_err();
+    assert_eq!(paths(&error), ["max_username_length"]);
+}
+
+#[test]
+fn certificates_are_verified_unless_the_build_allows_otherwise() {
+    let tree = with(json!({ "verify_ssl": false }));
+    if cfg!(feature = "danger-accept-invalid-certs") {
+        let (_, warnings) = read(&tree).unwrap();
+        assert!(warnings.iter().any(|warning| warning.path().ends_with("verify_ssl")));
+    } else {
+        assert_eq!(paths(&read(&tree).unwrap_err()), ["verify_ssl"]);
+    }
+}
+
+#[test]
+fn s35_radosgw_cannot_report_for_croit_usage() {
+    let error = build("croit_usage", &minimal(), usage_components()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("croit_usage"));
+    for backend_type in ["ceph_s3", "croit_s3", "Ceph_S3"] {
+        assert_eq!(build(backend_type, &minimal(), usage_components()).unwrap(), "ceph_s3");
+    }
+}
+
+#[test]
+fn s36_a_mixed_configuration_names_the_keys_that_do_not_belong() {
+    let mixed = with(json!({ "api_url": "https://croit.example.org", "token": "canary-token", "username": "u",
+        "password": "canary-password", "default_tenant": "acme", "default_storage_class": "COLD" }));
+    let error = read(&mixed).unwrap_err();
+    let croit_only = ["api_url", "token", "username", "password", "default_tenant", "default_storage_class"];
+    assert_eq!(paths(&error), croit_only);
+    assert!(!format!("{:?}", error.chain()).contains("canary"));
+
+    let mut other = mixed;
+    other.as_object_mut().unwrap().insert("flavour".to_owned(), json!("croit"));
+    assert_eq!(paths(&read(&other).unwrap_err()), ["admin_access_key", "admin_secret_key", "flavour"]);
+    // The default flavour is croit, which has to wait.
+    let error = read(&json!({ "api_url": "https://croit.example.org", "token": "t" })).unwrap_err();
+    assert_eq!(paths(&error), ["flavour"]);
+    assert!(error.chain().iter().any(|line| line.contains("not in this version yet")));
+}
+
+#[test]
+fn s37_storage_without_a_unit_factor_does_not_start() {
+    let component = |name: &str, backend_name: &str| {
+        let mut component = Component::new(name, AccountingType::Usage);
+        component.raw = RawSettings::from_value(name, &json!({ "backend_name": backend_name })).unwrap();
+        component
+    };
+    let error = build("ceph_s3", &minimal(), [component("s3_storage", "storage")].into_iter().collect()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().starts_with("s3_storage.unit_factor:"), "{error}");
+    // Objects are counted one by one, and other components are nobody's here.
+    let fine = [component("s3_objects", "objects"), component("storage_class", "custom_metric")];
+    build("ceph_s3", &minimal(), fine.into_iter().collect()).unwrap();
+    build("ceph_s3", &minimal(), Components::default()).unwrap();
+    let twice = [component("a", "objects"), component("b", "objects")];
+    let error = build("ceph_s3", &minimal(), twice.into_iter().collect()).unwrap_err();
+    assert!(error.message().starts_with("b: "), "{error}");
+    build("ceph_s3", &minimal(), components(AccountingType::Limit, &json!({}))).unwrap();
+}
+
+#[test]
+fn soft_deletion_that_would_close_nothing_is_refused() {
+    let soft = with(json!({ "soft_delete": true }));
+    let unenforced = || components(AccountingType::Limit, &json!({ "enforce_limits": false }));
+    for nothing in [unenforced(), Components::default()] {
+        let error = build("ceph_s3", &soft, nothing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().starts_with("soft_delete:"), "{error}");
+    }
+    build("ceph_s3", &minimal(), unenforced()).unwrap();
+    // One ceiling of 0 closes.
+    let mut one: Vec<_> = unenforced().iter().cloned().collect();
+    one.truncate(1);
+    one.extend(usage_components().iter().filter(|component| component.name == "s3_objects").cloned());
+    build("ceph_s3", &soft, one.into_iter().collect()).unwrap();
+}
+
+#[test]
+fn both_prefixes_are_kept_whatever_the_naming() {
+    let both = ["waldur_".to_owned(), "waldur-".to_owned()];
+    assert_eq!(read(&minimal()).unwrap().0.prefixes, both);
+    assert_eq!(read(&with(json!({ "naming": "processor" }))).unwrap().0.prefixes, both);
+    let (settings, _) = read(&with(json!({ "user_prefix": "", "allocation_prefix": "site-" }))).unwrap();
+    assert_eq!(settings.prefixes, [String::new(), "site-".to_owned()]);
+}

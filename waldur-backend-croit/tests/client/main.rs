@@ -1,0 +1,10 @@
+//! The typed client over scripts, recordings and the fake gateway.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod recorded;
+
+mod calls;
+mod clock;
+mod replay;

@@ -1,0 +1,217 @@
+//! Usage of months that are over, loaded by hand (core.md §4.9).
+
+use futures_util::future::join;
+use jiff::{ToSpan, civil::Date};
+
+use super::{
+    UsageReporter,
+    compare::Rules,
+    gather::Scope,
+    periods::month,
+    report::ResourceUsageReport,
+    run::{Aim, Run},
+};
+use crate::{
+    backend::{OpContext, Period, UsageSource},
+    client::{Offering, ResourceQuery, ResourceState, ResourceSummary},
+    error::{Error, ErrorKind, Result},
+    types::BackendId,
+};
+
+/// Months to load, five years at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoricalSpan {
+    first: Period,
+    last: Period,
+}
+
+impl HistoricalSpan {
+    /// The months from that of `start` to that of `end`.
+    ///
+    /// # Errors
+    /// `Config` when `end` lies before `start`, or more than five years after it.
+    pub fn new(start: Date, end: Date) -> Result<Self> {
+        if end < start {
+            return Err(Error::config(format!("the end, {end}, lies before the start, {start}")));
+        }
+        if end > start.saturating_add(5.years()) {
+            return Err(Error::config(format!("from {start} to {end} is more than five years")));
+        }
+        Ok(Self { first: Period::containing(start), last: Period::containing(end) })
+    }
+
+    /// The months, oldest first.
+    pub fn periods(self) -> impl Iterator<Item = Period> {
+        let next = |period: &Period| Some(period.next()).filter(|next| next > period);
+        std::iter::successors(Some(self.first), next).take_while(move |period| *period <= self.last)
+    }
+}
+
+/// Loads usage of the past into Waldur, month by month, and puts right what differs: amounts may go down.
+///
+/// ```no_run
+/// # async fn example(reporter: waldur_sdk::process::UsageReporter) -> waldur_sdk::Result<()> {
+/// use jiff::civil::date;
+/// use waldur_sdk::{backend::OpContext, process::{HistoricalLoader, HistoricalSpan}};
+///
+/// let span = HistoricalSpan::new(date(2025, 1, 1), date(2025, 12, 31))?;
+/// let report = HistoricalLoader::new(reporter).run(&OpContext::new("load-usage"), span).await?;
+/// println!("{} months", report.months.len());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HistoricalLoader {
+    reporter: UsageReporter,
+    staff: bool,
+    users: bool,
+    reconcile: bool,
+    only: Vec<BackendId>,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct HistoricalReport {
+    /// The months that were loaded, oldest first.
+    pub months: Vec<HistoricalMonth>,
+    /// Back-end ids that were asked for and that no resource of the offering has.
+    pub not_found: Vec<BackendId>,
+    /// Why months at the end are missing: the caller asked to stop, or what Waldur has could not be read.
+    pub stopped: Option<Error>,
+    /// Why the listing of resources is not proven whole, if it is not.
+    pub listing_gap: Option<Error>,
+}
+
+/// What was loaded of one month.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HistoricalMonth {
+    /// The month.
+    pub period: Period,
+    /// One entry for each resource, with this month alone, in no particular order.
+    pub resources: Vec<ResourceUsageReport>,
+}
+
+impl HistoricalLoader {
+    /// A loader with the components, the zone and the policy of a reporter, for all resources and their users, in the name
+    /// of a member of staff.
+    pub fn new(reporter: UsageReporter) -> Self {
+        Self { reporter, staff: true, users: true, reconcile: false, only: Vec::new() }
+    }
+
+    /// Does not ask whether the account is one of staff (`--no-staff-check`). Waldur lets others report of the past only
+    /// what is billed by limit.
+    #[must_use]
+    pub fn without_staff_check(mut self) -> Self {
+        self.staff = false;
+        self
+    }
+
+    /// Leaves out what each user used (`--skip-user-usage`).
+    #[must_use]
+    pub fn without_users(mut self) -> Self {
+        self.users = false;
+        self
+    }
+
+    /// Reports zeros too, and users of whom nothing was measured as having used nothing (`--reconcile-stale`). Only what
+    /// was measured is put right: unknown is no zero here either.
+    #[must_use]
+    pub fn reconciling_stale(mut self) -> Self {
+        self.reconcile = true;
+        self
+    }
+
+    /// Loads only resources with these back-end ids (`--resource-backend-id`).
+    #[must_use]
+    pub fn only(mut self, ids: impl IntoIterator<Item = BackendId>) -> Self {
+        self.only = ids.into_iter().collect();
+        self
+    }
+
+    /// Loads the months of `span` that have begun, oldest first: one question to the back end for each. Tells its
+    /// progress in months, and stops between two when the caller asks it to.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when the account is not one of staff, `Unsupported` when the back end measures nothing or this
+    /// Waldur takes no reports of past months; otherwise as [`UsageReporter::run_once`].
+    pub async fn run(&self, cx: &OpContext, span: HistoricalSpan) -> Result<HistoricalReport> {
+        let reporter = &self.reporter;
+        let source = reporter.backend().usage().ok_or_else(|| Error::unsupported("usage"))?;
+        reporter.mapping()?;
+        self.check_account(cx).await?;
+        let current = month(reporter.environment().now(), &reporter.policy().timezone);
+        let periods: Vec<_> = span.periods().take_while(|period| *period <= current).collect();
+        if periods.iter().any(|period| *period < current) && !reporter.takes_past_months(cx).await? {
+            return Err(Error::unsupported("a report of a month that is over"));
+        }
+        let (offering, listing) = join(self.offering(cx), self.resources(cx)).await;
+        let (offering, (resources, mut report)) = (offering?, listing?);
+        let total = u64::try_from(periods.len()).ok();
+        for (period, done) in periods.into_iter().zip(1..) {
+            match self.month(cx, source, &offering, &resources, period).await {
+                Ok(month) => report.months.push(month),
+                Err(error) => {
+                    report.stopped = Some(error);
+                    break;
+                }
+            }
+            cx.advance("load usage", done, total);
+        }
+        Ok(report)
+    }
+
+    async fn check_account(&self, cx: &OpContext) -> Result<()> {
+        if !self.staff || self.reporter.waldur(cx).users().me().await?.is_staff == Some(true) {
+            return Ok(());
+        }
+        let text = "usage of the past is for staff to load; this account is not of staff";
+        Err(Error::new(ErrorKind::PermissionDenied, text))
+    }
+
+    async fn offering(&self, cx: &OpContext) -> Result<Offering> {
+        self.reporter.waldur(cx).provider_offerings().get(self.reporter.offering()).await
+    }
+
+    async fn resources(&self, cx: &OpContext) -> Result<(Vec<ResourceSummary>, HistoricalReport)> {
+        use ResourceState as S;
+        let states = [S::Ok, S::Updating, S::Terminating, S::Erred];
+        let query = ResourceQuery::offering(self.reporter.offering()).states(states);
+        let listing = self.reporter.waldur(cx).provider_resources().summaries(&query).collect().await?;
+        let (mut resources, _, listing_gap) = listing.into_parts();
+        let has = |id: &BackendId| resources.iter().any(|resource| resource.backend_id.as_ref() == Some(id));
+        let not_found = self.only.iter().filter(|id| !has(id)).cloned().collect();
+        resources.retain(|resource| match &resource.backend_id {
+            Some(id) => self.only.is_empty() || self.only.contains(id),
+            None => false,
+        });
+        Ok((resources, HistoricalReport { not_found, listing_gap, ..HistoricalReport::default() }))
+    }
+
+    async fn month(
+        &self,
+        cx: &OpContext,
+        source: &dyn UsageSource,
+        offering: &Offering,
+        resources: &[ResourceSummary],
+        period: Period,
+    ) -> Result<HistoricalMonth> {
+        cx.checkpoint()?;
+        let reporter = &self.reporter;
+        let aim = Aim {
+            rules: Rules { decreasing: true, omit: false, vanishing: false },
+            while_month: None,
+            zero_stale_users: self.reconcile && self.users,
+            positive_only: !self.reconcile,
+            users: self.users,
+        };
+        let months = reporter.months(cx, Scope::Offering, &[period]).await;
+        if let Some(Err(error)) = months.get(&period) {
+            return Err(error.clone());
+        }
+        let mut run = Run::new(aim, vec![period], reporter.mapping()?, offering, months);
+        reporter.measure(cx, source, Scope::Offering, resources, &mut run).await;
+        let resources = reporter.report_all(cx, &run, resources.to_vec()).await;
+        Ok(HistoricalMonth { period, resources })
+    }
+}

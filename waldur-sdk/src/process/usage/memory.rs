@@ -1,0 +1,102 @@
+//! What a reporter remembers between its runs. Nothing of it is needed to be right, only to be quiet.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::sold::Kind;
+use crate::{
+    backend::Period,
+    error::Error,
+    types::{Amounts, PlanUuid, ResourceUuid},
+};
+
+/// What is remembered of all resources. Never locked across an await.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<HashMap<ResourceUuid, Remembered>>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// The plan that the resource was on when it was last looked at.
+    plan: Option<PlanUuid>,
+    stale_runs: u32,
+    taken: BTreeMap<Period, Amounts>,
+    refused: BTreeMap<(Period, Option<Kind>), (Amounts, Refusal)>,
+}
+
+/// A refusal of a past month.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    /// Waldur takes nothing for months that are over.
+    pub(super) backfill: bool,
+}
+
+impl Memory {
+    pub(super) fn plan(&self, resource: ResourceUuid) -> Option<PlanUuid> {
+        self.all().get(&resource)?.plan
+    }
+
+    pub(super) fn saw_plan(&self, resource: ResourceUuid, plan: Option<PlanUuid>) {
+        self.edit(resource, |known| known.plan = plan);
+    }
+
+    /// Counts a run, and says how many in a row the usage could not be read.
+    pub(super) fn stale(&self, resource: ResourceUuid, unreadable: bool) -> u32 {
+        self.edit(resource, |known| {
+            known.stale_runs = if unreadable { known.stale_runs.saturating_add(1) } else { 0 };
+            known.stale_runs
+        })
+    }
+
+    pub(super) fn last_taken(&self, resource: ResourceUuid, period: Period) -> Option<Amounts> {
+        self.all().get(&resource)?.taken.get(&period).cloned()
+    }
+
+    pub(super) fn took(&self, resource: ResourceUuid, period: Period, amounts: Amounts) {
+        self.edit(resource, |known| drop(known.taken.insert(period, amounts)));
+    }
+
+    /// The refusal of exactly these amounts.
+    pub(super) fn refusal(
+        &self,
+        resource: ResourceUuid,
+        period: Period,
+        kind: Option<Kind>,
+        amounts: &Amounts,
+    ) -> Option<Refusal> {
+        let all = self.all();
+        let (refused, refusal) = all.get(&resource)?.refused.get(&(period, kind))?;
+        (refused == amounts).then(|| refusal.clone())
+    }
+
+    pub(super) fn refused(
+        &self,
+        resource: ResourceUuid,
+        period: Period,
+        kind: Option<Kind>,
+        amounts: Amounts,
+        refusal: Refusal,
+    ) {
+        self.edit(resource, |known| drop(known.refused.insert((period, kind), (amounts, refusal))));
+    }
+
+    /// Forgets resources that are not there any more, if `seen` is all there are, and months before `oldest`.
+    pub(super) fn forget(&self, seen: Option<&HashSet<ResourceUuid>>, oldest: Period) {
+        let mut all = self.all();
+        all.retain(|resource, _| seen.is_none_or(|seen| seen.contains(resource)));
+        for known in all.values_mut() {
+            known.taken.retain(|period, _| *period >= oldest);
+            known.refused.retain(|(period, _), _| *period >= oldest);
+        }
+    }
+
+    fn edit<T>(&self, resource: ResourceUuid, change: impl FnOnce(&mut Remembered) -> T) -> T {
+        change(self.all().entry(resource).or_default())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<ResourceUuid, Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,71 @@
+//! How usage is reported: the knobs of the settings file that the processor itself obeys.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    rest::RetryPolicy,
+    settings::{AgentSettings, OfferingSettings},
+};
+
+/// The knobs of a [`UsageReporter`](super::UsageReporter). The defaults are the Python agent's where it has them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UsagePolicy {
+    /// How many months each run covers, the current one included (`reporting_periods`): 1 to 12, default 2. What is
+    /// outside of that counts as the nearest.
+    pub reporting_periods: u8,
+    /// The zone in which months begin and end (`timezone`). Default UTC.
+    pub timezone: TimeZone,
+    /// What to do when an amount is less than what Waldur has already, and may not be
+    /// ([`decreasing_usage`](crate::backend::Capabilities::decreasing_usage)): leave that component out and report the
+    /// others, or report nothing of that month (`omit_anomalous_usage_components`). Default no: nothing.
+    pub omit_anomalous_components: bool,
+    /// Report what each user used, where the back end can tell. Default yes.
+    pub per_user: bool,
+    /// Look whether a resource changed its plan, before the first report of this process that changes an amount of it. It
+    /// costs one call for each of those. Without it, a change of plan that happened while nobody looked is found out one
+    /// report late, and that report is too high by what was used before the change. Default yes.
+    pub watch_plan_changes: bool,
+    /// Resources in flight at once. Default 8.
+    pub concurrency: usize,
+    /// Months that the back end is asked about at once. Default 4.
+    pub backend_concurrency: usize,
+    /// How often and how long a transient failure is tried again: 10 times, and no later than 60 s after the first of an
+    /// unbroken series of failures, whichever resources they met; pauses from 1 s doubling to at most 15 s, with jitter.
+    pub retry: RetryPolicy,
+    /// Say what would be reported, and report nothing. Default no.
+    pub dry_run: bool,
+}
+
+impl Default for UsagePolicy {
+    fn default() -> Self {
+        let mut retry = RetryPolicy::default().with_max_attempts(10).with_max_elapsed(Duration::from_secs(60));
+        retry.initial_backoff = Duration::from_secs(1);
+        retry.max_backoff = Duration::from_secs(15);
+        Self {
+            reporting_periods: 2,
+            timezone: TimeZone::UTC,
+            omit_anomalous_components: false,
+            per_user: true,
+            watch_plan_changes: true,
+            concurrency: 8,
+            backend_concurrency: 4,
+            retry,
+            dry_run: false,
+        }
+    }
+}
+
+impl UsagePolicy {
+    /// What the settings file says, and the defaults for everything that it does not know.
+    pub fn from_settings(agent: &AgentSettings, offering: &OfferingSettings) -> Self {
+        Self {
+            reporting_periods: agent.reporting_periods,
+            timezone: agent.timezone.clone(),
+            omit_anomalous_components: offering.omit_anomalous_usage_components,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Sending what each user used (core.md §4.3, last row).
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+
+use super::{
+    UsageReporter,
+    compare::{Stored, StoredRow},
+    gather::{People, Share},
+    report::UsersReport,
+};
+use crate::{
+    backend::OpContext,
+    client::UserUsage,
+    error::{Error, ErrorKind, Result},
+    types::{ComponentUsageUuid, Decimal, Timestamp, WaldurAmount},
+};
+
+/// The longest user name that Waldur stores (`maxLength: 100` in its schema), in characters.
+const LONGEST_NAME: usize = 100;
+
+/// The users of one component, and what they used.
+type Users = BTreeMap<String, WaldurAmount>;
+
+impl UsageReporter {
+    /// Sends the shares that Waldur does not have: one request for each component, or on a server of 2024 one for each
+    /// share. A name that cannot be stored would spoil the whole request, so it is left out.
+    pub(super) async fn send_users(
+        &self,
+        cx: &OpContext,
+        users: &BTreeMap<String, Users>,
+        stored: &Stored,
+        people: &People,
+        date: Timestamp,
+    ) -> UsersReport {
+        let mut report = UsersReport::default();
+        for (component, users) in users {
+            let row = stored.rows(component).last().map(|row| row.uuid);
+            if row.is_none() && !self.policy().dry_run {
+                report.failed = Some(Error::not_ready(format!("{component}: Waldur has no total yet")));
+                continue;
+            }
+            let shares = changed(users, stored.rows(component), people, date, &mut report);
+            if shares.is_empty() {
+                continue;
+            }
+            if self.policy().dry_run {
+                report.sent += shares.len();
+            } else if let Some(row) = row {
+                match self.send_shares(cx, row, &shares).await {
+                    Ok(()) => report.sent += shares.len(),
+                    Err(error) => report.failed = Some(error),
+                }
+            }
+        }
+        report
+    }
+
+    async fn send_shares(&self, cx: &OpContext, row: ComponentUsageUuid, shares: &[UserUsage]) -> Result<()> {
+        let waldur = self.waldur(cx);
+        if self.takes_users_in_bulk() {
+            match waldur.component_usages().set_user_usages(row, shares).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => self.takes_no_users_in_bulk(),
+                outcome => return outcome,
+            }
+        }
+        let calls = shares.iter().map(|share| waldur.component_usages().set_user_usage(row, share));
+        let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(self.policy().concurrency.max(1)).collect().await;
+        outcomes.into_iter().collect()
+    }
+}
+
+/// The shares that differ from what Waldur has. Of several rows the last one is that of the plan which reports go to: it
+/// gets what the others do not hold, as with the total.
+fn changed(
+    users: &Users,
+    rows: &[StoredRow],
+    people: &People,
+    date: Timestamp,
+    report: &mut UsersReport,
+) -> Vec<UserUsage> {
+    let (last, earlier) = rows.split_last().map_or((None, rows), |(last, earlier)| (Some(last), earlier));
+    let mut shares = Vec::new();
+    for (name, amount) in users {
+        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME {
+            report.unnameable += 1;
+            continue;
+        }
+        let held: Decimal = earlier.iter().filter_map(|row| people.share(row, name)?.amount).sum();
+        let rest = WaldurAmount::new((amount.decimal() - held).max(Decimal::ZERO));
+        let known = last.and_then(|row| people.share(row, name));
+        // Without an account Waldur would forget the one that it has.
+        let account = people.accounts.get(name).or_else(|| known?.user.as_ref());
+        let same = |share: &Share| {
+            let linked = account.is_none() || last_segment(share.user.as_ref()) == last_segment(account);
+            share.amount == Some(rest.decimal()) && linked
+        };
+        let held_whole = known.is_none() && rest.decimal().is_zero() && !held.is_zero();
+        if held_whole || known.is_some_and(same) {
+            report.unchanged += 1;
+            continue;
+        }
+        let share = UserUsage::new(name.as_str(), rest).date(date);
+        shares.push(match account {
+            Some(account) => share.user(account),
+            None => share,
+        });
+    }
+    shares
+}
+
+/// Which account an address names: servers differ in how they write the rest.
+fn last_segment(url: Option<&String>) -> Option<&str> {
+    url?.trim_end_matches('/').rsplit('/').next()
+}

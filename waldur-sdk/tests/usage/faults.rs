@@ -1,0 +1,298 @@
+//! What goes wrong (core.md §4.4, §4.7; faults.md rows 37, 134 to 149; security.md S47).
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::json;
+use tokio::time::Instant;
+use waldur_sdk::{
+    backend::OpContext,
+    process::UsageOutcome,
+    rest::{HttpTransport, RequestMeta, TransportError},
+    testing::{
+        Action, Counting, Faults, op, status,
+        waldur::{FakeWaldur, Generation, ResourceState},
+        when,
+    },
+};
+
+use crate::usage::{BOTH, NOVEMBER, World, assert_outcome, month, november, rows};
+
+fn world(generation: Generation) -> World {
+    let world = World::new(generation);
+    world.resource("res");
+    world.used("res", "cpu", "10");
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn f037_c54_sec47_a_back_end_that_fails_is_never_zero() {
+    let faults: [(&str, Action); 7] = [
+        ("500", status(500).into()),
+        ("403", status(403).into()),
+        ("a page", Action::html()),
+        ("cut short", Action::truncate()),
+        ("of another sort", Action::replace_body("{\"usage\": []}")),
+        ("an empty list", Action::replace_body("[]")),
+        ("nulls", Action::replace_body("[{\"id\": \"res\", \"usage\": null}]")),
+    ];
+    for (name, fault) in faults {
+        for generation in BOTH {
+            let world = world(generation);
+            let broken = Faults::new(world.service.clone()).on(op("usage.list"), fault.clone());
+            let report = world.agent().service(broken.clone()).run().await;
+            assert!(broken.idle_rules().is_empty(), "{name}");
+            assert_outcome(&report, NOVEMBER, |end| matches!(end, UsageOutcome::Unreadable(_)));
+            assert_eq!(world.writes(), [""; 0], "{name}");
+            assert!(!report.is_clean());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f037_waldur_that_cannot_be_read_is_told_nothing() {
+    for broken in ["component_usages.list", "provider_offerings.get", "provider_resources.summaries"] {
+        let world = world(Generation::V8);
+        let matcher = match broken {
+            "provider_resources.summaries" => op("provider_resources.list"),
+            name => op(name),
+        };
+        let faults = Faults::new(world.waldur.clone()).on(matcher, status(500));
+        let reporter = world.agent().waldur(faults).build();
+        match reporter.run_once(&OpContext::new("run")).await {
+            Ok(report) => assert_outcome(&report, NOVEMBER, |end| matches!(end, UsageOutcome::Deferred(_))),
+            Err(error) => assert_eq!(error.kind(), waldur_sdk::ErrorKind::Server, "{broken}"),
+        }
+        assert_eq!(world.writes(), [""; 0], "{broken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f134_how_long_usage_could_not_be_read_is_counted() {
+    let world = world(Generation::V8);
+    world.resource("fine");
+    world.used("fine", "cpu", "1");
+    let reporter = world.agent().build();
+    let run = async || reporter.run_once(&OpContext::new("run")).await.unwrap();
+    world.service.fail_usage("res", true);
+    for runs in 1..=3 {
+        let report = run().await;
+        assert_eq!(report.stalest(), runs);
+        let fine = report.resources.iter().find(|row| row.resource_name == "fine").unwrap();
+        assert_eq!(fine.stale_runs, 0);
+    }
+    world.service.fail_usage("res", false);
+    assert_eq!(run().await.stalest(), 0);
+    // Left out of the answer is not read either.
+    world.service.omit_usage("res", true);
+    assert_eq!(run().await.stalest(), 1);
+    assert_eq!(world.sent(), ["cpu 1.00", "cpu 10.00"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f135_less_than_nothing_is_no_measurement() {
+    for (total, user) in [("-0.001", "0"), ("-5", "0"), ("10", "-1")] {
+        let world = World::new(Generation::V8);
+        let resource = world.resource("res");
+        world.used("res", "cpu", total);
+        world.used("res", "mem", "1");
+        world.user_used("res", "ann", "cpu", user);
+        let report = world.run().await;
+        let error = match &month(&report, NOVEMBER).outcome {
+            UsageOutcome::Unreadable(error) => error.to_string(),
+            other => panic!("{other}"),
+        };
+        assert!(error.contains("cpu: the back end measured -"), "{error}");
+        assert_eq!(world.stored(resource, NOVEMBER), rows([]), "not even what looks right");
+        assert_eq!(report.stalest(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c57_a_resource_in_a_wrong_state_costs_one_attempt_and_no_time() {
+    for generation in BOTH {
+        let world = world(generation);
+        let resource = world.resource("erred");
+        world.used("erred", "cpu", "1");
+        world.waldur.change_resource(resource, |row| row.state(ResourceState::Erred));
+        let begin = Instant::now();
+        let report = world.run().await;
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        let erred = report.resources.iter().find(|row| row.resource == resource).unwrap();
+        let last = erred.periods.last().unwrap();
+        assert!(
+            matches!(&last.outcome, UsageOutcome::WrongState(error) if error.message().contains("not in valid state"))
+        );
+        assert_eq!(last.attempts, 1);
+        assert_eq!(world.bodies("component_usages.set_usage").len(), 2);
+        assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 1);
+        // Mended, it is reported.
+        world.waldur.change_resource(resource, |row| row.state(ResourceState::Ok));
+        world.run().await;
+        assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "1.00")]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f146_a_report_whose_answer_got_lost_is_found_and_not_sent_again() {
+    for generation in BOTH {
+        let world = world(generation);
+        let faults = Faults::new(world.waldur.clone())
+            .on(op("component_usages.set_usage").nth(1), Action::commit_then(status(504)));
+        let report = world.agent().sending_once().waldur(faults.clone()).run().await;
+        assert!(faults.idle_rules().is_empty());
+        assert_eq!((november(&report).as_str(), month(&report, NOVEMBER).attempts), ("unchanged", 2));
+        assert_eq!(world.sent(), ["cpu 10.00"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_failure_is_tried_again_and_a_lasting_one_not() {
+    let world = world(Generation::V8);
+    let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_usage").first(3), status(503));
+    let report = world.agent().sending_once().waldur(faults).run().await;
+    assert_eq!((november(&report).as_str(), month(&report, NOVEMBER).attempts), ("submitted", 4));
+
+    let world = crate::faults::world(Generation::V8);
+    let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_usage"), status(403));
+    let report = world.agent().sending_once().waldur(faults).run().await;
+    assert_eq!(month(&report, NOVEMBER).attempts, 1);
+    assert_outcome(&report, NOVEMBER, |end| matches!(end, UsageOutcome::Refused(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_waldur_does_not_take_as_long_as_there_are_resources() {
+    let world = World::new(Generation::V8);
+    for number in 0..200 {
+        world.resource(&format!("res-{number}"));
+        world.used(&format!("res-{number}"), "cpu", "1");
+    }
+    let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_usage"), status(503));
+    // Pauses as long as they can be.
+    let environment = world.environment().with_random(|| u64::MAX);
+    let http = waldur_sdk::rest::Http::new(faults).with_environment(environment);
+    let http = http.with_retry(waldur_sdk::rest::RetryPolicy::none());
+    let memory = waldur_sdk::testing::MemoryBackend::new(&world.service).unwrap().with_usage();
+    let reporter = waldur_sdk::process::UsageReporter::new(world.client(http), Arc::new(memory), world.offering);
+    let begin = Instant::now();
+    let report = reporter.run_once(&OpContext::new("run")).await.unwrap();
+    assert_eq!(report.count(|end| matches!(end, UsageOutcome::Deferred(_))), 200);
+    assert!(begin.elapsed() <= Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert_eq!(world.run().await.count(|end| matches!(end, UsageOutcome::Submitted)), 200);
+}
+
+/// Lets something happen just before the first request of an operation is carried out.
+struct Before<F>(FakeWaldur, &'static str, std::sync::Mutex<Option<F>>);
+
+#[async_trait]
+impl<F: FnOnce() + Send + 'static> HttpTransport for Before<F> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.extensions().get::<RequestMeta>().is_some_and(|meta| meta.operation == self.1) {
+            let event = self.2.lock().unwrap().take();
+            if let Some(event) = event {
+                event();
+            }
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f147_a_resource_that_ends_between_reading_and_reporting_is_skipped() {
+    for generation in BOTH {
+        let world = world(generation);
+        world.resource("other");
+        world.used("other", "cpu", "2");
+        let resource = world.service.object("res").unwrap().stamp.unwrap();
+        let waldur = world.waldur.clone();
+        let ends = move || waldur.change_resource(resource, |row| row.state(ResourceState::Terminated));
+        let transport = Before(world.waldur.clone(), "component_usages.set_usage", std::sync::Mutex::new(Some(ends)));
+        let report = world.agent().waldur(transport).run().await;
+        assert_eq!(report.count(|end| matches!(end, UsageOutcome::WrongState(_))), 1);
+        assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 1);
+        assert!(report.is_clean());
+    }
+    for gone in [404, 409] {
+        let world = world(Generation::V8);
+        let refusal = status(gone).json(&json!({ "detail": "Gone." }));
+        let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_usage"), refusal);
+        let report = world.agent().waldur(faults).run().await;
+        assert_outcome(&report, NOVEMBER, |end| matches!(end, UsageOutcome::WrongState(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f148_a_first_report_that_cannot_be_read_makes_no_row() {
+    let world = world(Generation::V8);
+    let resource = world.service.object("res").unwrap().stamp.unwrap();
+    world.service.fail_usage("res", true);
+    world.run().await;
+    assert!(world.waldur.usage_of(resource).is_empty());
+    world.service.fail_usage("res", false);
+    world.run().await;
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "10.00")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f149_a_member_that_is_missing_is_not_zero() {
+    let bodies = [
+        // No total; a total without the component; a component that says nothing.
+        (r#"[{"id": "res", "usage": {"users": {}}}]"#, "not counted yet"),
+        (r#"[{"id": "res", "usage": {"total": {}}}]"#, "nothing measured"),
+        (r#"[{"id": "res", "usage": {"total": {"cpu": null}}}]"#, "nothing measured"),
+        (r#"[{"id": "res", "usage": {"total": {"cpu": "much"}}}]"#, "unreadable: "),
+        (r#"[{"id": "res", "usage": {"total": {"cpu": [1]}}}]"#, "unreadable: "),
+    ];
+    for (body, outcome) in bodies {
+        let world = world(Generation::V8);
+        let faults = Faults::new(world.service.clone()).on(op("usage.list"), Action::replace_body(body));
+        let report = world.agent().service(faults).run().await;
+        assert!(november(&report).starts_with(outcome), "{body}: {}", november(&report));
+        assert_eq!(world.writes(), [""; 0], "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f150_one_of_300_resources_fails_and_the_others_do_not() {
+    let world = World::new(Generation::V8);
+    for number in 0..300 {
+        world.resource(&format!("res-{number}"));
+        world.used(&format!("res-{number}"), "cpu", "1");
+    }
+    let unlucky = world.service.object("res-217").unwrap().stamp.unwrap().hex();
+    let about = when("a report about one", move |request: &Request<Bytes>| {
+        String::from_utf8_lossy(request.body()).contains(&unlucky)
+    });
+    let faults = Faults::new(world.waldur.clone()).on(about, status(400));
+    let report = world.agent().waldur(faults).run().await;
+    assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 299);
+    let failed: Vec<_> = report.outcomes().filter(|month| !month.outcome.is_good()).collect();
+    assert_eq!(failed.len(), 1);
+    assert!(!report.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_waldur_that_cannot_be_read_leaves_the_other_resources_known() {
+    let world = World::new(Generation::V8);
+    let (one, two) = (world.resource("one"), world.resource("two"));
+    for (id, resource) in [("one", one), ("two", two)] {
+        world.reported(resource, NOVEMBER, "cpu", "5");
+        world.used(id, "cpu", "4");
+    }
+    // A row of the listing of all that is broken: whose it is cannot be told.
+    let rows = json!([{ "uuid": 7, "type": "cpu" }]).to_string();
+    let all = when("the listing of all", |request: &Request<Bytes>| {
+        let query = request.uri().query().unwrap_or_default();
+        request.uri().path().ends_with("/marketplace-component-usages/") && query.contains("offering_uuid")
+    });
+    let faults = Faults::new(world.waldur.clone()).on(all, Action::replace_body(rows));
+    let counting = Counting::new(faults);
+    let report = world.agent().policy(|policy| policy.reporting_periods = 1).waldur(counting.clone()).run().await;
+    // All twice, since the list is shorter than its count; then each by itself, so that the guard against decreases is not
+    // blind.
+    assert_eq!(report.count(|end| matches!(end, UsageOutcome::Anomaly)), 2, "{report:#?}");
+    assert_eq!(counting.counts().of("component_usages.list"), 4);
+    assert_eq!(world.writes(), [""; 0]);
+}

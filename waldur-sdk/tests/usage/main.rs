@@ -1,0 +1,21 @@
+//! Usage reports between a Waldur and a back end in memory.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../support/capture.rs"]
+mod capture;
+#[path = "../support/usage.rs"]
+mod usage;
+
+mod budget;
+mod decreasing;
+mod faults;
+mod history;
+mod mapping;
+mod months;
+mod numbers;
+mod pass;
+mod plans;
+mod secrets;
+mod sweeps;
+mod users;
