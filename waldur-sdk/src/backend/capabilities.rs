@@ -1,5 +1,22 @@
 //! What a back end says about itself beside its methods and facets.
 
+/// Whose limits win where Waldur's and the back end's differ outside an order (core.md §3.7).
+///
+/// Limits change by orders. Where both sides differ without one, somebody changed a quota by hand, or a unit was read
+/// wrongly; which of them is right cannot be told from the numbers. So nobody wins unless the back end says so: an
+/// agent that copied either side by default would undo an administrator's decision, or sell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitsAuthority {
+    /// Nobody: a difference is reported, and left.
+    #[default]
+    None,
+    /// The back end: Waldur is told. For systems whose operators set quotas by hand and mean it.
+    Backend,
+    /// Waldur: the back end is set. For systems that nobody else is to change.
+    Waldur,
+}
+
 /// Hints and permissions for the processors. Abilities that need code are facets instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +33,22 @@ pub struct Capabilities {
     /// How often the team is read while it comes back empty, before a create goes on without (`team_fetch_attempts`).
     /// 0 counts as 1. The pause between is 3 s.
     pub team_fetch_attempts: u32,
+    /// Whose limits win where both sides differ outside an order. Default nobody's.
+    pub limits_authority: LimitsAuthority,
+    /// Resources that are being created are kept in step as well, not only those that are `OK` or `Erred`
+    /// (`handled_resource_states`).
+    pub creating_resources: bool,
+    /// People are known by their federated identity and not by their name at the offering: names in grants, plans and
+    /// member lists are identities then (`user_resolve_method: identity_bridge`).
+    pub identity_bridge: bool,
+    /// Only people who consented to the offering's terms get access (`fetch_consented_users_only`).
+    pub consented_users_only: bool,
+    /// Resources of one project share their members: with [`consented_users_only`](Self::consented_users_only), a
+    /// consent to any of the project's resources counts (`shared_project_membership`).
+    pub shared_project_membership: bool,
+    /// The back end decides by itself who is a member: nobody is added or removed, members are only reconciled
+    /// (`skip_resource_team_diff`).
+    pub skip_team_diff: bool,
 }
 
 impl Capabilities {
@@ -51,6 +84,48 @@ impl Capabilities {
     #[must_use]
     pub const fn with_team_fetch_attempts(mut self, attempts: u32) -> Self {
         self.team_fetch_attempts = attempts;
+        self
+    }
+
+    /// Says whose limits win where both sides differ outside an order.
+    #[must_use]
+    pub const fn with_limits_authority(mut self, authority: LimitsAuthority) -> Self {
+        self.limits_authority = authority;
+        self
+    }
+
+    /// Keeps resources in step while they are being created.
+    #[must_use]
+    pub const fn with_creating_resources(mut self) -> Self {
+        self.creating_resources = true;
+        self
+    }
+
+    /// Knows people by their federated identity.
+    #[must_use]
+    pub const fn with_identity_bridge(mut self) -> Self {
+        self.identity_bridge = true;
+        self
+    }
+
+    /// Gives access only to people who consented.
+    #[must_use]
+    pub const fn with_consented_users_only(mut self) -> Self {
+        self.consented_users_only = true;
+        self
+    }
+
+    /// Shares members among the resources of a project.
+    #[must_use]
+    pub const fn with_shared_project_membership(mut self) -> Self {
+        self.shared_project_membership = true;
+        self
+    }
+
+    /// Decides by itself who is a member.
+    #[must_use]
+    pub const fn with_skip_team_diff(mut self) -> Self {
+        self.skip_team_diff = true;
         self
     }
 }

@@ -2,7 +2,11 @@
 //! [`ResourceBackend`](super::ResourceBackend) that answers `None` unless overridden: an ability cannot be claimed
 //! without being written, nor written and forgotten.
 
-use std::{collections::BTreeMap, fmt, ops::Range};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    ops::Range,
+};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -30,6 +34,26 @@ pub trait MemberDirectory: Send + Sync {
     /// # Errors
     /// Only when nothing could be tried.
     async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>>;
+
+    /// Told, in every cycle, of those who had access before it and keep it, as they are to be now: brings roles and
+    /// whatever else depends on them in line, and has to cost nothing when nothing changed. A role is given before
+    /// another is taken, so that a failure leaves nobody with less than both. The answer names those who were changed
+    /// or could not be. The default has nothing to do.
+    ///
+    /// # Errors
+    /// Only when nothing could be tried.
+    async fn reconcile(&self, _cx: &OpContext, _id: &BackendId, _members: &[Grant]) -> Result<Vec<MemberOutcome>> {
+        Ok(Vec::new())
+    }
+
+    /// Told that what the offering knows of a person changed ([`Grant::attributes`], names, address). The default has
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// When it could not be passed on.
+    async fn update_attributes(&self, _cx: &OpContext, _member: &Grant) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Who is to be added and removed. Guards (protected accounts, caps, second observations) have been applied.
@@ -50,7 +74,8 @@ impl MembershipPlan {
     /// Plans to remove `names`, as far as they are on the proven list of those who have access.
     #[must_use]
     pub fn and_remove(mut self, names: &[String], present: &Complete<String>) -> Self {
-        self.remove.extend(names.iter().filter(|name| present.items().contains(name)).cloned());
+        let present: HashSet<&String> = present.items().iter().collect();
+        self.remove.extend(names.iter().filter(|name| present.contains(name)).cloned());
         self
     }
 

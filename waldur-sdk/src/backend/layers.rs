@@ -24,10 +24,11 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
 use super::{
-    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, Finding,
-    Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan,
-    OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress, Removed,
-    ResourceBackend, ResourceState, Settled, Status, StatusControl, Usage, UsageSource, Verified,
+    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
+    Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
+    MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
+    Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings, Usage,
+    UsageSource, UserLimits, Verified,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -319,6 +320,12 @@ impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
     fn status(&self) -> Option<&dyn StatusControl> {
         self.inner.status().map(|_| self as _)
     }
+    fn user_limits(&self) -> Option<&dyn UserLimits> {
+        self.inner.user_limits().map(|_| self as _)
+    }
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        self.inner.upkeep().map(|_| self as _)
+    }
     fn keys(&self) -> Option<&dyn ApiKeys> {
         self.inner.keys().map(|_| self as _)
     }
@@ -340,6 +347,7 @@ fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> MemberDirectory for Layered<B, A> {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> BTreeMap<BackendId, Result<Complete<String>>> {
         let work = async { Ok(facet(self.inner.members())?.list(cx, ids).await) };
@@ -348,6 +356,44 @@ impl<B: ResourceBackend, A: Around> MemberDirectory for Layered<B, A> {
     async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
         let work = async { facet(self.inner.members())?.apply(cx, id, plan).await };
         self.guard("members.apply", true, cx, work).await
+    }
+    async fn reconcile(&self, cx: &OpContext, id: &BackendId, members: &[Grant]) -> Result<Vec<MemberOutcome>> {
+        let work = async { facet(self.inner.members())?.reconcile(cx, id, members).await };
+        self.guard("members.reconcile", true, cx, work).await
+    }
+    async fn update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
+        let work = async { facet(self.inner.members())?.update_attributes(cx, member).await };
+        self.guard("members.update_attributes", true, cx, work).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: ResourceBackend, A: Around> UserLimits for Layered<B, A> {
+    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>> {
+        let work = async { Ok(facet(self.inner.user_limits())?.list(cx, ids).await) };
+        by_id(ids, self.guard("user_limits.list", false, cx, work).await)
+    }
+    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()> {
+        let work = async { facet(self.inner.user_limits())?.set(cx, id, username, limits).await };
+        self.guard("user_limits.set", true, cx, work).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: ResourceBackend, A: Around> ResourceUpkeep for Layered<B, A> {
+    async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
+        let work = async { facet(self.inner.upkeep())?.sync_project(cx, id, about).await };
+        self.guard("upkeep.sync_project", true, cx, work).await
+    }
+    async fn sync_end_date(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<EndDate> {
+        let work = async { facet(self.inner.upkeep())?.sync_end_date(cx, id, about).await };
+        self.guard("upkeep.sync_end_date", true, cx, work).await
+    }
+    async fn effective_id(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<Option<String>> {
+        let work = async { facet(self.inner.upkeep())?.effective_id(cx, id, about).await };
+        self.guard("upkeep.effective_id", false, cx, work).await
     }
 }
 

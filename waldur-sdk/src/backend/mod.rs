@@ -35,6 +35,7 @@ mod read_back;
 mod registry;
 mod request;
 pub mod state;
+mod upkeep;
 mod usernames;
 mod usernames_builtin;
 
@@ -42,7 +43,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, LimitsAuthority};
 pub use context::{Cancellation, OpContext, ProgressObserver, Step};
 pub use facets::{
     ApiKeys, Importable, Importer, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, PendingOrders,
@@ -58,6 +59,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
+pub use upkeep::{EndDate, ResourceUpkeep, Surroundings, UserLimits};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
 pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
 
@@ -192,6 +194,16 @@ pub trait ResourceBackend: Send + Sync + 'static {
         None
     }
 
+    /// Limits of single users, if this back end has such.
+    fn user_limits(&self) -> Option<&dyn UserLimits> {
+        None
+    }
+
+    /// What surrounds a resource, if this back end keeps it in step.
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        None
+    }
+
     /// The customer's keys, if this back end has them.
     fn keys(&self) -> Option<&dyn ApiKeys> {
         None
@@ -265,6 +277,12 @@ macro_rules! forward {
             }
             fn status(&self) -> Option<&dyn StatusControl> {
                 (**self).status()
+            }
+            fn user_limits(&self) -> Option<&dyn UserLimits> {
+                (**self).user_limits()
+            }
+            fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+                (**self).upkeep()
             }
             fn keys(&self) -> Option<&dyn ApiKeys> {
                 (**self).keys()

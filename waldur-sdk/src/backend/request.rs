@@ -1,5 +1,7 @@
 //! What a back end is asked to do. Everything is resolved: no request needs a look at Waldur.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::types::{
@@ -295,22 +297,34 @@ impl DeleteRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
-    /// The user's name on the site (the offering user's `username`).
+    /// The user's name on the site (the offering user's `username`); the federated identity for a back end with
+    /// [`Capabilities::identity_bridge`](super::Capabilities::identity_bridge).
     pub username: String,
     /// The federated identity (Waldur's `username`).
     pub cuid: Option<Personal>,
-    /// The role in the project (`PROJECT.ADMIN`).
-    pub role: Option<String>,
+    /// The roles in the project (`PROJECT.ADMIN`); more than one if the user has more. Empty for accounts that no
+    /// person has.
+    pub roles: BTreeSet<String>,
     /// E-mail address.
     pub email: Option<Personal>,
     /// Full name.
     pub full_name: Option<Personal>,
+    /// What else the offering is told of the user, by the name of the attribute without `user_`; empty where that is
+    /// not known (orders). Personal, so `Debug` does not show it.
+    pub attributes: JsonObject,
 }
 
 impl Grant {
     /// A user with nothing but a name.
     pub fn new(username: impl Into<String>) -> Self {
-        Self { username: username.into(), cuid: None, role: None, email: None, full_name: None }
+        Self {
+            username: username.into(),
+            cuid: None,
+            roles: BTreeSet::new(),
+            email: None,
+            full_name: None,
+            attributes: JsonObject::new(),
+        }
     }
 }
 

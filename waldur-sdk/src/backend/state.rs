@@ -293,7 +293,7 @@ fn compare(id: &BackendId, wanted: &Limits, found: &Limits) -> Result<()> {
 }
 
 /// Equal up to one part in 100,000: back ends round to their own blocks (a kibibyte, a millicore).
-fn same(a: Limit, b: Limit) -> bool {
+pub(crate) fn same(a: Limit, b: Limit) -> bool {
     match (a, b) {
         (Limit::Unlimited, Limit::Unlimited) => true,
         (Limit::At(a), Limit::At(b)) => {

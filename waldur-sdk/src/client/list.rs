@@ -21,7 +21,7 @@ pub(super) fn pages<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> S
 where
     T: DeserializeOwned + Send + 'static,
 {
-    paged(call.query("page_size", PAGE_SIZE), true, explain, key)
+    paged(call.query("page_size", PAGE_SIZE), true, explain, |row: T| row, key)
 }
 
 /// The pages of a list of small rows that is read whole and often: as few pages as the server allows.
@@ -29,7 +29,21 @@ pub(super) fn bulk<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> St
 where
     T: DeserializeOwned + Send + 'static,
 {
-    paged(call.query("page_size", BULK_PAGE_SIZE), true, explain, key)
+    paged(call.query("page_size", BULK_PAGE_SIZE), true, explain, |row: T| row, key)
+}
+
+/// As [`bulk`], of rows that are read as `W` and kept as `T`.
+pub(super) fn bulk_as<W, T>(
+    call: Call,
+    explain: fn(Error) -> Error,
+    keep: fn(W) -> T,
+    key: fn(&T) -> String,
+) -> Pager<T>
+where
+    W: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
+{
+    paged(call.query("page_size", BULK_PAGE_SIZE), true, explain, keep, key)
 }
 
 /// The pages of a list that takes no page size; the server decides whether there is more than one.
@@ -37,12 +51,19 @@ pub(super) fn bare<T>(call: Call, explain: fn(Error) -> Error, key: fn(&T) -> St
 where
     T: DeserializeOwned + Send + 'static,
 {
-    paged(call, false, explain, key)
+    paged(call, false, explain, |row: T| row, key)
 }
 
-fn paged<T>(call: Call, is_sized: bool, explain: fn(Error) -> Error, key: fn(&T) -> String) -> Pager<T>
+fn paged<W, T>(
+    call: Call,
+    is_sized: bool,
+    explain: fn(Error) -> Error,
+    keep: fn(W) -> T,
+    key: fn(&T) -> String,
+) -> Pager<T>
 where
-    T: DeserializeOwned + Send + 'static,
+    W: DeserializeOwned + Send + 'static,
+    T: Send + 'static,
 {
     Pager::new(key, move |token: Option<PageToken>| {
         let first = token.is_none();
@@ -54,7 +75,7 @@ where
                 Err(error) => Err(explain(error)),
                 Ok(page) => {
                     let is_open = is_sized && is_full(&page);
-                    Ok(page.with_open_end(is_open))
+                    Ok(Page::map(page, keep).with_open_end(is_open))
                 }
             }
         }

@@ -34,10 +34,12 @@
 //! transition that was carried out while its answer got lost may answer with a
 //! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew.
 
+mod accounts;
 mod agent_events;
 mod agents;
 mod answer;
 mod api_keys;
+mod attributes;
 mod backend_resources;
 mod builder;
 mod component_usages;
@@ -48,6 +50,7 @@ mod federation;
 mod fields;
 mod list;
 mod marketplace_resources;
+mod member_status;
 mod offering_list;
 mod offering_users;
 mod offerings;
@@ -61,18 +64,21 @@ mod resources;
 mod roles;
 mod service_providers;
 mod user_access;
+mod user_usage_limits;
 mod users;
 
 use std::time::Instant;
 
 use serde::Deserialize;
 
+pub use accounts::{AccountState, ProjectAccount};
 pub use agent_events::{AgentLogEntry, AgentQueue, EventSubscription, ObservableObject, SubscriptionQueue};
 pub use agents::{
     AgentIdentity, AgentIdentityQuery, AgentProcessor, AgentRegistration, AgentService, Agents, Dependency,
     ProcessorRegistration,
 };
 pub use api_keys::{ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, ResourceApiKeys};
+pub use attributes::AttributeExposure;
 pub use backend_resources::{
     BackendResource, BackendResourceQuery, BackendResourceRequest, BackendResourceRequestQuery,
     BackendResourceRequestState, BackendResourceRequests, BackendResources, NewBackendResource,
@@ -86,6 +92,7 @@ pub use components::ComponentDefinition;
 pub use customers::{Customer, CustomerQuery, Customers};
 pub use features::{Feature, ServerFeatures};
 pub use marketplace_resources::MarketplaceResources;
+pub use member_status::{MemberState, MemberStatus, StoredStatuses};
 pub use offering_list::OfferingQuery;
 pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
 pub use offerings::{
@@ -100,6 +107,7 @@ pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, R
 pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
 pub use user_access::{UsernameSpread, UuidOrUrl};
+pub use user_usage_limits::{UserUsageLimit, UserUsageLimitQuery, UserUsageLimits};
 pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
 pub use crate::types::OrderType;
@@ -186,6 +194,11 @@ impl WaldurClient {
     /// Service providers.
     pub fn service_providers(&self) -> ServiceProviders<'_> {
         ServiceProviders::new(&self.rest)
+    }
+
+    /// Limits of single users of resources.
+    pub fn user_usage_limits(&self) -> UserUsageLimits<'_> {
+        UserUsageLimits::new(&self.rest)
     }
 
     /// Users of Waldur.

@@ -1,12 +1,19 @@
-//! Accounts of users at offerings (core.md §1.6 #50): `/api/marketplace-offering-users/`.
+//! Accounts of users at offerings (core.md §1.6 #50 to #56): `/api/marketplace-offering-users/`.
 
-use serde::Deserialize;
+use http::Method;
+use serde::{Deserialize, Serialize};
 
-use super::{answer::explain, fields, list};
+use super::{
+    answer::{explain, explain_newer},
+    attributes::{self, AttributeExposure},
+    fields, list,
+    orders::Nothing,
+};
 use crate::{
+    error::Result,
     open_enum,
     rest::{Pager, RestClient},
-    types::{OfferingUserUuid, OfferingUuid, Personal, UserUuid, lenient},
+    types::{JsonObject, OfferingUserUuid, OfferingUuid, Personal, UserUuid, lenient},
 };
 
 open_enum! {
@@ -32,6 +39,13 @@ open_enum! {
         ErrorCreating = "Error creating",
         /// Could not be removed.
         ErrorDeleting = "Error deleting",
+    }
+}
+
+impl OfferingUserState {
+    /// Whether the account is on its way out, or gone.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self, Self::RequestedDeletion | Self::Deleting | Self::Deleted | Self::ErrorDeleting)
     }
 }
 
@@ -68,6 +82,10 @@ pub struct OfferingUser {
     /// Whether the user is locked out.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub is_restricted: Option<bool>,
+    /// What else the offering is told of the user, by the name of the attribute (`organization`, not
+    /// `user_organization`). Empty unless [`OfferingUserQuery::attributes`] asked for it.
+    #[serde(skip)]
+    pub attributes: JsonObject,
 }
 
 /// Which accounts to list.
@@ -83,6 +101,9 @@ pub struct OfferingUserQuery {
     /// Only accounts in one of these states; all when empty. A server of 2024 ignores it (recorded:
     /// 230_offering_users_user_filter).
     pub states: Vec<OfferingUserState>,
+    /// What is asked for of each user beside the account itself; `None` for names and address only. See
+    /// [`ProviderOfferings::exposed_attributes`](super::ProviderOfferings::exposed_attributes).
+    pub attributes: Option<AttributeExposure>,
 }
 
 impl OfferingUserQuery {
@@ -111,6 +132,13 @@ impl OfferingUserQuery {
         self.states = states.into_iter().collect();
         self
     }
+
+    /// Asks for these attributes of the users, and no others.
+    #[must_use]
+    pub fn attributes(mut self, exposed: AttributeExposure) -> Self {
+        self.attributes = Some(exposed);
+        self
+    }
 }
 
 /// The calls about accounts at offerings.
@@ -134,7 +162,163 @@ impl<'a> OfferingUsers<'a> {
         for state in &query.states {
             call = call.query("state", state);
         }
-        let call = fields::select::<OfferingUser>(call.query("o", "created"));
-        list::bulk(call, explain, |user: &OfferingUser| user.uuid.hex())
+        let call = call.query("o", "created");
+        match &query.attributes {
+            None => list::bulk(fields::select::<OfferingUser>(call), explain, key),
+            Some(exposed) => attributes::pages(exposed, call, key),
+        }
     }
+
+    /// Reads an account (#50).
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or none that this client may see.
+    pub async fn get(self, account: OfferingUserUuid) -> Result<OfferingUser> {
+        let call = self.rest.get("offering_users.get", DETAIL, &[&account.hex()]);
+        fields::select::<OfferingUser>(call).send_json().await.map_err(explain)
+    }
+
+    /// Gives the account its user name (#51), which makes it usable. The answer is the account as it is then.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the server does not take the name: too long, or somebody else's.
+    pub async fn set_username(self, account: OfferingUserUuid, username: &Personal) -> Result<OfferingUser> {
+        #[derive(Serialize)]
+        struct Name<'a> {
+            username: &'a Personal,
+        }
+        let call = self.rest.call(Method::PATCH, "offering_users.set_username", DETAIL, &[&account.hex()]);
+        call.json(&Name { username }).idempotent().secret_answer().send_json().await.map_err(explain)
+    }
+
+    /// Says that the account is being made (#52). Since 8.x, as all transitions.
+    ///
+    /// # Errors
+    /// `Conflict` or `InvalidRequest` when the account is neither requested nor failed: read it again and decide anew.
+    /// `Unsupported` on a server of 2024.
+    pub async fn begin_creating(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/begin_creating/";
+        self.go("offering_users.begin_creating", PATH, account).await
+    }
+
+    /// Says that the account could not be made (#53).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_error_creating(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_error_creating/";
+        self.go("offering_users.set_error_creating", PATH, account).await
+    }
+
+    /// Asks the user to link an account (#54): what to do, in words, and where.
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_pending_account_linking(
+        self,
+        account: OfferingUserUuid,
+        comment: &str,
+        url: Option<&str>,
+    ) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_pending_account_linking/";
+        self.ask("offering_users.set_pending_account_linking", PATH, account, comment, url).await
+    }
+
+    /// Asks the user to prove something (#54): what to do, in words, and where.
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_pending_additional_validation(
+        self,
+        account: OfferingUserUuid,
+        comment: &str,
+        url: Option<&str>,
+    ) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_pending_additional_validation/";
+        self.ask("offering_users.set_pending_additional_validation", PATH, account, comment, url).await
+    }
+
+    /// Says that the user has done what was asked for (#55); the comments go.
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_validation_complete(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_validation_complete/";
+        self.go("offering_users.set_validation_complete", PATH, account).await
+    }
+
+    /// Says that the account is usable (#56).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_ok(self, account: OfferingUserUuid) -> Result<()> {
+        self.go("offering_users.set_ok", "/api/marketplace-offering-users/{account}/set_ok/", account).await
+    }
+
+    /// Asks for the removal of the account (#56).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn request_deletion(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/request_deletion/";
+        self.go("offering_users.request_deletion", PATH, account).await
+    }
+
+    /// Says that the account is being removed (#56).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_deleting(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_deleting/";
+        self.go("offering_users.set_deleting", PATH, account).await
+    }
+
+    /// Says that the account is gone (#56).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_deleted(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_deleted/";
+        self.go("offering_users.set_deleted", PATH, account).await
+    }
+
+    /// Says that the account could not be removed (#56).
+    ///
+    /// # Errors
+    /// As [`Self::begin_creating`].
+    pub async fn set_error_deleting(self, account: OfferingUserUuid) -> Result<()> {
+        const PATH: &str = "/api/marketplace-offering-users/{account}/set_error_deleting/";
+        self.go("offering_users.set_error_deleting", PATH, account).await
+    }
+
+    /// A transition without arguments. Repeating one that was carried out is refused and does no harm.
+    async fn go(self, operation: &'static str, path: &'static str, account: OfferingUserUuid) -> Result<()> {
+        let call = self.rest.post(operation, path, &[&account.hex()]).json(&Nothing {});
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    async fn ask(
+        self,
+        operation: &'static str,
+        path: &'static str,
+        account: OfferingUserUuid,
+        comment: &str,
+        url: Option<&str>,
+    ) -> Result<()> {
+        // The schema knows no null here: without a place there is no member (core.md §1.6 #54).
+        #[derive(Serialize)]
+        struct Wish<'a> {
+            comment: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            comment_url: Option<&'a str>,
+        }
+        let call = self.rest.post(operation, path, &[&account.hex()]).json(&Wish { comment, comment_url: url });
+        call.idempotent().send_unit().await.map_err(explain_newer)
+    }
+}
+
+const DETAIL: &str = "/api/marketplace-offering-users/{account}/";
+
+fn key(account: &OfferingUser) -> String {
+    account.uuid.hex()
 }

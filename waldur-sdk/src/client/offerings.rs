@@ -4,13 +4,16 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    accounts::{ProjectAccount, accounts},
     answer::{explain, explain_newer},
+    attributes::AttributeExposure,
     fields,
 };
 use crate::{
     error::Result,
+    naming::UsernameOptions,
     open_enum,
-    rest::RestClient,
+    rest::{Pager, RestClient},
     types::{BackendId, BillingType, ComponentUuid, CustomerUuid, JsonObject, LimitPeriod, OfferingUuid, lenient},
 };
 
@@ -167,6 +170,54 @@ impl<'a> ProviderOfferings<'a> {
         const PATH: &str = "/api/marketplace-provider-offerings/{offering}/";
         let call = self.rest.get("provider_offerings.get", PATH, &[&offering.hex()]);
         fields::select::<Offering>(call).send_json().await.map_err(explain)
+    }
+
+    /// Reads who names users at the offering (#3; usernames.md §1). One of the options is secret on a server of 2024;
+    /// nothing else of the secret ones is kept.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn username_options(self, offering: OfferingUuid) -> Result<UsernameOptions> {
+        #[derive(Deserialize)]
+        struct Options {
+            #[serde(default, deserialize_with = "lenient::object")]
+            plugin_options: JsonObject,
+            #[serde(default, deserialize_with = "lenient::object")]
+            secret_options: JsonObject,
+        }
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/";
+        let call = self.rest.get("provider_offerings.username_options", PATH, &[&offering.hex()]);
+        let options: Options = fields::select::<Options>(call).send_json().await.map_err(explain)?;
+        Ok(UsernameOptions::read(&options.plugin_options, &options.secret_options))
+    }
+
+    /// Reads what the offering is told of its users (#9). Since 8.x.
+    ///
+    /// # Errors
+    /// `Unsupported` on a server of 2024.
+    pub async fn exposed_attributes(self, offering: OfferingUuid) -> Result<AttributeExposure> {
+        #[derive(Deserialize)]
+        struct Config {
+            #[serde(default, deserialize_with = "lenient::or_default")]
+            exposed_fields: Vec<String>,
+        }
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/user-attribute-config/";
+        let call = self.rest.get("provider_offerings.exposed_attributes", PATH, &[&offering.hex()]);
+        let config: Config = call.send_json().await.map_err(explain_newer)?;
+        Ok(AttributeExposure::new(config.exposed_fields))
+    }
+
+    /// Lists the service accounts of projects that have resources of the offering (#57). Since 8.x; a server of 2024
+    /// answers `Unsupported`.
+    pub fn service_accounts(self, offering: OfferingUuid) -> Pager<ProjectAccount> {
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/list_project_service_accounts/";
+        accounts(self.rest.get("provider_offerings.service_accounts", PATH, &[&offering.hex()]))
+    }
+
+    /// Lists the accounts of courses that have resources of the offering (#57). As [`Self::service_accounts`].
+    pub fn course_accounts(self, offering: OfferingUuid) -> Pager<ProjectAccount> {
+        const PATH: &str = "/api/marketplace-provider-offerings/{offering}/list_course_accounts/";
+        accounts(self.rest.get("provider_offerings.course_accounts", PATH, &[&offering.hex()]))
     }
 
     /// Asks whether a back-end id is free (#43). Since 8.x.

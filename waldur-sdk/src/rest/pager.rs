@@ -64,6 +64,13 @@ impl<T> Page<T> {
         Self { items, bad: Vec::new(), total: None, next, doubt: None, is_open: false }
     }
 
+    /// Keeps every entry as something else; count, doubt and the place of the next page stay.
+    #[must_use]
+    pub fn map<U>(self, keep: impl FnMut(T) -> U) -> Page<U> {
+        let Self { items, bad, total, next, doubt, is_open } = self;
+        Page { items: items.into_iter().map(keep).collect(), bad, total, next, doubt, is_open }
+    }
+
     /// Adds the size of the whole list.
     #[must_use]
     pub fn with_total(mut self, total: Option<u64>) -> Self {

@@ -66,10 +66,11 @@ pub struct OfferingSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnmanagedUsers {
-    /// `remove`: they lose access.
+    /// `remove`: they lose their access; Waldur alone decides who has it.
     #[default]
     Remove,
-    /// `keep`: they are left alone.
+    /// `keep`: they keep it; only names that Waldur gave out, now or earlier in the life of the process, are ever
+    /// removed. After a restart, somebody whose account at the offering is gone as well is not recognised any more.
     Keep,
 }
 

@@ -9,6 +9,7 @@ mod members;
 
 mod calls;
 mod features;
+mod membership;
 mod provider_calls;
 mod recorded;
 mod usage;

@@ -87,7 +87,7 @@ async fn members_are_there_before_the_order_is_done() {
         let names: Vec<_> = team.iter().map(|grant| grant.username.as_str()).collect();
         assert_eq!(names, ["site-ann", "site-bob"]);
         assert_eq!(team[0].cuid.as_ref().map(waldur_sdk::types::Personal::as_str), Some("ann"));
-        assert!(team[0].role.is_some() && report.follow_ups.is_empty());
+        assert!(!team[0].roles.is_empty() && report.follow_ups.is_empty());
     }
 }
 

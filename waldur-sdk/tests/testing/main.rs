@@ -8,6 +8,7 @@ mod toy;
 mod canary;
 mod conformance;
 mod conformance_keys;
+mod conformance_membership;
 mod interleave;
 mod layers;
 mod layers_backend;

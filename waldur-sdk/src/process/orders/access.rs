@@ -4,9 +4,10 @@ use futures_util::future::join;
 
 use super::{FollowUp, Job, OrderProcessor};
 use crate::{
-    backend::{Grant, MarketplaceResource, MembershipPlan},
+    backend::{Capabilities, Grant, MarketplaceResource, MembershipPlan},
     client::{OfferingUser, OfferingUserQuery, OfferingUserState, Resource, TeamMember},
     error::Result,
+    process::convert::{grant, key},
     rest::Complete,
     types::{ResourceUuid, UserUuid},
 };
@@ -26,7 +27,7 @@ impl OrderProcessor {
         let read = team.and_then(|team| Ok((team, restricted?.complete()?)));
         let (grants, all) = match read {
             Ok((team, restricted)) => {
-                let grants = grants(&team, &restricted);
+                let grants = grants(&team, &restricted, self.backend().capabilities());
                 let all = !team.is_empty() && grants.len() == team.len();
                 (grants, all)
             }
@@ -43,10 +44,14 @@ impl OrderProcessor {
 
     async fn team_of(&self, job: &Job<'_>, resource: ResourceUuid) -> Result<Vec<TeamMember>> {
         let waldur = self.waldur(job.cx);
-        let attempts = self.backend().capabilities().team_fetch_attempts.max(1);
+        let capabilities = self.backend().capabilities();
+        let attempts = capabilities.team_fetch_attempts.max(1);
         let mut team = Vec::new();
         for attempt in 1..=attempts {
-            team = waldur.provider_resources().team(resource).collect().await?.into_items();
+            let resources = waldur.provider_resources();
+            let consented = capabilities.consented_users_only;
+            let pager = if consented { resources.consented_team(resource) } else { resources.team(resource) };
+            team = pager.collect().await?.into_items();
             if !team.is_empty() || attempt == attempts {
                 break;
             }
@@ -79,18 +84,11 @@ impl OrderProcessor {
 /// The members of a team who have a name on the site and may use it now: all but those on `restricted`.
 ///
 /// A server that knows no offering-user states (2024) sends none; a name is enough then.
-fn grants(team: &[TeamMember], restricted: &Complete<OfferingUser>) -> Vec<Grant> {
+fn grants(team: &[TeamMember], restricted: &Complete<OfferingUser>, capabilities: Capabilities) -> Vec<Grant> {
     let locked_out = |user: UserUuid| restricted.items().iter().any(|account| account.user_uuid == Some(user));
     team.iter()
         .filter(|member| !locked_out(member.uuid))
         .filter(|member| member.offering_user_state.as_ref().is_none_or(|state| *state == OfferingUserState::Ok))
-        .filter_map(|member| {
-            let mut grant = Grant::new(member.offering_user_username.clone()?.into_string());
-            grant.cuid.clone_from(&member.username);
-            grant.role.clone_from(&member.role);
-            grant.email.clone_from(&member.email);
-            grant.full_name.clone_from(&member.full_name);
-            Some(grant)
-        })
+        .filter_map(|member| Some(grant(member, key(member, capabilities)?, None)))
         .collect()
 }

@@ -1,58 +1,33 @@
-//! From the client's records to what a back end is asked.
+//! From an order to what a back end is asked.
 
-use std::collections::BTreeMap;
-
-use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::{
-    backend::{MarketplaceResource, Party, PendingOrder},
+    backend::{MarketplaceResource, PendingOrder},
     client::{Order, Resource},
-    error::{Error, Result},
-    types::{JsonObject, Limit, Limits, OfferingUuid},
+    process::convert,
+    types::{JsonObject, Limit, OfferingUuid},
 };
+
+pub(super) use convert::limits;
 
 /// The marketplace's side of a resource. Attributes of the order lie over those of the resource.
 pub(super) fn marketplace(resource: &Resource, order: &Order, offering: OfferingUuid) -> MarketplaceResource {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let first = |a: &Option<String>, b: &Option<String>| a.clone().or_else(|| b.clone()).unwrap_or_default();
-    let mut side = MarketplaceResource::new(
-        resource.uuid,
-        resource.offering_uuid.unwrap_or(offering),
-        first(&resource.name, &order.resource_name),
-        text(&resource.slug),
-    );
-    side.project = Party {
-        uuid: resource.project_uuid.or(order.project_uuid),
-        name: first(&resource.project_name, &order.project_name),
-        slug: first(&resource.project_slug, &order.project_slug),
+    let mut side = convert::marketplace(resource, offering);
+    let or_of_order = |ours: &mut String, theirs: &Option<String>| {
+        if let (true, Some(theirs)) = (ours.is_empty(), theirs) {
+            ours.clone_from(theirs);
+        }
     };
-    side.customer = Party {
-        uuid: resource.customer_uuid.or(order.customer_uuid),
-        name: first(&resource.customer_name, &order.customer_name),
-        slug: first(&resource.customer_slug, &order.customer_slug),
-    };
-    side.attributes.clone_from(&resource.attributes);
+    or_of_order(&mut side.name, &order.resource_name);
+    or_of_order(&mut side.project.name, &order.project_name);
+    or_of_order(&mut side.project.slug, &order.project_slug);
+    or_of_order(&mut side.customer.name, &order.customer_name);
+    or_of_order(&mut side.customer.slug, &order.customer_slug);
+    side.project.uuid = side.project.uuid.or(order.project_uuid);
+    side.customer.uuid = side.customer.uuid.or(order.customer_uuid);
     side.attributes.extend(order.attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
-    side.options.clone_from(&resource.options);
-    side.plugin_options.clone_from(&resource.offering_plugin_options);
-    side.plan = resource.plan_uuid;
-    side.created = resource.created;
-    side.end_date = resource.end_date;
-    side.metadata.clone_from(&resource.backend_metadata);
     side
-}
-
-/// Reads a limits map.
-///
-/// # Errors
-/// For a negative number other than -1; the text is for the customer.
-pub(super) fn limits(map: &BTreeMap<String, Decimal>) -> Result<Limits> {
-    map.iter()
-        .map(|(component, amount)| {
-            Limit::from_waldur(component, *amount).map(|limit| (component.clone(), limit)).map_err(Error::for_customer)
-        })
-        .collect()
 }
 
 /// The options before and after, of an Update order that changes options: `old_options` and `new_options` among its

@@ -66,7 +66,9 @@ impl UsageReporter {
         scope: Scope,
         periods: &[Period],
     ) -> BTreeMap<Period, Result<Month>> {
-        let reads = periods.iter().map(|period| async move { (*period, self.month(cx, scope, *period).await) });
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let reads: Vec<_> =
+            periods.iter().map(|period| async move { (*period, self.month(cx, scope, *period).await) }).collect();
         stream::iter(reads).buffer_unordered(self.policy().concurrency.max(1)).collect().await
     }
 

@@ -65,7 +65,7 @@ impl UsageReporter {
                 outcome => return outcome,
             }
         }
-        let calls = shares.iter().map(|share| waldur.component_usages().set_user_usage(row, share));
+        let calls: Vec<_> = shares.iter().map(|share| waldur.component_usages().set_user_usage(row, share)).collect();
         let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(self.policy().concurrency.max(1)).collect().await;
         outcomes.into_iter().collect()
     }

@@ -23,10 +23,23 @@
 //! | facets | members, status, import: only where the back end has them |
 //! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
 //! | usage | every id answered for, by its month, shares within the total; an outage is not zero; only where it is measured |
+//! | membership | what a synchronisation relies on in every cycle, only where the back end has it: see below |
+//!
+//! # What a membership synchronisation relies on
+//! [`MembershipSync`](crate::process::MembershipSync) compares what a back end says with what Waldur says, and writes
+//! where they differ, in every cycle. So whatever was set has to read back as it was set, or it is set again for ever:
+//! members by [`MemberDirectory::list`](crate::backend::MemberDirectory::list), the status and the limits (in Waldur's
+//! units) by [`ResourceBackend::inspect`], metadata the same at every reading, limits of users by
+//! [`UserLimits::list`](crate::backend::UserLimits::list). A list that could not be read is an error and never an empty
+//! one: an empty list of members is an invitation to add everybody, an absent object one to do nothing at all.
+//! [`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile) and
+//! [`ResourceUpkeep`](crate::backend::ResourceUpkeep) are called in every cycle and have to cost nothing when nothing
+//! changed; the second call of the same says so here.
 
 mod checks;
 mod facets;
 mod keys;
+mod membership;
 mod subject;
 mod usage;
 
@@ -123,6 +136,18 @@ pub async fn run(subject: &dyn Subject) -> Verdicts {
         keys::a_replaced_key_leaves_its_sibling,
         keys::a_key_that_is_gone_is_replaced,
         keys::a_foreign_object_gets_no_key,
+        membership::members_of_many_objects_are_told_apart,
+        membership::an_outage_is_not_an_empty_list_of_members,
+        membership::members_of_an_absent_object_are_an_error,
+        membership::one_bad_member_stops_no_other,
+        membership::roles_are_brought_in_line_and_then_left_alone,
+        membership::what_is_known_of_a_person_may_be_told_again,
+        membership::a_pause_is_read_back_and_leaves_members_alone,
+        membership::downscaling_is_set_again_and_restored,
+        membership::limits_read_as_they_were_set,
+        membership::metadata_stay_as_they_are,
+        membership::user_limits_are_replaced_and_taken_away,
+        membership::upkeep_of_what_is_in_step_changes_nothing,
     );
     verdicts
 }

@@ -95,7 +95,7 @@ impl MemorySubject {
         // The suite knows no runtime: pauses pass at once. The service answers within the first poll, so that no
         // time limit wins against it.
         let environment = Environment::default().with_timer(|_| std::future::ready(()));
-        let backend = MemoryBackend::over(transport, environment)?.with_members().with_status();
+        let backend = MemoryBackend::over(transport, environment)?.with_roles().with_user_limits().with_status();
         let backend = backend.with_keys().with_usage();
         Ok(Self { service, backend, broken })
     }

@@ -12,15 +12,15 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ApiKeys, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
-        LimitChange, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
-        OptionChange, Origin, PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
-        Status, StatusControl, UsageSource, Verified, read_back,
+        ApiKeys, Aspects, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
+        LimitChange, MarketplaceResource, MemberDirectory, OpContext, OptionChange, Origin, PendingOrders, PlanChange,
+        Progress, Removed, ResourceBackend, ResourceState, Stamp, Status, StatusControl, UsageSource, UserLimits,
+        Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
-    rest::{BaseUrl, Complete, Environment, Http, HttpTransport, Page, Pager, PlainHttp, RestClient, StaticHeader},
-    types::{BackendAmount, BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
+    rest::{BaseUrl, Environment, Http, HttpTransport, PlainHttp, RestClient, StaticHeader},
+    types::{BackendId, JsonObject, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
 /// A back end over a [`MemoryService`]. Its facets can be switched on one by one, so that a processor can be tested
@@ -34,6 +34,8 @@ pub struct MemoryBackend {
     endpoint: Option<String>,
     capabilities: Capabilities,
     members: bool,
+    pub(super) roles: bool,
+    user_limits: bool,
     status: bool,
     jobs: bool,
     keys: bool,
@@ -77,6 +79,8 @@ impl MemoryBackend {
             endpoint: None,
             capabilities: Capabilities::default(),
             members: false,
+            roles: false,
+            user_limits: false,
             status: false,
             jobs: false,
             keys: false,
@@ -126,6 +130,20 @@ impl MemoryBackend {
         self
     }
 
+    /// Knows the roles of members, and keeps them in line.
+    #[must_use]
+    pub fn with_roles(mut self) -> Self {
+        (self.members, self.roles) = (true, true);
+        self
+    }
+
+    /// Limits single users.
+    #[must_use]
+    pub fn with_user_limits(mut self) -> Self {
+        self.user_limits = true;
+        self
+    }
+
     /// Can be paused.
     #[must_use]
     pub fn with_status(mut self) -> Self {
@@ -163,7 +181,7 @@ impl MemoryBackend {
         self.factors.get(component).copied().unwrap_or(UnitFactor::ONE)
     }
 
-    fn to_service(&self, limits: &Limits) -> Result<BTreeMap<String, Option<u64>>> {
+    pub(super) fn to_service(&self, limits: &Limits) -> Result<BTreeMap<String, Option<u64>>> {
         limits
             .iter()
             .map(|(component, limit)| {
@@ -186,20 +204,16 @@ impl MemoryBackend {
             // Every member may be missing but this one, so that the answer of another product is no object.
             _ => return Err(Error::new(ErrorKind::Decode, format!("{id}: what was read is no object of the service"))),
         };
-        for (component, amount) in &object.limits {
-            let limit = match amount {
-                None => Limit::Unlimited,
-                Some(amount) => Limit::At(self.factor(component).to_waldur(BackendAmount::from(*amount))?),
-            };
-            state.limits.insert(component.clone(), limit);
-        }
+        state.limits = self.of_service(&object.limits)?;
         state.members = self.members.then(|| object.members.iter().cloned().collect());
         state.metadata = Some(metadata(id));
         Ok(state)
     }
 
-    async fn object(&self, cx: &OpContext, id: &BackendId) -> Result<Option<MemoryObject>> {
-        self.api.get("objects.get", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline).send_opt().await
+    pub(super) async fn object(&self, cx: &OpContext, id: &BackendId) -> Result<Option<MemoryObject>> {
+        // It names people.
+        let call = self.api.get("objects.get", "/objects/{id}", &[id.as_str()]).secret_answer();
+        call.deadline(cx.deadline).send_opt().await
     }
 
     /// The state of an object that may be changed for this resource; absence is an error here.
@@ -380,8 +394,21 @@ impl ResourceBackend for MemoryBackend {
         call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
 
+    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], _aspects: Aspects) -> ById<Option<ResourceState>> {
+        let objects = self.objects(cx, ids).await;
+        let states = objects.into_iter().map(|(id, object)| {
+            let state = object.and_then(|object| object.map(|object| self.to_state(&id, &object)).transpose());
+            (id, state)
+        });
+        states.collect()
+    }
+
     fn members(&self) -> Option<&dyn MemberDirectory> {
         self.members.then_some(self as _)
+    }
+
+    fn user_limits(&self) -> Option<&dyn UserLimits> {
+        self.user_limits.then_some(self as _)
     }
 
     fn status(&self) -> Option<&dyn StatusControl> {
@@ -402,47 +429,6 @@ impl ResourceBackend for MemoryBackend {
 
     fn pending(&self) -> Option<&dyn PendingOrders> {
         self.jobs.then_some(self as _)
-    }
-}
-
-#[async_trait]
-impl MemberDirectory for MemoryBackend {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        let mut lists = ById::new();
-        for id in ids {
-            let list = match self.object(cx, id).await {
-                Ok(Some(object)) => {
-                    let members = object.members.into_iter().collect::<Vec<_>>();
-                    Pager::new(String::clone, move |_| {
-                        let members = members.clone();
-                        async move { Ok(Page::new(members, None)) }
-                    })
-                    .collect()
-                    .await
-                    .and_then(crate::rest::Listing::complete)
-                }
-                Ok(None) => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist"))),
-                Err(error) => Err(error),
-            };
-            lists.insert(id.clone(), list);
-        }
-        lists
-    }
-
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
-        let mut outcomes = Vec::new();
-        let template = "/objects/{id}/members/{name}";
-        for grant in &plan.add {
-            let call = self.api.put("members.add", template, &[id.as_str(), &grant.username]).deadline(cx.deadline);
-            let result = call.send_unit().await.map(|()| MemberChange::Added);
-            outcomes.push(MemberOutcome { username: grant.username.clone(), result });
-        }
-        for name in plan.removals() {
-            let call = self.api.delete("members.remove", template, &[id.as_str(), name]).deadline(cx.deadline);
-            let result = call.send_unit().await.map(|()| MemberChange::Removed);
-            outcomes.push(MemberOutcome { username: name.clone(), result });
-        }
-        Ok(outcomes)
     }
 }
 

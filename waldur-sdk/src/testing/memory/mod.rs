@@ -7,6 +7,7 @@
 mod backend;
 mod facets;
 mod jobs;
+mod people;
 mod service;
 mod usage;
 

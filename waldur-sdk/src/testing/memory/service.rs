@@ -31,6 +31,9 @@ use crate::{
 /// | `PUT /objects/{id}/plan` | set the plan |
 /// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
 /// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
+/// | `PUT /objects/{id}/roles/{name}` | set the roles of a member |
+/// | `PUT /objects/{id}/users/{name}/limits` | replace the limits of a user; without any, they are taken away |
+/// | `PUT /users/{name}/attributes` | replace what is known of a user |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
 /// | `GET /usage?month=YYYY-MM` | what each object used in a month, as far as it was counted; `null` where counting failed |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |
@@ -59,6 +62,12 @@ pub struct MemoryObject {
     /// Who has access.
     #[serde(default)]
     pub members: BTreeSet<String>,
+    /// The roles of those who have some.
+    #[serde(default)]
+    pub roles: BTreeMap<String, BTreeSet<String>>,
+    /// Limits of single users, in the service's own units; `None` is unlimited.
+    #[serde(default)]
+    pub user_limits: BTreeMap<String, BTreeMap<String, Option<u64>>>,
     /// `active`, `downscaled` or `paused`.
     #[serde(default)]
     pub status: String,
@@ -97,6 +106,7 @@ struct State {
     keys_made: u64,
     jobs: BTreeMap<String, Job>,
     refused_members: BTreeSet<String>,
+    attributes: BTreeMap<String, Value>,
     made: u64,
     writes: u64,
     started: u64,
@@ -215,7 +225,12 @@ impl MemoryService {
         change(self.state().usage.entry((month.to_owned(), id.to_owned())).or_default());
     }
 
-    /// Refuses to add this user from now on.
+    /// What is known of a user.
+    pub fn attributes(&self, name: &str) -> Option<Value> {
+        self.state().attributes.get(name).cloned()
+    }
+
+    /// Refuses to add or remove this user from now on.
     pub fn refuse_member(&self, name: impl Into<String>) {
         self.state().refused_members.insert(name.into());
     }
@@ -370,7 +385,26 @@ impl State {
             ("PUT", ["objects", id, "members", name]) => {
                 self.edit(id, |object| Some(object.members.insert((*name).to_owned())))
             }
-            ("DELETE", ["objects", id, "members", name]) => self.edit(id, |object| Some(object.members.remove(*name))),
+            ("DELETE", ["objects", _, "members", name]) if self.refused_members.contains(*name) => {
+                error(StatusCode::FORBIDDEN, "Refused")
+            }
+            ("DELETE", ["objects", id, "members", name]) => self.edit(id, |object| {
+                object.roles.remove(*name);
+                Some(object.members.remove(*name))
+            }),
+            ("PUT", ["objects", id, "roles", name]) => self.edit(id, |object| {
+                read(member(&body(), "roles")?).map(|roles| object.roles.insert((*name).to_owned(), roles))
+            }),
+            ("PUT", ["objects", id, "users", name, "limits"]) => self.edit(id, |object| {
+                let limits: BTreeMap<_, _> = read(body())?;
+                object.user_limits.insert((*name).to_owned(), limits);
+                object.user_limits.retain(|_, limits| !limits.is_empty());
+                Some(())
+            }),
+            ("PUT", ["users", name, "attributes"]) => {
+                self.attributes.insert((*name).to_owned(), body());
+                (StatusCode::NO_CONTENT, Value::Null)
+            }
             ("PUT", ["projects", slug]) => {
                 self.projects.insert((*slug).to_owned());
                 (StatusCode::NO_CONTENT, Value::Null)

@@ -32,7 +32,8 @@
 //! Paths that came later answer with its 404 page.
 //!
 //! [`Generation::V8`] follows the published schema of 8.0.5 and core.md §1. Where neither says anything it does as
-//! generation 2024 does. Its own inventions, which no test should lean on, are: the sentences in `detail` and
+//! generation 2024 does. Accounts of courses and the statuses of members are in core.md §1.6 only. Its own inventions,
+//! which no test should lean on, are: the sentences in `detail` and
 //! `status`; 409 for a wrong state of an offering user; `PROJECT.…` as the role in `team/`; `old_options` and
 //! `new_options` in the attributes of an order that changes options; `Invalid token.` for a bearer token that is not
 //! valid; of usage, which component a refusal names, that `date` is an instant whose month counts in UTC, and that months
@@ -51,8 +52,9 @@
 //! offerings (seed them), limits of users' usage. Such a call is answered with 501 and listed by
 //! [`FakeWaldur::unserved`]: better no answer than a made-up one.
 //!
-//! It has no service and course accounts, no consent to terms, no fingerprints of SSH keys and no bills
-//! (`billing_price_estimate` is zero). Of a user it shows names and e-mail, of a partition its name.
+//! It has no fingerprints of SSH keys and no bills (`billing_price_estimate` is zero). Of a user it shows names and
+//! e-mail, and to offerings that are told more what a test put there; of a partition its name. Consent to terms shows
+//! in teams that are asked for with `has_consent`, which servers before 8.1 ignore, and nowhere else.
 //!
 //! # Determinism
 //! Ids count up; the clock begins at 2026-01-01T00:00:00Z and goes on by a millisecond per request and per seeded row,
@@ -93,13 +95,13 @@ pub use log::RecordedRequest;
 pub use model::Endpoint;
 pub use oidc::OidcIssuer;
 pub use seed::{
-    ApiKeySeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering, OrderOnResource,
-    OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UsageView, UserSeed,
+    AccountSeed, ApiKeySeed, ComponentSeed, CustomerSeed, OfferingSeed, OfferingUserSeed, OrderOnOffering,
+    OrderOnResource, OrderSeed, PlanSeed, ProjectSeed, ResourceSeed, UsageView, UserSeed,
 };
 pub use views::{OfferingUserView, OrderView, ResourceView};
 pub use words::{
-    ApiKeyState, Backfilling, Billing, Generation, ImportState, LimitPeriod, OfferingState, OfferingUserState,
-    OrderKind, OrderState, ResourceState,
+    AccountState, ApiKeyState, Backfilling, Billing, Generation, ImportState, LimitPeriod, OfferingState,
+    OfferingUserState, OrderKind, OrderState, ResourceState,
 };
 
 use seed::Cast;

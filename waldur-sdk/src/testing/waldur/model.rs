@@ -7,7 +7,9 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::words::{Billing, LimitPeriod, OfferingState, OfferingUserState, OrderKind, OrderState, ResourceState};
+use super::words::{
+    AccountState, Billing, LimitPeriod, OfferingState, OfferingUserState, OrderKind, OrderState, ResourceState,
+};
 use crate::types::{
     CustomerUuid, OfferingUserUuid, OfferingUuid, OrderUuid, PlanUuid, ProjectUuid, ResourceUuid, UserUuid,
 };
@@ -89,6 +91,8 @@ rows! {
     PlanPeriod => |row| row.uuid,
     ComponentUsage => |row| row.uuid,
     UserUsage => |row| row.uuid,
+    ProjectAccount => |row| row.uuid,
+    UserLimit => |row| row.uuid,
     AgentIdentity => |row| row.uuid,
     AgentService => |row| row.uuid,
     AgentProcessor => |row| row.uuid,
@@ -136,6 +140,8 @@ pub(super) struct User {
     pub(super) token: String,
     pub(super) is_staff: bool,
     pub(super) is_active: bool,
+    /// What else is known of the user, by the name of the attribute.
+    pub(super) profile: Map<String, Value>,
 }
 
 impl User {
@@ -189,6 +195,8 @@ pub(super) struct Offering {
     pub(super) components: Vec<Component>,
     pub(super) plans: Vec<Plan>,
     pub(super) partitions: Vec<String>,
+    /// What the offering is told of its users; `None` for the default.
+    pub(super) exposed: Option<Vec<String>>,
 }
 
 impl Offering {
@@ -387,6 +395,26 @@ pub(super) struct UserUsage {
     pub(super) username: String,
     pub(super) user: Option<OfferingUserUuid>,
     pub(super) amount: Decimal,
+}
+
+/// An account of a service or of a course.
+#[derive(Clone, Debug)]
+pub(super) struct ProjectAccount {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) project: ProjectUuid,
+    pub(super) username: String,
+    pub(super) state: AccountState,
+    pub(super) of_course: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UserLimit {
+    pub(super) uuid: Uuid,
+    pub(super) resource: ResourceUuid,
+    pub(super) user: UserUuid,
+    pub(super) component: String,
+    pub(super) limit: String,
 }
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! The fake's database, its clock and its ids.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ use super::{
     log::RecordedRequest,
     model::{
         AgentIdentity, AgentProcessor, AgentService, ComponentUsage, Customer, Offering, OfferingUser, Order,
-        PlanPeriod, Project, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserUsage,
+        PlanPeriod, Project, ProjectAccount, Resource, Role, ServiceProvider, SshKey, Table, UsageKey, User, UserLimit,
+        UserUsage,
     },
     oidc::Issuer,
     words::{Backfilling, Generation},
@@ -86,6 +88,11 @@ pub(super) struct State {
     pub(super) usages: Table<ComponentUsage>,
     pub(super) usage_places: HashMap<UsageKey, Uuid>,
     pub(super) user_usages: Table<UserUsage>,
+    pub(super) accounts: Table<ProjectAccount>,
+    pub(super) user_limits: Table<UserLimit>,
+    pub(super) member_statuses: HashMap<ResourceUuid, Vec<Value>>,
+    /// Who does not consent to the terms of what.
+    pub(super) refusals: HashSet<(UserUuid, OfferingUuid)>,
     pub(super) identities: Table<AgentIdentity>,
     pub(super) services: Table<AgentService>,
     pub(super) processors: Table<AgentProcessor>,
@@ -126,6 +133,10 @@ impl State {
             usages: Table::default(),
             usage_places: HashMap::new(),
             user_usages: Table::default(),
+            accounts: Table::default(),
+            user_limits: Table::default(),
+            member_statuses: HashMap::new(),
+            refusals: HashSet::new(),
             identities: Table::default(),
             services: Table::default(),
             processors: Table::default(),

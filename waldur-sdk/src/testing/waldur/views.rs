@@ -190,6 +190,11 @@ impl FakeWaldur {
         found.unwrap_or_else(|| unknown("offering user", row))
     }
 
+    /// What was told last about the access of a resource's members.
+    pub fn member_statuses(&self, resource: ResourceUuid) -> Vec<Value> {
+        self.state().member_statuses.get(&resource).cloned().unwrap_or_default()
+    }
+
     /// The ids of all agents' processors with their `name`, as they registered themselves.
     pub fn registered_processors(&self) -> Vec<(Uuid, String)> {
         self.state().processors.iter().map(|row| (row.uuid, row.name.clone())).collect()

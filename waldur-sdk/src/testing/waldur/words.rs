@@ -240,3 +240,17 @@ words! {
         Erred = "Erred",
     }
 }
+
+words! {
+    /// The state of an account that no person has (core.md §1.5).
+    pub enum AccountState {
+        /// In use.
+        Ok = "OK",
+        /// Not in use any more.
+        Closed = "Closed",
+        /// Something failed.
+        Erred = "Erred",
+        /// Not there yet; of a course.
+        Pending = "Pending",
+    }
+}

@@ -1,5 +1,6 @@
 //! What each path does.
 
+mod accounts;
 mod agent_events;
 mod agents;
 mod api_keys;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::testing::waldur::{
     answer::{Answer, Outcome},
     incoming::{Fields, Incoming},
-    lists::{Filters, Shown, one, page, whole},
+    lists::{Filters, one, page, whole},
     model::{Component, Offering},
     render::{Side, show_attribute_config},
     state::State,
@@ -146,13 +146,7 @@ pub(super) fn attribute_config(state: &mut State, call: &Incoming<'_>) -> Outcom
     one(call, state.offering(uuid).map(show_attribute_config))
 }
 
-/// `GET …/{}/list_project_service_accounts/` and `…/list_course_accounts/`, since generation 8: the fake has none.
-pub(super) fn no_accounts(state: &mut State, call: &Incoming<'_>) -> Outcome {
-    provided(state, call)?;
-    page(call, &[], |(): &()| None::<Shown>)
-}
-
-fn provided(state: &State, call: &Incoming<'_>) -> Result<OfferingUuid, Answer> {
+pub(super) fn provided(state: &State, call: &Incoming<'_>) -> Result<OfferingUuid, Answer> {
     let row = call.id().and_then(|uuid| state.offerings.get(uuid));
     let row = row.filter(|row| state.provides(call.user, row));
     Ok(row.ok_or_else(|| Answer::no_such("Offering"))?.uuid)

@@ -99,7 +99,7 @@ pub(super) fn patch(state: &mut State, call: &Incoming<'_>) -> Outcome {
     Ok(Answer::ok(json!({ "name": row.name, "description": row.description, "end_date": end_date })))
 }
 
-/// `GET …/{}/team/`: no pages (recorded: 173, 174, 241).
+/// `GET …/{}/team/`: no pages (recorded: 173, 174, 241). Generation 2024 knows no consent.
 pub(super) fn team(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = seen(state, call)?;
     if state.team_delay > 0 {

@@ -1,8 +1,8 @@
 //! Which path does what, since when.
 
 use super::{
-    Route, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users, offerings, orders,
-    people, provider, resources, usages, user_usages,
+    Route, accounts, agent_events, agents, api_keys, directory, disabled, imports, new_orders, offering_users,
+    offerings, orders, people, provider, resources, usages, user_usages,
 };
 use crate::testing::waldur::{
     incoming::Verb::{Delete, Get, Patch, Post, Put},
@@ -53,9 +53,9 @@ const ROUTES: &[Route] = &[
     .since_8(),
     Route::read("marketplace-provider-offerings/{}/user-attribute-config", &[(Get, offerings::attribute_config)])
         .since_8(),
-    Route::read("marketplace-provider-offerings/{}/list_project_service_accounts", &[(Get, offerings::no_accounts)])
+    Route::read("marketplace-provider-offerings/{}/list_project_service_accounts", &[(Get, accounts::of_services)])
         .since_8(),
-    Route::read("marketplace-provider-offerings/{}/list_course_accounts", &[(Get, offerings::no_accounts)]).since_8(),
+    Route::read("marketplace-provider-offerings/{}/list_course_accounts", &[(Get, accounts::of_courses)]).since_8(),
     Route::read("marketplace-public-offerings/{}", &[(Get, offerings::retrieve_public)]),
     Route::read("marketplace-public-offerings/{}/plans", &[(Get, offerings::public_plans)]),
     Route::detail("marketplace-plans/{}", &[(Get, offerings::retrieve_plan)]),
@@ -92,10 +92,11 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-provider-resources/{}/set_endpoints", &[(Post, resources::set_endpoints)]).since_8(),
     Route::act("marketplace-provider-resources/{}/refresh_last_sync", &[(Post, resources::refresh_last_sync)])
         .since_8(),
-    Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_effective_id", &[(Post, provider::set_effective_id)]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_end_date", &[(Post, provider::set_end_date)]).since_8(),
     Route::act("marketplace-slurm-remote/{}/set_limits", &[(Post, resources::set_limits_of_allocation)]).until_2024(),
+    Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[(Post, accounts::set_statuses)])
+        .since_8(),
     // Resources, as their users see them.
     Route::list("marketplace-resources", &[(Get, resources::list_seen)]),
     Route::detail("marketplace-resources/{}", &[(Get, resources::retrieve_seen)]),
@@ -165,7 +166,6 @@ const ROUTES: &[Route] = &[
     Route::list("marketplace-site-agent-logs", &[(Post, agent_events::ship_logs)]).since_8(),
     Route::act("event-subscriptions/{}/create_queue", &[(Post, agent_events::create_queue)]).since_8(),
     // Parts of generation 8 that the fake does not play; generation 2024 has nothing there (core.md §1.6).
-    Route::list("component-user-usage-limits", &[]).since_8(),
     Route::list("backend-resources", &[(Get, imports::list), (Post, imports::create)]).since_8(),
     Route::list("backend-resource-requests", &[(Get, imports::list_requests)]).since_8(),
     Route::read("backend-resource-requests/{}", &[(Get, imports::retrieve_request)]).since_8(),
@@ -181,4 +181,5 @@ const ROUTES: &[Route] = &[
         &[(Post, provider::report_command_result)],
     )
     .since_8(),
+    Route::list("component-user-usage-limits", &[(Get, accounts::user_limits)]).since_8(),
 ];

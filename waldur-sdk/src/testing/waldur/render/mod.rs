@@ -27,7 +27,7 @@ pub(super) use object;
 
 pub(super) use directory::show_role;
 pub(super) use offerings::{Side, show_attribute_config};
-pub(super) use people::{ROLES, show_key};
+pub(super) use people::{ROLES, show_course_account, show_key, show_service_account, show_user_limit};
 
 /// An instant as the server writes it: six digits of a second, none if they are all zero.
 pub(super) fn time(at: Timestamp) -> String {

@@ -177,9 +177,13 @@ const ATTRIBUTES: [&str; 21] = [
     "active_isds",
 ];
 
-/// Names and address are shared, as is the default (core.md §3.2).
+/// Names and address are shared unless the offering says otherwise (core.md §3.2).
 pub(in crate::testing::waldur) fn show_attribute_config(offering: &Offering) -> Map<String, Value> {
-    let (exposed, _) = ATTRIBUTES.split_at(3);
+    let (default, _) = ATTRIBUTES.split_at(3);
+    let exposed: Vec<&str> = match &offering.exposed {
+        Some(exposed) => exposed.iter().map(String::as_str).collect(),
+        None => default.to_vec(),
+    };
     let mut members = object! {
         "uuid": offering.uuid,
         "created": time(offering.created),
@@ -187,7 +191,7 @@ pub(in crate::testing::waldur) fn show_attribute_config(offering: &Offering) -> 
         "offering_uuid": offering.uuid,
         "offering_name": offering.name,
         "exposed_fields": exposed,
-        "is_default": true,
+        "is_default": offering.exposed.is_none(),
     };
     members.extend(ATTRIBUTES.iter().map(|name| (format!("expose_{name}"), exposed.contains(name).into())));
     members

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{EMPTY, object, time};
 use crate::testing::waldur::{
     incoming::Incoming,
-    model::{OfferingUser, Project, Role, Scope, ServiceProvider, SshKey, User},
+    model::{OfferingUser, Project, ProjectAccount, Role, Scope, ServiceProvider, SshKey, User, UserLimit},
     state::State,
     words::{Generation, ResourceState},
 };
@@ -229,7 +229,7 @@ impl State {
                 "state": row.state.as_str(),
                 "service_provider_comment": row.comment,
                 "service_provider_comment_url": row.comment_url,
-                "has_consent": true,
+                "has_consent": !self.refusals.contains(&(row.user, row.offering)),
                 "requires_reconsent": false,
                 "has_compliance_checklist": false,
                 "consent_data": Value::Null,
@@ -237,8 +237,86 @@ impl State {
                 "missing_profile_attributes": EMPTY,
             },
         });
+        if call.generation == Generation::V8 {
+            let exposed = offering.exposed.iter().flatten();
+            let told = exposed.filter_map(|name| Some((format!("user_{name}"), user.profile.get(name)?.clone())));
+            members.extend(told);
+        }
         Some(members)
     }
+}
+
+/// By the published schema.
+pub(in crate::testing::waldur) fn show_service_account(
+    state: &State,
+    call: &Incoming<'_>,
+    row: &ProjectAccount,
+) -> Option<Map<String, Value>> {
+    let mut members = show_account(state, call, row, "marketplace-project-service-accounts")?;
+    members.extend(object! {
+        "token": format!("{}f4ce70ce", row.uuid.simple()),
+        "expires_at": Value::Null,
+        "preferred_identifier": "",
+        "customer_abbreviation": state.customer(state.project(row.project)?.customer)?.abbreviation,
+    });
+    Some(members)
+}
+
+/// By the published schema of the account itself; the list is core.md's.
+pub(in crate::testing::waldur) fn show_course_account(
+    state: &State,
+    call: &Incoming<'_>,
+    row: &ProjectAccount,
+) -> Option<Map<String, Value>> {
+    let mut members = show_account(state, call, row, "marketplace-course-accounts")?;
+    let project = state.project(row.project)?;
+    members.extend(object! {
+        "project_slug": project.slug,
+        "project_start_date": Value::Null,
+        "project_end_date": project.end_date.map(|date| date.to_string()),
+        "user_uuid": row.uuid.simple().to_string(),
+    });
+    Some(members)
+}
+
+fn show_account(state: &State, call: &Incoming<'_>, row: &ProjectAccount, path: &str) -> Option<Map<String, Value>> {
+    let project = state.project(row.project)?;
+    let customer = state.customer(project.customer)?;
+    Some(object! {
+        "url": call.link(path, row.uuid.simple()),
+        "uuid": row.uuid.simple().to_string(),
+        "created": time(row.created),
+        "modified": time(row.created),
+        "username": row.username,
+        "description": "",
+        "error_message": "",
+        "error_traceback": "",
+        "state": row.state.as_str(),
+        "email": format!("{}@example.com", row.username),
+        "project": project.uuid,
+        "project_uuid": project.uuid,
+        "project_name": project.name,
+        "customer_uuid": customer.uuid,
+        "customer_name": customer.name,
+    })
+}
+
+/// By the published schema: users by their addresses.
+pub(in crate::testing::waldur) fn show_user_limit(
+    state: &State,
+    call: &Incoming<'_>,
+    row: &UserLimit,
+) -> Option<Map<String, Value>> {
+    let offering = state.offering(state.resource(row.resource)?.offering)?;
+    Some(object! {
+        "url": call.link("component-user-usage-limits", row.uuid.simple()),
+        "uuid": row.uuid.simple().to_string(),
+        "resource": call.link("marketplace-resources", row.resource),
+        "component": offering.component(&row.component)?.uuid.simple().to_string(),
+        "component_type": row.component,
+        "user": call.link("users", row.user),
+        "limit": row.limit,
+    })
 }
 
 /// What generation 8 knows about its users beyond generation 2024. The fake knows none of it.

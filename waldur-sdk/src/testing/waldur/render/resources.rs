@@ -136,9 +136,11 @@ impl State {
         resource: &Resource,
     ) -> Option<Vec<Map<String, Value>>> {
         let now = self.now();
+        let consented_only = call.generation == Generation::V8 && call.last("has_consent") == Some("true");
         let mut members: Vec<&Role> = Vec::new();
         for role in self.roles.iter().filter(|role| role.scope == Scope::Project(resource.project)) {
-            let held = role.expires.is_none_or(|end| now < end);
+            let consents = !consented_only || !self.refusals.contains(&(role.user, resource.offering));
+            let held = consents && role.expires.is_none_or(|end| now < end);
             if held && !members.iter().any(|other| other.user == role.user) {
                 members.push(role);
             }

@@ -3,6 +3,7 @@
 //! Every seed is a row under construction: it has its id and all defaults from the start and is put into the database
 //! by its last call (`create`, `pending`, `executing`, `in_state`).
 
+mod accounts;
 mod integrations;
 mod offerings;
 mod orders;
@@ -10,6 +11,7 @@ mod people;
 mod resources;
 mod usages;
 
+pub use accounts::AccountSeed;
 pub use integrations::ApiKeySeed;
 pub use offerings::{ComponentSeed, OfferingSeed, PlanSeed};
 pub use orders::{OrderOnOffering, OrderOnResource, OrderSeed};
@@ -94,6 +96,7 @@ impl State {
             token: format!("{}f4ce70ce", uuid.hex()),
             is_staff: false,
             is_active: true,
+            profile: serde_json::Map::new(),
         }
     }
 

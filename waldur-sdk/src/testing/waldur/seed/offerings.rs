@@ -36,6 +36,7 @@ impl FakeWaldur {
             components: Vec::new(),
             plans: Vec::new(),
             partitions: Vec::new(),
+            exposed: None,
         };
         drop(state);
         OfferingSeed { waldur: self.clone(), row }
@@ -137,6 +138,12 @@ impl OfferingSeed {
     /// A plug-in option that only the provider sees.
     pub fn secret_option(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.row.secret_options.insert(name.into(), value.into());
+        self
+    }
+
+    /// What the offering is told of its users, instead of user name, full name and address; only generation 8.
+    pub fn exposes<T: Into<String>>(mut self, attributes: impl IntoIterator<Item = T>) -> Self {
+        self.row.exposed = Some(attributes.into_iter().map(Into::into).collect());
         self
     }
 

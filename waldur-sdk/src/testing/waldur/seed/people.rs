@@ -228,6 +228,12 @@ impl UserSeed {
         self
     }
 
+    /// Something else that is known of the user, by the name of the attribute (`organization`); only generation 8.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.row.profile.insert(name.into(), value.into());
+        self
+    }
+
     /// The API token, instead of one made of the id.
     pub fn token(mut self, token: &SecretString) -> Self {
         token.expose_secret().clone_into(&mut self.row.token);
@@ -307,6 +313,16 @@ pub struct OfferingUserSeed {
 }
 
 impl OfferingUserSeed {
+    pub(super) fn of(waldur: FakeWaldur, row: OfferingUser) -> Self {
+        Self { waldur, row }
+    }
+
+    /// The user may use the offering again.
+    pub fn unrestricted(mut self) -> Self {
+        self.row.restricted = false;
+        self
+    }
+
     /// Gives it an id of the test's choice.
     pub fn uuid(mut self, uuid: impl Into<OfferingUserUuid>) -> Self {
         self.row.uuid = uuid.into();

@@ -1,0 +1,94 @@
+//! Facets for what a membership synchronisation keeps in step beside members (core.md §3.7, §3.8).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::{context::OpContext, request::MarketplaceResource, state::ById};
+use crate::{
+    error::Result,
+    types::{BackendId, Date, Limits, Timestamp},
+};
+
+/// Limits single users of a resource.
+#[async_trait]
+pub trait UserLimits: Send + Sync {
+    /// The limits of single users of each of `ids`, by user name, in Waldur's units. Users without limits of their own
+    /// are not named. An id that is missing from the answer counts as unknown.
+    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>>;
+
+    /// Replaces the limits of one user, in Waldur's units; without any, the user has only the resource's own.
+    ///
+    /// # Errors
+    /// When they could not be set. The other users' are set all the same.
+    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()>;
+}
+
+/// Keeps in step what surrounds a resource: its project, its end, its name on a system further behind. Called for every
+/// resource in every cycle, so whatever did not change has to cost nothing. Each method's default has nothing to do.
+#[async_trait]
+pub trait ResourceUpkeep: Send + Sync {
+    /// Brings name, description and last day of the project in line on the back end.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    async fn sync_project(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<()> {
+        Ok(())
+    }
+
+    /// Compares the last day on both sides. Where the back end's is to be changed it changes it; where Waldur's is, it
+    /// says so.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    async fn sync_end_date(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<EndDate> {
+        Ok(EndDate::Keep)
+    }
+
+    /// The resource's name on the system behind the back end, if there is such a thing and it is known.
+    ///
+    /// # Errors
+    /// When it could not be found out.
+    async fn effective_id(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+/// What Waldur knows about a resource and what surrounds it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Surroundings {
+    /// The resource; its project and its last day are among it.
+    pub resource: MarketplaceResource,
+    /// What the project is about.
+    pub project_description: Option<String>,
+    /// The last day of the project.
+    pub project_end_date: Option<Date>,
+    /// When the resource's last day was set.
+    pub end_date_updated_at: Option<Timestamp>,
+    /// The name on the system behind, as Waldur knows it.
+    pub effective_id: Option<String>,
+}
+
+impl Surroundings {
+    /// A resource of whose surroundings nothing is known.
+    pub fn new(resource: MarketplaceResource) -> Self {
+        Self {
+            resource,
+            project_description: None,
+            project_end_date: None,
+            end_date_updated_at: None,
+            effective_id: None,
+        }
+    }
+}
+
+/// What becomes of the last day in Waldur.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndDate {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It becomes this, or is taken away.
+    Set(Option<Date>),
+}

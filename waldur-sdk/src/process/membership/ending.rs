@@ -1,0 +1,137 @@
+//! What a pass over one resource comes to, and what Waldur is told of it (core.md §3.1 step 10, §3.9).
+
+use jiff::SignedDuration;
+
+use super::{
+    MembershipSync,
+    attend::Job,
+    is_passing,
+    pass::Scope,
+    report::{Change, SyncOutcome},
+};
+use crate::{
+    client::{ErrorDetails, Resource, ResourceState},
+    error::Error,
+    process::failure::describe,
+};
+
+const REFRESH: &str = "provider_resources.refresh_last_sync";
+const SET_AS_OK: &str = "provider_resources.set_as_ok";
+const SET_AS_ERRED: &str = "provider_resources.set_as_erred";
+
+/// How the errors of a resource begin that this processor reported. Only those does it take back.
+const MARK: &str = "Membership synchronisation failed: ";
+
+impl MembershipSync {
+    /// Decides what the pass came to, and tells Waldur.
+    pub(super) async fn conclude(&self, job: &mut Job<'_>, row: &Resource) {
+        let permanent = job.failures.iter().find(|error| !is_passing(error)).cloned();
+        let passing = job.failures.first().cloned().or_else(|| job.untold.clone());
+        job.report.outcome = match (permanent, passing) {
+            (Some(error), _) => self.failed(job, row, error).await,
+            (None, Some(error)) => SyncOutcome::Deferred(error),
+            (None, None) => self.succeeded(job, row).await,
+        };
+    }
+
+    /// Counts failures for good in a row; Waldur is told of the last straw.
+    async fn failed(&self, job: &mut Job<'_>, row: &Resource, error: Error) -> SyncOutcome {
+        let policy = self.policy();
+        if policy.dry_run {
+            return SyncOutcome::Failing(error, 0);
+        }
+        let times = self.remember(|memory| memory.failed(row.uuid));
+        if times < policy.failures_before_erred {
+            return SyncOutcome::Failing(error, times);
+        }
+        let details = describe(&error, policy.expose_error_details);
+        let message = format!("{MARK}{}", details.message());
+        let erred = row.state == Some(ResourceState::Erred);
+        // Said already, or the failure of something else, which must not be written over.
+        if erred && (!is_ours(row) || row.error_message.as_deref() == Some(message.trim())) {
+            return SyncOutcome::Erred(error);
+        }
+        if self.lacks(SET_AS_ERRED) {
+            return SyncOutcome::Failing(error, times);
+        }
+        let details = ErrorDetails::new(message).with_traceback(details.traceback());
+        match self.waldur(job.cx).provider_resources().set_as_erred(row.uuid, &details).await {
+            Ok(()) => SyncOutcome::Erred(error),
+            Err(cause) => {
+                // A server of 2024 lets only its staff say so (recorded: 178_set_as_erred_provider).
+                if cause.kind() == crate::ErrorKind::PermissionDenied {
+                    self.remember(|memory| memory.learn_missing(SET_AS_ERRED));
+                } else {
+                    job.warn("set_as_erred", cause);
+                }
+                SyncOutcome::Failing(error, times)
+            }
+        }
+    }
+
+    /// The resource is in step: Waldur is told that it was seen, from time to time, and that it is well, if this
+    /// processor had said that it was not.
+    async fn succeeded(&self, job: &mut Job<'_>, row: &Resource) -> SyncOutcome {
+        if job.pass.scope == Scope::Members || self.policy().dry_run {
+            return SyncOutcome::Synced;
+        }
+        self.remember(|memory| memory.succeeded(row.uuid));
+        let recovers = row.state == Some(ResourceState::Erred) && (self.policy().clear_any_error || is_ours(row));
+        let outcome = self.refresh(job, row, recovers).await;
+        if recovers && matches!(outcome, SyncOutcome::Synced) { self.recover(job, row).await } else { outcome }
+    }
+
+    async fn refresh(&self, job: &mut Job<'_>, row: &Resource, recovers: bool) -> SyncOutcome {
+        if self.lacks(REFRESH) || !(recovers || self.is_refresh_due(row)) {
+            return SyncOutcome::Synced;
+        }
+        let now = self.environment().instant();
+        match self.waldur(job.cx).provider_resources().refresh_last_sync(row.uuid).await {
+            Ok(()) => {
+                self.remember(|memory| memory.refreshed(row.uuid, now));
+                job.report.changes.push(Change::LastSync);
+                SyncOutcome::Synced
+            }
+            Err(error) if self.is_missing(REFRESH, &error) => SyncOutcome::Synced,
+            Err(error) => {
+                job.warn("refresh_last_sync", error.clone());
+                SyncOutcome::Deferred(error)
+            }
+        }
+    }
+
+    /// Neither this processor nor, as far as Waldur's date tells, any other has said lately that it saw the resource. A
+    /// date in the future is a clock that is wrong, and says nothing.
+    fn is_refresh_due(&self, row: &Resource) -> bool {
+        let interval = self.policy().last_sync_interval;
+        let now = self.environment().instant();
+        if self.remember(|memory| memory.since_refresh(row.uuid, now)).is_some_and(|since| since < interval) {
+            return false;
+        }
+        let since = row.last_sync.map(|seen| self.environment().now().duration_since(seen));
+        let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+        !since.is_some_and(|since| !since.is_negative() && since < interval)
+    }
+
+    async fn recover(&self, job: &mut Job<'_>, row: &Resource) -> SyncOutcome {
+        if self.lacks(SET_AS_OK) {
+            return SyncOutcome::Synced;
+        }
+        match self.waldur(job.cx).provider_resources().set_as_ok(row.uuid).await {
+            Ok(()) => {
+                job.report.changes.push(Change::Recovered);
+                SyncOutcome::Synced
+            }
+            Err(error) if self.is_missing(SET_AS_OK, &error) => SyncOutcome::Synced,
+            Err(error) => {
+                job.warn("set_as_ok", error.clone());
+                SyncOutcome::Deferred(error)
+            }
+        }
+    }
+}
+
+/// Whether the error of a resource is one that this processor reported.
+fn is_ours(row: &Resource) -> bool {
+    row.error_message.as_deref().is_some_and(|message| message.starts_with(MARK.trim()))
+}

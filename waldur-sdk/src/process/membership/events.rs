@@ -1,0 +1,373 @@
+//! Hints from outside: somebody's role changed, an account was made or closed, an attribute changed (core.md §3.10).
+//!
+//! An event may be late, twice, or about what has changed back since: it says where to look, never what is true. What
+//! is true is read, so that events in any order come to the same end. What fails here is in the report's
+//! [`follow_ups`](MembershipReport::follow_ups), for a full look later.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures_util::{StreamExt, future::join, stream};
+
+use super::{
+    MembershipSync,
+    attend::{Job, is_ours},
+    diff::{Candidate, Diff},
+    listed::{Accounts, ProjectAccounts},
+    pass::{Pass, Scope, present, sharers, team_key},
+    plan::{Plan, Sight},
+    report::{HeldRemovals, HoldReason, MembershipReport, ResourceSync, SkipReason, SyncOutcome},
+    team::Roster,
+};
+use crate::{
+    backend::{ById, Grant, OpContext},
+    client::{OfferingUserQuery, Resource},
+    error::{Error, Result},
+    process::{Warning, failure::shielded},
+    types::{Personal, ProjectUuid, UserUuid},
+};
+
+/// What an event is about.
+enum Subject {
+    /// A person, and whether the event says that they lost a role.
+    User(UserUuid, bool),
+    /// An account that no person has, and whether the event says that it is gone.
+    Account(String, bool),
+}
+
+impl MembershipSync {
+    /// The roles of a person in a project changed. The team is read again: who is in it gets access, who is not loses
+    /// it, whatever the event says. Only where the event says `granted` and the team does not, or the other way round
+    /// for a resource whose members are locked out, nothing is taken: a full look settles that.
+    ///
+    /// # Errors
+    /// When the resources of the project cannot be listed.
+    pub async fn user_role_changed(
+        &self,
+        cx: &OpContext,
+        user: UserUuid,
+        project: ProjectUuid,
+        granted: bool,
+    ) -> Result<MembershipReport> {
+        let mut report = MembershipReport::default();
+        if self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+            return Ok(report);
+        }
+        let rows = self.of_project(cx, project, &mut report).await?;
+        if rows.is_empty() {
+            return Ok(report);
+        }
+        let accounts = self.accounts_for(cx, user, &mut report).await;
+        let pass = self.narrow_pass(cx, accounts, &rows, &mut report).await;
+        let in_team = pass.teams.values().any(|team| team.candidates.iter().any(|one| one.user == user));
+        if !in_team && !granted && self.names_of(&pass.accounts, user).is_empty() {
+            // Nobody here knows the name any more: the whole team tells who is left over.
+            self.sync(cx, rows, Scope::Members, &mut report).await;
+        } else {
+            self.attend_to(pass, rows, Subject::User(user, !granted), &mut report).await;
+        }
+        report.missing_features = self.remember(super::memory::Memory::take_untold);
+        Ok(report)
+    }
+
+    /// An account of a service or of a course was made, closed or, if `removed`, taken away. The lists are read again.
+    ///
+    /// # Errors
+    /// When the resources of the project cannot be listed.
+    pub async fn account_changed(
+        &self,
+        cx: &OpContext,
+        project: ProjectUuid,
+        username: &str,
+        removed: bool,
+    ) -> Result<MembershipReport> {
+        let mut report = MembershipReport::default();
+        if username.trim().is_empty() || self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+            return Ok(report);
+        }
+        let rows = self.of_project(cx, project, &mut report).await?;
+        if rows.is_empty() {
+            return Ok(report);
+        }
+        let pass = self.narrow_pass(cx, Accounts::default(), &rows, &mut report).await;
+        self.attend_to(pass, rows, Subject::Account(username.to_owned(), removed), &mut report).await;
+        report.missing_features = self.remember(super::memory::Memory::take_untold);
+        Ok(report)
+    }
+
+    /// What the offering is told of a person changed: the back end is told. `false` when there is nobody to tell, or
+    /// the person has no usable account.
+    ///
+    /// # Errors
+    /// When the account cannot be read, or the back end cannot be told.
+    pub async fn sync_user_attributes(&self, cx: &OpContext, user: UserUuid) -> Result<bool> {
+        let Some(members) = self.backend().members() else { return Ok(false) };
+        let rows = self.list_accounts(cx, OfferingUserQuery::offering(self.offering()).user(user)).await?;
+        let accounts = Accounts::new(rows.0, rows.1);
+        let Some(account) = accounts.of(user) else { return Ok(false) };
+        let bridged = self.backend().capabilities().identity_bridge;
+        let key = if bridged { &account.user_username } else { &account.username };
+        let leaving = account.state.as_ref().is_some_and(crate::client::OfferingUserState::is_leaving);
+        let Some(key) = key.as_ref().filter(|_| !leaving) else { return Ok(false) };
+        let mut grant = Grant::new(key.as_str());
+        grant.cuid.clone_from(&account.user_username);
+        grant.email.clone_from(&account.user_email);
+        grant.full_name.clone_from(&account.user_full_name);
+        grant.attributes.clone_from(&account.attributes);
+        if !self.policy().dry_run {
+            shielded(members.update_attributes(cx, &grant)).await?;
+        }
+        Ok(true)
+    }
+
+    /// The accounts of one person; of everybody if that person still wants a name, which has to differ from all.
+    async fn accounts_for(&self, cx: &OpContext, user: UserUuid, report: &mut MembershipReport) -> Accounts {
+        let query = OfferingUserQuery::offering(self.offering()).user(user);
+        let (rows, gap) = match self.list_accounts(cx, query).await {
+            Ok(listing) => listing,
+            Err(error) => {
+                report.warnings.push(Warning { step: "accounts", error: error.clone() });
+                return Accounts::unread(error);
+            }
+        };
+        if self.0.usernames.is_some() && rows.iter().any(|account| account.username.is_none()) {
+            let (accounts, usernames, warnings) = self.accounts(cx).await;
+            report.usernames = usernames;
+            report.warnings.extend(warnings);
+            return accounts;
+        }
+        let accounts = Accounts::new(rows, gap);
+        self.learn(&accounts);
+        accounts
+    }
+
+    /// A pass that has read the team of one project and the accounts that no person has. Objects and members are read
+    /// in each resource's lane.
+    async fn narrow_pass(
+        &self,
+        cx: &OpContext,
+        accounts: Accounts,
+        rows: &[Arc<Resource>],
+        report: &mut MembershipReport,
+    ) -> Arc<Pass> {
+        let (teams, (project_accounts, warnings)) =
+            join(self.teams(cx, &accounts, rows), self.project_accounts(cx)).await;
+        report.warnings.extend(warnings);
+        Arc::new(Pass {
+            cx: cx.clone(),
+            scope: Scope::Members,
+            accounts,
+            project_accounts,
+            teams,
+            states: ById::new(),
+            members: ById::new(),
+            user_limits: None,
+            backend_user_limits: BTreeMap::new(),
+            shared: sharers(rows),
+            doubtful: false,
+        })
+    }
+
+    /// The names by which a person may have access.
+    fn names_of(&self, accounts: &Accounts, user: UserUuid) -> BTreeSet<String> {
+        let bridged = self.backend().capabilities().identity_bridge;
+        let account = accounts.of(user);
+        let name = account
+            .and_then(|account| if bridged { account.user_username.as_ref() } else { account.username.as_ref() });
+        let remembered = self.remember(|memory| memory.name_of(user));
+        name.map(|name| name.as_str().to_owned()).into_iter().chain(remembered).collect()
+    }
+
+    async fn attend_to(
+        &self,
+        pass: Arc<Pass>,
+        rows: Vec<Arc<Resource>>,
+        subject: Subject,
+        report: &mut MembershipReport,
+    ) {
+        let subject = Arc::new(subject);
+        let mut resources: Vec<ResourceSync> = stream::iter(rows)
+            .map(|row| {
+                let (this, pass, subject, resource) = (self.clone(), pass.clone(), subject.clone(), row.uuid);
+                let work = async move {
+                    let cx = pass.cx.child(row.uuid.hex());
+                    this.attend_in_lane(&cx, &pass, &row, &subject).await
+                };
+                async move { self.0.lanes.run(resource, work).await }
+            })
+            .buffer_unordered(self.concurrency())
+            .collect()
+            .await;
+        resources.sort_by_key(|resource| resource.resource);
+        report.resources = resources;
+    }
+
+    async fn attend_in_lane(&self, cx: &OpContext, pass: &Pass, row: &Resource, subject: &Subject) -> ResourceSync {
+        let report = ResourceSync::new(row);
+        let Some(id) = row.backend_id.clone() else {
+            return ResourceSync { outcome: SyncOutcome::NotHandled, ..report };
+        };
+        let mut job = Job { cx, pass, id, report, failures: Vec::new(), untold: None };
+        match shielded(self.settle(&mut job, row, subject)).await {
+            Ok(Some(outcome)) => job.report.outcome = outcome,
+            Ok(None) => Self::conclude_event(&mut job),
+            Err(error) => {
+                job.failures.push(error);
+                Self::conclude_event(&mut job);
+            }
+        }
+        job.report
+    }
+
+    /// An event fells nothing and counts as nothing: what failed is looked at by the next pass.
+    fn conclude_event(job: &mut Job<'_>) {
+        let error = job.failures.first().or(job.untold.as_ref()).cloned();
+        let held = job.report.held.as_ref().map(|_| Error::not_ready("a removal waits for a full look"));
+        let failed = job.report.warnings.first().map(|warning| warning.error.clone());
+        if let Some(error) = error.or(failed).or(held) {
+            job.report.outcome = SyncOutcome::Deferred(error);
+        }
+    }
+
+    async fn settle(&self, job: &mut Job<'_>, row: &Resource, subject: &Subject) -> Result<Option<SyncOutcome>> {
+        job.cx.checkpoint()?;
+        let (states, members) = self.look_at(job.cx, &job.id, Scope::Members).await;
+        let found = states.get(&job.id).cloned().unwrap_or_else(|| Err(super::pass::unanswered(&job.id)))?;
+        let Some(state) = found else { return Ok(Some(SyncOutcome::Missing)) };
+        if !is_ours(&state, row) {
+            return Ok(Some(SyncOutcome::Foreign));
+        }
+        let (present, present_error) = present(&members, &job.id);
+        let team = job.pass.teams.get(&team_key(row)).cloned();
+        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref() };
+        let Some(present) = present else {
+            self.sync_members(job, &sight, &Plan::default()).await;
+            return Ok(None);
+        };
+        let members = match subject {
+            Subject::User(user, revoked) => self.diff_of_user(job, &sight, present.items(), *user, *revoked),
+            Subject::Account(name, removed) => self.diff_of_account(job, &sight, present.items(), name, *removed),
+        };
+        self.apply_event(job, &sight, members).await;
+        Ok(None)
+    }
+
+    async fn apply_event(&self, job: &mut Job<'_>, sight: &Sight<'_>, members: Diff) {
+        let plan = Plan { members, ..Plan::default() };
+        let (Some(directory), Some(present)) = (self.backend().members(), sight.present) else { return };
+        let removals = plan.members.remove.clone();
+        let mut accesses = super::statuses::Accesses::of(&plan);
+        self.give_and_take(job, directory, &plan, &removals, present, &mut accesses).await;
+        self.sync_accounts(job, directory, &plan, present).await;
+        self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
+    }
+
+    fn diff_of_user(
+        &self,
+        job: &mut Job<'_>,
+        sight: &Sight<'_>,
+        present: &[String],
+        user: UserUuid,
+        revoked: bool,
+    ) -> Diff {
+        let mut diff = Diff::default();
+        if self.backend().capabilities().skip_team_diff {
+            return diff;
+        }
+        let Some(team) = sight.team else { return diff };
+        let restricted = sight.row.restrict_member_access == Some(true);
+        let candidate = team.candidates.iter().find(|candidate| candidate.user == user);
+        if let (Some(candidate), false) = (candidate, restricted) {
+            let is_there = present.contains(&candidate.grant.username);
+            let place = if is_there { &mut diff.existing } else { &mut diff.add };
+            place.push(candidate.clone());
+            return diff;
+        }
+        let skipped = team.skipped.iter().find(|skipped| skipped.user == user);
+        job.report.skipped.extend(skipped.cloned());
+        let locked_out = restricted || skipped.is_some_and(|skipped| says_no(skipped.reason));
+        if !revoked && !locked_out {
+            return diff;
+        }
+        let names = self.removable(job, sight, team, self.names_of(&job.pass.accounts, user), present);
+        let gap = [&team.gap, &job.pass.accounts.gap, &job.pass.project_accounts.gap].into_iter().flatten().next();
+        match gap.filter(|_| !restricted && !names.is_empty()) {
+            Some(gap) => {
+                let usernames = super::diff::personal(&names);
+                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
+            }
+            None => diff.remove = names,
+        }
+        diff
+    }
+
+    /// Those of the names that are there, and that nothing but the person speaks for.
+    fn removable(
+        &self,
+        job: &Job<'_>,
+        sight: &Sight<'_>,
+        team: &Roster,
+        names: BTreeSet<String>,
+        present: &[String],
+    ) -> Vec<String> {
+        let restricted = sight.row.restrict_member_access == Some(true);
+        let accounts = job.pass.project_accounts.of(sight.row.project_uuid);
+        let shared = job.pass.names_of_sharers(sight.row);
+        let is_wanted = |name: &String| {
+            let of_team = team.candidates.iter().any(|candidate: &Candidate| candidate.grant.username == *name);
+            let of_account = accounts.active.contains(name) || accounts.other.contains(name);
+            (!restricted && (of_team || of_account))
+                || self.policy().protected_usernames.contains(name)
+                || shared.contains(name)
+        };
+        names.into_iter().filter(|name| present.contains(name) && !is_wanted(name)).collect()
+    }
+
+    fn diff_of_account(
+        &self,
+        job: &mut Job<'_>,
+        sight: &Sight<'_>,
+        present: &[String],
+        name: &str,
+        removed: bool,
+    ) -> Diff {
+        let mut diff = Diff::default();
+        let name = name.to_owned();
+        let accounts: &ProjectAccounts = &job.pass.project_accounts;
+        let of_project = accounts.of(sight.row.project_uuid);
+        let restricted = sight.row.restrict_member_access == Some(true);
+        let is_there = present.contains(&name);
+        if of_project.active.contains(&name) {
+            match (restricted, is_there) {
+                (false, false) => diff.add_accounts.push(name),
+                (true, true) => diff.remove_accounts.push(name),
+                _ => {}
+            }
+            return diff;
+        }
+        let gone = removed && !of_project.other.contains(&name);
+        if !is_there || !(of_project.closed.contains(&name) || gone) {
+            return diff;
+        }
+        let gap = accounts.gap.as_ref().or(sight.team.and_then(|team| team.gap.as_ref()));
+        let of_team = sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
+        let spared =
+            self.policy().protected_usernames.contains(&name) || job.pass.names_of_sharers(sight.row).contains(&name);
+        match gap {
+            _ if of_team || spared => {}
+            None => diff.remove_accounts.push(name),
+            Some(gap) => {
+                let usernames = vec![Personal::from(name)];
+                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
+            }
+        }
+        diff
+    }
+}
+
+/// Whether the reason for which somebody has no access speaks against their keeping it.
+fn says_no(reason: SkipReason) -> bool {
+    matches!(reason, SkipReason::Restricted | SkipReason::Leaving)
+}

@@ -1,0 +1,221 @@
+//! Who has access: the plan held against the guards, and carried out.
+
+use std::collections::BTreeMap;
+
+use super::{
+    MembershipSync,
+    attend::Job,
+    diff::{Candidate, personal},
+    guard,
+    plan::{Plan, Sight},
+    report::{Change, HeldRemovals, HoldReason},
+    statuses::Accesses,
+};
+use crate::{
+    backend::{Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan},
+    error::{Error, Result},
+    process::failure::shielded,
+    rest::Complete,
+    types::Personal,
+};
+
+impl MembershipSync {
+    /// Gives and takes access. Answers with those people who have it in the end.
+    pub(super) async fn sync_members(&self, job: &mut Job<'_>, sight: &Sight<'_>, plan: &Plan) -> Vec<Candidate> {
+        if let Some(team) = sight.team {
+            job.report.skipped.clone_from(&team.skipped);
+            match &team.gap {
+                Some(error) if team.unread => job.untold("team", error.clone()),
+                Some(gap) => job.warn("team", gap.clone()),
+                None => {}
+            }
+        }
+        let Some(members) = self.backend().members() else {
+            return sight.team.map(|team| team.candidates.clone()).unwrap_or_default();
+        };
+        let Some(present) = sight.present else {
+            if let Some(error) = sight.present_error.clone() {
+                job.fail("members", error);
+            }
+            return Vec::new();
+        };
+        job.report.unmanaged = plan.members.unmanaged;
+        let removals = self.believed(job, sight, plan, present.items().len());
+        let mut accesses = Accesses::of(plan);
+        let mut effective = plan.members.existing.clone();
+        let added = self.give_and_take(job, members, plan, &removals, present, &mut accesses).await;
+        effective
+            .extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
+        self.sync_accounts(job, members, plan, present).await;
+        self.reconcile(job, members, &plan.members.existing, &mut accesses).await;
+        self.tell_statuses(job, sight, &accesses).await;
+        effective
+    }
+
+    /// The removals that may be carried out now. Those that may not are in the report.
+    fn believed(&self, job: &mut Job<'_>, sight: &Sight<'_>, plan: &Plan, present: usize) -> Vec<String> {
+        let removals = &plan.members.remove;
+        let resource = sight.row.uuid;
+        match self.objection(job, sight, removals, present) {
+            None => {
+                if removals.is_empty() {
+                    self.remember(|memory| memory.forget_removals(resource));
+                }
+                removals.clone()
+            }
+            Some(reason) => {
+                job.report.held = Some(HeldRemovals { usernames: personal(removals), reason });
+                Vec::new()
+            }
+        }
+    }
+
+    /// Why the removals are not carried out, if they are not (core.md §3.4 #4).
+    fn objection(&self, job: &Job<'_>, sight: &Sight<'_>, removals: &[String], present: usize) -> Option<HoldReason> {
+        if removals.is_empty() {
+            return None;
+        }
+        // Locked out by the resource's own word, whatever the lists say.
+        if sight.row.restrict_member_access == Some(true) {
+            return None;
+        }
+        let pass = job.pass;
+        let Some(team) = sight.team else {
+            return Some(HoldReason::Incomplete(Error::not_ready("the team was not read")));
+        };
+        let gaps = [&team.gap, &pass.accounts.gap, &pass.project_accounts.gap];
+        if let Some(gap) = gaps.into_iter().flatten().next() {
+            return Some(HoldReason::Incomplete(gap.clone()));
+        }
+        let guard = &self.policy().removals;
+        let reason = guard::suspicion(removals.len(), present, team.members, guard)
+            .or_else(|| pass.doubtful.then_some(HoldReason::TooManyOverall))?;
+        if self.policy().dry_run {
+            return Some(reason);
+        }
+        let now = self.environment().instant();
+        let confirmed = self.remember(|memory| memory.confirms(sight.row.uuid, removals, now, guard.confirm_after));
+        (!confirmed).then_some(reason)
+    }
+
+    /// Adds, then removes. Answers with the names that were added.
+    pub(super) async fn give_and_take(
+        &self,
+        job: &mut Job<'_>,
+        members: &dyn MemberDirectory,
+        plan: &Plan,
+        removals: &[String],
+        present: &Complete<String>,
+        accesses: &mut Accesses,
+    ) -> Vec<String> {
+        let added: Vec<String> = plan.members.add.iter().map(|candidate| candidate.grant.username.clone()).collect();
+        if added.is_empty() && removals.is_empty() {
+            return Vec::new();
+        }
+        if self.policy().dry_run {
+            (job.report.added, job.report.removed) = (personal(&added), personal(removals));
+            return added;
+        }
+        job.cx.step("members");
+        let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
+        let change = MembershipPlan::additions(grants).and_remove(removals, present);
+        match shielded(members.apply(job.cx, &job.id, &change)).await {
+            Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
+            Err(error) => {
+                job.fail("members", error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Notes what became of each user: one user's failure is nobody else's, and not the resource's.
+    fn note(job: &mut Job<'_>, outcomes: Vec<MemberOutcome>, added: &[String], accesses: &mut Accesses) -> Vec<String> {
+        let mut results: BTreeMap<String, Result<MemberChange>> = BTreeMap::new();
+        for MemberOutcome { username, result } in outcomes {
+            results.insert(username, result);
+        }
+        let mut there = Vec::new();
+        for name in added {
+            match results.remove(name) {
+                Some(Ok(_)) => {
+                    job.report.added.push(Personal::from(name.as_str()));
+                    there.push(name.clone());
+                }
+                Some(Err(error)) => {
+                    accesses.failed(name, &error);
+                    job.warn("add member", error);
+                }
+                None => job.warn("add member", Error::not_ready("the back end did not say what became of a member")),
+            }
+        }
+        for (name, result) in results {
+            match result {
+                Ok(_) => job.report.removed.push(Personal::from(name)),
+                Err(error) => job.warn("remove member", error),
+            }
+        }
+        there
+    }
+
+    /// Accounts of services and courses: best effort, never the resource's failure (core.md §3.5).
+    pub(super) async fn sync_accounts(
+        &self,
+        job: &mut Job<'_>,
+        members: &dyn MemberDirectory,
+        plan: &Plan,
+        present: &Complete<String>,
+    ) {
+        let (add, remove) = (&plan.members.add_accounts, &plan.members.remove_accounts);
+        if add.is_empty() && remove.is_empty() {
+            return;
+        }
+        if self.policy().dry_run {
+            job.report.added.extend(personal(add));
+            job.report.removed.extend(personal(remove));
+            return;
+        }
+        job.cx.step("accounts");
+        let change = MembershipPlan::additions(add.iter().map(Grant::new).collect()).and_remove(remove, present);
+        match shielded(members.apply(job.cx, &job.id, &change)).await {
+            Ok(outcomes) => {
+                for MemberOutcome { username, result } in outcomes {
+                    let place = if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
+                    match result {
+                        Ok(_) => place.push(Personal::from(username)),
+                        Err(error) => job.warn("account", error),
+                    }
+                }
+            }
+            Err(error) => job.warn("accounts", error),
+        }
+    }
+
+    /// Roles and whatever depends on them, of those who have access and keep it.
+    pub(super) async fn reconcile(
+        &self,
+        job: &mut Job<'_>,
+        members: &dyn MemberDirectory,
+        existing: &[Candidate],
+        accesses: &mut Accesses,
+    ) {
+        if existing.is_empty() || self.policy().dry_run {
+            return;
+        }
+        let grants: Vec<Grant> = existing.iter().map(|candidate| candidate.grant.clone()).collect();
+        match shielded(members.reconcile(job.cx, &job.id, &grants)).await {
+            Ok(outcomes) => {
+                for MemberOutcome { username, result } in outcomes {
+                    match result {
+                        Ok(MemberChange::Unchanged) => {}
+                        Ok(_) => job.report.changes.push(Change::Reconciled(Personal::from(username))),
+                        Err(error) => {
+                            accesses.failed(&username, &error);
+                            job.warn("reconcile member", error);
+                        }
+                    }
+                }
+            }
+            Err(error) => job.fail("reconcile", error),
+        }
+    }
+}

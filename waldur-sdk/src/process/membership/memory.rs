@@ -1,0 +1,179 @@
+//! What a processor remembers from one pass to the next. Lost with the process: everything here only saves calls, or
+//! makes a removal wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    client::{AttributeExposure, MemberStatus, OfferingUser},
+    types::{Personal, ResourceUuid, UserUuid},
+};
+
+/// How long the configuration of exposed attributes is believed (core.md §3.2).
+const ATTRIBUTES_LAST: Duration = Duration::from_secs(300);
+
+#[derive(Default)]
+pub(super) struct Memory {
+    attributes: Option<(Instant, AttributeExposure)>,
+    missing: BTreeSet<&'static str>,
+    untold: Vec<&'static str>,
+    /// The last name that each person had.
+    names: HashMap<UserUuid, String>,
+    /// Every name that was ever seen to be Waldur's.
+    known: HashSet<String>,
+    resources: HashMap<ResourceUuid, OfResource>,
+    /// Who had an account, and who of those left and is not reported yet.
+    active: Option<BTreeSet<Personal>>,
+    departed: BTreeMap<Personal, Instant>,
+}
+
+/// What is remembered of one resource.
+#[derive(Default)]
+struct OfResource {
+    /// Removals that wait for a second look, and since when.
+    observed: Option<(BTreeSet<String>, Instant)>,
+    failures: u32,
+    refreshed: Option<Instant>,
+    published: BTreeSet<String>,
+    statuses: Option<Vec<MemberStatus>>,
+}
+
+impl Memory {
+    pub(super) fn attributes(&self, now: Instant) -> Option<AttributeExposure> {
+        let (read, exposure) = self.attributes.as_ref()?;
+        (now.saturating_duration_since(*read) < ATTRIBUTES_LAST).then(|| exposure.clone())
+    }
+
+    pub(super) fn learn_attributes(&mut self, now: Instant, exposure: AttributeExposure) {
+        self.attributes = Some((now, exposure));
+    }
+
+    pub(super) fn lacks(&self, operation: &str) -> bool {
+        self.missing.contains(operation)
+    }
+
+    /// The server does not offer a call.
+    pub(super) fn learn_missing(&mut self, operation: &'static str) {
+        if self.missing.insert(operation) {
+            self.untold.push(operation);
+        }
+    }
+
+    /// What was missed for the first time since this was asked last.
+    pub(super) fn take_untold(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.untold)
+    }
+
+    pub(super) fn learn_account(&mut self, account: &OfferingUser, key: Option<&Personal>) {
+        let names = [account.username.as_ref(), key];
+        self.known.extend(names.into_iter().flatten().map(|name| name.as_str().to_owned()));
+        if let (Some(user), Some(key)) = (account.user_uuid, key) {
+            self.learn_name(user, key.as_str());
+        }
+    }
+
+    pub(super) fn learn_name(&mut self, user: UserUuid, name: &str) {
+        self.names.insert(user, name.to_owned());
+        self.known.insert(name.to_owned());
+    }
+
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.known.contains(name)
+    }
+
+    pub(super) fn name_of(&self, user: UserUuid) -> Option<String> {
+        self.names.get(&user).cloned()
+    }
+
+    fn of(&mut self, resource: ResourceUuid) -> &mut OfResource {
+        self.resources.entry(resource).or_default()
+    }
+
+    /// Whether these removals were seen to be due before, long enough ago. If not, they are remembered.
+    pub(super) fn confirms(
+        &mut self,
+        resource: ResourceUuid,
+        removals: &[String],
+        now: Instant,
+        after: Duration,
+    ) -> bool {
+        let seen = &mut self.of(resource).observed;
+        let names: BTreeSet<String> = removals.iter().cloned().collect();
+        let since = match seen {
+            Some((observed, since)) if names.is_subset(observed) => *since,
+            _ => now,
+        };
+        let confirmed = now.saturating_duration_since(since) >= after;
+        *seen = (!confirmed).then_some((names, since));
+        confirmed
+    }
+
+    /// Nothing suspicious is to be removed any more.
+    pub(super) fn forget_removals(&mut self, resource: ResourceUuid) {
+        if let Some(memory) = self.resources.get_mut(&resource) {
+            memory.observed = None;
+        }
+    }
+
+    /// One more failure for good in a row; how many it is.
+    pub(super) fn failed(&mut self, resource: ResourceUuid) -> u32 {
+        let memory = self.of(resource);
+        memory.failures = memory.failures.saturating_add(1);
+        memory.failures
+    }
+
+    pub(super) fn succeeded(&mut self, resource: ResourceUuid) {
+        if let Some(memory) = self.resources.get_mut(&resource) {
+            memory.failures = 0;
+        }
+    }
+
+    /// How long ago Waldur was told that the resource was seen.
+    pub(super) fn since_refresh(&self, resource: ResourceUuid, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.resources.get(&resource)?.refreshed?))
+    }
+
+    pub(super) fn refreshed(&mut self, resource: ResourceUuid, now: Instant) {
+        self.of(resource).refreshed = Some(now);
+    }
+
+    /// The names of the metadata that were published last.
+    pub(super) fn published(&self, resource: ResourceUuid) -> BTreeSet<String> {
+        self.resources.get(&resource).map(|memory| memory.published.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn learn_published(&mut self, resource: ResourceUuid, names: BTreeSet<String>) {
+        if !names.is_empty() || self.resources.contains_key(&resource) {
+            self.of(resource).published = names;
+        }
+    }
+
+    pub(super) fn told_statuses(&self, resource: ResourceUuid) -> Option<&Vec<MemberStatus>> {
+        self.resources.get(&resource)?.statuses.as_ref()
+    }
+
+    pub(super) fn learn_statuses(&mut self, resource: ResourceUuid, statuses: Vec<MemberStatus>) {
+        self.of(resource).statuses = Some(statuses);
+    }
+
+    /// Keeps what is remembered of these resources only.
+    pub(super) fn keep_only(&mut self, resources: &HashSet<ResourceUuid>) {
+        self.resources.retain(|resource, _| resources.contains(resource));
+    }
+
+    /// Who had an account and has none any more, since when. Whoever came back is none of them.
+    pub(super) fn departed(&mut self, active: &BTreeSet<Personal>, now: Instant) -> BTreeMap<Personal, Instant> {
+        let before = self.active.replace(active.clone()).unwrap_or_default();
+        for name in before.difference(active) {
+            self.departed.entry(name.clone()).or_insert(now);
+        }
+        self.departed.retain(|name, _| !active.contains(name));
+        self.departed.clone()
+    }
+
+    pub(super) fn deactivated(&mut self, names: &[Personal]) {
+        self.departed.retain(|name, _| !names.contains(name));
+    }
+}

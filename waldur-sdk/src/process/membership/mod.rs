@@ -1,0 +1,207 @@
+//! Members of resources, and everything about a resource that is not an order (core.md §3).
+//!
+//! One pass reads everything in bulk (resources, accounts, the back end's objects and members), one team for each
+//! project, compares, and writes only what differs. Where something is to be written about a resource, that resource is
+//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then.
+//!
+//! | what | from | to |
+//! |---|---|---|
+//! | names of people | [`UsernameBackend`] | Waldur |
+//! | access, roles | Waldur's team, service and course accounts | back end |
+//! | paused, downscaled | Waldur | back end |
+//! | metadata | back end | Waldur, merged with what others put there |
+//! | limits | whoever has the [authority](crate::backend::LimitsAuthority) | the other side |
+//! | limits of single users | Waldur | back end |
+//! | project, end dates, effective id | [`ResourceUpkeep`](crate::backend::ResourceUpkeep) | either |
+//! | last sync, `Erred`, `OK` | what this pass came to | Waldur |
+//!
+//! # What nobody loses access by
+//! A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
+//! service or of a course; a protected name; a failed reading. Removals that are held are in the report.
+//!
+//! # What fells a resource
+//! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
+//! the resource is well again, if it was this processor that reported it.
+
+mod attend;
+mod diff;
+mod ending;
+mod events;
+mod gather;
+mod guard;
+mod limits;
+mod listed;
+mod members;
+mod memory;
+mod pass;
+mod plan;
+mod policy;
+mod report;
+mod run;
+mod statuses;
+mod team;
+mod upkeep;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use policy::{MembershipPolicy, RemovalGuard, UnmanagedUsers};
+pub use report::{
+    Change, HeldRemovals, HoldReason, MembershipReport, ResourceSync, SkipReason, SkippedMember, SyncOutcome,
+};
+
+use self::memory::Memory;
+use super::Lanes;
+use crate::{
+    backend::{OpContext, ResourceBackend, UsernameBackend},
+    client::WaldurClient,
+    error::{Error, ErrorClass, ErrorKind},
+    rest::Environment,
+    settings::Components,
+    types::OfferingUuid,
+};
+
+/// Keeps the members of one offering's resources true. Cheap to clone; clones share lanes and memory, so keep one for
+/// the life of the process.
+///
+/// ```no_run
+/// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
+/// use waldur_sdk::{backend::OpContext, process::{Lanes, MembershipSync, OrderProcessor}};
+///
+/// let lanes = Lanes::new();
+/// let orders = OrderProcessor::new(waldur.clone(), backend.clone(), offering).with_lanes(&lanes);
+/// let members = MembershipSync::new(waldur, backend, offering).with_lanes(&lanes);
+/// let report = members.run_once(&OpContext::new("members")).await?;
+/// for resource in report.resources.iter().filter(|resource| !resource.is_clean()) {
+///     println!("{}: {}", resource.name, resource.outcome);
+/// }
+/// # drop(orders);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct MembershipSync(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    waldur: WaldurClient,
+    backend: Arc<dyn ResourceBackend>,
+    offering: OfferingUuid,
+    usernames: Option<Arc<dyn UsernameBackend>>,
+    components: Components,
+    policy: MembershipPolicy,
+    lanes: Lanes,
+    memory: Arc<Mutex<Memory>>,
+}
+
+impl MembershipSync {
+    /// A processor with the default policy, without components and without anybody who gives names.
+    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
+        Self(Arc::new(Inner {
+            waldur,
+            backend,
+            offering,
+            usernames: None,
+            components: Components::default(),
+            policy: MembershipPolicy::default(),
+            lanes: Lanes::default(),
+            memory: Arc::default(),
+        }))
+    }
+
+    /// Replaces the policy.
+    #[must_use]
+    pub fn with_policy(self, policy: MembershipPolicy) -> Self {
+        self.edit(|inner| inner.policy = policy)
+    }
+
+    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
+    #[must_use]
+    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
+        self.edit(|inner| inner.backend = backend)
+    }
+
+    /// Sets the components of the offering: those of the settings merged with Waldur's. Without them no limits are
+    /// compared.
+    #[must_use]
+    pub fn with_components(self, components: Components) -> Self {
+        self.edit(|inner| inner.components = components)
+    }
+
+    /// Gives people their names with `usernames`, where the offering's policy leaves that to the provider.
+    #[must_use]
+    pub fn with_usernames(self, usernames: Arc<dyn UsernameBackend>) -> Self {
+        self.edit(|inner| inner.usernames = Some(usernames))
+    }
+
+    /// Shares lanes with other processors, so that none works on a resource while another does.
+    #[must_use]
+    pub fn with_lanes(self, lanes: &Lanes) -> Self {
+        self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// The offering whose members are kept true.
+    pub fn offering(&self) -> OfferingUuid {
+        self.0.offering
+    }
+
+    fn waldur(&self, cx: &OpContext) -> WaldurClient {
+        self.0.waldur.clone().with_deadline(cx.deadline)
+    }
+
+    fn backend(&self) -> &dyn ResourceBackend {
+        &*self.0.backend
+    }
+
+    fn policy(&self) -> &MembershipPolicy {
+        &self.0.policy
+    }
+
+    fn concurrency(&self) -> usize {
+        self.0.policy.concurrency.max(1)
+    }
+
+    fn environment(&self) -> &Environment {
+        self.0.waldur.environment()
+    }
+
+    /// Looks at, or into, what is remembered. Never held over an await.
+    fn remember<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
+        look(&mut self.0.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes a call that this server does not offer. `true` if that is what the error says.
+    fn is_missing(&self, operation: &'static str, error: &Error) -> bool {
+        let missing = error.kind() == ErrorKind::Unsupported;
+        if missing {
+            self.remember(|memory| memory.learn_missing(operation));
+        }
+        missing
+    }
+
+    fn lacks(&self, operation: &str) -> bool {
+        self.remember(|memory| memory.lacks(operation))
+    }
+}
+
+impl fmt::Debug for MembershipSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MembershipSync")
+            .field("offering", &self.0.offering)
+            .field("backend_type", &self.0.backend.backend_type())
+            .field("usernames", &self.0.usernames.as_ref().map(|usernames| usernames.name()))
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a failure may pass by itself: nothing is decided by it.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
+}

@@ -1,0 +1,97 @@
+//! How members are kept true: the knobs that the processor itself obeys.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    backend::LimitsAuthority,
+    settings::{AgentSettings, OfferingSettings},
+};
+
+pub use crate::settings::UnmanagedUsers;
+
+/// The knobs of a [`MembershipSync`](super::MembershipSync). The defaults are the Python agent's where it has them.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MembershipPolicy {
+    /// What becomes of people on the back end whom Waldur does not know. Default [`UnmanagedUsers::Remove`].
+    pub unmanaged_users: UnmanagedUsers,
+    /// Names that are never removed, whatever Waldur says: accounts of the site's own.
+    pub protected_usernames: BTreeSet<String>,
+    /// Only people who consented to the offering's terms get access (`fetch_consented_users_only`). Default no; a back
+    /// end may ask for it by itself.
+    pub consented_users_only: bool,
+    /// When removals wait for a second look.
+    pub removals: RemovalGuard,
+    /// Whose limits win, in place of what the back end says of itself. Default what it says.
+    pub limits_authority: Option<LimitsAuthority>,
+    /// How many cycles in a row a resource has to fail for good before Waldur is told. Default 3. Whatever may pass by
+    /// itself never counts.
+    pub failures_before_erred: u32,
+    /// Whether any error of a resource that is seen to be well is cleared, as the Python agent does, and not only those
+    /// that this processor reported. Default no.
+    pub clear_any_error: bool,
+    /// How often Waldur is told, at the most, that a resource was seen. Default once an hour.
+    pub last_sync_interval: Duration,
+    /// Whether accounts whose deletion was requested are taken through to *Deleted*. Default no.
+    pub drive_deletion: bool,
+    /// Tell Waldur what went wrong in technical words (`expose_backend_error_details`). Default yes.
+    pub expose_error_details: bool,
+    /// Resources, teams and accounts in work at once. Default 8.
+    pub concurrency: usize,
+    /// Report what would be done and write nothing, neither to Waldur nor to the back end. Default no.
+    pub dry_run: bool,
+}
+
+impl Default for MembershipPolicy {
+    fn default() -> Self {
+        Self {
+            unmanaged_users: UnmanagedUsers::Remove,
+            protected_usernames: BTreeSet::new(),
+            consented_users_only: false,
+            removals: RemovalGuard::default(),
+            limits_authority: None,
+            failures_before_erred: 3,
+            clear_any_error: false,
+            last_sync_interval: Duration::from_secs(60 * 60),
+            drive_deletion: false,
+            expose_error_details: true,
+            concurrency: 8,
+            dry_run: false,
+        }
+    }
+}
+
+impl MembershipPolicy {
+    /// What the settings file says, and the defaults for everything that it does not know.
+    pub fn from_settings(agent: &AgentSettings, offering: &OfferingSettings) -> Self {
+        Self {
+            unmanaged_users: offering.unmanaged_users,
+            protected_usernames: offering.protected_users.clone(),
+            consented_users_only: offering.backend_settings.core.fetch_consented_users_only,
+            expose_error_details: agent.expose_backend_error_details,
+            ..Self::default()
+        }
+    }
+}
+
+/// When the removal of people waits for a second look, because the list that it follows from may be wrong although the
+/// server said that it is whole (core.md §3.4; faults.md rows 108, 152).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemovalGuard {
+    /// So many removals from one resource are always believed, if the team is not empty. Default 5.
+    pub free: usize,
+    /// More than these are believed up to this share of those who have access, in percent. Default 20. The same bounds
+    /// hold for all resources of a pass together.
+    pub percent: u8,
+    /// How long after the first look the second one must come. Default 60 s; a pass sooner than that is no second look.
+    /// With zero, the look that every removal takes just before it is carried out is enough: for programs that run once
+    /// and end.
+    pub confirm_after: Duration,
+}
+
+impl Default for RemovalGuard {
+    fn default() -> Self {
+        Self { free: 5, percent: 20, confirm_after: Duration::from_secs(60) }
+    }
+}

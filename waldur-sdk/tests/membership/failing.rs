@@ -1,0 +1,232 @@
+//! What fells a resource and what does not (core.md §3.9, §9 C44; faults.md rows 124, 129, 150).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use waldur_sdk::{
+    process::SyncOutcome,
+    rest::{HttpTransport, TransportError},
+    testing::{
+        Action, Faults, MemoryService, op, path, status,
+        waldur::{Generation, ResourceState},
+        writes,
+    },
+    types::ResourceUuid,
+};
+
+use crate::world::{MINUTE, Site, assert_synced, only, pass_time, run};
+
+/// A service that can be told to refuse everything.
+#[derive(Clone)]
+struct Moody {
+    inner: MemoryService,
+    refuses: Arc<std::sync::atomic::AtomicU16>,
+}
+
+impl Moody {
+    fn new(site: &Site) -> Self {
+        Self { inner: site.service().clone(), refuses: Arc::default() }
+    }
+
+    fn refuse(&self, status: u16) {
+        self.refuses.store(status, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Moody {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        match self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => self.inner.send(request).await,
+            status => Ok(Response::builder().status(status).body(Bytes::new()).unwrap()),
+        }
+    }
+}
+
+fn state(site: &Site, resource: ResourceUuid) -> ResourceState {
+    site.waldur().resource_view(resource).state
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_three_failures_for_good_in_a_row_and_the_recovery() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    let agent = site.agent().service(moody.clone()).build();
+    moody.refuse(400);
+    for times in 1..=2 {
+        let report = run(&agent).await;
+        assert!(matches!(only(&report).outcome, SyncOutcome::Failing(_, seen) if seen == times), "{report:#?}");
+        assert_eq!(state(&site, resource), ResourceState::Ok);
+    }
+    let report = run(&agent).await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::Erred(_)));
+    assert_eq!(state(&site, resource), ResourceState::Erred);
+    let view = site.waldur().resource_view(resource);
+    assert!(view.error_message.starts_with("Membership synchronisation failed: "), "{}", view.error_message);
+    assert!(!view.error_traceback.is_empty());
+    // Said once.
+    site.writes();
+    run(&agent).await;
+    assert_eq!(site.writes(), Vec::<&str>::new());
+    moody.refuse(0);
+    assert_synced(&run(&agent).await);
+    assert_eq!(site.writes(), ["provider_resources.refresh_last_sync", "provider_resources.set_as_ok"]);
+    assert_eq!(state(&site, resource), ResourceState::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_what_passes_by_itself_never_counts() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    let agent = site.agent().service(moody.clone()).sending_once().build();
+    for answer in [503, 500, 429, 401, 400, 503, 400, 503, 503, 503] {
+        moody.refuse(answer);
+        let report = run(&agent).await;
+        let outcome = &only(&report).outcome;
+        assert_eq!(matches!(outcome, SyncOutcome::Failing(..)), answer == 400, "{answer}: {outcome}");
+        assert_eq!(state(&site, resource), ResourceState::Ok);
+    }
+    moody.refuse(0);
+    run(&agent).await;
+    // In a row means in a row.
+    moody.refuse(400);
+    for _ in 0..2 {
+        run(&agent).await;
+    }
+    assert_eq!(state(&site, resource), ResourceState::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_failures_of_waldur_fell_nothing() {
+    for operation in [
+        "provider_offerings.service_accounts",
+        "provider_offerings.course_accounts",
+        "provider_resources.get",
+        "provider_resources.team",
+        "provider_resources.refresh_last_sync",
+        "provider_resources.set_backend_metadata",
+        "offering_users.list",
+    ] {
+        for answer in [503, 403, 400] {
+            let site = Site::new(Generation::V8);
+            site.member("a");
+            let resource = site.resource("one", &[]);
+            site.waldur().change_resource(resource, |row| row.backend_metadata(serde_json::json!({})));
+            pass_time(2 * 60 * MINUTE).await;
+            let faults = Faults::new(site.waldur().clone()).on(op(operation), Action::refuse(status(answer)));
+            let agent = site.agent().waldur(faults).sending_once().build();
+            for _ in 0..4 {
+                let report = run(&agent).await;
+                let outcome = &only(&report).outcome;
+                let well = matches!(outcome, SyncOutcome::Synced | SyncOutcome::Deferred(_));
+                assert!(well, "{operation} {answer}: {outcome}");
+                assert!(!report.is_clean(), "{operation} {answer}");
+            }
+            assert_eq!(state(&site, resource), ResourceState::Ok, "{operation} {answer}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_a_failure_of_somebody_else_is_not_taken_back() {
+    for clears in [false, true] {
+        let site = Site::new(Generation::V8);
+        let resource = site.resource("one", &[]);
+        site.waldur().change_resource(resource, |row| row.erred("the order failed"));
+        let agent = site.agent().policy(|policy| policy.clear_any_error = clears).build();
+        assert_synced(&run(&agent).await);
+        let wanted = if clears { ResourceState::Ok } else { ResourceState::Erred };
+        assert_eq!(state(&site, resource), wanted);
+    }
+    // Nor is it written over.
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    site.waldur().change_resource(resource, |row| row.erred("the order failed"));
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let agent = site.agent().service(moody).build();
+    for _ in 0..5 {
+        run(&agent).await;
+    }
+    assert_eq!(site.waldur().resource_view(resource).error_message, "the order failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_panic_of_the_back_end_is_one_resources_failure() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    for id in ["one", "two"] {
+        site.resource(id, &[]);
+    }
+    let bugged = |backend| crate::sweeps::Panicking::new(backend, "one");
+    let agent = site.agent().around(bugged).build();
+    let report = run(&agent).await;
+    let of = |name: &str| report.resources.iter().find(|one| one.name == name).unwrap();
+    assert!(matches!(of("one").outcome, SyncOutcome::Failing(..)), "{report:#?}");
+    assert!(matches!(of("two").outcome, SyncOutcome::Synced));
+    assert_eq!(site.access("two"), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f150_a_failing_resource_holds_up_no_other() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let ids: Vec<String> = (0..9).map(|number| format!("r{number}")).collect();
+    for id in &ids {
+        site.resource(id, &[]);
+    }
+    for (answer, failing) in [(500, "r3"), (403, "r5")] {
+        let faults = Faults::new(site.service().clone()).on(
+            path(if failing == "r3" { "/objects/r3/" } else { "/objects/r5/" }).and(writes()),
+            Action::refuse(status(answer)),
+        );
+        let report = site.agent().service(faults).sending_once().run().await;
+        assert_eq!(report.resources.len(), 9);
+        let warned = report.resources.iter().filter(|one| !one.warnings.is_empty()).map(|one| one.name.as_str());
+        assert_eq!(warned.collect::<Vec<_>>(), [failing]);
+        site.edit(failing, |object| object.members.clear());
+        for id in ids.iter().filter(|id| *id != failing) {
+            assert_eq!(site.access(id), "a");
+        }
+        for id in &ids {
+            site.edit(id, |object| object.members.clear());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_details_are_for_the_customer_only_if_the_policy_says_so() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let silent = site.agent().service(moody).policy(|policy| {
+        (policy.expose_error_details, policy.failures_before_erred) = (false, 1);
+    });
+    silent.run().await;
+    let view = site.waldur().resource_view(resource);
+    assert!(view.error_message.contains("Internal backend error"), "{}", view.error_message);
+    assert_eq!(view.error_traceback, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f131_whoever_is_asked_to_stop_begins_no_further_resource() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    for number in 0..5 {
+        site.resource(&format!("r{number}"), &[]);
+    }
+    let stop = waldur_sdk::backend::Cancellation::default();
+    let pulled = stop.clone();
+    let stopping = crate::orders::OnRequest::new(site.service().clone(), "members.add", move || pulled.cancel());
+    let agent = site.agent().service(stopping).policy(|policy| policy.concurrency = 1).build();
+    let report = agent.run_once(&crate::world::cx().with_cancellation(stop)).await.unwrap();
+    let done = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Synced)).count();
+    let stopped = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Deferred(_))).count();
+    assert_eq!((done, stopped, report.follow_ups().count()), (1, 4, 4));
+    assert_synced(&run(&site.agent().build()).await);
+}

@@ -1,0 +1,249 @@
+//! What nobody loses access by (core.md §3.4 #4, §9 C37; faults.md rows 100 to 108, 152; security.md S46).
+
+use std::time::Duration;
+
+use serde_json::json;
+use waldur_sdk::{
+    process::{HoldReason, MembershipReport},
+    testing::{
+        Action, Faults, op, status,
+        waldur::{Generation, OfferingUserState},
+    },
+};
+
+use crate::{
+    orders::BOTH,
+    world::{MINUTE, Site, line, only, pass_time, run},
+};
+
+#[track_caller]
+fn held(report: &MembershipReport) -> (&HoldReason, String) {
+    let held = only(report).held.as_ref().expect("removals are held");
+    (&held.reason, line(&held.usernames))
+}
+
+#[tokio::test(start_paused = true)]
+async fn c37_an_empty_team_is_believed_when_it_is_seen_again() {
+    for generation in BOTH {
+        let site = Site::new(generation);
+        site.resource("one", &["a", "b"]);
+        let agent = site.agent().build();
+        let report = run(&agent).await;
+        let (reason, names) = held(&report);
+        assert!(matches!(reason, HoldReason::EmptyTeam) && names == "a b", "{reason:?}");
+        // At once is not again.
+        held(&run(&agent).await);
+        assert_eq!(site.access("one"), "a b");
+        pass_time(5 * MINUTE).await;
+        let report = run(&agent).await;
+        assert_eq!((line(&only(&report).removed), site.access("one")), ("a b".to_owned(), String::new()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c37_a_team_that_comes_back_removes_nobody() {
+    let site = Site::new(Generation::V8);
+    for name in ["a", "b"] {
+        site.member(name);
+    }
+    site.resource("one", &["a", "b"]);
+    let faults =
+        Faults::new(site.waldur().clone()).on(op("provider_resources.team").first(2), Action::replace_body("[]"));
+    let agent = site.agent().waldur(faults).build();
+    held(&run(&agent).await);
+    for _ in 0..2 {
+        pass_time(5 * MINUTE).await;
+        let report = run(&agent).await;
+        assert!(only(&report).held.is_none() && only(&report).removed.is_empty());
+    }
+    // And what was seen then counts no more.
+    for user in ["a", "b"] {
+        assert!(site.access("one").contains(user));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c37_a_program_that_runs_once_may_take_the_second_look_at_once() {
+    let site = Site::new(Generation::V8);
+    site.resource("one", &["a"]);
+    let report = site.agent().policy(|policy| policy.removals.confirm_after = Duration::ZERO).run().await;
+    assert_eq!((line(&only(&report).removed), site.world.count("provider_resources.team")), ("a".to_owned(), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c37_a_restart_forgets_what_was_seen() {
+    let site = Site::new(Generation::V8);
+    site.resource("one", &["a"]);
+    site.pass().await;
+    pass_time(5 * MINUTE).await;
+    held(&site.pass().await);
+    assert_eq!(site.access("one"), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f152_many_at_once_wait_for_a_second_look() {
+    let site = Site::new(Generation::V8);
+    let names: Vec<String> = (0..20).map(|number| format!("m{number:02}")).collect();
+    let users: Vec<_> = names.iter().map(|name| site.member(name)).collect();
+    site.resource("one", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for user in &users[..6] {
+        site.waldur().remove_from_project(*user, site.project());
+    }
+    let agent = site.agent().build();
+    let report = run(&agent).await;
+    assert!(matches!(held(&report).0, HoldReason::TooMany { removals: 6, present: 20 }), "{report:#?}");
+    pass_time(MINUTE).await;
+    // One more leaves meanwhile: that was not seen before, so all wait again.
+    site.waldur().remove_from_project(users[6], site.project());
+    held(&run(&agent).await);
+    pass_time(MINUTE).await;
+    let report = run(&agent).await;
+    assert_eq!((only(&report).removed.len(), site.members("one").len()), (7, 13));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f152_few_here_and_few_there_are_many() {
+    let site = Site::new(Generation::V8);
+    for number in 0..10 {
+        let project = site.waldur().project(&format!("p{number}")).create();
+        site.member_of(project, &format!("stays{number}"));
+        site.resource_in(project, &format!("r{number}"), &[&format!("stays{number}"), &format!("gone{number}")]);
+    }
+    let agent = site.agent().build();
+    let report = run(&agent).await;
+    for resource in &report.resources {
+        assert!(matches!(resource.held.as_ref().unwrap().reason, HoldReason::TooManyOverall), "{resource:#?}");
+    }
+    pass_time(MINUTE).await;
+    let report = run(&agent).await;
+    assert!(report.resources.iter().all(|resource| resource.removed.len() == 1), "{report:#?}");
+}
+
+/// Faults that leave a list of the server unproven, by their case.
+fn unproven() -> Vec<(&'static str, &'static str, Action)> {
+    let row = json!([{ "uuid": "000000a50000400080000000000000a5", "username": 7 }]);
+    let link = |to: &str| status(200).json(&json!([])).header("link", to.to_owned()).header("x-result-count", "0");
+    vec![
+        (
+            "f097 a page that links to itself",
+            "offering_users.list",
+            Action::from(link("<https://waldur.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\"")),
+        ),
+        (
+            "f098 a link to elsewhere",
+            "offering_users.list",
+            Action::from(link("<https://evil.example.org/api/marketplace-offering-users/?page=2>; rel=\"next\"")),
+        ),
+        (
+            "f102 fewer than counted",
+            "offering_users.list",
+            Action::from(status(200).json(&json!([])).header("x-result-count", "9")),
+        ),
+        ("f103 accounts cannot be read", "offering_users.list", Action::refuse(status(500))),
+        ("f103 the team cannot be read", "provider_resources.team", Action::refuse(status(500))),
+        ("f105 a row of the team cannot be read", "provider_resources.team", Action::replace_body(row.to_string())),
+        ("f103 service accounts cannot be read", "provider_offerings.service_accounts", Action::refuse(status(500))),
+        ("f103 course accounts cannot be read", "provider_offerings.course_accounts", Action::refuse(status(403))),
+        ("f091 a page of a proxy", "provider_offerings.service_accounts", Action::html()),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn f103_no_removal_follows_from_a_list_that_is_not_proven_whole() {
+    for (case, operation, action) in unproven() {
+        let site = Site::new(Generation::V8);
+        site.member("a");
+        site.resource("one", &["a", "stale", "svc"]);
+        let faults = Faults::new(site.waldur().clone()).on(op(operation), action);
+        let agent = site.agent().waldur(faults).sending_once().build();
+        for _ in 0..3 {
+            let report = run(&agent).await;
+            assert!(matches!(held(&report).0, HoldReason::Incomplete(_)), "{case}: {report:#?}");
+            assert!(!report.is_clean(), "{case}");
+            pass_time(5 * MINUTE).await;
+        }
+        assert_eq!(site.access("one"), "a stale svc", "{case}");
+        assert_eq!(site.waldur().resource_view(only(&site.pass().await).resource).state.as_str(), "OK", "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f103_additions_go_on_where_removals_wait() {
+    let site = Site::new(Generation::V8);
+    for name in ["a", "b"] {
+        site.member(name);
+    }
+    site.resource("one", &["stale"]);
+    let faults =
+        Faults::new(site.waldur().clone()).on(op("provider_offerings.service_accounts"), Action::refuse(status(500)));
+    let report = site.agent().waldur(faults).sending_once().run().await;
+    assert_eq!((line(&only(&report).added), site.access("one")), ("a b".to_owned(), "a b stale".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f100_accounts_that_cannot_be_read_add_nobody_who_may_be_locked_out() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let user = site.waldur().user("locked").project_role(site.project(), "PROJECT.MEMBER").create();
+    site.waldur().offering_user(site.offering(), user).restricted().create();
+    site.resource("one", &[]);
+    let faults = Faults::new(site.waldur().clone()).on(op("offering_users.list"), Action::refuse(status(502)));
+    let report = site.agent().waldur(faults).sending_once().run().await;
+    assert_eq!((only(&report).skipped.len(), site.access("one")), (2, String::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f101_a_list_that_moves_is_read_again_and_proven() {
+    let site = Site::new(Generation::V8);
+    for number in 0..150 {
+        site.member(&format!("m{number:03}"));
+    }
+    site.resource("one", &["m000", "stale"]);
+    // The second page is gone once: read anew, the list is whole.
+    let faults = Faults::new(site.waldur().clone()).on(op("offering_users.list").nth(2), Action::refuse(status(404)));
+    let report = site.agent().waldur(faults).sending_once().run().await;
+    assert_eq!((line(&only(&report).removed), site.members("one").len()), ("stale".to_owned(), 150));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f107_look_alikes_of_a_filter_are_not_taken_for_ours() {
+    let site = Site::new(Generation::V8);
+    let other = site.waldur().offering().name("Other").create();
+    let user = site.waldur().user("x@idp").project_role(site.project(), "PROJECT.MEMBER").create();
+    site.waldur().offering_user(other, user).username("x").create();
+    site.waldur().resource(other).backend_id("theirs").create();
+    site.member("a");
+    site.resource("one", &[]);
+    // A server that ignores the filter by offering sends everybody's.
+    let site_of_all = site.clone();
+    let everything = crate::world::DropsParameter::new(site_of_all.waldur().clone(), "offering_uuid");
+    let report = site.agent().waldur(everything).run().await;
+    assert_eq!((only(&report).name.as_str(), site.access("one")), ("one", "a".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec46_a_dry_run_tells_who_would_go_and_touches_nobody() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let resource = site.resource("one", &["stale"]);
+    site.waldur().change_resource(resource, |row| row.paused(true));
+    site.edit("one", |object| {
+        object.limits.insert("cpu".to_owned(), Some(9));
+    });
+    let leaving = site.waldur().user("l").create();
+    let account = site.waldur().offering_user(site.offering(), leaving).state(OfferingUserState::RequestedDeletion);
+    let account = account.create();
+    let names = crate::world::Names::new();
+    let report = site
+        .agent()
+        .memory(|memory| memory.with_members().with_status().with_user_limits())
+        .usernames(&names)
+        .policy(|policy| (policy.dry_run, policy.drive_deletion) = (true, true))
+        .run()
+        .await;
+    assert_eq!((line(&only(&report).added), line(&only(&report).removed)), ("a".to_owned(), "stale".to_owned()));
+    assert!(only(&report).has_changed());
+    assert_eq!((site.writes(), site.service().writes()), (Vec::new(), 0));
+    assert_eq!(site.waldur().offering_user_view(account).state, OfferingUserState::RequestedDeletion);
+    assert!(names.deactivated().is_empty() && names.profiles().is_empty());
+}

@@ -1,0 +1,18 @@
+//! The membership processor between a Waldur and a back end in memory.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../support/orders.rs"]
+mod orders;
+
+mod budget;
+mod events;
+mod failing;
+mod guards;
+mod members;
+mod names;
+mod old_servers;
+mod secrets;
+mod sweeps;
+mod upkeep;
+mod world;
