@@ -26,7 +26,7 @@ use crate::progress;
 const ROOM: usize = 4096;
 
 /// How long the end of the program waits for lines to be written.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -13,11 +13,11 @@ use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
     Error, Result,
     backend::{
-        BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend, UsernameBackend,
-        UsernameRegistry,
+        BackendFactory, BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend,
+        UsernameBackend, UsernameRegistry, layers,
     },
     client::{AgentMode, WaldurClient},
-    process::Lanes,
+    process::{Lanes, OfferingContext, UsageReporter},
     rest::{
         CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
         TracingObserver,
@@ -29,7 +29,7 @@ use waldur_sdk::{
 use crate::{
     agent::{Metrics, Unit},
     config::{self, ConfigError},
-    modes::Mode,
+    modes::{self, Mode, Parts},
 };
 
 /// A layer that the site puts around every back end.
@@ -73,6 +73,13 @@ impl Site {
             registrations: Serial::default(),
             lanes: Arc::default(),
         }
+    }
+
+    /// Knows one more kind of back end.
+    #[must_use]
+    pub fn with_factory(mut self, factory: impl BackendFactory) -> Self {
+        self.registry = self.registry.with(factory);
+        self
     }
 
     /// Puts a layer around every back end.
@@ -130,6 +137,31 @@ impl Site {
         let mut seen = BTreeSet::new();
         problems.retain(|problem| seen.insert(problem.clone()));
         ConfigError::of(problems).map_or(Ok((units, warnings)), Err)
+    }
+
+    /// A reporter of an offering's usage, for months that are over.
+    ///
+    /// # Errors
+    /// When the offering cannot be read, has no `reporting_backend`, or the back end cannot be built.
+    pub(crate) async fn reporter(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        dry_run: bool,
+    ) -> Result<UsageReporter> {
+        let Some(backend_type) = &offering.reporting_backend else {
+            return Err(Error::config("reporting_backend: is needed for usage"));
+        };
+        let waldur = self.waldur(settings, offering, AgentMode::HistoricalUsageLoader, TracingObserver)?;
+        let context = OfferingContext::load(&waldur, offering).await?;
+        let draft = Draft { components: &context.components, facts: context.facts() };
+        let (mut backend, _) = self.backend(settings, offering, backend_type, draft, TracingObserver)?;
+        if dry_run {
+            backend = Arc::new(layers::dry_run(backend));
+        }
+        let lanes = self.lanes(offering.offering_uuid);
+        let context = &context;
+        Ok(modes::reporter(Parts { settings, offering, context, waldur, backend, usernames: None, lanes, dry_run }))
     }
 
     /// What is wrong with placeholders and with the settings of back ends.

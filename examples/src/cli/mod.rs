@@ -4,6 +4,7 @@ mod check_config;
 mod diagnose;
 mod healthz;
 mod load_components;
+mod load_usage;
 mod names;
 mod run;
 mod show;
@@ -100,6 +101,8 @@ enum Command {
     Diagnose(diagnose::Options),
     /// Makes the components of a settings file in Waldur, or brings them to what the file says.
     LoadComponents(load_components::Options),
+    /// Reports usage of months that are over.
+    LoadUsage(load_usage::Options),
     /// Says whether an agent on this machine lives and can work.
     Healthz(healthz::Options),
     /// Shows a marketplace at work, with a Waldur and a Ceph gateway in memory; checks all it did.
@@ -150,6 +153,7 @@ async fn dispatch(arguments: Arguments) -> Exit {
         Some(Command::CheckConfig(options)) => check_config::main(&options),
         Some(Command::Diagnose(options)) => diagnose::main(&options).await,
         Some(Command::LoadComponents(options)) => load_components::main(&options).await,
+        Some(Command::LoadUsage(options)) => load_usage::main(&options).await,
         Some(Command::Healthz(options)) => Ok(healthz::main(&options).await),
         Some(Command::Demo(options)) => Ok(demo::main(&options).await),
     };

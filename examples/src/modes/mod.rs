@@ -1,6 +1,8 @@
 //! What an agent can do for an offering: one file for each mode of the Python agent.
 
+mod membership;
 mod orders;
+mod report;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -14,6 +16,8 @@ use waldur_sdk::{
 };
 
 use crate::exit::Exit;
+
+pub(crate) use report::{note_resource, reporter};
 
 /// A mode of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,7 +168,9 @@ pub(crate) trait Work: Send + Sync + fmt::Debug {
 /// Makes the work of a mode.
 pub(crate) fn work(mode: Mode, parts: Parts<'_>) -> Box<dyn Work> {
     match mode {
-        Mode::OrderProcess | Mode::Report | Mode::MembershipSync => Box::new(orders::OrderWork::new(parts)),
+        Mode::OrderProcess => Box::new(orders::OrderWork::new(parts)),
+        Mode::Report => Box::new(report::ReportWork::new(parts)),
+        Mode::MembershipSync => Box::new(membership::MembershipWork::new(parts)),
     }
 }
 
@@ -187,7 +193,14 @@ impl Summary {
 
     /// Counts one more item.
     pub fn count(&mut self, outcome: &'static str) {
-        *self.outcomes.entry(outcome).or_default() += 1;
+        self.count_many(outcome, 1);
+    }
+
+    /// Counts several more items; none leaves no trace.
+    pub fn count_many(&mut self, outcome: &'static str, items: u64) {
+        if items > 0 {
+            *self.outcomes.entry(outcome).or_default() += items;
+        }
     }
 
     /// Notes how something ended; the worst counts.

@@ -47,7 +47,10 @@ fn keys(parts: &Parts<'_>) -> KeyProcessor {
 #[async_trait]
 impl Work for OrderWork {
     fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        Box::new(Self::new(parts))
+        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
+        let components = parts.context.components.clone();
+        let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
+        Box::new(Self { name: self.name.clone(), processor, keys })
     }
 
     async fn pass(&self, cx: &OpContext) -> Result<Summary> {
@@ -139,6 +142,7 @@ fn word(outcome: &OrderOutcome) -> &'static str {
         OrderOutcome::Rejected => "rejected",
         OrderOutcome::AwaitingDecision => "awaiting_decision",
         OrderOutcome::Deferred(_) => "deferred",
+        OrderOutcome::NeedsAttention(_) => "needs_attention",
         OrderOutcome::Erred(_) => "erred",
         OrderOutcome::NotReported(..) => "not_reported",
         OrderOutcome::NotOurs(_) | OrderOutcome::OtherOffering => "left_alone",
@@ -181,7 +185,7 @@ fn log_order(offering: &str, report: &OrderReport) {
     }
     match &report.outcome {
         OrderOutcome::AwaitingDecision | OrderOutcome::Executing => say!(debug),
-        OrderOutcome::Erred(_) | OrderOutcome::NotReported(..) => say!(error),
+        OrderOutcome::NeedsAttention(_) | OrderOutcome::Erred(_) | OrderOutcome::NotReported(..) => say!(error),
         OrderOutcome::Deferred(_) => say!(warn),
         _ => say!(info),
     }
@@ -196,6 +200,7 @@ fn log_order(offering: &str, report: &OrderReport) {
 fn outcome(outcome: &OrderOutcome) -> String {
     match outcome {
         OrderOutcome::Deferred(error) => format!("deferred: {}", told(error)),
+        OrderOutcome::NeedsAttention(error) => format!("needs attention: {}", told(error)),
         OrderOutcome::Erred(error) => format!("erred: {}", told(error)),
         OrderOutcome::NotReported(error, cause) => format!("failed: {}; not reported: {}", told(error), told(cause)),
         other => other.to_string(),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use waldur_examples::serve::serve;
 use waldur_sdk::{
     rest::{HttpTransport, TransportError},
-    testing::waldur::FakeWaldur,
+    testing::waldur::{FakeWaldur, Generation},
 };
 
 use crate::stage::{LOOPBACK, Stage, agent, run, text};
@@ -199,4 +199,15 @@ async fn a_waldur_that_is_not_there_is_named() {
     .await;
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(outcome(&findings, "dns"), "FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_server_lacks_is_named_with_what_it_comes_to() {
+    let stage = Stage::of(Generation::V2024).await;
+    let (output, findings) = diagnose(&stage, "old", |_| {}).await;
+    assert_eq!(output.status.code(), Some(0), "{findings:#?}");
+    let details: Vec<_> = findings.iter().filter(|finding| finding["check"] == "features").collect();
+    assert!(details.iter().all(|finding| finding["outcome"] == "warning"), "{findings:#?}");
+    let all = format!("{details:?}");
+    assert!(all.contains("agent identities: the agent does not show in Waldur"), "{findings:#?}");
 }

@@ -6,6 +6,7 @@ mod commands;
 mod diagnose;
 mod health;
 mod loops;
+mod modes;
 mod order_process;
 mod passes;
 mod stage;

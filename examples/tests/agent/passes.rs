@@ -175,7 +175,7 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
     let offering = sold(&waldur);
     let order = ordered(&waldur, offering);
     let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), status(503).header("retry-after", 1));
-    let mut agents = agents(&waldur, faults, &[offering]);
+    let agents = agents(&waldur, faults, &[offering]);
     let exit = Crew::new(agents, Schedule::Once).run(stream::pending()).await;
     assert_eq!(exit, Exit::Temporary);
     assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
@@ -187,7 +187,7 @@ async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begu
     let offering = sold(&waldur);
     let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
-    let mut agents = agents(&waldur, slow, &[offering]);
+    let agents = agents(&waldur, slow, &[offering]);
     // Eight are under way by then; the others still wait for their turn.
     let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
     let stop = stop.map(|()| Event::Stop);
@@ -205,7 +205,7 @@ async fn a_pass_that_does_not_come_to_a_safe_point_is_left_after_the_grace_or_at
         let offering = sold(&waldur);
         let order = ordered(&waldur, offering);
         let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), Action::refuse(hang()));
-        let mut agents = agents(&waldur, faults, &[offering]);
+        let agents = agents(&waldur, faults, &[offering]);
         let stop = stream::iter(signals).then(|seconds| tokio::time::sleep(Duration::from_secs(seconds))).boxed();
         let begin = tokio::time::Instant::now();
         let exit = Crew::new(agents, Schedule::Once).run(stop.map(|()| Event::Stop)).await;

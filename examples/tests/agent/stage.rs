@@ -36,9 +36,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Self::of(Generation::V8).await
+    }
+
+    pub(crate) async fn of(generation: Generation) -> Self {
         let canaries = Canaries::default();
         let (token, admin) = (canaries.mint("Waldur token"), canaries.mint("admin key"));
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = FakeWaldur::new(generation);
         waldur.change_user(waldur.agent(), |agent| agent.token(&token));
         let gateway = FakeRadosGw::builder().admin("ADMINKEY", admin.clone()).build();
 

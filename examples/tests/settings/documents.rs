@@ -19,7 +19,7 @@ fn only(settings: &AgentSettings) -> &OfferingSettings {
 
 /// Warnings about keys, without those about who may read the checked-out file.
 fn about_keys(warnings: &[Warning]) -> Vec<String> {
-    let warnings = warnings.iter().filter(|warning| !warning.path().ends_with(".yaml"));
+    let warnings = warnings.iter().filter(|warning| !warning.path().contains(".yaml"));
     warnings.map(ToString::to_string).collect()
 }
 

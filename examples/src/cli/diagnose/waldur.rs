@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind,
     backend::{Finding, Outcome},
-    client::{AgentMode, CurrentUser, OfferingState, OrderQuery, OrderState, Permission, WaldurClient},
+    client::{
+        AgentMode, CurrentUser, OfferingState, OrderQuery, OrderState, Permission, ResourceApiKeyQuery, ServerFeatures,
+        WaldurClient,
+    },
     process::OfferingContext,
     rest::TracingObserver,
     settings::{AgentSettings, OfferingSettings},
@@ -66,7 +70,7 @@ pub(super) async fn findings(
     if me.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
         return (findings, None);
     }
-    findings.push(version(&client).await);
+    findings.extend(version(&client, offering).await);
     let context = OfferingContext::load(&client, offering).await;
     findings.push(readable(&context));
     let context = context.ok();
@@ -122,11 +126,29 @@ async fn connection(client: &WaldurClient, now: impl Fn() -> Timestamp) -> Vec<F
     }
 }
 
-async fn version(client: &WaldurClient) -> Finding {
-    match client.version().await {
-        Ok(version) => Finding::passed("version", format!("Waldur {version}")),
+/// The server's version, and what it lacks as far as reading tells.
+async fn version(client: &WaldurClient, offering: &OfferingSettings) -> Vec<Finding> {
+    let mut findings = vec![match client.detect().await.map(ServerFeatures::version) {
+        Ok(Some(version)) => Finding::passed("version", format!("Waldur {version}")),
+        Ok(None) => Finding::new("version", Outcome::Skipped, "this account is not told the version"),
         Err(error) => Finding::new("version", Outcome::Skipped, told(&error)),
+    }];
+    let identity = format!("agent-{}", offering.offering_uuid_text.trim());
+    let keys = ResourceApiKeyQuery::offering(offering.offering_uuid);
+    let keys = async { client.api_keys().list(&keys).next_page().await.map(drop) };
+    let agents = client.agents();
+    let identities = async { agents.find_identity(&identity).await.map(drop) };
+    let (identities, keys) = join(identities, keys).await;
+    for error in [identities, keys].iter().filter_map(|outcome| outcome.as_ref().err()) {
+        client.features().note(error);
     }
+    let missing = client.features().missing();
+    findings.extend(
+        missing.into_iter().map(|feature| {
+            warning("features", format!("this Waldur does not have {feature}: {}", feature.consequence()))
+        }),
+    );
+    findings
 }
 
 fn remedy(error: &Error) -> Option<&'static str> {

@@ -131,6 +131,7 @@ impl UsageReporter {
             let query = self.query(scope).billing_period(period.first_day());
             usages.list_of_users(&query).collect()
         });
+        let shares: Vec<_> = shares.collect();
         let shares = stream::iter(shares).buffer_unordered(self.policy().concurrency.max(1)).collect::<Vec<_>>();
         let (accounts, shares) = join(accounts, shares).await;
         for account in accounts?.into_items() {
