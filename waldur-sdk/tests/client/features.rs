@@ -65,10 +65,10 @@ async fn limits_go_the_way_that_the_server_knows() {
         }
         assert_eq!(fake.resource_view(resource).limits["cpu"], 3);
         let asked: Vec<_> = fake.writes().into_iter().filter_map(|write| write.operation).collect();
-        let (newer, older) = ("provider_resources.set_limits", "provider_resources.set_limits_of_allocation");
+        let (newer, plugin) = ("provider_resources.set_limits", "provider_resources.set_limits_of_allocation");
         match generation {
             // Asked for the newer way once in the life of the client.
-            Generation::V2024 => assert_eq!(asked, [newer, older, older]),
+            Generation::V2024 => assert_eq!(asked, [newer, plugin, plugin]),
             Generation::V8 => assert_eq!(asked, [newer, newer]),
         }
         // A resource that the plug-in has no row of.

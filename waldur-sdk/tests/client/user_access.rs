@@ -10,7 +10,7 @@ use waldur_sdk::{
         Action, Faults, hang, op, status,
         waldur::{Billing, FakeWaldur, Generation},
     },
-    types::{OfferingUuid, ServiceProviderUuid, UserUuid, Uuid},
+    types::{OfferingUuid, Personal, ServiceProviderUuid, UserUuid, Uuid},
 };
 
 const BOTH: [Generation; 2] = [Generation::V2024, Generation::V8];
@@ -247,7 +247,7 @@ async fn addresses_count_as_the_uuids_in_them_and_those_of_others_do_not() {
 #[tokio::test(start_paused = true)]
 async fn f154_a_user_who_might_be_two_is_nobody() {
     let row = |number: u128, name: &str| json!({"uuid": Uuid::from_u128(number), "username": name});
-    let cases: [(Vec<Value>, std::result::Result<Option<u128>, ErrorKind>); 5] = [
+    let cases = [
         (vec![], Ok(None)),
         (vec![row(1, "ann")], Ok(Some(1))),
         (vec![row(1, "ann.b"), row(2, "ann")], Ok(Some(2))),
@@ -293,8 +293,8 @@ async fn u04_recorded_answers_to_names_are_understood() {
         let given = client.offering_users().create_remote_offering_user(&offering.into(), &user.into(), "abc").await;
         assert_eq!(given.as_ref().map(drop).map_err(waldur_sdk::Error::kind), wanted, "{file}");
         if let Ok(row) = given {
-            assert_eq!(row.username.as_ref().map(|name| name.as_str()), json["username"].as_str(), "{file}");
-            assert_eq!(row.offering_uuid.map(|uuid| uuid.hex()).as_deref(), json["offering_uuid"].as_str(), "{file}");
+            assert_eq!(row.username.as_ref().map(Personal::as_str), json["username"].as_str(), "{file}");
+            assert_eq!(row.offering_uuid.map(OfferingUuid::hex).as_deref(), json["offering_uuid"].as_str(), "{file}");
         }
         let method = if before.is_some() { "PATCH" } else { "POST" };
         assert_eq!(script.sent()[1].method, method, "{file}");

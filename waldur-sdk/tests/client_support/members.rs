@@ -8,7 +8,7 @@ use waldur_sdk::{
         ComponentUsage, ComponentUserUsage, CurrentUser, Customer, Offering, OfferingUser, Order, Plan, PlanPeriod,
         Project, ProjectPermission, Resource, Role, RoleHolder, ServiceProvider, SshKey, TeamMember, User,
     },
-    types::{JsonObject, Personal},
+    types::{JsonObject, Personal, Uuid},
 };
 
 /// A member as it was read: where it stands in the row, and what the type holds.
@@ -278,7 +278,7 @@ pub fn role_members(role: &Role) -> Members {
 
 pub fn role_holder(holder: &RoleHolder) -> Members {
     members([
-        ("uuid", shown(holder.uuid.map(|uuid| uuid.simple()).as_ref())),
+        ("uuid", shown(holder.uuid.map(Uuid::simple).as_ref())),
         ("user_uuid", shown(Some(&holder.user_uuid))),
         ("user_username", person(holder.user_username.as_ref())),
         ("user_full_name", person(holder.user_full_name.as_ref())),

@@ -1,4 +1,4 @@
-//! What goes wrong (core.md §4.4, §4.7; faults.md rows 37, 134 to 149; security.md S47).
+//! What goes wrong (core.md §4.4, §4.7; faults.md rows 37, 134 to 149; security.md S46, S47).
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ fn world(generation: Generation) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f037_c54_sec47_a_back_end_that_fails_is_never_zero() {
+async fn f037_a_back_end_that_fails_is_never_zero() {
     let faults: [(&str, Action); 7] = [
         ("500", status(500).into()),
         ("403", status(403).into()),
@@ -274,7 +274,7 @@ async fn f150_one_of_300_resources_fails_and_the_others_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_of_waldur_that_cannot_be_read_leaves_the_other_resources_known() {
+async fn sec46_a_listing_that_is_not_proven_whole_is_not_taken_for_all_there_is() {
     let world = World::new(Generation::V8);
     let (one, two) = (world.resource("one"), world.resource("two"));
     for (id, resource) in [("one", one), ("two", two)] {
@@ -295,4 +295,32 @@ async fn a_row_of_waldur_that_cannot_be_read_leaves_the_other_resources_known() 
     assert_eq!(report.count(|end| matches!(end, UsageOutcome::Anomaly)), 2, "{report:#?}");
     assert_eq!(counting.counts().of("component_usages.list"), 4);
     assert_eq!(world.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec47_nothing_is_billed_without_positive_evidence() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let ids = ["failing", "left-out", "uncounted", "partial", "zero"];
+        let resources = ids.map(|id| world.resource(id));
+        for (id, resource) in ids.into_iter().zip(resources) {
+            world.reported(resource, NOVEMBER, "mem", "4");
+            if id != "uncounted" {
+                world.used(id, "cpu", "0");
+            }
+        }
+        world.service.fail_usage("failing", true);
+        world.service.omit_usage("left-out", true);
+        world.used("zero", "mem", "4");
+        world.run().await;
+        let stored = resources.map(|resource| world.stored(resource, NOVEMBER));
+        let untouched = rows([("mem", "4.00")]);
+        assert_eq!(stored[..3], [untouched.clone(), untouched.clone(), untouched], "{generation:?}");
+        // Zero where zero was measured, and nothing about what was not.
+        assert_eq!(stored[3], rows([("cpu", "0.00"), ("mem", "4.00")]));
+        assert_eq!(stored[4], rows([("cpu", "0.00"), ("mem", "4.00")]));
+        let mut sent = world.sent();
+        sent.sort();
+        assert_eq!(sent, ["cpu 0.00", "cpu 0.00, mem 4.00"]);
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     backend::{OpContext, Period},
     client::{ComponentUsage, ComponentUserUsage, OfferingUserQuery, UsageQuery},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     types::{Amounts, ComponentUsageUuid, Decimal, ResourceUuid, WaldurAmount},
 };
 
@@ -45,14 +45,13 @@ impl Month {
 }
 
 /// The shares of users that Waldur has, and where their accounts are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct People {
     shares: HashMap<ComponentUsageUuid, HashMap<String, Share>>,
     /// Addresses of accounts by user name at the offering.
     pub(super) accounts: HashMap<String, String>,
 }
 
-#[derive(Clone, Debug)]
 pub(super) struct Share {
     pub(super) amount: Option<Decimal>,
     pub(super) user: Option<String>,
@@ -104,13 +103,12 @@ impl UsageReporter {
     pub(super) async fn stored_in(
         &self,
         cx: &OpContext,
-        month: Option<&Result<Month>>,
+        month: Option<&Month>,
         resource: ResourceUuid,
         period: Period,
     ) -> Result<Stored> {
         match month {
-            Some(Ok(Month { rows, gap: None })) => Ok(rows.get(&resource).cloned().unwrap_or_default()),
-            Some(Err(error)) if error.class() != ErrorClass::Transient => Err(error.clone()),
+            Some(Month { rows, gap: None }) => Ok(rows.get(&resource).cloned().unwrap_or_default()),
             _ => self.stored(cx, resource, period).await,
         }
     }

@@ -10,6 +10,7 @@ use super::compare::Stored;
 use crate::{
     backend::Period,
     client::{PlanPeriod, UsageTarget},
+    error::{Error, ErrorKind, Result},
     types::{Amounts, Decimal, ResourceUuid, WaldurAmount},
 };
 
@@ -21,29 +22,32 @@ pub(super) struct Part {
 }
 
 /// Divides amounts among the plans of the month. Without a change of plan that is one part, about the resource itself.
+///
+/// # Errors
+/// `Inconsistent` when Waldur does not say what a row of an earlier plan holds.
 pub(super) fn divide(
     resource: ResourceUuid,
     amounts: &Amounts,
     stored: &Stored,
     plans: &[PlanPeriod],
     period: Period,
-) -> Vec<Part> {
+) -> Result<Vec<Part>> {
     let whole = || vec![Part { target: UsageTarget::Resource(resource), amounts: amounts.clone() }];
     let end = period.bounds(&TimeZone::UTC).map_or(Timestamp::MAX, |bounds| bounds.end);
     let mut plans: Vec<&PlanPeriod> = plans.iter().filter(|plan| plan.start.is_none_or(|start| start < end)).collect();
     plans.sort_by_key(|plan| plan.start);
-    let Some((last, earlier)) = plans.split_last() else { return whole() };
+    let Some((last, earlier)) = plans.split_last() else { return Ok(whole()) };
     let mut parts: Vec<Part> = earlier.iter().map(|plan| part(plan)).collect();
     let mut rest = part(last);
     let mut divided = false;
     for (component, amount) in amounts {
         let mut left = amount.decimal();
         for (plan, part) in earlier.iter().zip(&mut parts) {
-            let Some(held) = held(plan, component, stored) else { continue };
+            let Some(held) = held(plan, component, stored)? else { continue };
             divided = true;
             // An amount that went down, where it may, takes from the last plan first.
             let keeps = held.min(left);
-            left -= keeps;
+            left = left.checked_sub(keeps).ok_or_else(|| unknown(component))?;
             if keeps != held {
                 part.amounts.insert(component.clone(), WaldurAmount::new(keeps));
             }
@@ -51,23 +55,30 @@ pub(super) fn divide(
         rest.amounts.insert(component.clone(), WaldurAmount::new(left));
     }
     if !divided {
-        return whole();
+        return Ok(whole());
     }
     parts.retain(|part| !part.amounts.is_empty());
     parts.push(rest);
-    parts
+    Ok(parts)
 }
 
 fn part(plan: &PlanPeriod) -> Part {
     Part { target: UsageTarget::PlanPeriod(plan.uuid), amounts: Amounts::new() }
 }
 
-/// What the rows of this month hold of a component for a plan.
-fn held(plan: &PlanPeriod, component: &str, stored: &Stored) -> Option<Decimal> {
+/// What the rows of this month hold of a component for a plan; `None` when there are none.
+fn held(plan: &PlanPeriod, component: &str, stored: &Stored) -> Result<Option<Decimal>> {
     let of_plan = |uuid| plan.components.iter().any(|usage| usage.uuid == uuid);
-    let rows: Vec<_> = stored.rows(component).iter().filter(|row| of_plan(row.uuid)).collect();
-    let amounts = rows.iter().filter_map(|row| row.amount);
-    (!rows.is_empty()).then(|| amounts.fold(Decimal::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(sum)))
+    let mut held = None;
+    for row in stored.rows(component).iter().filter(|row| of_plan(row.uuid)) {
+        let sum = row.amount.and_then(|amount| held.unwrap_or(Decimal::ZERO).checked_add(amount));
+        held = Some(sum.ok_or_else(|| unknown(component))?);
+    }
+    Ok(held)
+}
+
+fn unknown(component: &str) -> Error {
+    Error::new(ErrorKind::Inconsistent, format!("{component}: it cannot be told what an earlier plan holds of it"))
 }
 
 #[cfg(test)]
@@ -102,7 +113,7 @@ mod tests {
 
     fn divided(amount: &str, rows: &[(u32, &str)], plans: &[PlanPeriod]) -> Vec<(Option<u128>, String)> {
         let period = Period::containing(jiff::civil::date(2026, 11, 1));
-        let parts = divide(RESOURCE, &amounts(amount), &stored(rows), plans, period);
+        let parts = divide(RESOURCE, &amounts(amount), &stored(rows), plans, period).unwrap();
         let target = |target| match target {
             UsageTarget::PlanPeriod(uuid) => Some(uuid.uuid().as_u128()),
             UsageTarget::Resource(_) => None,

@@ -28,8 +28,7 @@ use crate::{
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
-/// Everything that a run knows before it begins to write.
-#[derive(Debug)]
+/// Everything that a run knows before it begins to write. Some of it names people, so nothing here can be printed.
 pub(super) struct Run {
     aim: Aim,
     pub(super) periods: Vec<Period>,
@@ -215,7 +214,10 @@ impl UsageReporter {
         }
         let last = periods.last().map(|period| &period.outcome);
         let unreadable = matches!(last, Some(UsageOutcome::Unreadable(_)));
-        let stale_runs = self.memory().stale(resource.uuid, unreadable);
+        let stale_runs = match run.aim.while_month {
+            Some(_) => self.memory().stale(resource.uuid, unreadable),
+            None => 0,
+        };
         ResourceUsageReport {
             resource: resource.uuid,
             resource_name: resource.name.unwrap_or_default(),
@@ -246,10 +248,10 @@ impl UsageReporter {
         if sold.total.is_empty() {
             return report;
         }
-        let month = run.months.get(&period);
-        if let Some(Err(error)) = month {
-            return report.ending(UsageOutcome::failed(error.clone()));
-        }
+        let month = match run.months.get(&period).map(Result::as_ref).transpose() {
+            Ok(month) => month,
+            Err(error) => return report.ending(UsageOutcome::failed(error.clone())),
+        };
         let mut stored = self.stored_in(cx, month, resource.uuid, period).await;
         let job = Job { run, resource, period, sold: &sold };
         let mut first_failure = None;

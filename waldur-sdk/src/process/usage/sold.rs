@@ -42,7 +42,7 @@ impl Billing {
 }
 
 /// What one resource used in one month, as it can be reported.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sold {
     /// Rounded, by component.
     pub(super) total: Amounts,

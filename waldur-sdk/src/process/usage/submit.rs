@@ -116,7 +116,7 @@ impl UsageReporter {
         }
         let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).collect().await;
         match plans.and_then(crate::rest::Listing::complete) {
-            Ok(plans) => Ok(divide(resource.uuid, amounts, stored, plans.items(), period)),
+            Ok(plans) => divide(resource.uuid, amounts, stored, plans.items(), period),
             // Only a suspicion, and no way to know.
             Err(error) if !split && error.class() != ErrorClass::Transient => Ok(whole()),
             Err(error) => Err(error),

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
-
 use super::{
     UsageReporter,
     compare::{Stored, StoredRow},
@@ -65,9 +63,11 @@ impl UsageReporter {
                 outcome => return outcome,
             }
         }
-        let calls: Vec<_> = shares.iter().map(|share| waldur.component_usages().set_user_usage(row, share)).collect();
-        let outcomes: Vec<_> = stream::iter(calls).buffer_unordered(self.policy().concurrency.max(1)).collect().await;
-        outcomes.into_iter().collect()
+        // One after the other: other resources are under way beside this one.
+        for share in shares {
+            waldur.component_usages().set_user_usage(row, share).await?;
+        }
+        Ok(())
     }
 }
 
@@ -87,8 +87,10 @@ fn changed(
             report.unnameable += 1;
             continue;
         }
-        let held: Decimal = earlier.iter().filter_map(|row| people.share(row, name)?.amount).sum();
-        let rest = WaldurAmount::new((amount.decimal() - held).max(Decimal::ZERO));
+        let mut held = earlier.iter().filter_map(|row| people.share(row, name)?.amount);
+        let held = held.try_fold(Decimal::ZERO, Decimal::checked_add).unwrap_or(Decimal::MAX);
+        let rest = amount.decimal().checked_sub(held).unwrap_or_default();
+        let rest = WaldurAmount::new(rest.max(Decimal::ZERO));
         let known = last.and_then(|row| people.share(row, name));
         // Without an account Waldur would forget the one that it has.
         let account = people.accounts.get(name).or_else(|| known?.user.as_ref());
