@@ -194,7 +194,7 @@ fn offering_uuid(section: &mut Section<'_>) -> Read<(OfferingUuid, String)> {
 /// What the documented examples write where the operator's own UUID belongs: `your-offering-uuid`.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
-    text.len() > "-uuid".len() && text.ends_with("-uuid") && text.bytes().all(|c| c == b'-' || c.is_ascii_lowercase())
+    text.ends_with("offering-uuid") && text.bytes().all(|c| c == b'-' || c.is_ascii_lowercase())
 }
 
 fn backend_type(section: &mut Section<'_>) -> Read<String> {

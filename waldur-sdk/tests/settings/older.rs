@@ -114,7 +114,7 @@ fn the_placeholder_of_an_example_is_warned_of_and_anything_else_refused() {
         assert!(warnings.iter().any(|line| line.contains("is a placeholder")), "{warnings:?}");
     }
     assert!(!read(&offering(&[])).0.offerings[0].has_placeholder());
-    for wrong in ["-uuid", "713c2996", "Offering-uuid", "713c2996-71a1-4f5d-b972-3a793291bc7-uuid"] {
+    for wrong in ["-uuid", "not-a-uuid", "713c2996", "Offering-uuid", "713c2996-71a1-4f5d-b972-3a793291bc7-uuid"] {
         assert_eq!(
             lines(&offering(&[("waldur_offering_uuid", json!(wrong))])),
             ["offerings[0].waldur_offering_uuid: must be a UUID (found text)"],
