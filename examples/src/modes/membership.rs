@@ -66,8 +66,8 @@ fn note(offering: &str, report: &MembershipReport) -> Summary {
         summary.count("unreadable_row");
         summary.note(Exit::Failed);
     }
-    for operation in &report.missing_features {
-        info!(offering, operation, "this Waldur does not have this call; what it is for is left out");
+    for feature in &report.missing_features {
+        info!(offering, "this Waldur does not have {feature}: {}", feature.consequence());
     }
     for warning in &report.warnings {
         warn!(offering, "{}: {}", warning.step, told(&warning.error));

@@ -39,8 +39,10 @@ pub enum Feature {
     OfferingUserStates,
     /// What an offering is told about its users.
     UserAttributeConfig,
-    /// Service and course accounts.
+    /// Service accounts.
     ServiceAccounts,
+    /// Course accounts, which came later.
+    CourseAccounts,
     /// Limits of one user.
     UserLimits,
     /// Usage of many users at once.
@@ -70,7 +72,8 @@ impl Feature {
             Self::BackendIdCheck => "check_unique_backend_id",
             Self::OfferingUserStates => "offering-user states",
             Self::UserAttributeConfig => "user attribute configuration",
-            Self::ServiceAccounts => "service and course accounts",
+            Self::ServiceAccounts => "service accounts",
+            Self::CourseAccounts => "course accounts",
             Self::UserLimits => "user limits",
             Self::BulkUserUsage => "bulk user usage",
             Self::ApiKeys => "resource API keys",
@@ -95,7 +98,8 @@ impl Feature {
             Self::BackendIdCheck => "names are not checked against other resources before they are used",
             Self::OfferingUserStates => "an account counts as usable as soon as it has a user name",
             Self::UserAttributeConfig => "users have no attributes but name and e-mail address",
-            Self::ServiceAccounts => "there are no service and course accounts",
+            Self::ServiceAccounts => "there are no service accounts",
+            Self::CourseAccounts => "there are no course accounts",
             Self::UserLimits => "single users have no limits",
             Self::BulkUserUsage => "the usage of users is reported one by one",
             Self::ApiKeys => "keys are neither made nor replaced",
@@ -117,7 +121,7 @@ impl Feature {
             "provider_resources.set_effective_id" | "provider_resources.set_end_date" => Self::Federation,
             "orders.set_backend_id" | "orders.set_provider_info" => Self::OrderMarks,
             "provider_offerings.check_unique_backend_id" => Self::BackendIdCheck,
-            "provider_offerings.user_attribute_config" => Self::UserAttributeConfig,
+            "provider_offerings.exposed_attributes" => Self::UserAttributeConfig,
             "policies.report_command_result" => Self::PeriodicPolicies,
             "component_usages.set_user_usages" => Self::BulkUserUsage,
             other => match other.split_once('.') {
@@ -125,8 +129,9 @@ impl Feature {
                 Some(("offering_users", _)) => Self::OfferingUserStates,
                 Some(("api_keys", _)) => Self::ApiKeys,
                 Some(("backend_resources" | "backend_resource_requests", _)) => Self::ResourceImport,
-                Some(("user_limits", _)) => Self::UserLimits,
-                Some((_, call)) if call.contains("_accounts") => Self::ServiceAccounts,
+                Some(("user_usage_limits", _)) => Self::UserLimits,
+                Some((_, "service_accounts")) => Self::ServiceAccounts,
+                Some((_, "course_accounts")) => Self::CourseAccounts,
                 _ => return None,
             },
         })

@@ -74,8 +74,9 @@ where
                 Err(error) if error.is_not_found() && !first => Err(error),
                 Err(error) => Err(explain(error)),
                 Ok(page) => {
+                    let page: Page<W> = page;
                     let is_open = is_sized && is_full(&page);
-                    Ok(Page::map(page, keep).with_open_end(is_open))
+                    Ok(page.map(keep).with_open_end(is_open))
                 }
             }
         }

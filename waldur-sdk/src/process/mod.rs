@@ -1,4 +1,4 @@
-//! One pass over Waldur's state: orders, usage, membership with everything around it, customers' keys, imports; events
+//! One pass over Waldur's state: orders, members and what surrounds resources, usage, customers' keys, imports; events
 //! join with their own work.
 //!
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.

@@ -520,3 +520,17 @@ async fn f118_who_left_while_a_long_pass_was_on_its_way_does_not_come_back() {
     site.pass().await;
     assert_eq!(site.access("one"), "b");
 }
+
+#[tokio::test(start_paused = true)]
+async fn f114_a_resource_that_was_renamed_is_found_by_its_id() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let resource = site.resource("one", &["a"]);
+    site.waldur().change_resource(resource, |row| row.name("Another name").slug("another-slug"));
+    let report = site.pass().await;
+    assert_synced(&report);
+    assert_eq!(
+        (only(&report).name.as_str(), site.world.ids(), site.service().writes()),
+        ("Another name", vec!["one".to_owned()], 0)
+    );
+}

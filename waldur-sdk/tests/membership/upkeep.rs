@@ -436,3 +436,50 @@ async fn the_access_of_each_member_is_told_where_the_offering_wants_to_know() {
     quiet.pass().await;
     assert_eq!(quiet.writes(), Vec::<&str>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn f157_limits_that_do_not_take_effect_are_a_failure() {
+    let site = Site::new(Generation::V8);
+    site.resource("one", &[]);
+    site.edit("one", |object| {
+        object.limits.insert("cpu".to_owned(), Some(9));
+    });
+    let lying = Faults::new(site.service().clone()).on(op("objects.limits"), Action::swallow());
+    let report = run(&with_authority(&site, LimitsAuthority::Waldur).service(lying).build()).await;
+    let outcome = &only(&report).outcome;
+    assert!(matches!(outcome, waldur_sdk::process::SyncOutcome::Failing(..)), "{outcome}");
+    assert!(only(&report).changes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec50_every_write_is_in_the_report() {
+    let site = Site::selling(Generation::V8, |offering| {
+        offering.plugin_option("service_provider_can_create_offering_user", true)
+    });
+    let user = site.member("a");
+    let new = site.waldur().user("new@idp").project_role(site.project(), "PROJECT.MEMBER").create();
+    let account = site.waldur().offering_user(site.offering(), new).without_username();
+    account.state(waldur_sdk::testing::waldur::OfferingUserState::Creating).create();
+    site.waldur().service_account(site.project(), "svc").create();
+    let resource = site.resource("one", &["stale"]);
+    let downscaled = site.resource("two", &["a", "new", "svc"]);
+    site.waldur().change_resource(downscaled, |row| row.downscaled(true));
+    site.waldur().change_resource(resource, |row| row.backend_metadata(json!({})));
+    site.waldur().user_limit(resource, user, "cpu", "2");
+    site.edit("one", |object| {
+        object.limits.insert("cpu".to_owned(), Some(9));
+    });
+    pass_time(2 * 60 * MINUTE).await;
+    let names = crate::world::Names::new();
+    names.answer("new@idp", crate::world::Answer::Name("new"));
+    let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
+    let whole = move |memory: MemoryBackend| {
+        memory.with_members().with_status().with_user_limits().with_capabilities(capabilities)
+    };
+    let report = run(&site.agent().memory(whole).usernames(&names).build()).await;
+    assert_synced(&report);
+    let told = |one: &waldur_sdk::process::ResourceSync| one.added.len() + one.removed.len() + one.changes.len();
+    let in_report: usize = report.resources.iter().map(told).sum();
+    let writes = site.writes().len() + usize::try_from(site.service().writes()).unwrap();
+    assert_eq!(in_report + report.usernames.accounts.len(), writes, "{report:#?}");
+}

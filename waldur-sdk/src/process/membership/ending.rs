@@ -10,14 +10,10 @@ use super::{
     report::{Change, SyncOutcome},
 };
 use crate::{
-    client::{ErrorDetails, Resource, ResourceState},
+    client::{ErrorDetails, Feature, Resource, ResourceState},
     error::Error,
     process::failure::describe,
 };
-
-const REFRESH: &str = "provider_resources.refresh_last_sync";
-const SET_AS_OK: &str = "provider_resources.set_as_ok";
-const SET_AS_ERRED: &str = "provider_resources.set_as_erred";
 
 /// How the errors of a resource begin that this processor reported. Only those does it take back.
 const MARK: &str = "Membership synchronisation failed: ";
@@ -51,7 +47,7 @@ impl MembershipSync {
         if erred && (!is_ours(row) || row.error_message.as_deref() == Some(message.trim())) {
             return SyncOutcome::Erred(error);
         }
-        if self.lacks(SET_AS_ERRED) {
+        if !self.remember(|memory| memory.may_err()) {
             return SyncOutcome::Failing(error, times);
         }
         let details = ErrorDetails::new(message).with_traceback(details.traceback());
@@ -60,7 +56,7 @@ impl MembershipSync {
             Err(cause) => {
                 // A server of 2024 lets only its staff say so (recorded: 178_set_as_erred_provider).
                 if cause.kind() == crate::ErrorKind::PermissionDenied {
-                    self.remember(|memory| memory.learn_missing(SET_AS_ERRED));
+                    self.remember(super::memory::Memory::learn_may_not_err);
                 } else {
                     job.warn("set_as_erred", cause);
                 }
@@ -82,7 +78,7 @@ impl MembershipSync {
     }
 
     async fn refresh(&self, job: &mut Job<'_>, row: &Resource, recovers: bool) -> SyncOutcome {
-        if self.lacks(REFRESH) || !(recovers || self.is_refresh_due(row)) {
+        if self.lacks(Feature::LastSync) || !(recovers || self.is_refresh_due(row)) {
             return SyncOutcome::Synced;
         }
         let now = self.environment().instant();
@@ -92,7 +88,7 @@ impl MembershipSync {
                 job.report.changes.push(Change::LastSync);
                 SyncOutcome::Synced
             }
-            Err(error) if self.is_missing(REFRESH, &error) => SyncOutcome::Synced,
+            Err(error) if self.is_missing(&error) => SyncOutcome::Synced,
             Err(error) => {
                 job.warn("refresh_last_sync", error.clone());
                 SyncOutcome::Deferred(error)
@@ -114,7 +110,7 @@ impl MembershipSync {
     }
 
     async fn recover(&self, job: &mut Job<'_>, row: &Resource) -> SyncOutcome {
-        if self.lacks(SET_AS_OK) {
+        if self.lacks(Feature::SetAsOk) {
             return SyncOutcome::Synced;
         }
         match self.waldur(job.cx).provider_resources().set_as_ok(row.uuid).await {
@@ -122,7 +118,7 @@ impl MembershipSync {
                 job.report.changes.push(Change::Recovered);
                 SyncOutcome::Synced
             }
-            Err(error) if self.is_missing(SET_AS_OK, &error) => SyncOutcome::Synced,
+            Err(error) if self.is_missing(&error) => SyncOutcome::Synced,
             Err(error) => {
                 job.warn("set_as_ok", error.clone());
                 SyncOutcome::Deferred(error)

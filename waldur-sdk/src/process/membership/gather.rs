@@ -21,7 +21,7 @@ use super::{
 use crate::{
     backend::{Aspects, ById, LimitsAuthority, OpContext, ResourceState},
     client::{
-        AttributeExposure, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
+        AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
         UserUsageLimitQuery,
     },
     error::{Error, Result},
@@ -34,12 +34,6 @@ use crate::{
     rest::{Complete, Pager},
     types::{BackendId, Limits, Personal, Uuid},
 };
-
-/// The operation that a 2024 server lacks for attributes.
-const ATTRIBUTES: &str = "provider_offerings.exposed_attributes";
-const SERVICE_ACCOUNTS: &str = "provider_offerings.service_accounts";
-const COURSE_ACCOUNTS: &str = "provider_offerings.course_accounts";
-const USER_LIMITS: &str = "user_usage_limits.list";
 
 impl MembershipSync {
     /// Reads everything that the resources need, and gives names to people on the way.
@@ -187,7 +181,7 @@ impl MembershipSync {
         if let Some(exposure) = self.remember(|memory| memory.attributes(now)) {
             return Ok(exposure);
         }
-        if self.lacks(ATTRIBUTES) {
+        if self.lacks(Feature::UserAttributeConfig) {
             return Ok(AttributeExposure::default());
         }
         match self.waldur(cx).provider_offerings().exposed_attributes(self.offering()).await {
@@ -195,7 +189,7 @@ impl MembershipSync {
                 self.remember(|memory| memory.learn_attributes(now, exposure.clone()));
                 Ok(exposure)
             }
-            Err(error) if self.is_missing(ATTRIBUTES, &error) => Ok(AttributeExposure::default()),
+            Err(error) if self.is_missing(&error) => Ok(AttributeExposure::default()),
             Err(error) => Err(error),
         }
     }
@@ -254,8 +248,8 @@ impl MembershipSync {
         }
         let waldur = self.waldur(cx);
         let offerings = waldur.provider_offerings();
-        let service = self.account_list(SERVICE_ACCOUNTS, offerings.service_accounts(self.offering()));
-        let course = self.account_list(COURSE_ACCOUNTS, offerings.course_accounts(self.offering()));
+        let service = self.account_list(Feature::ServiceAccounts, offerings.service_accounts(self.offering()));
+        let course = self.account_list(Feature::CourseAccounts, offerings.course_accounts(self.offering()));
         let (service, course) = join(service, course).await;
         for (step, list) in [("service accounts", service), ("course accounts", course)] {
             let (rows, gap) = list;
@@ -270,10 +264,10 @@ impl MembershipSync {
     /// A server that has no such accounts has none; any other failure leaves a gap.
     async fn account_list(
         &self,
-        operation: &'static str,
+        feature: Feature,
         pager: Pager<ProjectAccount>,
     ) -> (Vec<ProjectAccount>, Option<Error>) {
-        if self.lacks(operation) {
+        if self.lacks(feature) {
             return (Vec::new(), None);
         }
         match pager.collect().await {
@@ -281,20 +275,20 @@ impl MembershipSync {
                 let (rows, _, gap) = listing.into_parts();
                 (rows, gap)
             }
-            Err(error) if self.is_missing(operation, &error) => (Vec::new(), None),
+            Err(error) if self.is_missing(&error) => (Vec::new(), None),
             Err(error) => (Vec::new(), Some(error)),
         }
     }
 
     /// The limits of single users in Waldur, all in one list, if the back end has such a thing.
     async fn user_limits(&self, cx: &OpContext, scope: Scope) -> Result<Option<UserLimitTable>> {
-        if scope == Scope::Members || self.backend().user_limits().is_none() || self.lacks(USER_LIMITS) {
+        if scope == Scope::Members || self.backend().user_limits().is_none() || self.lacks(Feature::UserLimits) {
             return Ok(None);
         }
         let query = UserUsageLimitQuery::offering(self.offering());
         match self.waldur(cx).user_usage_limits().list(&query).collect().await {
             Ok(listing) => Ok(Some(listed::user_limits(listing.complete()?.into_items(), None)?)),
-            Err(error) if self.is_missing(USER_LIMITS, &error) => Ok(None),
+            Err(error) if self.is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

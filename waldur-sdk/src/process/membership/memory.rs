@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    client::{AttributeExposure, MemberStatus, OfferingUser},
+    client::{AttributeExposure, Feature, MemberStatus, OfferingUser},
     types::{Personal, ResourceUuid, UserUuid},
 };
 
@@ -17,8 +17,10 @@ const ATTRIBUTES_LAST: Duration = Duration::from_secs(300);
 #[derive(Default)]
 pub(super) struct Memory {
     attributes: Option<(Instant, AttributeExposure)>,
-    missing: BTreeSet<&'static str>,
-    untold: Vec<&'static str>,
+    /// What the server lacks, as far as no report has told it.
+    untold: Vec<Feature>,
+    /// Whether the server lets only its staff fell a resource.
+    may_not_err: bool,
     /// The last name that each person had.
     names: HashMap<UserUuid, String>,
     /// Every name that was ever seen to be Waldur's.
@@ -38,6 +40,8 @@ struct OfResource {
     refreshed: Option<Instant>,
     published: BTreeSet<String>,
     statuses: Option<Vec<MemberStatus>>,
+    /// Whether the server has no way to be told limits of this resource.
+    untellable: bool,
 }
 
 impl Memory {
@@ -50,20 +54,30 @@ impl Memory {
         self.attributes = Some((now, exposure));
     }
 
-    pub(super) fn lacks(&self, operation: &str) -> bool {
-        self.missing.contains(operation)
-    }
-
-    /// The server does not offer a call.
-    pub(super) fn learn_missing(&mut self, operation: &'static str) {
-        if self.missing.insert(operation) {
-            self.untold.push(operation);
-        }
+    /// The server does not offer something; told by the next report.
+    pub(super) fn learn_missing(&mut self, feature: Feature) {
+        self.untold.push(feature);
     }
 
     /// What was missed for the first time since this was asked last.
-    pub(super) fn take_untold(&mut self) -> Vec<&'static str> {
+    pub(super) fn take_untold(&mut self) -> Vec<Feature> {
         std::mem::take(&mut self.untold)
+    }
+
+    pub(super) fn may_err(&self) -> bool {
+        !self.may_not_err
+    }
+
+    pub(super) fn learn_may_not_err(&mut self) {
+        self.may_not_err = true;
+    }
+
+    pub(super) fn is_untellable(&self, resource: ResourceUuid) -> bool {
+        self.resources.get(&resource).is_some_and(|memory| memory.untellable)
+    }
+
+    pub(super) fn learn_untellable(&mut self, resource: ResourceUuid) {
+        self.of(resource).untellable = true;
     }
 
     pub(super) fn learn_account(&mut self, account: &OfferingUser, key: Option<&Personal>) {

@@ -56,7 +56,7 @@ use self::memory::Memory;
 use super::Lanes;
 use crate::{
     backend::{OpContext, ResourceBackend, UsernameBackend},
-    client::WaldurClient,
+    client::{Feature, WaldurClient},
     error::{Error, ErrorClass, ErrorKind},
     rest::Environment,
     settings::Components,
@@ -176,17 +176,17 @@ impl MembershipSync {
         look(&mut self.0.memory.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes a call that this server does not offer. `true` if that is what the error says.
-    fn is_missing(&self, operation: &'static str, error: &Error) -> bool {
-        let missing = error.kind() == ErrorKind::Unsupported;
-        if missing {
-            self.remember(|memory| memory.learn_missing(operation));
+    /// Whether the error says that this server does not offer the call; notes it.
+    fn is_missing(&self, error: &Error) -> bool {
+        if let Some(feature) = self.0.waldur.features().note(error) {
+            self.remember(|memory| memory.learn_missing(feature));
         }
-        missing
+        error.kind() == ErrorKind::Unsupported
     }
 
-    fn lacks(&self, operation: &str) -> bool {
-        self.remember(|memory| memory.lacks(operation))
+    /// Whether this server has said that it does not have it.
+    fn lacks(&self, feature: Feature) -> bool {
+        self.0.waldur.features().is_missing(feature)
     }
 }
 

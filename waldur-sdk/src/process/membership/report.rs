@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     backend::{LimitsAuthority, Status},
-    client::Resource,
+    client::{Feature, Resource},
     error::Error,
     process::{FollowUp, UsernameReport, Warning},
     rest::BadRow,
@@ -25,9 +25,9 @@ pub struct MembershipReport {
     pub listing_gap: Option<Error>,
     /// What went wrong beside the resources.
     pub warnings: Vec<Warning>,
-    /// Calls that this Waldur does not offer and that were missed for the first time, by their operations. Each is told
-    /// once in the life of a processor; what it was for is left out from then on.
-    pub missing_features: Vec<&'static str>,
+    /// What this Waldur turned out not to have. Each is told once in the life of a client and its clones; what it was
+    /// for is left out from then on ([`Feature::consequence`]).
+    pub missing_features: Vec<Feature>,
     /// Why nothing was done: the back end's preflight said that it is not ready.
     pub not_ready: Option<Error>,
 }

@@ -10,12 +10,10 @@ use super::{
     report::{Change, SkipReason},
 };
 use crate::{
-    client::{MemberState, MemberStatus},
+    client::{Feature, MemberState, MemberStatus},
     error::{Error, ErrorKind},
     types::UserUuid,
 };
-
-const OPERATION: &str = "provider_resources.set_membership_sync_statuses";
 
 /// The plug-in option by which an offering wants to be told.
 const OPTION: &str = "enable_membership_sync_status";
@@ -65,7 +63,10 @@ fn pending(user: UserUuid) -> MemberStatus {
 impl MembershipSync {
     /// Tells how far the access of the members is, where that changed since it was told last.
     pub(super) async fn tell_statuses(&self, job: &mut Job<'_>, sight: &Sight<'_>, accesses: &Accesses) {
-        if !sight.row.offering_plugin_options.flag(OPTION) || self.lacks(OPERATION) || self.policy().dry_run {
+        if !sight.row.offering_plugin_options.flag(OPTION)
+            || self.lacks(Feature::MembershipSyncStatuses)
+            || self.policy().dry_run
+        {
             return;
         }
         let statuses = accesses.statuses(sight);
@@ -79,7 +80,7 @@ impl MembershipSync {
                 self.remember(|memory| memory.learn_statuses(resource, statuses));
                 job.report.changes.push(Change::Statuses);
             }
-            Err(error) if self.is_missing(OPERATION, &error) => {}
+            Err(error) if self.is_missing(&error) => {}
             Err(error) => job.warn("member statuses", error),
         }
     }

@@ -5,15 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{MembershipSync, attend::Job, diff::Candidate, limits::LimitsPlan, plan::Sight, report::Change};
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
-    client::Resource,
+    client::{Feature, Resource},
     error::Result,
     process::{convert::marketplace, failure::shielded},
     types::{JsonObject, Limits, Personal},
 };
-
-const SET_LIMITS: &str = "provider_resources.set_limits";
-const SET_END_DATE: &str = "provider_resources.set_end_date";
-const SET_EFFECTIVE_ID: &str = "provider_resources.set_effective_id";
 
 impl MembershipSync {
     /// Pauses, downscales or restores; only called where the object is not so already.
@@ -64,14 +60,17 @@ impl MembershipSync {
     }
 
     async fn tell_limits(&self, job: &mut Job<'_>, sight: &Sight<'_>, limits: &Limits) {
-        if self.lacks(SET_LIMITS) {
+        let resource = sight.row.uuid;
+        if self.remember(|memory| memory.is_untellable(resource)) {
             return;
         }
         if !self.policy().dry_run {
             job.cx.step("limits");
-            match self.waldur(job.cx).provider_resources().set_limits(sight.row.uuid, limits).await {
+            match self.waldur(job.cx).publish_limits(resource, limits).await {
                 Ok(()) => {}
-                Err(error) if self.is_missing(SET_LIMITS, &error) => return,
+                Err(error) if self.is_missing(&error) => {
+                    return self.remember(|memory| memory.learn_untellable(resource));
+                }
                 Err(error) => return job.untold("set_limits", error),
             }
         }
@@ -146,12 +145,12 @@ impl MembershipSync {
             Ok(_) => return,
             Err(error) => return job.fail("end date", error),
         };
-        if self.lacks(SET_END_DATE) {
+        if self.lacks(Feature::Federation) {
             return;
         }
         match self.waldur(job.cx).provider_resources().set_end_date(row.uuid, date).await {
             Ok(()) => job.report.changes.push(Change::EndDate),
-            Err(error) if self.is_missing(SET_END_DATE, &error) => {}
+            Err(error) if self.is_missing(&error) => {}
             Err(error) => job.untold("set_end_date", error),
         }
     }
@@ -168,12 +167,12 @@ impl MembershipSync {
             Ok(_) => return,
             Err(error) => return job.fail("effective id", error),
         };
-        if self.lacks(SET_EFFECTIVE_ID) {
+        if self.lacks(Feature::Federation) {
             return;
         }
         match self.waldur(job.cx).provider_resources().set_effective_id(row.uuid, &id).await {
             Ok(()) => job.report.changes.push(Change::EffectiveId),
-            Err(error) if self.is_missing(SET_EFFECTIVE_ID, &error) => {}
+            Err(error) if self.is_missing(&error) => {}
             Err(error) => job.untold("set_effective_id", error),
         }
     }

@@ -30,10 +30,10 @@ use crate::{
 /// | `PUT /objects/{id}/options` | merge options |
 /// | `PUT /objects/{id}/plan` | set the plan |
 /// | `PUT`, `DELETE /objects/{id}/members/{name}` | add, remove; both may be repeated |
-/// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT /objects/{id}/roles/{name}` | set the roles of a member |
 /// | `PUT /objects/{id}/users/{name}/limits` | replace the limits of a user; without any, they are taken away |
 /// | `PUT /users/{name}/attributes` | replace what is known of a user |
+/// | `GET`, `POST /objects/{id}/keys`, `DELETE /objects/{id}/keys/{client_id}` | first halves of keys; make one; remove one |
 /// | `PUT`, `DELETE /projects/{slug}` | the account that objects of one project share; 409 while it has objects |
 /// | `GET /usage?month=YYYY-MM` | what each object used in a month, as far as it was counted; `null` where counting failed |
 /// | `POST /jobs`, `GET /jobs/{handle}` | work that ends later; one job for one order, one running removal for one object |

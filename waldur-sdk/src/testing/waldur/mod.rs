@@ -49,7 +49,7 @@
 //!
 //! # What it does not serve
 //! The plug-in API of SLURM (`marketplace-slurm-remote`) but for limits, events, writing customers, users, projects and
-//! offerings (seed them), limits of users' usage. Such a call is answered with 501 and listed by
+//! offerings (seed them). Such a call is answered with 501 and listed by
 //! [`FakeWaldur::unserved`]: better no answer than a made-up one.
 //!
 //! It has no fingerprints of SSH keys and no bills (`billing_price_estimate` is zero). Of a user it shows names and

@@ -88,11 +88,11 @@ rows! {
     Resource => |row| row.uuid.uuid(),
     Order => |row| row.uuid.uuid(),
     OfferingUser => |row| row.uuid.uuid(),
+    ProjectAccount => |row| row.uuid,
+    UserLimit => |row| row.uuid,
     PlanPeriod => |row| row.uuid,
     ComponentUsage => |row| row.uuid,
     UserUsage => |row| row.uuid,
-    ProjectAccount => |row| row.uuid,
-    UserLimit => |row| row.uuid,
     AgentIdentity => |row| row.uuid,
     AgentService => |row| row.uuid,
     AgentProcessor => |row| row.uuid,
@@ -352,6 +352,26 @@ pub(super) struct OfferingUser {
     pub(super) comment_url: String,
 }
 
+/// An account of a service or of a course.
+#[derive(Clone, Debug)]
+pub(super) struct ProjectAccount {
+    pub(super) uuid: Uuid,
+    pub(super) created: Timestamp,
+    pub(super) project: ProjectUuid,
+    pub(super) username: String,
+    pub(super) state: AccountState,
+    pub(super) of_course: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UserLimit {
+    pub(super) uuid: Uuid,
+    pub(super) resource: ResourceUuid,
+    pub(super) user: UserUuid,
+    pub(super) component: String,
+    pub(super) limit: String,
+}
+
 /// The time in which a resource was on one plan.
 #[derive(Clone, Debug)]
 pub(super) struct PlanPeriod {
@@ -395,26 +415,6 @@ pub(super) struct UserUsage {
     pub(super) username: String,
     pub(super) user: Option<OfferingUserUuid>,
     pub(super) amount: Decimal,
-}
-
-/// An account of a service or of a course.
-#[derive(Clone, Debug)]
-pub(super) struct ProjectAccount {
-    pub(super) uuid: Uuid,
-    pub(super) created: Timestamp,
-    pub(super) project: ProjectUuid,
-    pub(super) username: String,
-    pub(super) state: AccountState,
-    pub(super) of_course: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct UserLimit {
-    pub(super) uuid: Uuid,
-    pub(super) resource: ResourceUuid,
-    pub(super) user: UserUuid,
-    pub(super) component: String,
-    pub(super) limit: String,
 }
 
 #[derive(Clone, Debug)]

@@ -214,6 +214,20 @@ words! {
 }
 
 words! {
+    /// The state of an account that no person has (core.md §1.5).
+    pub enum AccountState {
+        /// In use.
+        Ok = "OK",
+        /// Not in use any more.
+        Closed = "Closed",
+        /// Something failed.
+        Erred = "Erred",
+        /// Not there yet; of a course.
+        Pending = "Pending",
+    }
+}
+
+words! {
     /// The state of a customer's key (core.md §1.5).
     pub enum ApiKeyState {
         /// Being made.
@@ -238,19 +252,5 @@ words! {
         Done = "Done",
         /// It could not be made.
         Erred = "Erred",
-    }
-}
-
-words! {
-    /// The state of an account that no person has (core.md §1.5).
-    pub enum AccountState {
-        /// In use.
-        Ok = "OK",
-        /// Not in use any more.
-        Closed = "Closed",
-        /// Something failed.
-        Erred = "Erred",
-        /// Not there yet; of a course.
-        Pending = "Pending",
     }
 }

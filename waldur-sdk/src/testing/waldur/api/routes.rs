@@ -92,11 +92,11 @@ const ROUTES: &[Route] = &[
     Route::act("marketplace-provider-resources/{}/set_endpoints", &[(Post, resources::set_endpoints)]).since_8(),
     Route::act("marketplace-provider-resources/{}/refresh_last_sync", &[(Post, resources::refresh_last_sync)])
         .since_8(),
+    Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[(Post, accounts::set_statuses)])
+        .since_8(),
     Route::act("marketplace-provider-resources/{}/set_effective_id", &[(Post, provider::set_effective_id)]).since_8(),
     Route::act("marketplace-provider-resources/{}/set_end_date", &[(Post, provider::set_end_date)]).since_8(),
     Route::act("marketplace-slurm-remote/{}/set_limits", &[(Post, resources::set_limits_of_allocation)]).until_2024(),
-    Route::act("marketplace-provider-resources/{}/set_membership_sync_statuses", &[(Post, accounts::set_statuses)])
-        .since_8(),
     // Resources, as their users see them.
     Route::list("marketplace-resources", &[(Get, resources::list_seen)]),
     Route::detail("marketplace-resources/{}", &[(Get, resources::retrieve_seen)]),
@@ -166,6 +166,7 @@ const ROUTES: &[Route] = &[
     Route::list("marketplace-site-agent-logs", &[(Post, agent_events::ship_logs)]).since_8(),
     Route::act("event-subscriptions/{}/create_queue", &[(Post, agent_events::create_queue)]).since_8(),
     // Parts of generation 8 that the fake does not play; generation 2024 has nothing there (core.md §1.6).
+    Route::list("component-user-usage-limits", &[(Get, accounts::user_limits)]).since_8(),
     Route::list("backend-resources", &[(Get, imports::list), (Post, imports::create)]).since_8(),
     Route::list("backend-resource-requests", &[(Get, imports::list_requests)]).since_8(),
     Route::read("backend-resource-requests/{}", &[(Get, imports::retrieve_request)]).since_8(),
@@ -181,5 +182,4 @@ const ROUTES: &[Route] = &[
         &[(Post, provider::report_command_result)],
     )
     .since_8(),
-    Route::list("component-user-usage-limits", &[(Get, accounts::user_limits)]).since_8(),
 ];
