@@ -141,7 +141,7 @@ fn c67_a_number_is_no_text_but_text_may_be_a_number() {
 }
 
 #[test]
-fn f163_a_file_that_grows_or_is_too_large_or_too_deep_is_refused() {
+fn f163_sec34_a_file_that_grows_or_is_too_large_or_too_deep_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let inner = vec![format!("*a{}", level - 1); 10].join(", ");
