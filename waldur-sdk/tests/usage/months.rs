@@ -150,7 +150,7 @@ async fn an_old_server_is_never_told_of_a_month_that_is_over() {
         assert_outcome(&report, OCTOBER, |end| matches!(end, UsageOutcome::ServerTooOld));
     }
     assert_eq!(world.sent(), ["cpu 20.00"]);
-    assert_eq!(world.count_requests("agents.find_identity"), 1, "asked once");
+    assert_eq!(world.count_requests("agents.identities"), 1, "asked once");
 }
 
 #[tokio::test(start_paused = true)]
