@@ -166,7 +166,9 @@ impl UsageReporter {
             return;
         }
         let ids = ids.as_slice();
-        let questions = run.periods.iter().map(|period| async move { (*period, source.usage(cx, ids, *period).await) });
+        let periods = run.periods.iter();
+        let questions: Vec<_> =
+            periods.map(|period| async move { (*period, source.usage(cx, ids, *period).await) }).collect();
         let questions = stream::iter(questions).buffer_unordered(self.policy().backend_concurrency.max(1));
         run.measured = questions.collect().await;
         if run.aim.users {
