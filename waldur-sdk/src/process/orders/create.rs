@@ -111,7 +111,7 @@ impl OrderProcessor {
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
         {
-            status.set_status(job.cx, &id, Status::Active).await?;
+            status.set_status(job.cx, side, &id, Status::Active).await?;
         }
         job.cx.step("publish");
         let (published, keys, (), state) = join4(
