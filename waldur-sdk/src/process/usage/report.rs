@@ -130,9 +130,12 @@ impl PeriodUsageReport {
         let mut lines = Vec::new();
         let mut line = |text: String| lines.push(format!("{month}: {text}"));
         match &self.outcome {
-            UsageOutcome::Submitted | UsageOutcome::Unchanged | UsageOutcome::DryRun | UsageOutcome::Idle => {}
-            // Before the month has begun there is nothing to lose.
-            UsageOutcome::NotBegun => {}
+            // Before a month has begun there is nothing to lose.
+            UsageOutcome::Submitted
+            | UsageOutcome::Unchanged
+            | UsageOutcome::DryRun
+            | UsageOutcome::Idle
+            | UsageOutcome::NotBegun => {}
             other => line(other.to_string()),
         }
         for Decrease { component, stored, measured } in &self.decreases {
