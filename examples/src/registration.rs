@@ -4,18 +4,23 @@
 use jiff::Timestamp;
 use waldur_sdk::{
     Result,
-    client::{AgentMode, AgentRegistration, Dependency, ProcessorRegistration, WaldurClient},
+    client::{AgentRegistration, Dependency, ProcessorRegistration, WaldurClient},
     settings::OfferingSettings,
 };
 
-/// The name under which the processor of orders is known.
-const PROCESSOR: &str = "OfferingOrderProcessor";
+use crate::modes::Mode;
 
 /// Makes the agent known, or tells the news of one that is known. May be repeated.
 ///
 /// # Errors
 /// `Unsupported` on a server of 2024; otherwise as every call.
-pub async fn register(waldur: &WaldurClient, offering: &OfferingSettings, started: Timestamp) -> Result<()> {
+pub async fn register(
+    waldur: &WaldurClient,
+    offering: &OfferingSettings,
+    mode: Mode,
+    backend_type: &str,
+    started: Timestamp,
+) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     let agents = waldur.agents();
     let name = format!("agent-{}", offering.offering_uuid_text.trim());
@@ -28,9 +33,8 @@ pub async fn register(waldur: &WaldurClient, offering: &OfferingSettings, starte
         Some(known) => agents.update_identity(known.uuid, &agent).await?,
         None => agents.create_identity(&agent).await?,
     };
-    let mode = AgentMode::OrderProcess.as_str();
-    let service = agents.register_service(identity.uuid, mode, mode).await?;
-    let processor = ProcessorRegistration::new(PROCESSOR, &*offering.backend_type).backend_version(version);
+    let service = agents.register_service(identity.uuid, mode.as_str(), mode.as_str()).await?;
+    let processor = ProcessorRegistration::new(mode.processor(), backend_type).backend_version(version);
     agents.register_processor(service.uuid, &processor).await?;
     Ok(())
 }

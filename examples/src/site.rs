@@ -1,28 +1,36 @@
 //! From settings to something that runs. Where requests go is the caller's choice: to the network, or to fakes.
 
-use std::{fmt, sync::Arc, time::Duration, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use futures_util::future::join;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use tracing::{info, warn};
+use tracing::warn;
 use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
-    ErrorKind, Result,
-    backend::{BuildEnv, Connector, OpContext, Registry, ReqwestConnector, ResourceBackend, layers},
+    Error, Result,
+    backend::{
+        BackendFactory, BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend,
+        UsernameBackend, UsernameRegistry, layers,
+    },
     client::{AgentMode, WaldurClient},
-    process::{OfferingContext, OrderPolicy, OrderProcessor, OrderRunReport},
-    rest::{CachedToken, ClientCredentials, Environment, Http, HttpOptions, PlainHttp, Proxy, TracingObserver},
+    process::{Lanes, OfferingContext, UsageReporter},
+    rest::{
+        CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
+        TracingObserver,
+    },
     settings::{AgentSettings, Components, Credentials, OfferingSettings, Warning},
+    types::OfferingUuid,
 };
 
 use crate::{
+    agent::{Metrics, Unit},
     config::{self, ConfigError},
-    registration::register,
+    modes::{self, Mode, Parts},
 };
-
-/// How long the components and options of an offering are taken to be as they were read.
-const CONTEXT_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A layer that the site puts around every back end.
 type Wrap = Arc<dyn Fn(Arc<dyn ResourceBackend>) -> Arc<dyn ResourceBackend> + Send + Sync>;
@@ -31,10 +39,18 @@ type Wrap = Arc<dyn Fn(Arc<dyn ResourceBackend>) -> Arc<dyn ResourceBackend> + S
 #[derive(Clone)]
 pub struct Site {
     registry: Registry,
+    usernames: UsernameRegistry,
     waldur: Arc<dyn Connector>,
     backends: Arc<dyn Connector>,
     environment: Environment,
     wrap: Wrap,
+    metrics: Metrics,
+    /// When the agent began; what Waldur is told at every registration.
+    started: Timestamp,
+    /// One agent registers in several modes: one after the other, so that one identity comes of it.
+    pub(crate) registrations: Serial<OfferingUuid>,
+    /// Orders and members of one resource are worked on one after the other, in whatever modes.
+    lanes: Arc<Mutex<BTreeMap<OfferingUuid, Lanes>>>,
 }
 
 impl Site {
@@ -47,11 +63,23 @@ impl Site {
     pub fn over(waldur: impl Connector, backends: impl Connector, environment: Environment) -> Self {
         Self {
             registry: Registry::default().with(S3Factory),
+            usernames: UsernameRegistry::default(),
             waldur: Arc::new(waldur),
             backends: Arc::new(backends),
+            metrics: Metrics::new(),
+            started: environment.now(),
             environment,
             wrap: Arc::new(|backend| backend),
+            registrations: Serial::default(),
+            lanes: Arc::default(),
         }
+    }
+
+    /// Knows one more kind of back end.
+    #[must_use]
+    pub fn with_factory(mut self, factory: impl BackendFactory) -> Self {
+        self.registry = self.registry.with(factory);
+        self
     }
 
     /// Puts a layer around every back end.
@@ -69,64 +97,177 @@ impl Site {
         &self.environment
     }
 
-    /// An agent for each offering whose orders have a back end. Nothing is sent.
+    /// What its units count.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// When the agent began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// The lanes of an offering's resources, the same for all modes.
+    pub(crate) fn lanes(&self, offering: OfferingUuid) -> Lanes {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).entry(offering).or_default().clone()
+    }
+
+    /// The kinds of back ends that it knows.
+    pub fn backend_types(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.registry.backend_types()
+    }
+
+    /// What there is to do: a unit for each offering and mode that has a back end. Nothing is sent.
     ///
     /// # Errors
     /// All problems of all offerings, those of the back ends' own settings included.
-    pub fn agents(&self, settings: &AgentSettings, dry_run: bool) -> Result<Agents, ConfigError> {
-        let (mut agents, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-        let started = self.environment.now();
-        for offering in &settings.offerings {
-            let Some(backend_type) = &offering.order_processing_backend else { continue };
-            if offering.events.orders {
-                warn!(offering = offering.name, "stomp_enabled: this version reads no events; orders are polled");
+    pub fn units(&self, settings: &AgentSettings, modes: &[Mode], dry_run: bool) -> Result<Units, ConfigError> {
+        let mut units = Vec::new();
+        let mut warnings = Vec::new();
+        let mut problems = self.problems(settings, modes, &mut warnings);
+        for (offering, mode, backend_type) in wanted(settings, modes) {
+            if mode.comes_by_event(offering) {
+                warn!(offering = offering.name, %mode, "this version reads no events; the offering is polled");
             }
-            // The back end is built again once Waldur's components are known; here it only shows what is wrong.
-            match self.build(settings, offering, backend_type, &offering.components) {
-                Ok((_, found)) => warnings.extend(found),
-                Err(error) => problems.extend(config::lines(&error)),
-            }
-            match OfferingAgent::new(self, settings, offering, backend_type, started, dry_run) {
-                Ok(agent) => agents.push(agent),
+            match Unit::new(self, settings, offering, mode, backend_type, dry_run) {
+                Ok(unit) => units.push(unit),
                 Err(error) => problems.push(format!("offering {}: {}", offering.name, error.message())),
             }
         }
-        ConfigError::of(problems).map_or(Ok((agents, warnings)), Err)
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
+        ConfigError::of(problems).map_or(Ok((units, warnings)), Err)
     }
 
-    fn build(
+    /// A reporter of an offering's usage, for months that are over.
+    ///
+    /// # Errors
+    /// When the offering cannot be read, has no `reporting_backend`, or the back end cannot be built.
+    pub(crate) async fn reporter(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        dry_run: bool,
+    ) -> Result<UsageReporter> {
+        let Some(backend_type) = &offering.reporting_backend else {
+            return Err(Error::config("reporting_backend: is needed for usage"));
+        };
+        let waldur = self.waldur(settings, offering, AgentMode::HistoricalUsageLoader, TracingObserver)?;
+        let context = OfferingContext::load(&waldur, offering).await?;
+        let draft = Draft { components: &context.components, facts: context.facts() };
+        let (mut backend, _) = self.backend(settings, offering, backend_type, draft, TracingObserver)?;
+        if dry_run {
+            backend = Arc::new(layers::dry_run(backend));
+        }
+        let lanes = self.lanes(offering.offering_uuid);
+        let context = &context;
+        Ok(modes::reporter(Parts { settings, offering, context, waldur, backend, usernames: None, lanes, dry_run }))
+    }
+
+    /// What is wrong with placeholders and with the settings of back ends.
+    fn problems(&self, settings: &AgentSettings, modes: &[Mode], warnings: &mut Vec<Warning>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut built = BTreeSet::new();
+        for (offering, _, backend_type) in wanted(settings, modes) {
+            // Once for each back end of an offering, whatever the modes.
+            if !built.insert((std::ptr::from_ref(offering), backend_type)) {
+                continue;
+            }
+            if offering.has_placeholder() {
+                let text = "waldur_offering_uuid: is a placeholder of an example";
+                problems.push(format!("offering {}: {text}", offering.name));
+            }
+            // The back end is built again once Waldur's components are known; here it only shows what is wrong.
+            let draft = || Draft { components: &offering.components, facts: OfferingFacts::default() };
+            match self.backend(settings, offering, backend_type, draft(), TracingObserver) {
+                Ok((_, found)) => warnings.extend(found),
+                Err(error) => problems.extend(config::lines(&error)),
+            }
+            if modes.contains(&Mode::MembershipSync) && offering.membership_sync_backend.is_some() {
+                match self.usernames(settings, offering, draft(), TracingObserver) {
+                    Ok((_, found)) => warnings.extend(found),
+                    Err(error) => problems.extend(config::lines(&error)),
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        warnings.retain(|warning| seen.insert(warning.to_string()));
+        problems
+    }
+
+    /// A back end. Nothing is sent.
+    pub(crate) fn backend(
         &self,
         settings: &AgentSettings,
         offering: &OfferingSettings,
         backend_type: &str,
-        components: &Components,
+        draft: Draft<'_>,
+        observer: impl Observer,
     ) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (connector, proxy) = (self.backends.clone(), proxy(settings)?);
-        let environment = BuildEnv::new(
-            backend_type,
-            offering.offering_uuid,
-            offering.backend_settings.clone(),
-            components.clone(),
-            move |options: &HttpOptions| connector.connect(&through(options.clone(), proxy.as_ref())),
-        );
-        let environment = environment.with_environment(self.environment.clone()).with_observer(TracingObserver);
+        let environment = self.build_env(settings, offering, backend_type, draft, observer)?;
         let (backend, warnings) = self.registry.build(&environment)?;
         Ok(((self.wrap)(backend), warnings))
     }
 
-    fn waldur(&self, settings: &AgentSettings, offering: &OfferingSettings) -> Result<WaldurClient> {
+    /// Who names people. Nothing is sent.
+    pub(crate) fn usernames(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        draft: Draft<'_>,
+        observer: impl Observer,
+    ) -> Result<(Arc<dyn UsernameBackend>, Vec<Warning>)> {
+        let word = offering.username_management_backend.as_str();
+        let environment = self.build_env(settings, offering, word, draft, observer)?;
+        let (usernames, warnings) = self.usernames.build(word, &environment)?;
+        let named =
+            |warning: &Warning| Warning::new(format!("offering {}: {}", offering.name, warning.path()), warning.text());
+        Ok((usernames, warnings.iter().map(named).collect()))
+    }
+
+    fn build_env(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        word: &str,
+        draft: Draft<'_>,
+        observer: impl Observer,
+    ) -> Result<BuildEnv> {
+        let (connector, proxy) = (self.backends.clone(), proxy(settings)?);
+        let environment = BuildEnv::new(
+            word,
+            offering.offering_uuid,
+            offering.backend_settings.clone(),
+            draft.components.clone(),
+            move |options: &HttpOptions| connector.connect(&through(options.clone(), proxy.as_ref())),
+        );
+        Ok(environment
+            .with_time_zone(settings.timezone.clone())
+            .with_facts(draft.facts)
+            .with_environment(self.environment.clone())
+            .with_observer(observer))
+    }
+
+    /// A client of an offering's Waldur. Nothing is sent.
+    pub(crate) fn waldur(
+        &self,
+        settings: &AgentSettings,
+        offering: &OfferingSettings,
+        mode: AgentMode,
+        observer: impl Observer,
+    ) -> Result<WaldurClient> {
         let mut options = through(HttpOptions::default(), proxy(settings)?.as_ref());
         if !offering.verify_ssl {
             options = options.danger_accept_invalid_certs();
         }
         let http = Http::new(self.waldur.connect(&options)?)
             .with_environment(self.environment.clone())
-            .with_observer(TracingObserver);
+            .with_observer(observer);
         let client = WaldurClient::builder(offering.api_url.to_string())
             .http(http)
             // The settings reader has warned of plain http.
             .plain_http(PlainHttp::Allowed)
-            .agent_mode(AgentMode::OrderProcess);
+            .agent_mode(mode);
         match &offering.credentials {
             Credentials::Token(token) => client.token(token.clone()),
             Credentials::Oidc { token_url, client_id, client_secret } => {
@@ -136,7 +277,7 @@ impl Site {
                 client.authenticator(CachedToken::bearer(source))
             }
             // A newer SDK knows credentials that this agent does not.
-            other => return Err(waldur_sdk::Error::config(format!("credentials of an unknown kind: {other:?}"))),
+            other => return Err(Error::config(format!("credentials of an unknown kind: {other:?}"))),
         }
         .build()
     }
@@ -148,8 +289,25 @@ impl fmt::Debug for Site {
     }
 }
 
-/// The agents of a settings file, and what their back ends warn of.
-pub type Agents = (Vec<OfferingAgent>, Vec<Warning>);
+/// What there is to do, and what the back ends warn of.
+pub type Units = (Vec<Unit>, Vec<Warning>);
+
+/// What is known of an offering beside its settings when its back end is built.
+pub(crate) struct Draft<'a> {
+    pub(crate) components: &'a Components,
+    pub(crate) facts: OfferingFacts,
+}
+
+/// The offerings and modes for which the settings name a back end.
+fn wanted<'s>(
+    settings: &'s AgentSettings,
+    modes: &'s [Mode],
+) -> impl Iterator<Item = (&'s OfferingSettings, Mode, &'s str)> {
+    settings.offerings.iter().flat_map(|offering| {
+        let backend = |mode: &Mode| mode.backend(offering).map(|backend| (offering, *mode, backend));
+        modes.iter().filter_map(backend).collect::<Vec<_>>()
+    })
+}
 
 fn proxy(settings: &AgentSettings) -> Result<Option<Proxy>> {
     settings.global_proxy.as_ref().map(|url| Proxy::new(url.expose_secret())).transpose()
@@ -159,105 +317,5 @@ fn through(options: HttpOptions, proxy: Option<&Proxy>) -> HttpOptions {
     match proxy {
         Some(proxy) => options.with_proxy(proxy.clone()),
         None => options,
-    }
-}
-
-/// Everything that one offering needs, kept from pass to pass.
-#[derive(Debug)]
-pub struct OfferingAgent {
-    site: Site,
-    settings: AgentSettings,
-    offering: OfferingSettings,
-    backend_type: String,
-    waldur: WaldurClient,
-    started: Timestamp,
-    dry_run: bool,
-    registered: bool,
-    ready: Option<(Instant, OrderProcessor)>,
-}
-
-impl OfferingAgent {
-    fn new(
-        site: &Site,
-        settings: &AgentSettings,
-        offering: &OfferingSettings,
-        backend_type: &str,
-        started: Timestamp,
-        dry_run: bool,
-    ) -> Result<Self> {
-        Ok(Self {
-            site: site.clone(),
-            waldur: site.waldur(settings, offering)?,
-            settings: settings.clone(),
-            offering: offering.clone(),
-            backend_type: backend_type.to_owned(),
-            started,
-            dry_run,
-            registered: dry_run,
-            ready: None,
-        })
-    }
-
-    /// The offering's name.
-    pub fn name(&self) -> &str {
-        &self.offering.name
-    }
-
-    /// One pass over the offering's orders. The first one makes the agent known to Waldur; a failure of that is
-    /// logged, and tried again with the next.
-    ///
-    /// # Errors
-    /// When the offering or its orders cannot be read, or the back end cannot be built.
-    pub async fn run_once(&mut self, cx: &OpContext) -> Result<OrderRunReport> {
-        let (registered, processor) = join(self.register(), self.processor()).await;
-        self.registered = registered;
-        let (loaded, processor) = processor?;
-        self.ready = Some((loaded, processor.clone()));
-        processor.run_once(cx).await
-    }
-
-    async fn register(&self) -> bool {
-        if self.registered {
-            return true;
-        }
-        match register(&self.waldur, &self.offering, self.started).await {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                info!(offering = self.name(), "this Waldur keeps no register of agents");
-                true
-            }
-            Err(error) => {
-                warn!(offering = self.name(), "the agent could not be registered: {}", error.chain().join(": "));
-                false
-            }
-        }
-    }
-
-    /// The processor at hand, or one that knows the offering as it is now.
-    async fn processor(&self) -> Result<(Instant, OrderProcessor)> {
-        let now = self.site.environment.instant();
-        if let Some((loaded, processor)) = &self.ready
-            && now.saturating_duration_since(*loaded) < CONTEXT_LIFETIME
-        {
-            return Ok((*loaded, processor.clone()));
-        }
-        let context = OfferingContext::load(&self.waldur, &self.offering).await?;
-        for warning in &context.warnings {
-            warn!(offering = self.name(), "{warning}");
-        }
-        let (mut backend, _told_at_start) =
-            self.site.build(&self.settings, &self.offering, &self.backend_type, &context.components)?;
-        let mut policy = OrderPolicy::from_settings(&self.settings, &self.offering);
-        if self.dry_run {
-            backend = Arc::new(layers::dry_run(backend));
-            policy.dry_run = true;
-        }
-        let mut processor = OrderProcessor::new(self.waldur.clone(), backend, self.offering.offering_uuid)
-            .with_policy(policy)
-            .with_components(context.components);
-        if let Some(provider) = context.service_provider {
-            processor = processor.with_service_provider(provider);
-        }
-        Ok((now, processor))
     }
 }

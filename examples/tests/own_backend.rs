@@ -91,15 +91,17 @@ async fn the_back_end_of_the_tutorial_conforms() {
     let verdicts = conformance::run(&Rental::default()).await;
     assert!(verdicts.passed(), "{verdicts}");
     let of_facets = [
+        "status",
+        "active",
+        "import",
+        "usage",
+        "key",
+        "pruned",
         "member",
         "roles",
         "person",
         "pause",
         "downscaling",
-        "status",
-        "active",
-        "import",
-        "usage",
         "user_limits",
         "upkeep",
         "key",

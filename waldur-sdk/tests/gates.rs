@@ -93,7 +93,7 @@ fn allowances(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn sec11_no_library_keeps_anything_on_a_disk() {
+fn sec11_sec45_no_library_keeps_anything_on_a_disk() {
     for krate in PUBLISHED {
         for file in sources(krate) {
             let text = fs::read_to_string(&file).unwrap();
@@ -133,7 +133,8 @@ fn sec55_the_size_of_the_tree_has_a_budget() {
             .filter_map(|line| line.strip_prefix(&format!("crates {krate} "))?.split(' ').next()?.parse().ok())
             .collect();
         assert!(!budgets.is_empty(), "{krate} has no budget");
-        assert!(budgets.iter().all(|budget| *budget <= 110), "{krate}: {budgets:?}");
+        // The goal is 105 with TLS (benches/README.md says what is over it, and why).
+        assert!(budgets.iter().all(|budget| *budget <= 111), "{krate}: {budgets:?}");
     }
 }
 

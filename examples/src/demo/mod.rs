@@ -19,10 +19,9 @@ use waldur_sdk::{backend::OpContext, rest::Environment};
 
 use self::{check::Checked, progress::Progress, stories::Story, world::World};
 use crate::{
-    agent::{Pass, pass},
+    agent::{Pass, Unit, pass},
     config::ConfigError,
     exit::Exit,
-    site::OfferingAgent,
 };
 
 /// What the demo may be told.
@@ -160,7 +159,7 @@ pub async fn run(options: &Options, environment: &Environment) -> Result<Summary
 /// The performance, act by act.
 struct Show<'a> {
     world: &'a World,
-    agents: &'a mut [OfferingAgent],
+    agents: &'a mut [Unit],
     stories: Vec<Story>,
     checked: Vec<Checked>,
     whole: Vec<String>,

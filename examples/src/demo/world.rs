@@ -16,8 +16,10 @@ use waldur_sdk::{
 };
 
 use crate::{
+    agent::Unit,
     config::{self, ConfigError},
-    site::{OfferingAgent, Site},
+    modes::Mode,
+    site::Site,
 };
 
 /// What the operator wrote.
@@ -70,11 +72,7 @@ impl World {
     }
 
     /// The agent, as the binary would build it from the same file, with every request delayed by `latency`.
-    pub(super) fn agents(
-        &self,
-        environment: &Environment,
-        latency: Duration,
-    ) -> Result<Vec<OfferingAgent>, ConfigError> {
+    pub(super) fn agents(&self, environment: &Environment, latency: Duration) -> Result<Vec<Unit>, ConfigError> {
         let (settings, _) = config::parse(&CONFIG.replace("WALDUR_TOKEN", self.waldur.token().expose_secret()))?;
         let slow = |fake: Arc<dyn HttpTransport>, environment: &Environment| {
             let environment = environment.clone();
@@ -86,7 +84,7 @@ impl World {
         let gateway = slow(Arc::new(self.gateway.clone()), environment);
         let site = Site::over(waldur, gateway, environment.clone())
             .with_layer(|backend| Arc::new(layers::reviewed(backend, review)));
-        site.agents(&settings, false).map(|(agents, _)| agents)
+        site.units(&settings, &[Mode::OrderProcess], false).map(|(units, _)| units)
     }
 
     /// The requests so far: to Waldur, to the gateway.

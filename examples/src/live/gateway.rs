@@ -17,8 +17,9 @@ use waldur_sdk::{
 
 use super::{Failure, ensure, s3::S3};
 use crate::{
-    agent::pass,
-    site::{OfferingAgent, Site},
+    agent::{Unit, pass},
+    modes::Mode,
+    site::Site,
 };
 
 /// A MB of the offering, in bytes.
@@ -54,9 +55,9 @@ pub(super) struct Gateway {
     pub(super) waldur: FakeWaldur,
     pub(super) admin: RadosGwClient,
     /// Refuses to remove users that own buckets.
-    pub(super) careful: Vec<OfferingAgent>,
+    pub(super) careful: Vec<Unit>,
     /// Removes them with all their data: its settings say so.
-    pub(super) purging: Vec<OfferingAgent>,
+    pub(super) purging: Vec<Unit>,
     access: Access,
     offering: OfferingUuid,
     /// Begins the ids of resources, and so the names of users, so that two runs do not meet.
@@ -77,7 +78,7 @@ impl Gateway {
             let fake: Arc<dyn HttpTransport> = Arc::new(waldur.clone());
             let to_fake = move |_: &HttpOptions| Ok(fake.clone());
             let environment = Environment::default().with_timer(tokio::time::sleep);
-            Ok(Site::over(to_fake, ReqwestConnector, environment).agents(&settings, false)?.0)
+            Ok(Site::over(to_fake, ReqwestConnector, environment).units(&settings, &[Mode::OrderProcess], false)?.0)
         };
         let (careful, purging) = (agents("refuse_if_buckets")?, agents("purge")?);
         let admin = access.client()?;
@@ -141,7 +142,7 @@ pub(super) fn http() -> Result<Http> {
 /// One pass; the orders must end in this state. Returns what the customer is told of the last one.
 pub(super) async fn process(
     waldur: &FakeWaldur,
-    agents: &mut [OfferingAgent],
+    agents: &mut [Unit],
     orders: &[OrderUuid],
     wanted: OrderState,
 ) -> Result<String, Failure> {

@@ -173,7 +173,7 @@ fn was_accepted(exchange: &Exchange) -> bool {
 }
 
 #[tokio::test]
-async fn recorded_signatures_are_reproduced() {
+async fn sec44_recorded_signatures_are_reproduced() {
     let mut compared = 0;
     for exchange in exchanges() {
         let ours = if exchange.body.is_empty() { EMPTY } else { "UNSIGNED-PAYLOAD" };

@@ -53,7 +53,7 @@ pub use finding::{Finding, Outcome};
 pub use read_back::{CONSISTENCY, read_back};
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
-pub use registry::{BackendFactory, BuildEnv, Connector, Registry};
+pub use registry::{BackendFactory, BuildEnv, Connector, OfferingFacts, Registry};
 pub use request::{
     Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,

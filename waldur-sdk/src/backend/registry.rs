@@ -6,8 +6,8 @@ use super::ResourceBackend;
 use crate::{
     error::{Error, Result},
     rest::{Environment, Http, HttpOptions, HttpTransport, Observer},
-    settings::{BackendSettings, Components, Warning},
-    types::OfferingUuid,
+    settings::{BackendSettings, Components, TimeZone, Warning},
+    types::{OfferingUuid, ServiceProviderUuid},
 };
 
 /// Makes back ends of one or more types out of settings. Does no I/O: a wrong setting is an error here, an
@@ -54,6 +54,41 @@ impl Connector for ReqwestConnector {
     }
 }
 
+/// What Waldur says about an offering and some back ends want to know before they begin (core.md §7.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OfferingFacts {
+    /// Who sells it.
+    pub service_provider: Option<ServiceProviderUuid>,
+    /// The names of the partitions of a cluster.
+    pub partitions: Vec<String>,
+    /// The plug-in option `enforce_qos`: whether limits are put into force by qualities of service.
+    pub enforce_qos: bool,
+}
+
+impl OfferingFacts {
+    /// Of this provider.
+    #[must_use]
+    pub fn service_provider(mut self, provider: Option<ServiceProviderUuid>) -> Self {
+        self.service_provider = provider;
+        self
+    }
+
+    /// With these partitions.
+    #[must_use]
+    pub fn partitions(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.partitions = names.into_iter().collect();
+        self
+    }
+
+    /// With qualities of service, or without.
+    #[must_use]
+    pub fn enforce_qos(mut self, yes: bool) -> Self {
+        self.enforce_qos = yes;
+        self
+    }
+}
+
 /// What a back end is built from.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -66,6 +101,10 @@ pub struct BuildEnv {
     pub settings: BackendSettings,
     /// The offering's components: those of the settings merged with Waldur's.
     pub components: Components,
+    /// The zone in which billing periods begin and end. UTC unless set.
+    pub time_zone: TimeZone,
+    /// What Waldur says about the offering. Nothing unless set.
+    pub facts: OfferingFacts,
     /// Sleep, clocks and randomness.
     pub environment: Environment,
     connector: Arc<dyn Connector>,
@@ -86,10 +125,26 @@ impl BuildEnv {
             offering,
             settings,
             components,
+            time_zone: TimeZone::UTC,
+            facts: OfferingFacts::default(),
             environment: Environment::default(),
             connector: Arc::new(connector),
             observer: Arc::new(()),
         }
+    }
+
+    /// Sets the zone in which billing periods begin and end.
+    #[must_use]
+    pub fn with_time_zone(mut self, zone: TimeZone) -> Self {
+        self.time_zone = zone;
+        self
+    }
+
+    /// Sets what Waldur says about the offering.
+    #[must_use]
+    pub fn with_facts(mut self, facts: OfferingFacts) -> Self {
+        self.facts = facts;
+        self
     }
 
     /// Replaces sleep, clocks and randomness.

@@ -1,6 +1,9 @@
 //! What a processor must know of an offering before it begins (core.md §2.1, §6.5).
 
+use serde_json::Value;
+
 use crate::{
+    backend::OfferingFacts,
     client::{Offering, OfferingComponent, WaldurClient},
     error::{Error, Result},
     settings::{Components, OfferingSettings, WaldurComponent, Warning},
@@ -51,6 +54,22 @@ impl OfferingContext {
         let theirs: Vec<_> = offering.components.iter().map(component).collect();
         let (components, warnings) = settings.components.merge_waldur(&theirs);
         Ok(Self { offering, components, service_provider: service_provider.map(|provider| provider.uuid), warnings })
+    }
+
+    /// What a back end may want to know of it; for [`BuildEnv::with_facts`](crate::backend::BuildEnv::with_facts).
+    pub fn facts(&self) -> OfferingFacts {
+        let partitions = self.offering.partitions.iter().filter_map(|partition| partition.partition_name.clone());
+        let enforce_qos = self.offering.plugin_options.get("enforce_qos").and_then(Value::as_bool);
+        OfferingFacts::default()
+            .service_provider(self.service_provider)
+            .partitions(partitions)
+            .enforce_qos(enforce_qos.unwrap_or_default())
+    }
+
+    /// The components of the file that Waldur does not have: nothing of them can be ordered, and no usage be reported.
+    pub fn unknown_to_waldur(&self) -> Vec<&str> {
+        let theirs = |name: &str| self.offering.components.iter().any(|component| component.kind == name);
+        self.components.iter().map(|component| component.name.as_str()).filter(|name| !theirs(name)).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use super::{HttpUrl, OfferingSettings, Read, Report, Section, Warning};
+use super::{Checked, HttpUrl, OfferingSettings, Read, Report, Section, Warning, offering::Shared};
 use crate::{error::Result, rest::PlainHttp};
 
 /// The settings of an agent: what is true for all offerings, and the offerings.
@@ -50,8 +50,7 @@ impl AgentSettings {
     }
 
     fn read(mut section: Section<'_>) -> Read<Self> {
-        let offerings =
-            section.key("offerings").list(|item| item.section(OfferingSettings::read).required()).required();
+        let offerings = offerings(&mut section);
         let timezone = section.key("timezone").text().try_map(|name| time_zone(name.trim())).or(TimeZone::UTC);
         let global_proxy =
             section.key("global_proxy").not_null().blank_is_missing().secret().check(PROXY, is_proxy).optional();
@@ -75,6 +74,32 @@ impl AgentSettings {
             elastic_apm_server_url,
         })
     }
+}
+
+/// The offerings: a list, or as older files have them, a map by name; beside or below a map `waldur` with what is the
+/// same for all of them.
+fn offerings(section: &mut Section<'_>) -> Read<Vec<OfferingSettings>> {
+    if !section.contains("waldur") {
+        return listed(section, &Shared::default()).required();
+    }
+    section.warn("waldur", "is the form of older files; write waldur_api_url and waldur_api_token with each offering");
+    let mut shared = Shared::default();
+    let inner = section.key("waldur").section(|mut section| {
+        shared = Shared::read(&mut section);
+        let offerings = section.contains("offerings").then(|| listed(&mut section, &shared).required());
+        section.finish()?;
+        offerings.transpose()
+    });
+    match inner.optional().flatten() {
+        Some(offerings) if !section.contains("offerings") => Ok(offerings),
+        _ => listed(section, &shared).required(),
+    }
+}
+
+fn listed<'s>(section: &'s mut Section<'_>, shared: &Shared) -> Checked<'s, Vec<OfferingSettings>> {
+    section
+        .key("offerings")
+        .named_list(|name, item| item.section(|section| OfferingSettings::read(section, name, shared)).required())
 }
 
 /// `log_shipping`: sending the agent's log to Waldur.

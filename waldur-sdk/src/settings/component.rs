@@ -90,17 +90,32 @@ impl Component {
         self.unit_factor_reporting.unwrap_or(self.unit_factor)
     }
 
+    /// Bounds that no value is within.
+    fn refuse_contradictions(&self, section: &mut Section<'_>) {
+        let terms = &self.prepaid;
+        let months = |least: Option<u32>, most: Option<u32>| least.zip(most).is_some_and(|(least, most)| least > most);
+        if self.min_value.zip(self.max_value).is_some_and(|(least, most)| least > most) {
+            section.refuse("min_value", "must not be greater than max_value");
+        }
+        if months(terms.min_duration, terms.max_duration) {
+            section.refuse("min_prepaid_duration", "must not be greater than max_prepaid_duration");
+        }
+        if months(terms.min_renewal, terms.max_renewal) {
+            section.refuse("min_renewal_duration", "must not be greater than max_renewal_duration");
+        }
+    }
+
     pub(super) fn read(name: &str, setting: Setting<'_>) -> Read<Self> {
         setting.section(|section| Self::read_section(name, section)).required()
     }
 
     fn read_section(name: &str, mut section: Section<'_>) -> Read<Self> {
         const FOR_PEOPLE: &str = "is missing; the Python agent demands it";
-        let accounting_type = section.key("accounting_type").one_of(&AccountingType::WORDS).required();
+        let accounting_type = accounting_type(&mut section);
         let is_prepaid = section.key("is_prepaid").boolean().optional();
         let component = Self {
             name: name.to_owned(),
-            label: section.key("label").text().or_warn(name.to_owned(), FOR_PEOPLE),
+            label: section.renamed("label", &["name"]).text().or_warn(name.to_owned(), FOR_PEOPLE),
             measured_unit: section.key("measured_unit").text().or_warn(DEFAULT_UNIT.to_owned(), FOR_PEOPLE),
             unit_factor: factor(section.key("unit_factor")).or(UnitFactor::ONE),
             unit_factor_reporting: factor(section.key("unit_factor_reporting")).optional(),
@@ -120,8 +135,24 @@ impl Component {
             is_prepaid: prepaid(accounting_type?, is_prepaid),
             accounting_type: accounting_type?,
         };
+        component.refuse_contradictions(&mut section);
         Ok(Self { raw: section.share()?, ..component })
     }
+}
+
+/// Waldur calls it `billing_type`, and so do older files; only there it may be `fixed`.
+fn accounting_type(section: &mut Section<'_>) -> Read<AccountingType> {
+    use AccountingType as Type;
+    const OLDER: [(&str, Type); 4] =
+        [("usage", Type::Usage), ("limit", Type::Limit), ("one", Type::One), ("fixed", Type::Fixed)];
+    let is_older = section.contains("billing_type") && !section.contains("accounting_type");
+    let words = if is_older { &OLDER[..] } else { &Type::WORDS[..] };
+    let kind = section.renamed("accounting_type", &["billing_type"]).one_of(words).required()?;
+    if kind == Type::Fixed {
+        let text = "fixed takes neither limits nor usage; write accounting_type: limit if the back end shall limit it";
+        section.warn("billing_type", text);
+    }
+    Ok(kind)
 }
 
 const DEFAULT_UNIT: &str = "unit";

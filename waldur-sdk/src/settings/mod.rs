@@ -59,7 +59,7 @@ pub use component::{AccountingType, Component, PrepaidTerms};
 pub use components::{BackendLimit, BackendLimits, Components, WaldurComponent};
 pub use jiff::tz::TimeZone;
 pub use mapping::ComponentMapping;
-pub use offering::{Credentials, EventSettings, OfferingSettings};
+pub use offering::{Credentials, EventSettings, OfferingSettings, UnmanagedUsers};
 pub use reader::{
     Checked, Found, HttpUrl, Problem, RawSettings, Read, Report, Reported, Section, Setting, Warning, problems,
 };

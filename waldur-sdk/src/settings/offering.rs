@@ -1,11 +1,11 @@
 //! One offering (core.md §6.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{BackendSettings, Component, ComponentMapping, Components, HttpUrl, Read, Section};
+use super::{BackendSettings, Checked, Component, ComponentMapping, Components, HttpUrl, Read, Section};
 use crate::{
     rest::{BaseUrl, PlainHttp},
     types::OfferingUuid,
@@ -22,7 +22,8 @@ pub struct OfferingSettings {
     pub api_url: BaseUrl,
     /// `waldur_api_token`, or the three `oidc_*` keys.
     pub credentials: Credentials,
-    /// `waldur_offering_uuid`: required.
+    /// `waldur_offering_uuid`: required. [Nil](Uuid::nil) where the file still has the placeholder of an example, which
+    /// is warned of; see [`Self::has_placeholder`].
     pub offering_uuid: OfferingUuid,
     /// `waldur_offering_uuid` as written: part of the name under which the agent registers (core.md §6.8).
     pub offering_uuid_text: String,
@@ -53,19 +54,51 @@ pub struct OfferingSettings {
     pub verify_ssl: bool,
     /// `omit_anomalous_usage_components`: default false (core.md §4.5).
     pub omit_anomalous_usage_components: bool,
+    /// `unmanaged_users`: what happens to accounts on a resource that Waldur does not know. Default `remove`. The Python
+    /// agent has no such key, and removes them (core.md §3.4).
+    pub unmanaged_users: UnmanagedUsers,
+    /// `protected_users`: accounts that are never removed from a resource, whatever Waldur says of them. Default none.
+    /// The Python agent has no such key.
+    pub protected_users: BTreeSet<String>,
+}
+
+/// What happens to accounts on a resource that Waldur does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnmanagedUsers {
+    /// `remove`: they lose their access; Waldur alone decides who has it.
+    #[default]
+    Remove,
+    /// `keep`: they keep it; only names that Waldur gave out, now or earlier in the life of the process, are ever
+    /// removed. After a restart, somebody whose account at the offering is gone as well is not recognised any more.
+    Keep,
+}
+
+impl UnmanagedUsers {
+    const WORDS: [(&'static str, Self); 2] = [("remove", Self::Remove), ("keep", Self::Keep)];
 }
 
 impl OfferingSettings {
-    pub(super) fn read(mut section: Section<'_>) -> Read<Self> {
-        let name = section.key("name").blank_is_missing().text().required();
-        let api_url = section.key("waldur_api_url").base_url(PlainHttp::Allowed).required();
-        let credentials = Credentials::read(&mut section);
-        let offering = section.key("waldur_offering_uuid").text().try_map(uuid_and_text).required();
+    /// Whether the file still has an example's placeholder in place of the offering's UUID. Such an offering is found
+    /// nowhere.
+    pub fn has_placeholder(&self) -> bool {
+        self.offering_uuid.uuid().is_nil()
+    }
+
+    /// Reads an offering that has this name in a map by name.
+    pub(super) fn read(mut section: Section<'_>, name: Option<&str>, shared: &Shared) -> Read<Self> {
+        let own = section.key("name").blank_is_missing().text();
+        let name = inherited(own, &Ok(name.map(str::to_owned)));
+        let api_url = section.renamed("waldur_api_url", &["api_url"]).base_url(PlainHttp::Allowed);
+        let api_url = inherited(api_url, &shared.api_url);
+        let credentials = Credentials::read(&mut section, &shared.token);
+        let offering = offering_uuid(&mut section);
         let backend_type = backend_type(&mut section);
         let [orders, members, reports] = backends(&mut section, backend_type.as_deref().unwrap_or_default());
-        let backend_settings = section.key("backend_settings").section_or_empty(BackendSettings::read_core);
-        let components = section.key("backend_components").null_is_missing().map(Component::read).or(BTreeMap::new());
-        let components = components.into_values().collect();
+        let backend_settings =
+            section.renamed("backend_settings", &["backend"]).section_or_empty(BackendSettings::read_core);
+        let components = section.renamed("backend_components", &["components"]).null_is_missing();
+        let components = components.map(Component::read).or(BTreeMap::new()).into_values().collect();
         let targets = match ComponentMapping::new(&components) {
             Err(_) if reports.is_some() => Err(section.refuse("backend_components", TARGETS_APART)),
             _ => Ok(()),
@@ -76,6 +109,8 @@ impl OfferingSettings {
         let username_reconciliation_enabled = section.key("username_reconciliation_enabled").boolean().or(false);
         let verify_ssl = section.key("verify_ssl").boolean().or(true);
         let omit_anomalous_usage_components = section.key("omit_anomalous_usage_components").boolean().or(false);
+        let unmanaged_users = section.key("unmanaged_users").one_of(&UnmanagedUsers::WORDS).or_default();
+        let protected_users = section.key("protected_users").list(|item| item.text().required()).or_default();
         if !verify_ssl {
             section.warn("verify_ssl", "Waldur's certificate is not verified: anybody on the way can take the token");
         }
@@ -100,6 +135,8 @@ impl OfferingSettings {
             username_reconciliation_enabled,
             verify_ssl,
             omit_anomalous_usage_components,
+            unmanaged_users,
+            protected_users: protected_users.into_iter().collect(),
         })
     }
 }
@@ -107,9 +144,57 @@ impl OfferingSettings {
 const TARGETS_APART: &str =
     "must not map two components to one target (target_components): its usage would be billed twice";
 
-fn uuid_and_text(text: String) -> Result<(OfferingUuid, String), &'static str> {
-    let uuid = Uuid::try_parse(text.trim()).map_err(|_| "must be a UUID")?;
+/// What is the same for all offerings in a file of the older form: `waldur`, with `api_url` and `token`.
+pub(super) struct Shared {
+    api_url: Read<Option<BaseUrl>>,
+    token: Read<Option<SecretString>>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { api_url: Ok(None), token: Ok(None) }
+    }
+}
+
+impl Shared {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            api_url: section.key("api_url").base_url(PlainHttp::Allowed).given(),
+            token: section.key("token").blank_is_missing().secret().given(),
+        }
+    }
+}
+
+/// The offering's own value, or that of all. A value of all that is wrong has been reported.
+fn inherited<T: Clone>(own: Checked<'_, T>, shared: &Read<Option<T>>) -> Read<T> {
+    match shared {
+        Ok(None) => own.required(),
+        Ok(Some(shared)) => Ok(own.or(shared.clone())),
+        Err(reported) => own.given()?.ok_or(*reported),
+    }
+}
+
+/// The UUID, and the text as written.
+fn offering_uuid(section: &mut Section<'_>) -> Read<(OfferingUuid, String)> {
+    let uuid =
+        section.renamed("waldur_offering_uuid", &["offering_uuid", "uuid"]).text().try_map(
+            |text| match Uuid::try_parse(text.trim()) {
+                Ok(uuid) => Ok((uuid, text)),
+                Err(_) if is_placeholder(&text) => Ok((Uuid::nil(), text)),
+                Err(_) => Err("must be a UUID"),
+            },
+        );
+    let (uuid, text) = uuid.required()?;
+    if uuid.is_nil() {
+        section.warn("waldur_offering_uuid", "is a placeholder; write the UUID that Waldur shows for the offering");
+    }
     Ok((uuid.into(), text))
+}
+
+/// What the documented examples write where the operator's own UUID belongs: `your-offering-uuid`.
+fn is_placeholder(text: &str) -> bool {
+    let text = text.trim();
+    text.ends_with("offering-uuid") && text.bytes().all(|c| c == b'-' || c.is_ascii_lowercase())
 }
 
 fn backend_type(section: &mut Section<'_>) -> Read<String> {
@@ -151,11 +236,11 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    fn read(section: &mut Section<'_>) -> Read<Self> {
+    fn read(section: &mut Section<'_>, shared: &Read<Option<SecretString>>) -> Read<Self> {
         const ONE_OF_BOTH: &str =
             "is required, or else all of oidc_token_url, oidc_client_id and oidc_client_secret instead";
         const ALL_THREE: &str = "is required with the other oidc keys, unless waldur_api_token is set";
-        let token = section.key("waldur_api_token").not_null().blank_is_missing().secret().given();
+        let token = section.renamed("waldur_api_token", &["api_token"]).not_null().blank_is_missing().secret().given();
         let token_url = section.key("oidc_token_url").blank_is_missing().url(PlainHttp::Allowed).given();
         let client_id = section.key("oidc_client_id").blank_is_missing().text().given();
         let client_secret = section.key("oidc_client_secret").blank_is_missing().secret().given();
@@ -168,6 +253,9 @@ impl Credentials {
             return Ok(Self::Token(token));
         }
         if !any_oidc {
+            if let Some(token) = shared.as_ref().map_err(|reported| *reported)? {
+                return Ok(Self::Token(token.clone()));
+            }
             return Err(section.refuse("waldur_api_token", ONE_OF_BOTH));
         }
         let token_url = token_url.ok_or_else(|| section.refuse("oidc_token_url", ALL_THREE));

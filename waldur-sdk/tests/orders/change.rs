@@ -134,7 +134,7 @@ async fn changed_options_reach_the_back_end_and_equal_ones_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f157_limits_that_are_acknowledged_and_not_set_do_not_make_a_done_order() {
+async fn f157_sec49_limits_that_are_acknowledged_and_not_set_do_not_make_a_done_order() {
     for generation in BOTH {
         // In a change.
         let world = World::new(generation);

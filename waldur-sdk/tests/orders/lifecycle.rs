@@ -255,7 +255,7 @@ async fn texts(exposed: bool, failure: fn(&CreateRequest) -> Result<()>) -> (Str
 }
 
 #[tokio::test(start_paused = true)]
-async fn c12_hidden_details_leave_the_customers_words_and_one_sentence() {
+async fn c12_sec08_hidden_details_leave_the_customers_words_and_one_sentence() {
     let (message, traceback) = texts(true, |_| Err(chained())).await;
     assert_eq!(message, "volumes.create: the volume was not made");
     assert_eq!(traceback, "volumes.create: the volume was not made\ncaused by: cannot reach host-17.internal");
@@ -359,7 +359,7 @@ async fn c15_a_member_who_cannot_be_added_does_not_fail_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f129_a_panic_of_the_back_end_ends_its_order_alone() {
+async fn f129_sec07_a_panic_of_the_back_end_ends_its_order_alone() {
     let world = World::new(Generation::V8);
     let panics: fn(&CreateRequest) -> Result<()> = |request| {
         assert!(request.backend_id.as_str() != "bad", "the password is p4ss");

@@ -238,7 +238,7 @@ async fn f054_an_object_with_our_stamp_is_adopted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f055_a_foreign_object_is_named_and_not_touched() {
+async fn f055_f111_a_foreign_object_is_named_and_not_touched() {
     for generation in BOTH {
         let world = World::new(generation);
         world.service.seed("res", Some(STRANGER));

@@ -60,6 +60,24 @@ async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
 }
 
 #[tokio::test]
+async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does_not_know_is_named() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = waldur
+        .offering()
+        .plugin_option("enforce_qos", true)
+        .partition("gpu")
+        .component("storage", Billing::Usage)
+        .create();
+    let agent = settings(offering);
+    let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+    let facts = context.facts();
+    assert!(facts.enforce_qos);
+    assert_eq!(facts.partitions, ["gpu"]);
+    assert_eq!(facts.service_provider, context.service_provider);
+    assert_eq!(context.unknown_to_waldur(), ["cpu"]);
+}
+
+#[tokio::test]
 async fn a_customer_that_is_no_service_provider_is_no_error() {
     let waldur = FakeWaldur::new(Generation::V8);
     let seller = waldur.customer("Former provider").create();

@@ -129,7 +129,7 @@ async fn what_a_stop_left_over_comes_first_in_the_next_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f044_after_refused_credentials_no_further_order_is_begun() {
+async fn f044_sec51_after_refused_credentials_no_further_order_is_begun() {
     let refused = |report: &OrderRunReport| {
         assert_eq!((report.orders.len(), left_over(report).len(), report.is_clean()), (20, 16, false));
         for order in &report.orders {

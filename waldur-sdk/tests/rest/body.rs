@@ -83,7 +83,7 @@ async fn f083_broken_utf8_costs_one_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f084_hidden_characters_are_escaped_in_logs_and_refused_in_paths() {
+async fn f084_sec27_hidden_characters_are_escaped_in_logs_and_refused_in_paths() {
     let hostile = [
         "a\0b",
         "a\r\nb",
@@ -141,7 +141,7 @@ async fn f086_numbers_that_are_none_cost_their_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f087_integers_are_exact_or_an_error() {
+async fn f087_sec35_integers_are_exact_or_an_error() {
     let limit = |text: &str| rows(format!(r#"[{{"uuid":"1","name":"a","limit":{text}}}]"#));
     for exact in [9_007_199_254_740_993, i64::MAX, i64::MIN, -1, 0] {
         assert_eq!(limit(&exact.to_string()).await.unwrap().items[0].limit, Some(exact));

@@ -15,7 +15,7 @@ fn parse(url: &str) -> Result<BaseUrl, Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c01_base_url_loses_one_trailing_api_segment_and_nothing_else() {
+async fn c01_f162_base_url_loses_one_trailing_api_segment_and_nothing_else() {
     let urls = [
         ("https://my.host.pa/api/", "https://my.host.pa/api/x/"),
         ("https://my.host.pa/api", "https://my.host.pa/api/x/"),
@@ -143,6 +143,24 @@ proptest! {
     }
 }
 
+/// Small languages of servers (`q=name=~x`, wildcards, lists) begin where their characters are not encoded.
+#[tokio::test(start_paused = true)]
+async fn sec24_no_value_leaves_its_parameter() {
+    for value in ["a&state=OK", "a=b", "x#y", "../..", "a b+c", "%26%3d", "name=~x,y=(1 2)", "*?[a]{b}", "é\0\r\n", ""]
+    {
+        let script = script().then(Answer::status(200));
+        let client = RestClient::new(http(&script), base("https://h.example.org/"), Anonymous);
+        client.get("test", "/api/things/", &[]).query("q", value).query("page", 1).send_unit().await.unwrap();
+        let requests = script.requests();
+        let query = requests[0].query();
+        let (first, last) = query.split_once('&').unwrap();
+        assert_eq!(last, "page=1", "{query}");
+        let sent = first.strip_prefix("q=").unwrap();
+        assert_eq!(percent_decode_str(sent).decode_utf8().unwrap(), value);
+        assert!(!sent.contains(|c: char| "&=#+,~()[]{}*?/ ".contains(c) && c != '~'), "{sent}");
+    }
+}
+
 #[test]
 fn a_segment_is_refused_by_what_it_can_become() {
     let long = "é".repeat(128);
@@ -196,7 +214,7 @@ async fn a_template_takes_exactly_its_arguments() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sec26_header_values_cannot_carry_line_breaks() {
+async fn sec26_f160_header_values_cannot_carry_line_breaks() {
     for text in ["canary\r\nX-Evil: 1", "canary\n", "\rcanary", "canary\0", "canary\u{7f}"] {
         let script = script();
         let client = client(&script);

@@ -222,7 +222,7 @@ fn every_rule_names_the_path_and_the_type() {
     let o = "offerings[0]";
     let table = [
         ("offerings", json!(null), "must not be null (found null)".to_owned()),
-        ("offerings", json!({}), "must be a list (found a map)".into()),
+        ("offerings", json!("x"), "must be a list (found text)".into()),
         ("offerings[0]", json!("x"), "must be a map (found text)".into()),
         ("timezone", json!(""), "must be the IANA name of a time zone (found blank text)".into()),
         ("timezone", json!(null), "must not be null (found null)".into()),

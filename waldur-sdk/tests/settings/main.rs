@@ -12,5 +12,6 @@
 
 mod components;
 mod file;
+mod older;
 mod reader;
 mod secrets;

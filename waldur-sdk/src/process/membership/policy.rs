@@ -7,6 +7,8 @@ use crate::{
     settings::{AgentSettings, OfferingSettings},
 };
 
+pub use crate::settings::UnmanagedUsers;
+
 /// The knobs of a [`MembershipSync`](super::MembershipSync). The defaults are the Python agent's where it has them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -63,22 +65,13 @@ impl MembershipPolicy {
     /// What the settings file says, and the defaults for everything that it does not know.
     pub fn from_settings(agent: &AgentSettings, offering: &OfferingSettings) -> Self {
         Self {
+            unmanaged_users: offering.unmanaged_users,
+            protected_usernames: offering.protected_users.clone(),
             consented_users_only: offering.backend_settings.core.fetch_consented_users_only,
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
     }
-}
-
-/// What becomes of people on the back end whom Waldur does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum UnmanagedUsers {
-    /// They lose their access: Waldur alone decides who has it.
-    #[default]
-    Remove,
-    /// They keep it: only names that Waldur gave out, now or earlier in the life of this processor, are ever removed.
-    /// After a restart, somebody whose account at the offering is gone as well is not recognised any more.
-    Keep,
 }
 
 /// When the removal of people waits for a second look, because the list that it follows from may be wrong although the

@@ -105,6 +105,12 @@ impl OrderProcessor {
         self.edit(|inner| inner.policy = policy)
     }
 
+    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
+    #[must_use]
+    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
+        self.edit(|inner| inner.backend = backend)
+    }
+
     /// Sets the components of the offering: those of the settings merged with Waldur's.
     #[must_use]
     pub fn with_components(self, components: Components) -> Self {

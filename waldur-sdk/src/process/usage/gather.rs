@@ -65,7 +65,9 @@ impl UsageReporter {
         scope: Scope,
         periods: &[Period],
     ) -> BTreeMap<Period, Result<Month>> {
-        let reads = periods.iter().map(|period| async move { (*period, self.month(cx, scope, *period).await) });
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let reads: Vec<_> =
+            periods.iter().map(|period| async move { (*period, self.month(cx, scope, *period).await) }).collect();
         stream::iter(reads).buffer_unordered(self.policy().concurrency.max(1)).collect().await
     }
 
@@ -127,6 +129,7 @@ impl UsageReporter {
             let query = self.query(scope).billing_period(period.first_day());
             usages.list_of_users(&query).collect()
         });
+        let shares: Vec<_> = shares.collect();
         let shares = stream::iter(shares).buffer_unordered(self.policy().concurrency.max(1)).collect::<Vec<_>>();
         let (accounts, shares) = join(accounts, shares).await;
         for account in accounts?.into_items() {

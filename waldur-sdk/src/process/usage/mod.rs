@@ -102,6 +102,12 @@ impl UsageReporter {
         self.edit(|inner| inner.policy = policy)
     }
 
+    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
+    #[must_use]
+    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
+        self.edit(|inner| inner.backend = backend)
+    }
+
     /// Sets the components of the offering, of which some may stand for others on the back end (`target_components`).
     #[must_use]
     pub fn with_components(self, components: Components) -> Self {

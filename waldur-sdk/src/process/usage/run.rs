@@ -184,10 +184,12 @@ impl UsageReporter {
             return;
         }
         let ids = ids.as_slice();
-        let questions = run
-            .periods
-            .iter()
-            .map(|period| async move { (*period, shielded(async { Ok(source.usage(cx, ids, *period).await) }).await) });
+        let periods = run.periods.iter();
+        let ask = |period: &Period| {
+            let period = *period;
+            async move { (period, shielded(async { Ok(source.usage(cx, ids, period).await) }).await) }
+        };
+        let questions: Vec<_> = periods.map(ask).collect();
         let questions = stream::iter(questions).buffer_unordered(self.policy().backend_concurrency.max(1));
         run.measured = questions.collect().await;
         if run.aim.users {

@@ -172,7 +172,9 @@ pub struct Warning {
 }
 
 impl Warning {
-    pub(crate) fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+    /// A warning of whoever reads settings in another way than by a [`Section`](super::Section). The text must not
+    /// repeat a value that may be secret.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }
 

@@ -88,6 +88,24 @@ impl<'a> Section<'a> {
         Setting::new(child(self.path, name), self.members.get(name), self.report)
     }
 
+    /// As [`Self::key`], for a key that had other names. Where only one of these is written, its value is taken, with a
+    /// warning that shows the name of today; beside today's key they are warned of and ignored.
+    pub fn renamed(&mut self, name: &'static str, older: &[&'static str]) -> Setting<'_> {
+        self.asked.push(name);
+        let mut from = self.members.contains_key(name).then_some(name);
+        for old in older.iter().copied().filter(|old| self.members.contains_key(*old)) {
+            self.asked.push(old);
+            let text = match from {
+                None => format!("is an older name of this key; write {name}"),
+                Some(taken) => format!("is an older name of {name}, and ignored beside {taken}"),
+            };
+            self.report.warning(child(self.path, old), text);
+            from = from.or(Some(old));
+        }
+        let from = from.unwrap_or(name);
+        Setting::new(child(self.path, from), self.members.get(from), self.report)
+    }
+
     /// Whether a key is written at all, be it `null`.
     pub fn contains(&self, name: &str) -> bool {
         self.members.contains_key(name)

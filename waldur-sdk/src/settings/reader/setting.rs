@@ -188,6 +188,21 @@ impl<'a> Setting<'a> {
         })
     }
 
+    /// A list of maps that have a name, or, as older files write it, a map of them by name; `read` is given each with
+    /// the name that it has there.
+    pub fn named_list<T>(self, mut read: impl FnMut(Option<&str>, Setting<'_>) -> Read<T>) -> Checked<'a, Vec<T>> {
+        if self.found != Found::Map {
+            return self.list(|item| read(None, item));
+        }
+        self.report.warning(&*self.path, "is a map by name, the form of older files; write a list, each with its name");
+        self.convert(|value, path, report| {
+            let members = value.as_object().ok_or(MAP)?;
+            let read =
+                |(name, value): (&String, _)| read(Some(name), Setting::new(child(path, name), Some(value), report));
+            all(members.iter().map(read))
+        })
+    }
+
     fn link<T>(self, plain: PlainHttp, parse: impl Fn(&str, PlainHttp) -> Result<T, &'static str>) -> Checked<'a, T> {
         self.convert(|value, path, report| {
             let text = text(value)?;
@@ -300,6 +315,14 @@ impl<'a, T> Checked<'a, T> {
             }
         }
         default
+    }
+
+    /// As [`Self::or`], with the type's own default.
+    pub fn or_default(self) -> T
+    where
+        T: Default,
+    {
+        self.or(T::default())
     }
 
     /// As [`Self::or`], with a warning when the key is missing, for a key that ought to be there.

@@ -1,11 +1,10 @@
 //! Settings files as operators have them: what loads, and what is said about what does not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::{fs, path::Path};
 
 use waldur_examples::{
-    config::{self, ConfigError, MAX_SIZE},
+    config::{self, ConfigError},
+    modes::Mode,
     site::Site,
 };
 use waldur_sdk::settings::{AccountingType, AgentSettings, Warning};
@@ -36,7 +35,7 @@ fn the_example_of_the_python_plugin_loads() {
 #[test]
 fn the_croit_flavour_is_refused_by_name_as_long_as_it_is_not_there() {
     let (settings, _) = load("croit-s3.yaml").unwrap();
-    let error = Site::networked().agents(&settings, false).unwrap_err();
+    let error = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap_err();
     assert!(
         error.to_string().contains("offerings[0].backend_settings.flavour: croit is not in this version yet"),
         "{error}"
@@ -46,7 +45,7 @@ fn the_croit_flavour_is_refused_by_name_as_long_as_it_is_not_there() {
 #[tokio::test]
 async fn the_same_offering_on_a_radosgw_builds() {
     let (settings, _) = load("radosgw.yaml").unwrap();
-    let (agents, warnings) = Site::networked().agents(&settings, false).unwrap();
+    let (agents, warnings) = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap();
     assert_eq!(agents.len(), 1);
     assert_eq!(agents[0].name(), "Ceph S3 Object Storage");
     assert!(
@@ -57,10 +56,10 @@ async fn the_same_offering_on_a_radosgw_builds() {
 
 #[test]
 fn the_example_of_the_readme_builds() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let (_, after) = readme.split_once("```yaml\n").unwrap();
     let (settings, _) = config::parse(after.split_once("```").unwrap().0).unwrap();
-    let (agents, warnings) = Site::networked().agents(&settings, false).unwrap();
+    let (agents, warnings) = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap();
     assert_eq!(agents.len(), 1);
     assert!(warnings.iter().all(|warning| warning.path().ends_with("credentials_mode")), "{warnings:?}");
 }
@@ -70,7 +69,7 @@ fn an_offering_without_an_order_back_end_is_left_out() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml")).unwrap();
     let text = text.replace("    backend_type:", "    order_processing_backend: \"\"\n    backend_type:");
     let (settings, _) = config::parse(&text).unwrap();
-    let (agents, _) = Site::networked().agents(&settings, false).unwrap();
+    let (agents, _) = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap();
     assert!(agents.is_empty());
 }
 
@@ -122,7 +121,7 @@ offerings:
 ",
     )
     .unwrap();
-    let error = Site::networked().agents(&settings, false).unwrap_err();
+    let error = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap_err();
     for path in [
         "offerings[0].backend_settings.s3_endpoint",
         "offerings[0].backend_settings.admin_secret_key",
@@ -132,36 +131,6 @@ offerings:
     ] {
         assert!(error.problems().iter().any(|line| line.contains(path)), "{path} is not in {error}");
     }
-}
-
-#[test]
-fn yaml_is_read_as_the_python_agent_reads_it() {
-    let (settings, _) = config::parse(
-        "
-global_proxy: \"\"
-expose_backend_error_details: no
-offerings:
-  - name: One
-    waldur_api_url: https://waldur.example.com/
-    waldur_api_token: t
-    waldur_offering_uuid: 713c2996-71a1-4f5d-b972-3a793291bc78
-    backend_type: ceph_s3
-    order_processing_backend: first
-    order_processing_backend: ceph_s3
-    stomp_enabled: \"true\"
-    username_reconciliation_enabled: 1
-    resource_import_enabled: on
-    unknown_key: ignored
-    backend_settings: {default_homedir_umask: 0027, soft_delete: yes}
-",
-    )
-    .unwrap();
-    assert!(!settings.expose_backend_error_details);
-    let offering = &settings.offerings[0];
-    assert!(offering.events.orders && offering.username_reconciliation_enabled && offering.resource_import_enabled);
-    assert_eq!(offering.order_processing_backend.as_deref(), Some("ceph_s3"), "the last of two equal keys wins");
-    assert_eq!(offering.backend_settings.core.default_homedir_umask, 0o027);
-    assert!(offering.backend_settings.core.soft_delete);
 }
 
 #[test]
@@ -180,17 +149,23 @@ fn what_is_no_yaml_is_named_by_its_place_alone() {
 }
 
 #[test]
-fn a_file_that_would_grow_or_never_end_is_refused() {
-    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..12 {
-        let inner = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb = format!("{bomb}a{level}: &a{level} [{inner}]\n");
-    }
-    assert!(problems(&bomb)[0].contains("too large or too deep"), "{:?}", problems(&bomb));
-    assert!(problems(&"[".repeat(10_000))[0].contains("(what is there is not repeated"));
+fn f160_a_credential_that_would_break_out_of_its_header_is_refused_at_the_start() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml")).unwrap();
+    let text = text.replace("\"your_waldur_api_token\"", "\"hidden\\r\\nX-Evil: 1\"");
+    let (settings, _) = config::parse(&text).unwrap();
+    let error = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap_err();
+    assert!(error.to_string().contains("offering Ceph S3 Object Storage: "), "{error}");
+    assert!(!error.to_string().contains("hidden") && !error.to_string().contains("X-Evil"), "{error}");
+}
 
-    let large = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large.yaml");
-    fs::write(&large, "#".repeat(usize::try_from(MAX_SIZE).unwrap() + 1)).unwrap();
-    let error = config::load(&large).unwrap_err();
-    assert!(error.to_string().ends_with("is larger than 1 MiB"), "{error}");
+#[test]
+fn f162_an_address_is_taken_apart_and_not_stripped_of_letters() {
+    for url in ["https://waldur.csc.fi/api/", "https://my.host.pa/api", "https://hpc-asia/waldur/api/", "https://h/"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/radosgw.yaml"));
+        let text = text.unwrap().replace("https://waldur.example.com/api/", url);
+        let (settings, _) = config::parse(&text).unwrap();
+        let written = settings.offerings[0].api_url.to_string();
+        assert_eq!(written.trim_end_matches('/'), url.trim_end_matches('/'));
+        assert_eq!(Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap().0.len(), 1, "{url}");
+    }
 }

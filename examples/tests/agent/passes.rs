@@ -1,7 +1,5 @@
 //! Passes over several offerings, in one process and in virtual time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
@@ -9,9 +7,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::FakeRadosGw;
 use waldur_examples::{
-    agent::{self, GRACE, Pass, Schedule, pass},
+    agent::{Crew, Event, GRACE, Pass, Schedule, Unit, pass},
     exit::Exit,
-    site::{OfferingAgent, Site},
+    modes::{Mode, Periods},
+    site::Site,
 };
 use waldur_sdk::{
     ErrorKind, Result,
@@ -25,31 +24,31 @@ use waldur_sdk::{
     types::{OfferingUuid, OrderUuid, Uuid},
 };
 
-fn environment() -> Environment {
+pub(crate) fn environment() -> Environment {
     Environment::default()
         .with_timer(tokio::time::sleep)
         .with_monotonic(|| tokio::time::Instant::now().into_std())
         .with_random(|| 0)
 }
 
-fn to(transport: impl HttpTransport) -> impl Connector {
+pub(crate) fn to(transport: impl HttpTransport) -> impl Connector {
     let transport: Arc<dyn HttpTransport> = Arc::new(transport);
     move |_: &HttpOptions| -> Result<Arc<dyn HttpTransport>> { Ok(transport.clone()) }
 }
 
-fn sold(waldur: &FakeWaldur) -> OfferingUuid {
+pub(crate) fn sold(waldur: &FakeWaldur) -> OfferingUuid {
     waldur.offering().component("s3_storage", Billing::Usage).create()
 }
 
 /// An order whose resource's id begins like no other's: the back end names users by that.
-fn ordered(waldur: &FakeWaldur, offering: OfferingUuid) -> OrderUuid {
+pub(crate) fn ordered(waldur: &FakeWaldur, offering: OfferingUuid) -> OrderUuid {
     let number = waldur.orders_in(OrderState::PendingProvider).len() + 1;
     let uuid = Uuid::from_u128((number as u128) << 96 | 0x4000_8000);
     let order = waldur.order(offering).create_resource("results").resource(|resource| resource.uuid(uuid));
     order.attributes(json!({ "storage_limit": 10 })).pending()
 }
 
-fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> AgentSettings {
+pub(crate) fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> AgentSettings {
     let offering = |uuid: &OfferingUuid| {
         json!({
             "name": format!("Offering {}", uuid.hex()),
@@ -76,13 +75,25 @@ fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> AgentSettings {
     AgentSettings::from_value(&tree).unwrap().0
 }
 
-fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<OfferingAgent> {
+pub(crate) fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<Unit> {
     let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
-    site.agents(&settings(waldur, offerings), false).unwrap().0
+    site.units(&settings(waldur, offerings), &[Mode::OrderProcess], false).unwrap().0
 }
 
-fn count(waldur: &FakeWaldur, path: &str) -> usize {
+pub(crate) fn count(waldur: &FakeWaldur, path: &str) -> usize {
     waldur.requests().iter().filter(|request| request.path.ends_with(path)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn c68_a_component_that_only_waldur_has_and_nobody_counts_kills_nothing() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering =
+        waldur.offering().component("s3_storage", Billing::Usage).component("support", Billing::Fixed).create();
+    let order = ordered(&waldur, offering);
+    let mut agents = agents(&waldur, waldur.clone(), &[offering]);
+    let passes = pass(&mut agents, &OpContext::new("test")).await;
+    assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,22 +175,23 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
     let offering = sold(&waldur);
     let order = ordered(&waldur, offering);
     let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), status(503).header("retry-after", 1));
-    let mut agents = agents(&waldur, faults, &[offering]);
-    let exit = agent::run(&mut agents, Schedule::Once, stream::pending()).await;
+    let agents = agents(&waldur, faults, &[offering]);
+    let exit = Crew::new(agents, Schedule::Once).run(stream::pending()).await;
     assert_eq!(exit, Exit::Temporary);
     assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
 }
 
 #[tokio::test(start_paused = true)]
-async fn asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
+async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
     let waldur = FakeWaldur::new(Generation::V8);
     let offering = sold(&waldur);
     let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
-    let mut agents = agents(&waldur, slow, &[offering]);
+    let agents = agents(&waldur, slow, &[offering]);
     // Eight are under way by then; the others still wait for their turn.
     let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
-    let exit = agent::run(&mut agents, Schedule::Every(Duration::from_mins(5)), stop).await;
+    let stop = stop.map(|()| Event::Stop);
+    let exit = Crew::new(agents, Schedule::Every(Periods::all(Duration::from_mins(5)))).run(stop).await;
     assert_eq!(exit, Exit::Done);
     let states: Vec<_> = orders.iter().map(|order| waldur.order_view(*order).state).collect();
     assert!(states.contains(&OrderState::PendingProvider), "{states:?}");
@@ -193,10 +205,10 @@ async fn a_pass_that_does_not_come_to_a_safe_point_is_left_after_the_grace_or_at
         let offering = sold(&waldur);
         let order = ordered(&waldur, offering);
         let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), Action::refuse(hang()));
-        let mut agents = agents(&waldur, faults, &[offering]);
+        let agents = agents(&waldur, faults, &[offering]);
         let stop = stream::iter(signals).then(|seconds| tokio::time::sleep(Duration::from_secs(seconds))).boxed();
         let begin = tokio::time::Instant::now();
-        let exit = agent::run(&mut agents, Schedule::Once, stop).await;
+        let exit = Crew::new(agents, Schedule::Once).run(stop.map(|()| Event::Stop)).await;
         assert_eq!(exit, Exit::Temporary);
         assert_eq!(begin.elapsed().as_secs(), 5 + patience.as_secs());
         assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);

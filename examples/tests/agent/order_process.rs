@@ -1,130 +1,26 @@
-//! The binary as an operator runs it: real sockets, real signals, exit codes, and no secret in what it prints.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Orders, with the binary as an operator runs it: real sockets, real signals, exit codes, and no secret in what it
+//! prints.
 
 use std::{
     fs,
-    net::SocketAddr,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::FakeRadosGw;
-use waldur_examples::serve::{Server, serve};
+use waldur_examples::serve::serve;
 use waldur_sdk::{
     rest::{HttpTransport, TransportError, TransportErrorKind},
-    testing::{
-        Canaries,
-        waldur::{Billing, FakeWaldur, Generation, OidcIssuer, OrderState},
-    },
-    types::{OfferingUuid, OrderUuid},
+    testing::waldur::{FakeWaldur, OidcIssuer, OrderState},
 };
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
-/// Both systems on sockets, and one order.
-struct Stage {
-    waldur: FakeWaldur,
-    gateway: FakeRadosGw,
-    waldur_server: Server,
-    gateway_server: Server,
-    offering: OfferingUuid,
-    order: OrderUuid,
-    canaries: Canaries,
-    token: SecretString,
-    admin: SecretString,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let canaries = Canaries::default();
-        let (token, admin) = (canaries.mint("Waldur token"), canaries.mint("admin key"));
-        let waldur = FakeWaldur::new(Generation::V8);
-        waldur.change_user(waldur.agent(), |agent| agent.token(&token));
-        let gateway = FakeRadosGw::builder().admin("ADMINKEY", admin.clone()).build();
-
-        let offering =
-            waldur.offering().component("s3_storage", Billing::Usage).component("s3_objects", Billing::Usage).create();
-        let attributes = json!({ "storage_limit": 100, "object_limit": 10_000 });
-        let order = waldur.order(offering).create_resource("results").attributes(attributes).pending();
-        let waldur_server = serve(waldur.clone(), LOOPBACK).await.unwrap();
-        let gateway_server = serve(gateway.clone(), LOOPBACK).await.unwrap();
-        Self { waldur, gateway, waldur_server, gateway_server, offering, order, canaries, token, admin }
-    }
-
-    /// The settings file of the stage, after a change.
-    fn config(&self, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
-        let mut config = json!({ "offerings": [{
-            "name": "Object storage",
-            "waldur_api_url": format!("{}api/", self.waldur_server.url()),
-            "waldur_api_token": self.token.expose_secret(),
-            "waldur_offering_uuid": self.offering.hex(),
-            "backend_type": "ceph_s3",
-            "order_processing_backend": "ceph_s3",
-            "backend_settings": {
-                "flavour": "radosgw",
-                "s3_endpoint": self.gateway_server.url(),
-                "admin_access_key": "ADMINKEY",
-                "admin_secret_key": self.admin.expose_secret(),
-            },
-            "backend_components": {
-                "s3_storage": {
-                    "label": "Storage", "measured_unit": "GB", "accounting_type": "usage",
-                    "backend_name": "storage", "unit_factor": 1_073_741_824,
-                },
-                "s3_objects": {
-                    "label": "Objects", "measured_unit": "objects", "accounting_type": "usage",
-                    "backend_name": "objects",
-                },
-            },
-        }]});
-        change(&mut config);
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
-        // Every JSON text is YAML.
-        fs::write(&path, config.to_string()).unwrap();
-        path
-    }
-
-    fn state(&self) -> OrderState {
-        self.waldur.order_view(self.order).state
-    }
-
-    /// Neither what was configured nor what the gateway minted is in what the program printed.
-    fn assert_silent(&self, output: &Output) {
-        let printed = text(output);
-        assert_eq!(self.canaries.find_in(&printed), None, "{printed}");
-        for user in self.gateway.users() {
-            for key in user.keys {
-                assert!(!printed.contains(key.secret_key.expose_secret()), "a customer's key is printed");
-            }
-        }
-    }
-}
-
-fn agent(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waldur-agent"));
-    command.args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
-    command
-}
-
-/// Runs the agent to its end while the servers go on in this runtime.
-async fn run(mut command: Command) -> Output {
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-async fn once(config: &std::path::Path) -> Output {
-    run(agent(&["order-process", "--once", "-c", config.to_str().unwrap()])).await
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
+use crate::stage::{LOOPBACK, Stage, agent, once, run, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_becomes_a_user_over_sockets_and_no_secret_is_printed() {
@@ -270,7 +166,7 @@ async fn the_exit_code_tells_a_failed_order_a_refusal_and_an_outage_apart() {
 fn wrong_arguments_and_wrong_settings_have_their_own_codes() {
     let code = |arguments: &[&str]| agent(arguments).output().unwrap();
     assert_eq!(code(&["order-process", "--twice"]).status.code(), Some(2));
-    assert_eq!(code(&[]).status.code(), Some(2));
+    assert_eq!(code(&["-m", "event_process"]).status.code(), Some(2));
 
     let missing = code(&["order-process", "--once", "-c", "/nowhere/at/all.yaml"]);
     assert_eq!(missing.status.code(), Some(78));

@@ -1,0 +1,211 @@
+//! All units of a process, from the first pass to the last.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::{Stream, StreamExt as _};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time,
+};
+use tracing::{error, info, warn};
+use waldur_sdk::backend::{Cancellation, OpContext};
+
+use super::{Board, GRACE, Pass, Unit, Watch, heartbeat::Heartbeat};
+use crate::{
+    config::ConfigError,
+    exit::Exit,
+    modes::Periods,
+    progress::{Bars, UnitBar},
+};
+
+/// How often the heartbeat is written; the Python agent does once a minute.
+const TICK: Duration = Duration::from_secs(30);
+
+/// When passes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// One pass.
+    Once,
+    /// Again and again, with these pauses from the end of one pass to the beginning of the next.
+    Every(Periods),
+}
+
+/// What a crew is asked from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Come to a safe point and end; asked twice, end at once.
+    Stop,
+    /// Read the settings anew.
+    Reload,
+}
+
+/// Makes units of the settings as they are now.
+type Reload = Box<dyn FnMut() -> Result<Vec<Unit>, ConfigError> + Send>;
+
+/// Units, and all that is around them.
+pub struct Crew {
+    units: Vec<Unit>,
+    schedule: Schedule,
+    board: Board,
+    heartbeat: Heartbeat,
+    reload: Option<Reload>,
+    bars: Option<Bars>,
+}
+
+impl Crew {
+    /// Units that nobody watches.
+    pub fn new(units: Vec<Unit>, schedule: Schedule) -> Self {
+        Self { units, schedule, board: Board::default(), heartbeat: Heartbeat::none(), reload: None, bars: None }
+    }
+
+    /// Tells `board` how the units do.
+    #[must_use]
+    pub fn with_board(mut self, board: Board) -> Self {
+        self.board = board;
+        self
+    }
+
+    /// Keeps a heartbeat as long as all units live.
+    #[must_use]
+    pub fn with_heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Makes the units anew when asked to; if that fails, the old ones go on.
+    #[must_use]
+    pub fn with_reload(mut self, reload: impl FnMut() -> Result<Vec<Unit>, ConfigError> + Send + 'static) -> Self {
+        self.reload = Some(Box::new(reload));
+        self
+    }
+
+    /// Shows the passes on the terminal.
+    #[must_use]
+    pub fn with_bars(mut self, bars: Option<Bars>) -> Self {
+        self.bars = bars;
+        self
+    }
+
+    /// Works until one pass of each unit was enough, or until asked to end: passes under way then have [`GRACE`] to
+    /// finish what they began. A second request ends them at once, which costs nothing but time: the next run resumes.
+    pub async fn run(mut self, events: impl Stream<Item = Event>) -> Exit {
+        let mut events = pin!(events.fuse());
+        let units = std::mem::take(&mut self.units);
+        let mut shift = self.begin(units);
+        loop {
+            if self.schedule == Schedule::Once && shift.loops.is_empty() {
+                return shift.exit;
+            }
+            if self.board.is_alive() {
+                self.heartbeat.beat(jiff::Timestamp::now());
+            }
+            tokio::select! {
+                Some(ended) = shift.loops.join_next() => shift.note(&ended, &self.board, self.schedule),
+                Some(event) = events.next() => match event {
+                    Event::Stop => {
+                        info!("asked to stop: what is under way comes to a safe point first");
+                        return shift.end(&mut events).await;
+                    }
+                    Event::Reload => shift = self.relieve(shift, &mut events).await,
+                },
+                () = time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    fn begin(&self, units: Vec<Unit>) -> Shift {
+        self.board.replace(units.iter().map(|unit| unit.pulse().clone()).collect());
+        let mut shift = Shift::default();
+        for unit in units {
+            let bar = self.bars.as_ref().map(|bars| bars.unit(unit.name(), unit.mode()));
+            shift.loops.spawn(cycle(unit, self.schedule, shift.cancellation.clone(), bar));
+        }
+        shift
+    }
+
+    /// New units in place of the old, which first come to a safe point. What is wrong with the settings leaves the old
+    /// ones at work.
+    async fn relieve(&mut self, shift: Shift, events: &mut (impl Stream<Item = Event> + Unpin)) -> Shift {
+        let Some(reload) = &mut self.reload else { return shift };
+        match reload() {
+            Ok(units) => {
+                info!(units = units.len(), "settings are read anew: the passes under way come to a safe point first");
+                let _left_as_they_are = shift.end(events).await;
+                self.begin(units)
+            }
+            Err(problems) => {
+                error!("the settings are wrong now and stay as they were: {problems}");
+                shift
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crew").field("units", &self.units).field("schedule", &self.schedule).finish_non_exhaustive()
+    }
+}
+
+/// The loops of units that began together.
+struct Shift {
+    loops: JoinSet<Exit>,
+    cancellation: Cancellation,
+    exit: Exit,
+}
+
+impl Default for Shift {
+    fn default() -> Self {
+        Self { loops: JoinSet::new(), cancellation: Cancellation::default(), exit: Exit::Done }
+    }
+}
+
+impl Shift {
+    fn note(&mut self, ended: &Result<Exit, JoinError>, board: &Board, schedule: Schedule) {
+        match ended {
+            Ok(exit) => self.exit = self.exit.or_worse(*exit),
+            Err(_) => self.exit = self.exit.or_worse(Exit::Failed),
+        }
+        if schedule != Schedule::Once {
+            error!("the loop of an offering is gone; the agent counts as dead from now on");
+            board.lose();
+        }
+    }
+
+    /// Lets all passes come to a safe point.
+    async fn end(mut self, events: &mut (impl Stream<Item = Event> + Unpin)) -> Exit {
+        self.cancellation.cancel();
+        let mut grace = pin!(time::sleep(GRACE));
+        loop {
+            tokio::select! {
+                ended = self.loops.join_next() => if ended.is_none() { return Exit::Done },
+                () = &mut grace => {
+                    warn!("stopped after {} s with work under way; the next run resumes it", GRACE.as_secs());
+                    return Exit::Temporary;
+                }
+                Some(Event::Stop) = events.next() => {
+                    warn!("stopped at once; the next run resumes what was under way");
+                    return Exit::Temporary;
+                }
+            }
+        }
+    }
+}
+
+/// The passes of one unit.
+async fn cycle(mut unit: Unit, schedule: Schedule, stop: Cancellation, bar: Option<UnitBar>) -> Exit {
+    loop {
+        let watch = Watch(unit.pulse().clone());
+        let cx = OpContext::new(unit.name()).with_cancellation(stop.clone());
+        let cx = match &bar {
+            Some(bar) => cx.with_progress(bar.clone().and(watch)),
+            None => cx.with_progress(watch),
+        };
+        let pass: Pass = unit.run_once(&cx).await;
+        let Schedule::Every(periods) = schedule else { return pass.exit() };
+        let pause = periods.of(unit.mode());
+        if cx.pause(unit.environment(), pause).await.is_err() {
+            return Exit::Done;
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the agent counts, for Prometheus.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+use waldur_sdk::rest::AttemptEvent;
+
+use super::Pass;
+use crate::exit::Exit;
+
+/// The type of [`Metrics::text`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct UnitLabels {
+    pub(crate) offering: String,
+    pub(crate) mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PassLabels {
+    offering: String,
+    mode: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ItemLabels {
+    offering: String,
+    mode: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    operation: &'static str,
+    status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    operation: &'static str,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The counters of a process. Clones share them. No label holds more than names of offerings and of operations.
+#[derive(Clone)]
+pub struct Metrics {
+    families: Families,
+    registry: Arc<Registry>,
+}
+
+#[derive(Clone)]
+struct Families {
+    passes: Family<PassLabels, Counter>,
+    durations: Family<UnitLabels, Histogram, fn() -> Histogram>,
+    last_success: Family<UnitLabels, Seconds>,
+    items: Family<ItemLabels, Counter>,
+    panics: Family<UnitLabels, Counter>,
+    unreadable: Family<UnitLabels, Gauge>,
+    calls: Family<CallLabels, Counter>,
+    call_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    retries: Family<OperationLabels, Counter>,
+}
+
+impl Metrics {
+    /// Counters that stand at nothing.
+    pub fn new() -> Self {
+        let families = Families {
+            passes: Family::default(),
+            durations: Family::new_with_constructor(pass_buckets),
+            last_success: Family::default(),
+            items: Family::default(),
+            panics: Family::default(),
+            unreadable: Family::default(),
+            calls: Family::default(),
+            call_durations: Family::new_with_constructor(call_buckets),
+            retries: Family::default(),
+        };
+        let mut registry = Registry::with_prefix("waldur_agent");
+        families.register(&mut registry);
+        Self { families, registry: Arc::new(registry) }
+    }
+
+    pub(super) fn pass(&self, unit: &UnitLabels, pass: &Pass, now: Timestamp) {
+        let inner = &self.families;
+        let UnitLabels { offering, mode } = unit.clone();
+        inner.passes.get_or_create(&PassLabels { offering, mode, result: result(pass.exit()) }).inc();
+        inner.durations.get_or_create(unit).observe(pass.elapsed.as_secs_f64());
+        if pass.panicked {
+            inner.panics.get_or_create(unit).inc();
+        }
+        if pass.exit() == Exit::Done {
+            inner.last_success.get_or_create(unit).set(now.as_duration().as_secs_f64());
+        }
+        let Ok(summary) = &pass.outcome else { return };
+        for (outcome, count) in &summary.outcomes {
+            let UnitLabels { offering, mode } = unit.clone();
+            inner.items.get_or_create(&ItemLabels { offering, mode, outcome }).inc_by(*count);
+        }
+        inner.unreadable.get_or_create(unit).set(i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn attempt(&self, event: &AttemptEvent<'_>) {
+        let operation = OperationLabels { operation: event.operation };
+        let status = match (event.status, event.error) {
+            (Some(status), _) => status.as_u16().to_string(),
+            (None, Some(error)) => format!("{error:?}"),
+            (None, None) => "none".to_owned(),
+        };
+        self.families.calls.get_or_create(&CallLabels { operation: event.operation, status }).inc();
+        self.families.call_durations.get_or_create(&operation).observe(event.elapsed.as_secs_f64());
+        if event.retry_in.is_some() {
+            self.families.retries.get_or_create(&operation).inc();
+        }
+    }
+
+    /// All of it, as OpenMetrics has it.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to memory does not fail.
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Families {
+    fn register(&self, to: &mut Registry) {
+        to.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        to.register("passes", "Passes that ended, by how they ended", self.passes.clone());
+        to.register("pass_duration_seconds", "How long passes took", self.durations.clone());
+        let help = "When a pass last ended well, in seconds since 1970";
+        to.register("last_success_timestamp_seconds", help, self.last_success.clone());
+        to.register("items", "Orders, resources and accounts that passes dealt with, by outcome", self.items.clone());
+        to.register("panics", "Passes that a defect ended", self.panics.clone());
+        let help = "Resources whose usage could not be read in the last report";
+        to.register("usage_unreadable_resources", help, self.unreadable.clone());
+        to.register("http_attempts", "Requests sent, by operation and status", self.calls.clone());
+        to.register("http_attempt_duration_seconds", "How long requests took", self.call_durations.clone());
+        to.register("http_retries", "Requests that were repeated", self.retries.clone());
+    }
+}
+
+fn result(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done | Exit::Skipped => "done",
+        Exit::Temporary => "temporary",
+        Exit::Failed => "failed",
+        Exit::Config => "config",
+    }
+}
+
+fn pass_buckets() -> Histogram {
+    Histogram::new([0.5, 2.0, 10.0, 30.0, 120.0, 600.0, 1800.0])
+}
+
+fn call_buckets() -> Histogram {
+    Histogram::new([0.01, 0.05, 0.25, 1.0, 5.0, 30.0])
+}

@@ -1,0 +1,179 @@
+//! `check-config`: whether a settings file is right, and what it comes to. Nothing is sent.
+
+use std::env;
+
+use clap::Args;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use waldur_sdk::settings::{
+    AgentSettings, Component, Credentials, LogShipping, OfferingSettings, UnmanagedUsers, Warning,
+};
+
+use super::{
+    File, printed, refused,
+    show::{self, Shown},
+};
+use crate::{
+    config::{self, ConfigError},
+    exit::Exit,
+    modes::{Mode, Periods},
+    site::Site,
+};
+
+/// What the check may be told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    file: File,
+    /// Prints JSON instead of YAML.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(options: &Options) -> Result<Exit, ConfigError> {
+    let loaded = config::read(&options.file.config)?;
+    let mut warnings = loaded.warnings;
+    let mut problems = Vec::new();
+    // What the back ends think of their settings. The file may name some that are not in this program.
+    match Site::networked().units(&loaded.settings, &Mode::ALL, true) {
+        Ok((_, more)) => warnings.extend(more),
+        Err(error) => problems.extend_from_slice(error.problems()),
+    }
+    let variable = |name: &str| env::var_os(name).map(|value| value.into_string().unwrap_or_default());
+    let periods = Periods::from_environment(variable).unwrap_or_else(|found| {
+        problems.extend(found);
+        Periods::from_environment(|_| None).unwrap_or(Periods::all(std::time::Duration::from_mins(5)))
+    });
+    let effective = effective(&loaded.settings, &config::backend_settings(&loaded.tree), &periods);
+    let text = if options.json { as_json(&effective, &warnings, &problems) } else { as_yaml(&effective, &warnings) };
+    let exit = printed(Exit::Done, &text);
+    Ok(match ConfigError::of(problems) {
+        None => exit,
+        Some(problems) => exit.or_worse(refused(&problems)),
+    })
+}
+
+fn as_json(effective: &Shown, warnings: &[Warning], problems: &[String]) -> String {
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let all = json!({ "settings": effective.json(), "warnings": warnings, "problems": problems });
+    format!("{all:#}\n")
+}
+
+/// The warnings are comments, so that the rest can be used as a file of its own.
+fn as_yaml(effective: &Shown, warnings: &[Warning]) -> String {
+    let warnings = warnings.iter().map(|warning| format!("# {warning}"));
+    warnings.chain([effective.yaml()]).collect::<Vec<_>>().join("\n")
+}
+
+fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Periods) -> Shown {
+    let secret = |secret: &secrecy::SecretString| Shown::secret(secret.expose_secret());
+    let nothing = || Shown::Plain(Value::Null);
+    let offerings = settings.offerings.iter().enumerate();
+    let offerings = offerings.map(|(at, item)| offering(item, written.get(at).copied().flatten()));
+    let minutes = |mode: Mode| Shown::text(format_args!("{} s", periods.of(mode).as_secs_f64()));
+    map([
+        ("timezone", Shown::text(settings.timezone.iana_name().unwrap_or("UTC"))),
+        ("global_proxy", settings.global_proxy.as_ref().map_or_else(nothing, secret)),
+        ("log_level", Shown::text(format_args!("{:?}", settings.log_level).to_string().to_uppercase())),
+        ("reporting_periods", plain(settings.reporting_periods)),
+        ("expose_backend_error_details", plain(settings.expose_backend_error_details)),
+        ("log_shipping", log_shipping(&settings.log_shipping)),
+        ("sentry_dsn", settings.sentry_dsn.as_ref().map_or_else(nothing, secret)),
+        ("elastic_apm_server_url", Shown::optional(settings.elastic_apm_server_url.as_ref().map(host))),
+        ("pauses", map(Mode::ALL.map(|mode| (mode.as_str(), minutes(mode))))),
+        ("offerings", Shown::List(offerings.collect())),
+    ])
+}
+
+fn host(url: &waldur_sdk::settings::HttpUrl) -> String {
+    url.as_url().host_str().unwrap_or_default().to_owned()
+}
+
+fn log_shipping(settings: &LogShipping) -> Shown {
+    map([
+        ("enabled", plain(settings.enabled)),
+        ("ship_interval_seconds", plain(settings.ship_interval.as_secs())),
+        ("buffer_size_mb", plain(settings.buffer_size_mb)),
+        ("log_level", Shown::text(format!("{:?}", settings.log_level).to_uppercase())),
+    ])
+}
+
+fn offering(offering: &OfferingSettings, written: Option<&Value>) -> Shown {
+    let backend = |mode: Mode| (mode.key(), Shown::text(mode.backend(offering).unwrap_or_default()));
+    let unmanaged = if offering.unmanaged_users == UnmanagedUsers::Keep { "keep" } else { "remove" };
+    let mut members = vec![("name", Shown::text(&offering.name)), ("waldur_api_url", Shown::text(&offering.api_url))];
+    members.extend(credentials(&offering.credentials));
+    members.extend([
+        ("waldur_offering_uuid", Shown::text(&offering.offering_uuid_text)),
+        ("backend_type", Shown::text(&offering.backend_type)),
+    ]);
+    members.extend(Mode::ALL.map(backend));
+    members.extend([
+        ("username_management_backend", Shown::text(&offering.username_management_backend)),
+        ("stomp_enabled", plain(offering.events.orders)),
+        ("stomp_membership_sync_enabled", plain(offering.events.membership)),
+        ("websocket_use_tls", plain(offering.events.websocket_use_tls)),
+        ("stomp_ws_host", Shown::optional(offering.events.ws_host.as_ref())),
+        ("stomp_ws_port", Shown::Plain(json!(offering.events.ws_port))),
+        ("stomp_ws_path", Shown::optional(offering.events.ws_path.as_ref())),
+        ("resource_import_enabled", plain(offering.resource_import_enabled)),
+        ("username_reconciliation_enabled", plain(offering.username_reconciliation_enabled)),
+        ("verify_ssl", plain(offering.verify_ssl)),
+        ("omit_anomalous_usage_components", plain(offering.omit_anomalous_usage_components)),
+        ("unmanaged_users", Shown::text(unmanaged)),
+        ("protected_users", Shown::List(offering.protected_users.iter().map(Shown::text).collect())),
+        ("backend_settings", written.map_or_else(|| Shown::Map(Vec::new()), show::of_backend)),
+        (
+            "backend_components",
+            Shown::Map(offering.components.iter().map(|item| (item.name.clone(), component(item))).collect()),
+        ),
+    ]);
+    map(members)
+}
+
+fn credentials(credentials: &Credentials) -> Vec<(&'static str, Shown)> {
+    match credentials {
+        Credentials::Token(token) => vec![("waldur_api_token", Shown::secret(token.expose_secret()))],
+        Credentials::Oidc { token_url, client_id, client_secret } => vec![
+            ("oidc_token_url", Shown::text(format_args!("https://{}/…", host(token_url)))),
+            ("oidc_client_id", Shown::text(client_id)),
+            ("oidc_client_secret", Shown::secret(client_secret.expose_secret())),
+        ],
+        other => vec![("credentials", Shown::text(format_args!("{other:?}")))],
+    }
+}
+
+fn component(component: &Component) -> Shown {
+    let mut members = vec![
+        ("label", Shown::text(&component.label)),
+        ("measured_unit", Shown::text(&component.measured_unit)),
+        ("accounting_type", Shown::text(format!("{:?}", component.accounting_type).to_lowercase())),
+        ("unit_factor", Shown::text(component.unit_factor.decimal())),
+    ];
+    if let Some(factor) = component.unit_factor_reporting {
+        members.push(("unit_factor_reporting", Shown::text(factor.decimal())));
+    }
+    if let Some(limit) = component.limit {
+        members.push(("limit", Shown::text(format_args!("{limit:?}"))));
+    }
+    if let Some(period) = &component.limit_period {
+        members.push(("limit_period", Shown::text(period)));
+    }
+    if let Some(prepaid) = component.is_prepaid {
+        members.push(("is_prepaid", plain(prepaid)));
+    }
+    if !component.target_components.is_empty() {
+        let targets = component.target_components.iter();
+        let targets = targets.map(|(name, factor)| (name.clone(), map([("factor", Shown::text(factor))])));
+        members.push(("target_components", Shown::Map(targets.collect())));
+    }
+    map(members)
+}
+
+fn map(members: impl IntoIterator<Item = (&'static str, Shown)>) -> Shown {
+    Shown::Map(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn plain(value: impl Into<Value>) -> Shown {
+    Shown::Plain(value.into())
+}

@@ -1,0 +1,100 @@
+//! `diagnose`: what works between Waldur, this machine and the back ends, and what to do about the rest.
+
+mod backend;
+mod components;
+mod table;
+mod waldur;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use clap::Args;
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+use waldur_sdk::{
+    backend::{Finding, Outcome},
+    settings::{AgentSettings, OfferingSettings},
+};
+
+use super::{File, printed};
+use crate::{
+    config::{self, ConfigError},
+    exit::Exit,
+    modes::Mode,
+    site::Site,
+};
+
+/// How long each side of an offering may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the diagnosis may be told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    file: File,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Only the offerings of this name; may be given again.
+    #[arg(long, value_name = "NAME")]
+    offering: Vec<String>,
+}
+
+/// What was found out about one offering.
+struct Diagnosis {
+    offering: String,
+    findings: Vec<Finding>,
+}
+
+pub(super) async fn main(options: &Options) -> Result<Exit, ConfigError> {
+    let (settings, _) = config::load(&options.file.config)?;
+    let wanted =
+        |offering: &&OfferingSettings| options.offering.is_empty() || options.offering.contains(&offering.name);
+    let site = Site::networked();
+    let all: Vec<_> = settings.offerings.iter().filter(wanted).collect();
+    if all.is_empty() && !options.offering.is_empty() {
+        return Err(ConfigError::new("--offering: there is none of that name"));
+    }
+    let diagnoses: Vec<Diagnosis> =
+        stream::iter(all).map(|offering| diagnose(&site, &settings, offering)).buffered(8).collect().await;
+    let failed = |diagnosis: &Diagnosis| diagnosis.findings.iter().any(|finding| finding.outcome == Outcome::Failed);
+    let exit = if diagnoses.iter().any(failed) { Exit::Failed } else { Exit::Done };
+    let text = if options.json { as_json(&diagnoses, exit) } else { table::render(&diagnoses) };
+    Ok(printed(exit, &text))
+}
+
+async fn diagnose(site: &Site, settings: &AgentSettings, offering: &OfferingSettings) -> Diagnosis {
+    let mut findings = waldur::local(settings, offering);
+    let online = async {
+        let (found, context) = waldur::findings(site, settings, offering).await;
+        (found, context)
+    };
+    let (found, context) = online.await;
+    findings.extend(found);
+    if let Some(context) = &context {
+        findings.extend(components::findings(offering, context));
+    }
+    let backends: BTreeSet<&str> = Mode::ALL.iter().filter_map(|mode| mode.backend(offering)).collect();
+    for backend_type in backends {
+        findings.extend(backend::findings(site, settings, offering, backend_type, context.as_ref()).await);
+    }
+    Diagnosis { offering: offering.name.clone(), findings }
+}
+
+fn as_json(diagnoses: &[Diagnosis], exit: Exit) -> String {
+    let finding = |finding: &Finding| {
+        json!({
+            "check": finding.check,
+            "outcome": table::word(finding.outcome),
+            "detail": finding.detail,
+            "remedy": finding.remedy,
+        })
+    };
+    let offerings: Vec<_> = diagnoses
+        .iter()
+        .map(|diagnosis| {
+            let findings: Vec<_> = diagnosis.findings.iter().map(finding).collect();
+            json!({ "offering": diagnosis.offering, "findings": findings })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "ok": exit == Exit::Done, "offerings": offerings }))
+}

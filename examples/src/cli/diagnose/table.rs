@@ -1,0 +1,38 @@
+//! Findings as a table.
+
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use waldur_sdk::backend::{Finding, Outcome};
+
+use super::Diagnosis;
+
+pub(super) const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "ok",
+        Outcome::Warning => "warning",
+        Outcome::Failed => "FAILED",
+        Outcome::Skipped => "skipped",
+    }
+}
+
+pub(super) fn render(diagnoses: &[Diagnosis]) -> String {
+    let width = console::Term::stdout().size_checked().map_or(120, |(_, columns)| columns.clamp(80, 160));
+    let mut text = String::new();
+    for diagnosis in diagnoses {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        for finding in &diagnosis.findings {
+            table.add_row([word(finding.outcome).to_owned(), finding.check.clone(), detail(finding)]);
+        }
+        text.extend([&*diagnosis.offering, "\n", &table.to_string(), "\n\n"]);
+    }
+    let count = |outcome| diagnoses.iter().flat_map(|one| &one.findings).filter(|one| one.outcome == outcome).count();
+    let (failed, warnings) = (count(Outcome::Failed), count(Outcome::Warning));
+    text + &format!("{failed} failed, {warnings} warnings, {} ok\n", count(Outcome::Passed))
+}
+
+fn detail(finding: &Finding) -> String {
+    match &finding.remedy {
+        Some(remedy) => format!("{}\n-> {remedy}", finding.detail),
+        None => finding.detail.clone(),
+    }
+}

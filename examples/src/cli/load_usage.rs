@@ -1,0 +1,243 @@
+//! `load-usage`: usage of months that are over is reported (core.md §4.9).
+
+use clap::Args;
+use jiff::civil::Date;
+use secrecy::SecretString;
+use waldur_sdk::{
+    Result,
+    backend::OpContext,
+    process::{HistoricalLoader, HistoricalReport, HistoricalSpan},
+    settings::{AgentSettings, Credentials, OfferingSettings},
+    types::{BackendId, OfferingUuid, Uuid},
+};
+
+use super::{File, Logging, printed};
+use crate::{
+    agent,
+    config::{self, ConfigError},
+    exit::Exit,
+    log,
+    modes::{Summary, exit_of, note_resource, told},
+    progress::Bars,
+    site::Site,
+};
+
+/// What the loading may be told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    file: File,
+    /// The offering, by its UUID in the file. Not needed where there is only one.
+    #[arg(long, value_name = "UUID")]
+    offering_uuid: Option<Uuid>,
+    /// A token of a member of staff, instead of the credentials of the file.
+    #[arg(long, value_name = "TOKEN", env = "WALDUR_USER_TOKEN", hide_env_values = true)]
+    user_token: Option<SecretString>,
+    /// The first month is that of this day (YYYY-MM-DD).
+    #[arg(long, value_name = "DATE")]
+    start_date: Date,
+    /// The last month is that of this day; five years are the most.
+    #[arg(long, value_name = "DATE")]
+    end_date: Date,
+    /// Leaves out what each user used.
+    #[arg(long)]
+    skip_user_usage: bool,
+    /// Does not ask whether the account is one of staff.
+    #[arg(long)]
+    no_staff_check: bool,
+    /// Reports zeros too, and users of whom nothing was measured as having used nothing.
+    #[arg(long)]
+    reconcile_stale: bool,
+    /// Says what would be reported, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only resources with this back-end id; may be given again.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    resource_backend_id: Vec<String>,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+pub(super) async fn main(options: &Options) -> Result<Exit, ConfigError> {
+    let span = HistoricalSpan::new(options.start_date, options.end_date)?;
+    let (mut settings, warnings) = config::load(&options.file.config)?;
+    let _log = log::init(options.logging.log_format, settings.log_level).map_err(ConfigError::new)?;
+    agent::announce(&warnings);
+    let at = chosen(&settings, options.offering_uuid.map(OfferingUuid::new))?;
+    if let (Some(token), Some(offering)) = (&options.user_token, settings.offerings.get_mut(at)) {
+        offering.credentials = Credentials::Token(token.clone());
+    }
+    let Some(offering) = settings.offerings.get(at) else { return Err(ConfigError::new("there is no offering")) };
+    let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()));
+    let ids = ids.collect::<Result<Vec<_>>>()?;
+    Ok(match load(&Site::networked(), &settings, offering, options, span, ids).await {
+        Ok(report) => {
+            let (exit, text) = told_by_month(&offering.name, &report);
+            printed(exit, &text)
+        }
+        Err(error) => {
+            tracing::error!(offering = offering.name, "nothing was loaded: {}", told(&error));
+            exit_of(&error)
+        }
+    })
+}
+
+/// Which offering is meant.
+fn chosen(settings: &AgentSettings, wanted: Option<OfferingUuid>) -> Result<usize, ConfigError> {
+    let is_wanted = |offering: &OfferingSettings| wanted.is_none_or(|wanted| wanted == offering.offering_uuid);
+    let mut found = settings.offerings.iter().enumerate().filter(|(_, offering)| is_wanted(offering));
+    match (found.next(), found.next(), wanted) {
+        (Some((at, _)), None, _) | (Some((at, _)), Some(_), Some(_)) => Ok(at),
+        (Some(_), Some(_), None) => {
+            Err(ConfigError::new("--offering-uuid: is needed, since there are several offerings"))
+        }
+        (None, _, _) => Err(ConfigError::new("--offering-uuid: there is no such offering in the file")),
+    }
+}
+
+async fn load(
+    site: &Site,
+    settings: &AgentSettings,
+    offering: &OfferingSettings,
+    options: &Options,
+    span: HistoricalSpan,
+    ids: Vec<BackendId>,
+) -> Result<HistoricalReport> {
+    let reporter = site.reporter(settings, offering, options.dry_run).await?;
+    let mut loader = HistoricalLoader::new(reporter).only(ids);
+    if options.no_staff_check {
+        loader = loader.without_staff_check();
+    }
+    if options.skip_user_usage {
+        loader = loader.without_users();
+    }
+    if options.reconcile_stale {
+        loader = loader.reconciling_stale();
+    }
+    let cx = OpContext::new("load-usage");
+    let cx = match Bars::on_terminal() {
+        Some(bars) => cx.with_progress(bars.counted("months")),
+        None => cx,
+    };
+    loader.run(&cx, span).await
+}
+
+/// Each month with its numbers; each resource that matters is in the log.
+fn told_by_month(offering: &str, report: &HistoricalReport) -> (Exit, String) {
+    let mut all = Summary::new();
+    let mut text = format!("{offering}\n");
+    for month in &report.months {
+        let mut summary = Summary::new();
+        month.resources.iter().for_each(|resource| note_resource(offering, resource, &mut summary));
+        let outcomes: Vec<_> = summary.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let outcomes = if outcomes.is_empty() { "nothing".to_owned() } else { outcomes.join(", ") };
+        text.extend(["  ", &month.period.to_string(), "  ", &outcomes, "\n"]);
+        all.note(summary.exit);
+    }
+    for id in &report.not_found {
+        text.extend(["  no resource has the back-end id ", id.as_str(), "\n"]);
+        all.note(Exit::Failed);
+    }
+    for error in [&report.stopped, &report.listing_gap].into_iter().flatten() {
+        text.extend(["  incomplete: ", &told(error), "\n"]);
+        all.note(exit_of(error));
+    }
+    (all.exit, text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use jiff::Timestamp;
+    use secrecy::ExposeSecret as _;
+    use serde_json::json;
+    use waldur_sdk::{
+        backend::{BackendFactory, BuildEnv, ResourceBackend},
+        rest::{Environment, HttpOptions, HttpTransport},
+        settings::Warning,
+        testing::{
+            MemoryBackend, MemoryService,
+            waldur::{Billing, FakeWaldur, Generation, ResourceState},
+        },
+    };
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    struct MemoryFactory;
+
+    impl BackendFactory for MemoryFactory {
+        fn backend_types(&self) -> &'static [&'static str] {
+            &["memory"]
+        }
+
+        fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+            let backend = MemoryBackend::through(environment.http(&HttpOptions::default())?)?;
+            Ok((Arc::new(backend.with_usage()), Vec::new()))
+        }
+    }
+
+    fn to<T: HttpTransport + Clone>(transport: &T) -> impl waldur_sdk::backend::Connector + use<T> {
+        let transport: Arc<dyn HttpTransport> = Arc::new(transport.clone());
+        move |_: &HttpOptions| -> Result<Arc<dyn HttpTransport>> { Ok(transport.clone()) }
+    }
+
+    #[tokio::test]
+    async fn months_that_are_over_are_loaded_or_only_told_in_a_dry_run() {
+        let now: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
+        let waldur = FakeWaldur::new(Generation::V8).with_wall(move || now);
+        let memory = MemoryService::new();
+        let offering = waldur.offering().component("cpu", Billing::Usage).create();
+        let resource = waldur.resource(offering).backend_id("c-1").state(ResourceState::Ok).create();
+        memory.seed("c-1", Some(resource));
+        memory.count_usage("c-1", "2026-01", "cpu", 5);
+        memory.count_usage("c-1", "2026-02", "cpu", 7);
+        let tree = json!({ "offerings": [{
+            "name": "Cluster", "waldur_api_url": waldur.base_url(), "waldur_api_token": waldur.token().expose_secret(),
+            "waldur_offering_uuid": offering.hex(), "backend_type": "memory", "reporting_backend": "memory",
+        }]});
+        let settings = AgentSettings::from_value(&tree).unwrap().0;
+        let environment = Environment::default().with_wall(move || now);
+        let site = Site::over(to(&waldur), to(&memory), environment).with_factory(MemoryFactory);
+        let line = ["x", "--start-date", "2026-01-01", "--end-date", "2026-02-28", "--no-staff-check"];
+        for (more, exit, rows) in [
+            (&["--dry-run"][..], Exit::Done, 0),
+            (&["--resource-backend-id", "nobody"], Exit::Failed, 0),
+            (&[], Exit::Done, 2),
+        ] {
+            let options = Line::parse_from([&line[..], more].concat()).options;
+            let span = HistoricalSpan::new(options.start_date, options.end_date).unwrap();
+            let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()).unwrap()).collect();
+            let at = chosen(&settings, None).unwrap();
+            let report = load(&site, &settings, &settings.offerings[at], &options, span, ids).await.unwrap();
+            let (found, text) = told_by_month("Cluster", &report);
+            assert_eq!(found, exit, "{text}");
+            assert_eq!(waldur.usage_of(resource).len(), rows, "{text}");
+            assert!(text.contains("2026-01") && text.contains("2026-02"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_offering_must_be_named_where_there_are_several() {
+        let offering = |uuid: &str| {
+            json!({ "name": uuid, "waldur_api_url": "https://w.example.com/", "waldur_api_token": "t",
+                "waldur_offering_uuid": uuid, "backend_type": "s3" })
+        };
+        let (one, two) = ("00000000000040008000000000000001", "00000000000040008000000000000002");
+        let settings = AgentSettings::from_value(&json!({ "offerings": [offering(one), offering(two)] })).unwrap().0;
+        let wanted = |text: &str| Some(OfferingUuid::new(text.parse().unwrap()));
+        assert_eq!(chosen(&settings, wanted(two)).unwrap(), 1);
+        assert!(chosen(&settings, None).unwrap_err().to_string().contains("is needed"));
+        let missing = chosen(&settings, wanted("00000000000040008000000000000003")).unwrap_err();
+        assert!(missing.to_string().contains("no such offering"));
+    }
+}

@@ -1,0 +1,125 @@
+//! `run`, `order-process`, `report`, `membership-sync`: passes over the offerings of a settings file.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::{File, Logging, signals};
+use crate::{
+    agent::{self, Board, Crew, Schedule, Unit, heartbeat::Heartbeat},
+    config::{self, ConfigError},
+    exit::Exit,
+    log,
+    modes::{Mode, Periods},
+    progress::Bars,
+    serve::{Server, serve},
+    site::Site,
+};
+
+/// What every mode may be told.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    file: File,
+    /// Ends after one pass.
+    #[arg(long)]
+    once: bool,
+    /// Says what would be done, and writes nothing anywhere.
+    #[arg(long)]
+    dry_run: bool,
+    /// Serves /livez, /readyz and /metrics there, e.g. 127.0.0.1:9100.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The heartbeat file, instead of those of the modes.
+    #[arg(long, value_name = "FILE", env = "WALDUR_AGENT_HEARTBEAT")]
+    heartbeat: Option<PathBuf>,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, ConfigError> {
+    let (settings, mut warnings) = config::load(&options.file.config)?;
+    let _log = log::init(options.logging.log_format, settings.log_level).map_err(ConfigError::new)?;
+    let schedule = schedule(options.once)?;
+    let site = Site::networked();
+    let (units, more) = site.units(&settings, modes, options.dry_run)?;
+    warnings.extend(more);
+    agent::announce(&warnings);
+    for mode in idle(modes, &units) {
+        let key = mode.1;
+        tracing::warn!("no offering has a {key}: there is nothing to do in mode {}", mode.0);
+    }
+    let dry_run = options.dry_run;
+    tracing::info!(units = units.len(), dry_run, "waldur-agent {} begins", env!("CARGO_PKG_VERSION"));
+    let events = signals::events().map_err(|cause| ConfigError::new(format!("signals cannot be handled: {cause}")))?;
+    let board = Board::new(site.metrics().clone());
+    let server = listen(options.listen, &board).await?;
+    let crew = Crew::new(units, schedule)
+        .with_board(board)
+        .with_heartbeat(heartbeat(options, modes))
+        .with_bars(if options.once { Bars::on_terminal() } else { None })
+        .with_reload(reload(site, options.file.config.clone(), modes.to_vec(), dry_run));
+    let exit = crew.run(events).await;
+    tracing::info!(code = exit.code(), "waldur-agent ends");
+    if let Some(server) = server {
+        server.stop(Duration::from_millis(200)).await;
+    }
+    Ok(exit)
+}
+
+fn schedule(once: bool) -> Result<Schedule, ConfigError> {
+    if once {
+        return Ok(Schedule::Once);
+    }
+    // What is no text is no number either.
+    let variable = |name: &str| env::var_os(name).map(|value| value.into_string().unwrap_or_default());
+    match Periods::from_environment(variable) {
+        Ok(periods) => Ok(Schedule::Every(periods)),
+        Err(problems) => Err(ConfigError::of(problems).unwrap_or_else(|| ConfigError::new("periods"))),
+    }
+}
+
+/// The modes that have nothing to do, and the key that would give them something.
+fn idle(modes: &[Mode], units: &[Unit]) -> Vec<(Mode, &'static str)> {
+    let without = modes.iter().filter(|mode| units.iter().all(|unit| unit.mode() != **mode));
+    without.map(|mode| (*mode, mode.key())).collect()
+}
+
+/// A single pass needs no sign of life.
+fn heartbeat(options: &Options, modes: &[Mode]) -> Heartbeat {
+    match &options.heartbeat {
+        Some(path) => Heartbeat::at(path.clone()),
+        None if options.once => Heartbeat::none(),
+        None => Heartbeat::of(modes),
+    }
+}
+
+async fn listen(address: Option<SocketAddr>, board: &Board) -> Result<Option<Server>, ConfigError> {
+    let Some(address) = address else { return Ok(None) };
+    let server = serve(board.clone(), address).await;
+    let server = server.map_err(|cause| ConfigError::new(format!("--listen {address}: {cause}")))?;
+    tracing::info!(address = %server.address(), "/livez, /readyz and /metrics are served");
+    Ok(Some(server))
+}
+
+fn reload(
+    site: Site,
+    path: PathBuf,
+    modes: Vec<Mode>,
+    dry_run: bool,
+) -> impl FnMut() -> Result<Vec<Unit>, ConfigError> + Send {
+    move || units(&site, &path, &modes, dry_run)
+}
+
+fn units(site: &Site, path: &Path, modes: &[Mode], dry_run: bool) -> Result<Vec<Unit>, ConfigError> {
+    let (settings, mut warnings) = config::load(path)?;
+    let (units, more) = site.units(&settings, modes, dry_run)?;
+    warnings.extend(more);
+    agent::announce(&warnings);
+    Ok(units)
+}

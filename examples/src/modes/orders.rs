@@ -1,0 +1,208 @@
+//! `order_process`: orders are carried out.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tracing::{debug, error, info, warn};
+use waldur_sdk::{
+    Result,
+    backend::OpContext,
+    process::{
+        KeyPolicy, KeyProcessor, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
+        RotationOutcome, StuckKeys,
+    },
+};
+
+use super::{Parts, Summary, Work, exit_of, told};
+use crate::exit::Exit;
+
+/// The orders of an offering.
+#[derive(Debug)]
+pub(super) struct OrderWork {
+    name: String,
+    processor: OrderProcessor,
+    /// The processor of customers' keys, where the back end has them.
+    keys: Option<KeyProcessor>,
+}
+
+impl OrderWork {
+    pub(super) fn new(parts: Parts<'_>) -> Self {
+        let name = parts.offering.name.clone();
+        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
+        Self { name, keys, processor: processor(parts) }
+    }
+}
+
+/// No events are read here: unless somebody else does, whoever waits for a new key waits for this.
+fn keys(parts: &Parts<'_>) -> KeyProcessor {
+    let mut policy = KeyPolicy::from_settings(parts.settings);
+    policy.dry_run = parts.dry_run;
+    if !parts.offering.events.orders {
+        policy.stuck_after = Duration::ZERO;
+    }
+    let keys = KeyProcessor::new(parts.waldur.clone(), parts.backend.clone(), parts.offering.offering_uuid);
+    keys.with_policy(policy).with_lanes(&parts.lanes)
+}
+
+#[async_trait]
+impl Work for OrderWork {
+    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
+        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
+        let components = parts.context.components.clone();
+        let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
+        Box::new(Self { name: self.name.clone(), processor, keys })
+    }
+
+    async fn pass(&self, cx: &OpContext) -> Result<Summary> {
+        let report = self.processor.run_once(cx).await?;
+        log(&self.name, &report);
+        let mut summary = summary(&report);
+        if let Some(keys) = &self.keys {
+            match keys.reconcile_stuck(cx).await {
+                Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
+                Err(error) => {
+                    warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
+                    summary.note(exit_of(&error));
+                }
+            }
+        }
+        Ok(summary)
+    }
+}
+
+fn processor(parts: Parts<'_>) -> OrderProcessor {
+    let mut policy = OrderPolicy::from_settings(parts.settings, parts.offering);
+    policy.dry_run = parts.dry_run;
+    let processor = OrderProcessor::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
+        .with_policy(policy)
+        .with_lanes(&parts.lanes)
+        .with_components(parts.context.components.clone());
+    match parts.context.service_provider {
+        Some(provider) => processor.with_service_provider(provider),
+        None => processor,
+    }
+}
+
+fn summary(report: &OrderRunReport) -> Summary {
+    let mut summary = Summary::new();
+    for _row in &report.unreadable {
+        summary.count("unreadable");
+        summary.note(Exit::Failed);
+    }
+    for error in [&report.listing_gap, &report.not_ready].into_iter().flatten() {
+        summary.note(exit_of(error));
+    }
+    for order in &report.orders {
+        summary.count(word(&order.outcome));
+        summary.note(exit(&order.outcome));
+    }
+    summary
+}
+
+/// Keys that customers wanted replaced.
+fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
+    for rotation in &stuck.rotations {
+        let (key, resource) = (rotation.key.hex(), rotation.resource.hex());
+        let (word, exit) = match &rotation.outcome {
+            RotationOutcome::Rotated => ("key_rotated", Exit::Done),
+            RotationOutcome::Deferred(error) => ("key_deferred", exit_of(error)),
+            RotationOutcome::Erred(_) | RotationOutcome::NotReported(..) => ("key_erred", Exit::Failed),
+            _ => ("key_left_alone", Exit::Done),
+        };
+        summary.count(word);
+        summary.note(exit);
+        if exit == Exit::Done {
+            info!(offering, key, resource, "key: {}", rotation.outcome);
+        } else {
+            warn!(offering, key, resource, "key: {}", rotation.outcome);
+        }
+    }
+    for (key, why) in &stuck.skipped {
+        warn!(offering, key = key.hex(), "a key that waits is passed over: {why}");
+    }
+    for row in &stuck.unreadable {
+        warn!(offering, row = row.id, "a key cannot be read: {}", told(&row.error));
+        summary.note(Exit::Failed);
+    }
+}
+
+fn exit(outcome: &OrderOutcome) -> Exit {
+    match outcome {
+        outcome if outcome.is_good() => Exit::Done,
+        OrderOutcome::Deferred(error) => exit_of(error),
+        _ => Exit::Failed,
+    }
+}
+
+fn word(outcome: &OrderOutcome) -> &'static str {
+    match outcome {
+        OrderOutcome::Done => "done",
+        OrderOutcome::AlreadyFinished(_) => "already_finished",
+        OrderOutcome::Executing => "executing",
+        OrderOutcome::Rejected => "rejected",
+        OrderOutcome::AwaitingDecision => "awaiting_decision",
+        OrderOutcome::Deferred(_) => "deferred",
+        OrderOutcome::NeedsAttention(_) => "needs_attention",
+        OrderOutcome::Erred(_) => "erred",
+        OrderOutcome::NotReported(..) => "not_reported",
+        OrderOutcome::NotOurs(_) | OrderOutcome::OtherOffering => "left_alone",
+        OrderOutcome::DryRun => "dry_run",
+        _ => "other",
+    }
+}
+
+fn log(offering: &str, report: &OrderRunReport) {
+    if let Some(error) = &report.not_ready {
+        warn!(offering, "the back end is not ready, no orders were listed: {}", told(error));
+    }
+    if let Some(error) = &report.listing_gap {
+        warn!(offering, "the list of orders is not proven whole: {}", told(error));
+    }
+    for row in &report.unreadable {
+        warn!(offering, row = row.id, "an order cannot be read: {}", told(&row.error));
+    }
+    for order in &report.orders {
+        log_order(offering, order);
+    }
+    let done = report.count(|outcome| matches!(outcome, OrderOutcome::Done));
+    let bad = report.count(|outcome| !outcome.is_good());
+    if report.orders.is_empty() {
+        debug!(offering, "no orders");
+    } else {
+        info!(offering, orders = report.orders.len(), done, bad, "pass ended");
+    }
+}
+
+fn log_order(offering: &str, report: &OrderReport) {
+    let order = report.order.hex();
+    let (kind, resource) = (report.order_type.as_str(), report.resource_name.as_str());
+    let backend_id = report.backend_id.as_ref().map_or("", |id| id.as_str());
+    let attempts = report.attempts;
+    macro_rules! say {
+        ($level:ident) => {
+            $level!(offering, order, kind, resource, backend_id, attempts, "{}", outcome(&report.outcome))
+        };
+    }
+    match &report.outcome {
+        OrderOutcome::AwaitingDecision | OrderOutcome::Executing => say!(debug),
+        OrderOutcome::NeedsAttention(_) | OrderOutcome::Erred(_) | OrderOutcome::NotReported(..) => say!(error),
+        OrderOutcome::Deferred(_) => say!(warn),
+        _ => say!(info),
+    }
+    for warning in &report.warnings {
+        warn!(offering, order, "{}: {}", warning.step, told(&warning.error));
+    }
+    for follow_up in &report.follow_ups {
+        warn!(offering, order, "left to do: {follow_up:?}");
+    }
+}
+
+fn outcome(outcome: &OrderOutcome) -> String {
+    match outcome {
+        OrderOutcome::Deferred(error) => format!("deferred: {}", told(error)),
+        OrderOutcome::NeedsAttention(error) => format!("needs attention: {}", told(error)),
+        OrderOutcome::Erred(error) => format!("erred: {}", told(error)),
+        OrderOutcome::NotReported(error, cause) => format!("failed: {}; not reported: {}", told(error), told(cause)),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,323 @@
+//! Many offerings and modes in one process, in virtual time: nobody waits for a slow one, nobody falls with a broken one.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{Request, Response};
+use waldur_backend_croit::testing::FakeRadosGw;
+use waldur_examples::{
+    agent::{Board, Crew, Event, Schedule, Unit, heartbeat::Heartbeat},
+    config::ConfigError,
+    exit::Exit,
+    modes::{Mode, Periods},
+    site::Site,
+};
+use waldur_sdk::{
+    backend::OpContext,
+    rest::{Environment, HttpTransport, TransportError},
+    testing::{
+        Faults, Latency, op, status,
+        waldur::{FakeWaldur, Generation, OrderState},
+    },
+    types::OfferingUuid,
+};
+
+use crate::passes::{agents, count, environment, ordered, settings, sold, to};
+
+/// What a transport does about the requests of one offering.
+#[derive(Clone, Copy)]
+enum Ill {
+    Slow(Duration),
+    Broken,
+}
+
+/// Requests that name the offering fare ill; all others do not.
+#[derive(Clone)]
+struct IllFor {
+    waldur: FakeWaldur,
+    environment: Environment,
+    offering: OfferingUuid,
+    ill: Ill,
+}
+
+#[async_trait]
+impl HttpTransport for IllFor {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().to_string().contains(&self.offering.hex()) {
+            match self.ill {
+                Ill::Slow(pause) => self.environment.sleep(pause).await,
+                Ill::Broken => panic!("hidden-value"),
+            }
+        }
+        self.waldur.send(request).await
+    }
+}
+
+fn ill(waldur: &FakeWaldur, offering: OfferingUuid, ill: Ill) -> IllFor {
+    IllFor { waldur: waldur.clone(), environment: environment(), offering, ill }
+}
+
+fn listings(waldur: &FakeWaldur, offering: OfferingUuid) -> usize {
+    let of = |request: &&waldur_sdk::testing::waldur::RecordedRequest| {
+        request.path == "/api/marketplace-orders/" && format!("{request:?}").contains(&offering.hex())
+    };
+    waldur.requests().iter().filter(of).count()
+}
+
+fn every(minutes: u64) -> Schedule {
+    Schedule::Every(Periods::all(Duration::from_mins(minutes)))
+}
+
+/// Asks to stop after so long.
+fn after(duration: Duration) -> impl futures_util::Stream<Item = Event> {
+    stream::once(tokio::time::sleep(duration)).map(|()| Event::Stop).boxed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_offering_starves_no_other() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (slow, quick) = (sold(&waldur), sold(&waldur));
+    // Forty seconds for each of its requests: slow, but none runs into its time limit.
+    let way = ill(&waldur, slow, Ill::Slow(Duration::from_secs(40)));
+    let crew = Crew::new(agents(&waldur, way, &[slow, quick]), every(1));
+    let exit = crew.run(after(Duration::from_secs(30 * 60 + 30))).await;
+    assert_eq!(exit, Exit::Done);
+    assert_eq!(listings(&waldur, quick), 31, "at once, and then every minute");
+    let slow = listings(&waldur, slow);
+    assert!((15..25).contains(&slow), "a pass takes it longer: {slow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_begins_at_the_end_of_a_pass_and_the_first_is_at_once() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(7));
+    let begin = tokio::time::Instant::now();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let listed = seen.clone();
+    let noted =
+        Noted { inner: Arc::new(slow), note: Arc::new(move || listed.lock().unwrap().push(begin.elapsed().as_secs())) };
+    let crew = Crew::new(agents(&waldur, noted, &[offering]), every(5));
+    crew.run(after(Duration::from_mins(11))).await;
+    let times = seen.lock().unwrap().clone();
+    // Before the first listing the agent registers, in four calls, and reads the offering meanwhile.
+    assert_eq!(times, [28, 28 + 7 + 300, 28 + 7 + 300 + 7 + 300]);
+}
+
+/// Notes when orders are listed.
+struct Noted {
+    inner: Arc<dyn HttpTransport>,
+    note: Arc<dyn Fn() + Send + Sync>,
+}
+
+#[async_trait]
+impl HttpTransport for Noted {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().path() == "/api/marketplace-orders/" {
+            (self.note)();
+        }
+        self.inner.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_panic_ends_one_pass_of_one_offering_and_tells_no_secret() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (broken, sound) = (sold(&waldur), sold(&waldur));
+    let order = ordered(&waldur, sound);
+    let mut units = agents(&waldur, ill(&waldur, broken, Ill::Broken), &[broken, sound]);
+    let passes = waldur_examples::agent::pass(&mut units, &OpContext::new("test")).await;
+    assert!(passes[0].panicked && !passes[1].panicked);
+    assert_eq!((passes[0].exit(), passes[1].exit()), (Exit::Failed, Exit::Done));
+    let error = passes[0].outcome.as_ref().unwrap_err();
+    assert!(!format!("{error:?} {}", error.chain().join(": ")).contains("hidden"), "{error:?}");
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
+
+    let crew = Crew::new(units, every(5));
+    assert_eq!(crew.run(after(Duration::from_mins(31))).await, Exit::Done);
+    assert_eq!(listings(&waldur, sound), 1 + 7, "the loop of the other goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f128_given_up_in_a_pause_between_two_attempts_nothing_is_sent_any_more() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let down = Faults::new(waldur.clone()).on(op("orders.list"), status(503).header("retry-after", 20));
+    let crew = Crew::new(agents(&waldur, down.clone(), &[offering]), Schedule::Once);
+    let begin = tokio::time::Instant::now();
+    let run = tokio::time::timeout(Duration::from_secs(5), crew.run(stream::pending()));
+    assert!(run.await.is_err(), "still in the pause");
+    assert_eq!(begin.elapsed(), Duration::from_secs(5), "gone at once");
+    let sent = waldur.requests().len();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(waldur.requests().len(), sent);
+}
+
+/// Units of the old offering and a new one, made anew at each reload; with problems if there is none.
+fn renewal(
+    waldur: &FakeWaldur,
+    old: OfferingUuid,
+    next: Arc<Mutex<Option<OfferingUuid>>>,
+) -> impl FnMut() -> Result<Vec<Unit>, ConfigError> + Send + 'static {
+    let (waldur, site) = (waldur.clone(), Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment()));
+    move || match *next.lock().unwrap() {
+        Some(offering) => {
+            site.units(&settings(&waldur, &[old, offering]), &[Mode::OrderProcess], false).map(|(units, _)| units)
+        }
+        None => Err(ConfigError::new("timezone: wrong")),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (old, new) = (sold(&waldur), sold(&waldur));
+    let order = ordered(&waldur, old);
+    let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
+    let next = Arc::new(Mutex::new(None));
+    let (first, second) = (next.clone(), next.clone());
+    // Wrong settings while the order is under way, then the right ones.
+    let events = stream::iter([(4, None), (1, Some(new)), (600, None)]).then(move |(seconds, offering)| {
+        let next = first.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            *next.lock().unwrap() = offering;
+            if seconds == 600 { Event::Stop } else { Event::Reload }
+        }
+    });
+    let crew = Crew::new(agents(&waldur, slow, &[old]), every(5)).with_reload(renewal(&waldur, old, second));
+    assert_eq!(crew.run(events.boxed()).await, Exit::Done);
+    assert_eq!(waldur.order_view(order).state, OrderState::Done, "begun by the old ones, finished by somebody");
+    assert!(waldur.erred_orders().is_empty());
+    assert!(listings(&waldur, new) >= 2, "the new ones work since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn modes_of_one_offering_register_one_identity() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment());
+    let mut tree = settings(&waldur, &[offering]);
+    tree.offerings[0].membership_sync_backend = Some("ceph_s3".to_owned());
+    tree.offerings[0].reporting_backend = Some("ceph_s3".to_owned());
+    let units = site.units(&tree, &Mode::ALL, false).unwrap().0;
+    assert_eq!(units.len(), 3);
+    Crew::new(units, Schedule::Once).run(stream::pending()).await;
+    let writes = waldur.writes();
+    let created = writes.iter().filter(|request| {
+        request.path == "/api/marketplace-site-agent-identities/" && request.method == http::Method::POST
+    });
+    assert_eq!(created.count(), 1);
+    let mut names: Vec<_> = waldur.registered_processors().into_iter().map(|(_, name)| name).collect();
+    names.sort();
+    assert_eq!(names, ["OfferingMembershipProcessor", "OfferingOrderProcessor", "OfferingReportProcessor"]);
+    assert_eq!(count(&waldur, "/register_service/"), 3);
+}
+
+fn beat_file(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    drop(fs::remove_file(&path));
+    path
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_stops_when_a_pass_is_stuck_and_one_that_is_slow_keeps_it_up() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    for (pause, alive) in [(Duration::from_secs(50), true), (Duration::from_hours(1), false)] {
+        // Not the transport is stuck, where every request has its time limit, but what is around it.
+        let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment())
+            .with_layer(move |backend| Arc::new(stuck::Stuck { backend, pause, environment: environment() }));
+        ordered(&waldur, offering);
+        let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
+        let board = Board::new(site.metrics().clone());
+        let path = beat_file(&format!("stuck-{alive}"));
+        let crew = Crew::new(units, every(1)).with_board(board.clone()).with_heartbeat(Heartbeat::at(path.clone()));
+        let run = tokio::time::timeout(Duration::from_mins(10), crew.run(stream::pending()));
+        assert!(run.await.is_err());
+        assert!(path.exists(), "at the beginning it was alive");
+        assert_eq!(board.is_alive(), alive, "pause {pause:?}");
+    }
+}
+
+mod stuck {
+    use std::{sync::Arc, time::Duration};
+
+    use async_trait::async_trait;
+    use waldur_sdk::{
+        Result,
+        backend::{
+            Candidate, CreateRequest, Created, DeleteRequest, MarketplaceResource, OpContext, Progress, Removed,
+            ResourceBackend, ResourceState, Verified,
+        },
+        rest::Environment,
+        types::BackendId,
+    };
+
+    /// Takes its time before it creates anything.
+    pub(super) struct Stuck {
+        pub(super) backend: Arc<dyn ResourceBackend>,
+        pub(super) pause: Duration,
+        pub(super) environment: Environment,
+    }
+
+    #[async_trait]
+    impl ResourceBackend for Stuck {
+        fn backend_type(&self) -> &'static str {
+            self.backend.backend_type()
+        }
+        fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+            self.backend.candidate_id(resource, candidate)
+        }
+        async fn ping(&self, cx: &OpContext) -> Result<()> {
+            self.backend.ping(cx).await
+        }
+        async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+            self.environment.sleep(self.pause).await;
+            self.backend.create(cx, request).await
+        }
+        async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+            self.backend.get(cx, id).await
+        }
+        async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+            self.backend.delete(cx, request).await
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_heartbeat_follows_no_link_and_says_how_old_it_is() {
+    use waldur_examples::agent::heartbeat;
+    let (path, victim) = (beat_file("linked-heartbeat"), beat_file("victim"));
+    fs::write(&victim, "untouched").unwrap();
+    std::os::unix::fs::symlink(&victim, &path).unwrap();
+    assert!(heartbeat::age(&path, std::time::SystemTime::now()).is_err(), "a link is no heartbeat");
+    Heartbeat::at(path.clone()).beat(jiff::Timestamp::from_second(1_700_000_000).unwrap());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "1700000000");
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    assert!(heartbeat::age(&path, std::time::SystemTime::now()).unwrap() < Duration::from_mins(1));
+}
+
+#[test]
+fn pauses_come_from_the_environment_and_may_have_fractions() {
+    let given = |name: &str| (name == Mode::Report.period().0).then(|| " 0.5 ".to_owned());
+    let periods = Periods::from_environment(given).unwrap();
+    assert_eq!(periods.of(Mode::Report), Duration::from_secs(30));
+    assert_eq!(periods.of(Mode::OrderProcess), Duration::from_mins(5));
+    assert_eq!(periods.of(Mode::MembershipSync), Duration::from_mins(5));
+    assert_eq!(Periods::from_environment(|_| None).unwrap().of(Mode::Report), Duration::from_mins(30));
+    let all = Periods::from_environment(|_| Some("often".to_owned())).unwrap_err();
+    assert_eq!(all.len(), 3, "{all:?}");
+    for wrong in ["0", "-1", "NaN", "inf", "1e300", ""] {
+        assert!(Periods::from_environment(|_| Some(wrong.to_owned())).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The agent: its binary on sockets, and its loops in virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod commands;
+mod diagnose;
+mod health;
+mod loops;
+mod modes;
+mod order_process;
+mod passes;
+mod stage;
