@@ -138,6 +138,11 @@ impl Memory {
         memory.failures
     }
 
+    /// How many failures for good there were in a row.
+    pub(super) fn failures(&self, resource: ResourceUuid) -> u32 {
+        self.resources.get(&resource).map_or(0, |memory| memory.failures)
+    }
+
     pub(super) fn succeeded(&mut self, resource: ResourceUuid) {
         if let Some(memory) = self.resources.get_mut(&resource) {
             memory.failures = 0;
