@@ -237,6 +237,23 @@ async fn c44_a_status_that_the_back_end_has_no_word_for_fells_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c44_an_order_in_between_does_not_make_a_resource_a_stranger() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let agent = site.agent().service(moody).build();
+    for _ in 0..2 {
+        run(&agent).await;
+    }
+    site.waldur().change_resource(resource, |row| row.state(ResourceState::Updating));
+    assert!(run(&agent).await.resources.is_empty());
+    site.waldur().change_resource(resource, |row| row.state(ResourceState::Ok));
+    let report = run(&agent).await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::Erred(_)), "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn f129_a_panic_of_the_back_end_is_one_resources_failure() {
     let site = Site::new(Generation::V8);
     site.member("a");

@@ -34,7 +34,8 @@ impl MembershipSync {
         let rows = self.list(cx, &query, &mut report).await?;
         let pass = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
         if report.listing_gap.is_none() {
-            self.remember(|memory| memory.keep_only(&uuids(&rows)));
+            let now = self.environment().instant();
+            self.remember(|memory| memory.prune(&uuids(&rows), now));
             self.see_off(cx, &pass, &rows, &mut report).await;
         }
         report.missing_features = self.remember(super::memory::Memory::take_untold);
@@ -149,13 +150,14 @@ impl MembershipSync {
         self.deactivate_departed(cx, &pass.accounts, &mut report.usernames).await;
         let Some(usernames) = self.0.usernames.clone().filter(|_| self.policy().drive_deletion) else { return };
         let Some(present) = still_present(pass, rows, report) else { return };
-        let waldur = self.waldur(cx);
+        let (waldur, refused) = (self.waldur(cx), self.remember(|memory| memory.refused()));
         let giver = NameGiver {
             waldur: &waldur,
             backend: &*usernames,
             cx,
             concurrency: self.concurrency(),
             dry_run: self.policy().dry_run,
+            refused: &refused,
         };
         let ended = giver.end_deletions(&pass.accounts.rows, &present).await;
         let reports = &mut report.usernames.accounts;
