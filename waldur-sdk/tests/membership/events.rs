@@ -1,6 +1,7 @@
 //! Hints from outside (core.md §3.10, §9 C46; faults.md rows 117, 118; security.md S52).
 
 use waldur_sdk::{
+    backend::Capabilities,
     process::{FollowUp, SyncOutcome},
     testing::{
         Action, Faults, op, status,
@@ -140,6 +141,38 @@ async fn f103_an_event_removes_nobody_by_a_list_that_is_not_proven() {
         assert!(only(&report).held.is_some(), "{operation}: {report:#?}");
         let wanted = FollowUp::SyncMembers { resource: only(&report).resource, project: Some(site.project()) };
         assert_eq!(report.follow_ups().collect::<Vec<_>>(), [wanted], "{operation}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_an_event_that_cannot_be_attended_to_is_not_lost() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.waldur().service_account(site.project(), "svc").create();
+    site.resource("one", &[]);
+    let project = site.project();
+    // The back end is not ready.
+    let down = Faults::new(site.service().clone()).on(op("health"), Action::refuse(status(503)));
+    let wary = Capabilities::default().with_preflight();
+    let agent = site.agent().memory(move |memory| memory.with_members().with_capabilities(wary)).service(down);
+    let agent = agent.sending_once().build();
+    assert!(agent.user_role_changed(&cx(), user, project, true).await.is_err());
+    assert!(agent.account_changed(&cx(), project, "svc", false).await.is_err());
+    // The list of resources is not whole.
+    let short = Action::from(status(200).json(&serde_json::json!([])).header("x-result-count", "1"));
+    let faults = Faults::new(site.waldur().clone()).on(op("provider_resources.list"), short);
+    let agent = site.agent().waldur(faults).sending_once().build();
+    assert!(agent.user_role_changed(&cx(), user, project, true).await.is_err());
+    assert!(agent.account_changed(&cx(), project, "svc", false).await.is_err());
+    // Whether the person, or the account, is one to have access cannot be found out.
+    for operation in ["offering_users.list", "provider_resources.team", "provider_offerings.service_accounts"] {
+        let faults = Faults::new(site.waldur().clone()).on(op(operation), Action::refuse(status(500)));
+        let agent = site.agent().waldur(faults).sending_once().build();
+        let report = match operation {
+            "provider_offerings.service_accounts" => agent.account_changed(&cx(), project, "svc", false).await,
+            _ => agent.user_role_changed(&cx(), user, project, true).await,
+        };
+        assert_eq!((report.unwrap().follow_ups().count(), site.access("one")), (1, String::new()), "{operation}");
     }
 }
 

@@ -254,6 +254,29 @@ async fn c44_an_order_in_between_does_not_make_a_resource_a_stranger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_back_end_says_nothing_about_is_warned_of() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.member("b");
+    site.waldur().service_account(site.project(), "svc").create();
+    let closed = site.waldur().service_account(site.project(), "old").create();
+    site.waldur().set_account_state(closed, waldur_sdk::testing::waldur::AccountState::Closed);
+    site.waldur().remove_from_project(user, site.project());
+    site.resource("one", &["a", "old"]);
+    let seen = crate::upkeep::Seen::default();
+    seen.mute();
+    let agent = site.agent().around(move |backend| crate::upkeep::Watching::new(backend, seen)).build();
+    let report = run(&agent).await;
+    assert_eq!(crate::world::warned(&report), ["add member", "remove member", "account", "account"]);
+    assert!(only(&report).added.is_empty() && only(&report).removed.is_empty(), "{report:#?}");
+    let report = agent.user_role_changed(&cx(), user, site.project(), false).await.unwrap();
+    assert_eq!(report.follow_ups().count(), 0, "in step by now");
+    site.edit("one", |object| assert!(object.members.insert("a".to_owned())));
+    let report = agent.user_role_changed(&cx(), user, site.project(), false).await.unwrap();
+    assert_eq!(report.follow_ups().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f129_a_panic_of_the_back_end_is_one_resources_failure() {
     let site = Site::new(Generation::V8);
     site.member("a");

@@ -41,11 +41,25 @@ struct Told {
     end_date: EndDate,
     effective_id: Option<String>,
     metadata: Option<JsonObject>,
+    plans: Vec<String>,
+    outcomes: Vec<String>,
+    is_mute: bool,
 }
 
 impl Seen {
     pub fn grants(&self) -> Vec<Grant> {
         self.0.lock().unwrap().grants.clone()
+    }
+
+    /// From now on nothing is said of what became of members.
+    pub fn mute(&self) {
+        self.edit(|told| told.is_mute = true);
+    }
+
+    /// The plans and their outcomes as they would be logged.
+    pub fn logged(&self) -> String {
+        let told = self.0.lock().unwrap();
+        told.plans.iter().chain(&told.outcomes).cloned().collect()
     }
 
     fn limits(&self) -> Vec<LimitChange> {
@@ -130,8 +144,16 @@ impl MemberDirectory for Watching {
         self.inner.members().unwrap().list(cx, ids).await
     }
     async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
-        self.seen.edit(|told| told.grants.extend(plan.add.iter().cloned()));
-        self.inner.members().unwrap().apply(cx, id, plan).await
+        self.seen.edit(|told| {
+            told.grants.extend(plan.add.iter().cloned());
+            told.plans.push(format!("{plan:?} {:?}", plan.add));
+        });
+        let mut outcomes = self.inner.members().unwrap().apply(cx, id, plan).await?;
+        self.seen.edit(|told| {
+            told.outcomes.push(format!("{outcomes:?}"));
+            outcomes.retain(|_| !told.is_mute);
+        });
+        Ok(outcomes)
     }
 }
 

@@ -43,7 +43,8 @@ impl MembershipSync {
     /// for a resource whose members are locked out, nothing is taken: a full look settles that.
     ///
     /// # Errors
-    /// When the resources of the project cannot be listed.
+    /// When the back end is not ready, or the resources of the project cannot all be listed. Those that came are attended
+    /// to all the same.
     pub async fn user_role_changed(
         &self,
         cx: &OpContext,
@@ -52,12 +53,13 @@ impl MembershipSync {
         granted: bool,
     ) -> Result<MembershipReport> {
         let mut report = MembershipReport::default();
-        if self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+        if self.backend().members().is_none() {
             return Ok(report);
         }
+        self.must_be_ready(cx, &mut report).await?;
         let rows = self.of_project(cx, project, &mut report).await?;
         if rows.is_empty() {
-            return Ok(report);
+            return attended(report);
         }
         let accounts = self.accounts_for(cx, user, &mut report).await;
         let pass = self.narrow_pass(cx, accounts, &rows, &mut report).await;
@@ -69,13 +71,14 @@ impl MembershipSync {
             self.attend_to(pass, rows, Subject::User(user, !granted), &mut report).await;
         }
         report.missing_features = self.remember(super::memory::Memory::take_untold);
-        Ok(report)
+        attended(report)
     }
 
     /// An account of a service or of a course was made, closed or, if `removed`, taken away. The lists are read again.
     ///
     /// # Errors
-    /// When the resources of the project cannot be listed.
+    /// When the back end is not ready, or the resources of the project cannot all be listed. Those that came are attended
+    /// to all the same.
     pub async fn account_changed(
         &self,
         cx: &OpContext,
@@ -84,17 +87,18 @@ impl MembershipSync {
         removed: bool,
     ) -> Result<MembershipReport> {
         let mut report = MembershipReport::default();
-        if username.trim().is_empty() || self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+        if username.trim().is_empty() || self.backend().members().is_none() {
             return Ok(report);
         }
+        self.must_be_ready(cx, &mut report).await?;
         let rows = self.of_project(cx, project, &mut report).await?;
         if rows.is_empty() {
-            return Ok(report);
+            return attended(report);
         }
         let pass = self.narrow_pass(cx, Accounts::default(), &rows, &mut report).await;
         self.attend_to(pass, rows, Subject::Account(username.to_owned(), removed), &mut report).await;
         report.missing_features = self.remember(super::memory::Memory::take_untold);
-        Ok(report)
+        attended(report)
     }
 
     /// What the offering is told of a person changed: the back end is told. `false` when there is nobody to tell, or
@@ -120,6 +124,12 @@ impl MembershipSync {
             shielded(members.update_attributes(cx, &grant)).await?;
         }
         Ok(true)
+    }
+
+    /// A pass may leave everything to the next one. An event that is left is lost.
+    async fn must_be_ready(&self, cx: &OpContext, report: &mut MembershipReport) -> Result<()> {
+        self.is_ready(cx, report).await;
+        report.not_ready.take().map_or(Ok(()), Err)
     }
 
     /// The accounts of one person; of everybody if that person still wants a name, which has to differ from all.
@@ -289,6 +299,10 @@ impl MembershipSync {
         job.report.skipped.extend(skipped.cloned());
         let locked_out = restricted || skipped.is_some_and(|skipped| says_no(skipped.reason));
         if !revoked && !locked_out {
+            // Not seen to be in the team, or to have a name, by lists that may lack just that.
+            if let Some(gap) = team.gap.as_ref().or(job.pass.accounts.gap.as_ref()) {
+                job.untold("team", gap.clone());
+            }
             return diff;
         }
         let names = self.removable(job, sight, team, self.names_of(&job.pass.accounts, user), present);
@@ -349,6 +363,9 @@ impl MembershipSync {
         }
         let gone = removed && !of_project.other.contains(&name);
         if !is_there || !(of_project.closed.contains(&name) || gone) {
+            if let Some(gap) = accounts.gap.clone().filter(|_| !removed) {
+                job.untold("accounts", gap);
+            }
             return diff;
         }
         let gap = accounts.gap.as_ref().or(sight.team.and_then(|team| team.gap.as_ref()));
@@ -365,6 +382,11 @@ impl MembershipSync {
         }
         diff
     }
+}
+
+/// An event that did not reach all resources is to come again: the report names only those that were listed.
+fn attended(mut report: MembershipReport) -> Result<MembershipReport> {
+    report.listing_gap.take().map_or(Ok(report), Err)
 }
 
 /// Whether the reason for which somebody has no access speaks against their keeping it.

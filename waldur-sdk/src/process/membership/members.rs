@@ -120,7 +120,7 @@ impl MembershipSync {
         let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
         match shielded(members.apply(job.cx, &job.id, &change)).await {
-            Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
+            Ok(outcomes) => Self::note(job, outcomes, &added, change.removals(), accesses),
             Err(error) => {
                 job.fail("members", error);
                 Vec::new()
@@ -129,11 +129,14 @@ impl MembershipSync {
     }
 
     /// Notes what became of each user: one user's failure is nobody else's, and not the resource's.
-    fn note(job: &mut Job<'_>, outcomes: Vec<MemberOutcome>, added: &[String], accesses: &mut Accesses) -> Vec<String> {
-        let mut results: BTreeMap<String, Result<MemberChange>> = BTreeMap::new();
-        for MemberOutcome { username, result } in outcomes {
-            results.insert(username, result);
-        }
+    fn note(
+        job: &mut Job<'_>,
+        outcomes: Vec<MemberOutcome>,
+        added: &[String],
+        removed: &[String],
+        accesses: &mut Accesses,
+    ) -> Vec<String> {
+        let mut results = by_name(outcomes);
         let mut there = Vec::new();
         for name in added {
             match results.remove(name) {
@@ -145,14 +148,13 @@ impl MembershipSync {
                     accesses.failed(name, &error);
                     job.warn("add member", error);
                 }
-                None => job.warn("add member", Error::not_ready("the back end did not say what became of a member")),
+                None => job.warn("add member", unsaid()),
             }
         }
-        for (name, result) in results {
-            match result {
-                Ok(_) => job.report.removed.push(Personal::from(name)),
-                Err(error) => job.warn("remove member", error),
-            }
+        let (removed, errors) = sorted(removed, &mut results);
+        job.report.removed.extend(removed);
+        for error in errors {
+            job.warn("remove member", error);
         }
         there
     }
@@ -178,12 +180,13 @@ impl MembershipSync {
         let change = MembershipPlan::additions(add.iter().map(Grant::new).collect()).and_remove(remove, present);
         match shielded(members.apply(job.cx, &job.id, &change)).await {
             Ok(outcomes) => {
-                for MemberOutcome { username, result } in outcomes {
-                    let place = if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
-                    match result {
-                        Ok(_) => place.push(Personal::from(username)),
-                        Err(error) => job.warn("account", error),
-                    }
+                let mut results = by_name(outcomes);
+                let (added, not_added) = sorted(add, &mut results);
+                let (removed, not_removed) = sorted(change.removals(), &mut results);
+                job.report.added.extend(added);
+                job.report.removed.extend(removed);
+                for error in not_added.into_iter().chain(not_removed) {
+                    job.warn("account", error);
                 }
             }
             Err(error) => job.warn("accounts", error),
@@ -218,4 +221,27 @@ impl MembershipSync {
             Err(error) => job.fail("reconcile", error),
         }
     }
+}
+
+type Results = BTreeMap<String, Result<MemberChange>>;
+
+fn by_name(outcomes: Vec<MemberOutcome>) -> Results {
+    outcomes.into_iter().map(|MemberOutcome { username, result }| (username, result)).collect()
+}
+
+/// Those of the names for whom it was done, and why not for the others. About whom nothing is said, nothing is known.
+fn sorted(names: &[String], results: &mut Results) -> (Vec<Personal>, Vec<Error>) {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match results.remove(name) {
+            Some(Ok(_)) => done.push(Personal::from(name.as_str())),
+            Some(Err(error)) => errors.push(error),
+            None => errors.push(unsaid()),
+        }
+    }
+    (done, errors)
+}
+
+fn unsaid() -> Error {
+    Error::not_ready("the back end did not say what became of a member")
 }
