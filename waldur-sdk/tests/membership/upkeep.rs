@@ -143,12 +143,18 @@ impl MemberDirectory for Watching {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
         self.inner.members().unwrap().list(cx, ids).await
     }
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
         self.seen.edit(|told| {
             told.grants.extend(plan.add.iter().cloned());
             told.plans.push(format!("{plan:?} {:?}", plan.add));
         });
-        let mut outcomes = self.inner.members().unwrap().apply(cx, id, plan).await?;
+        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
         self.seen.edit(|told| {
             told.outcomes.push(format!("{outcomes:?}"));
             outcomes.retain(|_| !told.is_mute);
@@ -159,9 +165,15 @@ impl MemberDirectory for Watching {
 
 #[async_trait]
 impl StatusControl for Watching {
-    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
         self.seen.edit(|told| told.statuses.push(status));
-        self.inner.status().unwrap().set_status(cx, id, status).await
+        self.inner.status().unwrap().set_status(cx, resource, id, status).await
     }
 }
 

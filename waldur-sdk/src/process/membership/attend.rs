@@ -160,7 +160,7 @@ impl MembershipSync {
         }
         let effective = self.sync_members(job, sight, &plan).await;
         if job.pass.scope == Scope::Whole {
-            self.sync_status(job, plan.status).await;
+            self.sync_status(job, sight.row, plan.status).await;
             self.sync_metadata(job, sight, plan.metadata).await;
             self.sync_limits(job, sight, plan.limits).await;
             self.sync_user_limits(job, sight, &effective).await;

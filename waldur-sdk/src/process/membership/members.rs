@@ -13,11 +13,19 @@ use super::{
 };
 use crate::{
     backend::{Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan},
+    client::Resource,
     error::{Error, Result},
-    process::failure::shielded,
+    process::{convert::marketplace, failure::shielded},
     rest::Complete,
     types::Personal,
 };
+
+/// Where access to a resource is given and taken.
+#[derive(Clone, Copy)]
+pub(super) struct Directory<'a> {
+    pub(super) members: &'a dyn MemberDirectory,
+    pub(super) row: &'a Resource,
+}
 
 impl MembershipSync {
     /// Gives and takes access. Answers with those people who have it in the end.
@@ -43,11 +51,12 @@ impl MembershipSync {
         let removals = self.believed(job, sight, plan, present.items().len());
         let mut accesses = Accesses::of(plan);
         let mut effective = plan.members.existing.clone();
-        let added = self.give_and_take(job, members, plan, &removals, present, &mut accesses).await;
+        let directory = Directory { members, row: sight.row };
+        let added = self.give_and_take(job, directory, plan, &removals, present, &mut accesses).await;
         effective
             .extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
-        self.sync_accounts(job, members, plan, present).await;
-        self.reconcile(job, members, &plan.members.existing, &mut accesses).await;
+        self.sync_accounts(job, directory, plan, present).await;
+        self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
         self.tell_statuses(job, sight, &accesses).await;
         effective
     }
@@ -102,7 +111,7 @@ impl MembershipSync {
     pub(super) async fn give_and_take(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         plan: &Plan,
         removals: &[String],
         present: &Complete<String>,
@@ -119,7 +128,8 @@ impl MembershipSync {
         job.cx.step("members");
         let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
-        match shielded(members.apply(job.cx, &job.id, &change)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => Self::note(job, outcomes, &added, change.removals(), accesses),
             Err(error) => {
                 job.fail("members", error);
@@ -163,7 +173,7 @@ impl MembershipSync {
     pub(super) async fn sync_accounts(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         plan: &Plan,
         present: &Complete<String>,
     ) {
@@ -178,7 +188,8 @@ impl MembershipSync {
         }
         job.cx.step("accounts");
         let change = MembershipPlan::additions(add.iter().map(Grant::new).collect()).and_remove(remove, present);
-        match shielded(members.apply(job.cx, &job.id, &change)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => {
                 let mut results = by_name(outcomes);
                 let (added, not_added) = sorted(add, &mut results);
@@ -197,7 +208,7 @@ impl MembershipSync {
     pub(super) async fn reconcile(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         existing: &[Candidate],
         accesses: &mut Accesses,
     ) {
@@ -205,7 +216,8 @@ impl MembershipSync {
             return;
         }
         let grants: Vec<Grant> = existing.iter().map(|candidate| candidate.grant.clone()).collect();
-        match shielded(members.reconcile(job.cx, &job.id, &grants)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.reconcile(job.cx, &side, &job.id, &grants)).await {
             Ok(outcomes) => {
                 for MemberOutcome { username, result } in outcomes {
                     match result {

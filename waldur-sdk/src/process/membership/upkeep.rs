@@ -13,11 +13,12 @@ use crate::{
 
 impl MembershipSync {
     /// Pauses, downscales or restores; only called where the object is not so already.
-    pub(super) async fn sync_status(&self, job: &mut Job<'_>, wanted: Option<Status>) {
+    pub(super) async fn sync_status(&self, job: &mut Job<'_>, row: &Resource, wanted: Option<Status>) {
         let (Some(wanted), Some(status)) = (wanted, self.backend().status()) else { return };
         if !self.policy().dry_run {
             job.cx.step("status");
-            match shielded(status.set_status(job.cx, &job.id, wanted)).await {
+            let side = marketplace(row, self.offering());
+            match shielded(status.set_status(job.cx, &side, &job.id, wanted)).await {
                 Ok(()) => {}
                 // The back end has no word for it, and will have none in the next pass: nothing is broken.
                 Err(error) if error.class() == ErrorClass::Unsupported => return job.warn("status", error),
@@ -106,6 +107,7 @@ impl MembershipSync {
         };
         let (none, no_limits) = (BTreeMap::new(), Limits::new());
         let wanted = table.get(&sight.row.uuid).unwrap_or(&none);
+        let side = marketplace(sight.row, self.offering());
         for candidate in effective {
             let name = &candidate.grant.username;
             let wanted = of_user(wanted, candidate).unwrap_or(&no_limits);
@@ -113,7 +115,7 @@ impl MembershipSync {
                 continue;
             }
             if !self.policy().dry_run
-                && let Err(error) = shielded(facet.set(job.cx, &job.id, name, wanted)).await
+                && let Err(error) = shielded(facet.set(job.cx, &side, &job.id, name, wanted)).await
             {
                 job.warn("user limits", error);
                 continue;
