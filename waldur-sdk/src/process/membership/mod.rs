@@ -2,7 +2,10 @@
 //!
 //! One pass reads everything in bulk (resources, accounts, the back end's objects and members), one team for each
 //! project, compares, and writes only what differs. Where something is to be written about a resource, that resource is
-//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then.
+//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team is read again
+//! with it if anybody is to be removed or the team is old, and in any case if the members were settled by a newer team
+//! meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the lists as
+//! they are, where none of that holds.
 //!
 //! | what | from | to |
 //! |---|---|---|
