@@ -10,15 +10,16 @@ use std::{
 
 use serde_json::json;
 use waldur_sdk::{
-    backend::{Capabilities, GeneratedUsernames},
+    backend::{Capabilities, GeneratedUsernames, Grant, ResourceBackend},
     naming::NameForm,
     process::{AccountOutcome, HoldReason, MembershipPolicy, MembershipReport, ResourceSync},
+    rest::Http,
     testing::{
         Action, Faults, Latency, MemoryBackend, op, status,
         waldur::{AccountState, Generation, OfferingUserState},
         when,
     },
-    types::ResourceUuid,
+    types::{BackendId, ResourceUuid},
 };
 
 use crate::{
@@ -118,6 +119,41 @@ async fn f118_roles_are_not_brought_in_line_by_lists_that_an_event_has_overtaken
     let report = report.unwrap();
     assert!(of(&report, two).warnings.is_empty() && !of(&report, two).has_changed(), "{report:#?}");
     assert_eq!(site.object("two").roles.keys().collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_an_event_that_was_overtaken_by_another_gives_nothing_back() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.member("b");
+    for id in ["one", "two"] {
+        site.resource(id, &["b"]);
+    }
+    let slow = Latency::new(site.service().clone(), site.environment(), MINUTE);
+    let agent = site.agent().service(slow).policy(|policy| policy.concurrency = 1).build();
+    let listener = agent.clone().with_policy(MembershipPolicy::default());
+    // The role goes while the event that gave it is at the first resource; the one that takes it is at both at once.
+    let revoked = async {
+        pass_time(Duration::from_secs(10)).await;
+        site.waldur().remove_from_project(user, site.project());
+        listener.user_role_changed(&cx(), user, site.project(), false).await.unwrap()
+    };
+    let context = cx();
+    let (granted, _) = tokio::join!(agent.user_role_changed(&context, user, site.project(), true), revoked);
+    assert_eq!((site.access("one"), site.access("two")), ("b".to_owned(), "b".to_owned()), "{granted:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c33_the_service_in_memory_gives_no_role_to_whoever_has_no_access() {
+    let site = Site::new(Generation::V8);
+    site.resource("one", &["a"]);
+    let http = Http::new(site.service().clone()).with_environment(site.environment());
+    let backend = MemoryBackend::through(http).unwrap().with_roles();
+    let grants = ["a", "x"].map(Grant::new);
+    let id = BackendId::new("one").unwrap();
+    let outcomes = backend.members().unwrap().reconcile(&cx(), &id, &grants).await.unwrap();
+    let done: Vec<_> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
+    assert_eq!((done, site.object("one").roles.len()), (vec![true, false], 1));
 }
 
 #[tokio::test(start_paused = true)]

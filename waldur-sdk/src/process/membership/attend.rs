@@ -177,7 +177,7 @@ impl MembershipSync {
         let anew = !members.remove.is_empty() || !fresh;
         let team = async { if anew { Some(self.team(job.cx, &job.pass.accounts, row).await) } else { None } };
         let decisive =
-            !(members.remove.is_empty() && members.remove_accounts.is_empty()) || !members.add_accounts.is_empty();
+            !(members.remove.is_empty() && members.remove_accounts.is_empty() && members.add_accounts.is_empty());
         let accounts = async { if decisive { Some(self.accounts_again(job).await) } else { None } };
         let look = self.look_at(job.cx, &job.id, job.pass.scope);
         let (row, on_backend, team, accounts) =

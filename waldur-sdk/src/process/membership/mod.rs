@@ -20,7 +20,8 @@
 //!
 //! # What nobody loses access by
 //! A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
-//! service or of a course; a protected name; a failed reading. Removals that are held are in the report.
+//! service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
+//! back-end id another has. Removals that are held are in the report.
 //!
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
