@@ -6,20 +6,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
-use futures_util::{StreamExt, future::join, stream};
+use futures_util::{StreamExt, future::join3, stream};
 
 use super::{
     MembershipSync,
     attend::{Job, is_ours},
     diff::{Candidate, Diff},
-    listed::{Accounts, ProjectAccounts},
-    members::Directory,
+    listed::Accounts,
+    members::{Directory, hold, unproven},
     pass::{Pass, Scope, present, sharers, team_key},
     plan::{Plan, Sight},
-    report::{HeldRemovals, HoldReason, MembershipReport, ResourceSync, SkipReason, SyncOutcome},
+    report::{MembershipReport, ResourceSync, SkipReason, SyncOutcome},
     team::Roster,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     client::{OfferingUserQuery, Resource},
     error::{Error, Result},
     process::{Warning, failure::shielded},
-    types::{Personal, ProjectUuid, UserUuid},
+    types::{ProjectUuid, UserUuid},
 };
 
 /// What an event is about.
@@ -88,7 +88,8 @@ impl MembershipSync {
         removed: bool,
     ) -> Result<MembershipReport> {
         let mut report = MembershipReport::default();
-        if username.trim().is_empty() || self.backend().members().is_none() {
+        let own_membership = self.backend().capabilities().skip_team_diff;
+        if username.trim().is_empty() || self.backend().members().is_none() || own_membership {
             return Ok(report);
         }
         self.must_be_ready(cx, &mut report).await?;
@@ -163,8 +164,8 @@ impl MembershipSync {
         rows: &[Arc<Resource>],
         report: &mut MembershipReport,
     ) -> Arc<Pass> {
-        let (teams, (project_accounts, warnings)) =
-            join(self.teams(cx, &accounts, rows), self.project_accounts(cx)).await;
+        let (teams, (project_accounts, warnings), elsewhere) =
+            join3(self.teams(cx, &accounts, rows), self.project_accounts(cx), self.elsewhere(cx, rows)).await;
         report.warnings.extend(warnings);
         Arc::new(Pass {
             cx: cx.clone(),
@@ -177,6 +178,8 @@ impl MembershipSync {
             user_limits: None,
             backend_user_limits: BTreeMap::new(),
             shared: sharers(rows),
+            elsewhere,
+            accounts_again: Mutex::default(),
             doubtful: false,
         })
     }
@@ -251,8 +254,12 @@ impl MembershipSync {
             return Ok(Some(SyncOutcome::Foreign));
         }
         let (present, present_error) = present(&members, &job.id);
-        let team = job.pass.teams.get(&team_key(row)).cloned();
-        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref() };
+        let mut team = job.pass.teams.get(&team_key(row)).cloned();
+        if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
+            team = Some(self.team(job.cx, &job.pass.accounts, row).await);
+        }
+        let accounts = &job.pass.project_accounts;
+        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref(), accounts };
         let Some(present) = present else {
             self.sync_members(job, &sight, &Plan::default()).await;
             return Ok(None);
@@ -269,10 +276,11 @@ impl MembershipSync {
         let plan = Plan { members, ..Plan::default() };
         let (Some(members), Some(present)) = (self.backend().members(), sight.present) else { return };
         let directory = Directory { members, row: sight.row };
+        self.lead(sight);
         let removals = plan.members.remove.clone();
         let mut accesses = super::statuses::Accesses::of(&plan);
         self.give_and_take(job, directory, &plan, &removals, present, &mut accesses).await;
-        self.sync_accounts(job, directory, &plan, present).await;
+        self.sync_accounts(job, directory, &plan.members.add_accounts, &plan.members.remove_accounts, present).await;
         self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
     }
 
@@ -308,12 +316,8 @@ impl MembershipSync {
             return diff;
         }
         let names = self.removable(job, sight, team, self.names_of(&job.pass.accounts, user), present);
-        let gap = [&team.gap, &job.pass.accounts.gap, &job.pass.project_accounts.gap].into_iter().flatten().next();
-        match gap.filter(|_| !restricted && !names.is_empty()) {
-            Some(gap) => {
-                let usernames = super::diff::personal(&names);
-                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
-            }
+        match unproven(job, sight).filter(|_| !names.is_empty()) {
+            Some(reason) => hold(job, &names, reason),
             None => diff.remove = names,
         }
         diff
@@ -329,7 +333,7 @@ impl MembershipSync {
         present: &[String],
     ) -> Vec<String> {
         let restricted = sight.row.restrict_member_access == Some(true);
-        let accounts = job.pass.project_accounts.of(sight.row.project_uuid);
+        let accounts = sight.accounts.of(sight.row.project_uuid);
         let shared = job.pass.names_of_sharers(sight.row);
         let is_wanted = |name: &String| {
             let of_team = team.candidates.iter().any(|candidate: &Candidate| candidate.grant.username == *name);
@@ -351,36 +355,31 @@ impl MembershipSync {
     ) -> Diff {
         let mut diff = Diff::default();
         let name = name.to_owned();
-        let accounts: &ProjectAccounts = &job.pass.project_accounts;
-        let of_project = accounts.of(sight.row.project_uuid);
+        let of_project = sight.accounts.of(sight.row.project_uuid);
         let restricted = sight.row.restrict_member_access == Some(true);
         let is_there = present.contains(&name);
-        if of_project.active.contains(&name) {
-            match (restricted, is_there) {
-                (false, false) => diff.add_accounts.push(name),
-                (true, true) => diff.remove_accounts.push(name),
-                _ => {}
+        let active = of_project.active.contains(&name);
+        if active && !restricted {
+            if !is_there {
+                diff.add_accounts.push(name);
             }
             return diff;
         }
-        let gone = removed && !of_project.other.contains(&name);
-        if !is_there || !(of_project.closed.contains(&name) || gone) {
-            if let Some(gap) = accounts.gap.clone().filter(|_| !removed) {
+        let gone = of_project.closed.contains(&name) || (removed && !of_project.other.contains(&name));
+        if !is_there || !(active || gone) {
+            if let Some(gap) = sight.accounts.gap.clone().filter(|_| !removed && !active) {
                 job.untold("accounts", gap);
             }
             return diff;
         }
-        let gap = accounts.gap.as_ref().or(sight.team.and_then(|team| team.gap.as_ref()));
-        let of_team = sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
+        let of_team =
+            !restricted && sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
         let spared =
             self.policy().protected_usernames.contains(&name) || job.pass.names_of_sharers(sight.row).contains(&name);
-        match gap {
+        match unproven(job, sight) {
             _ if of_team || spared => {}
             None => diff.remove_accounts.push(name),
-            Some(gap) => {
-                let usernames = vec![Personal::from(name)];
-                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
-            }
+            Some(reason) => hold(job, &[name], reason),
         }
         diff
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use futures_util::{
@@ -62,7 +62,7 @@ impl MembershipSync {
             None
         });
         let (states, members, backend_user_limits) = on_backend;
-        let teams = self.teams(cx, &accounts, rows).await;
+        let (teams, elsewhere) = join(self.teams(cx, &accounts, rows), self.elsewhere(cx, rows)).await;
         let shared = sharers(rows);
         let mut pass = Pass {
             cx: cx.clone(),
@@ -75,6 +75,8 @@ impl MembershipSync {
             user_limits,
             backend_user_limits,
             shared,
+            elsewhere,
+            accounts_again: Mutex::default(),
             doubtful: false,
         };
         pass.doubtful = self.doubts(&pass, rows);
@@ -130,7 +132,11 @@ impl MembershipSync {
                 refused: &refused,
             };
             if report.named_by == Some(NamedBy::Provider) {
-                report.accounts = giver.refresh(&mut rows).await;
+                // A name that is on no list may be somebody's all the same.
+                report.accounts = match &gap {
+                    None => giver.refresh(&mut rows).await,
+                    Some(gap) => NameGiver::put_off(&rows, gap),
+                };
             }
             if self.policy().drive_deletion {
                 report.accounts.extend(giver.begin_deletions(&mut rows).await);

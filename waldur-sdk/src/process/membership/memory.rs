@@ -12,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::pass::{sharers, uuids};
 use crate::{
-    client::{AttributeExposure, Feature, MemberStatus, OfferingUser},
+    client::{AttributeExposure, Feature, MemberStatus, OfferingUser, Resource},
     process::usernames::RefusedNames,
-    types::{Personal, ResourceUuid, UserUuid},
+    types::{BackendId, Personal, ResourceUuid, UserUuid},
 };
 
 /// How long the configuration of exposed attributes is believed (core.md §3.2).
@@ -23,6 +24,9 @@ const ATTRIBUTES_LAST: Duration = Duration::from_secs(300);
 
 /// How long is remembered what no list names any more.
 const UNSEEN_LASTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long removals that nobody saw again count as seen.
+const OBSERVATIONS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -37,6 +41,8 @@ pub(super) struct Memory {
     known: HashMap<String, Instant>,
     refused: Arc<RefusedNames>,
     resources: HashMap<ResourceUuid, OfResource>,
+    /// The resources of every back-end id that more than one has, once a pass has seen all.
+    owners: Option<HashMap<BackendId, HashSet<ResourceUuid>>>,
     /// Who had an account, and who of those left and is not reported yet.
     active: Option<BTreeSet<Personal>>,
     departed: BTreeMap<Personal, Instant>,
@@ -47,8 +53,10 @@ pub(super) struct Memory {
 struct OfResource {
     /// When the resource was last on a list, or missed on one for the first time.
     listed: Option<Instant>,
-    /// Removals that wait for a second look, and since when.
-    observed: Option<(BTreeSet<String>, Instant)>,
+    /// Removals that wait for a second look, since when, and when they were seen last.
+    observed: Option<(BTreeSet<String>, Instant, Instant)>,
+    /// When the newest team was asked for by which the members were settled.
+    led_by: Option<Instant>,
     failures: u32,
     refreshed: Option<Instant>,
     published: BTreeSet<String>,
@@ -135,15 +143,42 @@ impl Memory {
         now: Instant,
         after: Duration,
     ) -> bool {
+        let is_over = |last| now.saturating_duration_since(last) > OBSERVATIONS_LAST.max(after);
         let seen = &mut self.of(resource).observed;
         let names: BTreeSet<String> = removals.iter().cloned().collect();
         let since = match seen {
-            Some((observed, since)) if names.is_subset(observed) => *since,
+            Some((observed, since, last)) if names.is_subset(observed) && !is_over(*last) => *since,
             _ => now,
         };
         let confirmed = now.saturating_duration_since(since) >= after;
-        *seen = (!confirmed).then_some((names, since));
+        *seen = (!confirmed).then_some((names, since, now));
         confirmed
+    }
+
+    /// The members were settled by a team that was asked for then.
+    pub(super) fn settled(&mut self, resource: ResourceUuid, asked: Instant) {
+        let led_by = &mut self.of(resource).led_by;
+        *led_by = (*led_by).max(Some(asked));
+    }
+
+    /// When the newest team was asked for by which the members were settled.
+    pub(super) fn led_by(&self, resource: ResourceUuid) -> Option<Instant> {
+        self.resources.get(&resource)?.led_by
+    }
+
+    /// The resources of the offering, all of them unless `gap`: which of their back-end ids more than one has.
+    pub(super) fn learn_owners(&mut self, rows: &[Arc<Resource>], gap: bool) {
+        let shared = sharers(rows).into_iter().map(|(id, rows)| (id, uuids(&rows)));
+        let known = self.owners.get_or_insert_default();
+        if !gap {
+            known.clear();
+        }
+        known.extend(shared);
+    }
+
+    /// The resources of a back-end id that more than one has; `None` while no pass has seen all.
+    pub(super) fn owners(&self, id: &BackendId) -> Option<HashSet<ResourceUuid>> {
+        Some(self.owners.as_ref()?.get(id).cloned().unwrap_or_default())
     }
 
     /// Nothing suspicious is to be removed any more.

@@ -46,6 +46,14 @@ impl NameGiver<'_> {
         reports
     }
 
+    /// Leaves those of the accounts that want a name as they are: the list of accounts is not proven whole.
+    pub(in crate::process) fn put_off(accounts: &[OfferingUser], gap: &Error) -> Vec<AccountReport> {
+        let wanting = accounts.iter().filter(|account| wants_a_name(account));
+        wanting
+            .map(|account| AccountReport { account: account.uuid, outcome: AccountOutcome::Deferred(gap.clone()) })
+            .collect()
+    }
+
     /// Asks for all names at once; whoever was given a name that somebody has is asked for again, knowing better.
     async fn answers(&self, accounts: &[OfferingUser]) -> Vec<(usize, OfferingUser, Result<UsernameOutcome>)> {
         let mut taken: BTreeSet<Personal> = accounts.iter().filter_map(|account| account.username.clone()).collect();
