@@ -69,7 +69,8 @@ pub trait MemberDirectory: Send + Sync {
 }
 
 /// Who is to be added and removed. Guards (protected accounts, caps, second observations) have been applied.
-#[derive(Clone, Debug, Default)]
+/// `Debug` names no users.
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct MembershipPlan {
     /// To be given access.
@@ -97,13 +98,25 @@ impl MembershipPlan {
     }
 }
 
-/// What became of one user of a plan.
-#[derive(Clone, Debug)]
+impl fmt::Debug for MembershipPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MembershipPlan").field("add", &self.add.len()).field("remove", &self.remove.len()).finish()
+    }
+}
+
+/// What became of one user of a plan. `Debug` does not name the user.
+#[derive(Clone)]
 pub struct MemberOutcome {
     /// The user.
     pub username: String,
     /// What was done, or why not.
     pub result: Result<MemberChange>,
+}
+
+impl fmt::Debug for MemberOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberOutcome").field("result", &self.result).finish_non_exhaustive()
+    }
 }
 
 /// What was done.

@@ -1,6 +1,6 @@
 //! What a back end is asked to do. Everything is resolved: no request needs a look at Waldur.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 
@@ -293,8 +293,8 @@ impl DeleteRequest {
     }
 }
 
-/// A user who is to have access.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A user who is to have access. `Debug` does not say who.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
     /// The user's name on the site (the offering user's `username`); the federated identity for a back end with
@@ -325,6 +325,16 @@ impl Grant {
             full_name: None,
             attributes: JsonObject::new(),
         }
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Roles and the names of attributes say what is known of somebody, and not of whom.
+        f.debug_struct("Grant")
+            .field("roles", &self.roles)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
     }
 }
 

@@ -33,6 +33,11 @@ impl AttributeExposure {
         Self(names.into_iter().map(Into::into).filter(is_name).collect())
     }
 
+    /// No attribute at all: what is asked for while nothing is known of the configuration.
+    pub fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
     /// Whether the offering is told this attribute.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains(name)
@@ -55,8 +60,7 @@ impl AttributeExposure {
 }
 
 impl Default for AttributeExposure {
-    /// What a server tells an offering that was not configured, and what is asked for while the configuration cannot be
-    /// read: user name, full name, e-mail address.
+    /// What a server tells an offering that was not configured: user name, full name, e-mail address.
     fn default() -> Self {
         Self::new(["username", "full_name", "email"])
     }

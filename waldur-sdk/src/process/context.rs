@@ -87,5 +87,6 @@ fn component(theirs: &OfferingComponent) -> WaldurComponent {
     component.measured_unit = theirs.measured_unit.clone().unwrap_or_default();
     component.unit_factor = theirs.unit_factor;
     component.limit_amount = theirs.limit_amount;
+    component.is_prepaid = theirs.is_prepaid;
     component
 }

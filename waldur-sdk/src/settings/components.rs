@@ -43,6 +43,8 @@ pub struct WaldurComponent {
     pub unit_factor: Option<Decimal>,
     /// `limit_amount`
     pub limit_amount: Option<Decimal>,
+    /// `is_prepaid`
+    pub is_prepaid: Option<bool>,
 }
 
 impl Components {
@@ -78,14 +80,22 @@ impl Components {
         self.0.is_empty()
     }
 
-    /// These components, and those of Waldur that the file does not have (core.md §6.5). The file wins. Whatever Waldur
+    /// These components, and those of Waldur that the file does not have (core.md §6.5). The file wins, but for one
+    /// thing: what either side calls prepaid is, since no monthly limit may replace what was paid for. Whatever Waldur
     /// says, there is a result: what makes no sense is warned of.
     #[must_use]
     pub fn merge_waldur(&self, waldur: &[WaldurComponent]) -> (Self, Vec<Warning>) {
         let mut merged = (*self.0).clone();
         let mut warnings = Vec::new();
         for theirs in waldur {
-            merged.entry(theirs.component_type.clone()).or_insert_with(|| theirs.adopt(&mut warnings));
+            let ours = merged.entry(theirs.component_type.clone()).or_insert_with(|| theirs.adopt(&mut warnings));
+            if theirs.is_prepaid == Some(true) && ours.is_prepaid != Some(true) {
+                if ours.is_prepaid.is_some() {
+                    let text = "is prepaid in Waldur and not in the file; it is taken for prepaid";
+                    warnings.push(Warning::new(format!("component {}", theirs.component_type), text));
+                }
+                ours.is_prepaid = Some(true);
+            }
         }
         (Self(Arc::new(merged)), warnings)
     }
@@ -157,6 +167,7 @@ impl WaldurComponent {
             billing_type: billing_type.into(),
             unit_factor: None,
             limit_amount: None,
+            is_prepaid: None,
         }
     }
 
@@ -180,12 +191,14 @@ impl WaldurComponent {
             }
             limit
         });
+        let bare = Component::new(&*self.component_type, AccountingType::from(&self.billing_type));
         Component {
             label: self.name.clone(),
             measured_unit: self.measured_unit.clone(),
             unit_factor,
             limit,
-            ..Component::new(&*self.component_type, AccountingType::from(&self.billing_type))
+            is_prepaid: bare.is_prepaid.or(self.is_prepaid),
+            ..bare
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Hints from outside (core.md §3.10, §9 C46; faults.md rows 117, 118; security.md S52).
 
 use waldur_sdk::{
+    backend::Capabilities,
     process::{FollowUp, SyncOutcome},
     testing::{
         Action, Faults, op, status,
@@ -144,6 +145,38 @@ async fn f103_an_event_removes_nobody_by_a_list_that_is_not_proven() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f118_an_event_that_cannot_be_attended_to_is_not_lost() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.waldur().service_account(site.project(), "svc").create();
+    site.resource("one", &[]);
+    let project = site.project();
+    // The back end is not ready.
+    let down = Faults::new(site.service().clone()).on(op("health"), Action::refuse(status(503)));
+    let wary = Capabilities::default().with_preflight();
+    let agent = site.agent().memory(move |memory| memory.with_members().with_capabilities(wary)).service(down);
+    let agent = agent.sending_once().build();
+    assert!(agent.user_role_changed(&cx(), user, project, true).await.is_err());
+    assert!(agent.account_changed(&cx(), project, "svc", false).await.is_err());
+    // The list of resources is not whole.
+    let short = Action::from(status(200).json(&serde_json::json!([])).header("x-result-count", "1"));
+    let faults = Faults::new(site.waldur().clone()).on(op("provider_resources.list"), short);
+    let agent = site.agent().waldur(faults).sending_once().build();
+    assert!(agent.user_role_changed(&cx(), user, project, true).await.is_err());
+    assert!(agent.account_changed(&cx(), project, "svc", false).await.is_err());
+    // Whether the person, or the account, is one to have access cannot be found out.
+    for operation in ["offering_users.list", "provider_resources.team", "provider_offerings.service_accounts"] {
+        let faults = Faults::new(site.waldur().clone()).on(op(operation), Action::refuse(status(500)));
+        let agent = site.agent().waldur(faults).sending_once().build();
+        let report = match operation {
+            "provider_offerings.service_accounts" => agent.account_changed(&cx(), project, "svc", false).await,
+            _ => agent.user_role_changed(&cx(), user, project, true).await,
+        };
+        assert_eq!((report.unwrap().follow_ups().count(), site.access("one")), (1, String::new()), "{operation}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn f118_an_account_comes_and_goes_on_all_resources_of_its_project() {
     let site = Site::new(Generation::V8);
     let service = site.waldur().service_account(site.project(), "svc").create();
@@ -182,7 +215,8 @@ async fn one_resource_is_read_and_kept_in_step_whole() {
     agent.sync_resource(&cx(), one).await.unwrap();
     assert_eq!((site.access("one"), site.object("one").status), ("a".to_owned(), "paused".to_owned()));
     assert_eq!(site.access("two"), "", "no other");
-    assert_eq!(site.world.count("provider_resources.list"), 0);
+    // Only who else has its back-end id: no pass has seen all resources yet.
+    assert_eq!(site.world.count("provider_resources.list"), 1);
     // Not ours, or not to be kept in step.
     let other = site.waldur().offering().name("Other").create();
     let foreign = site.waldur().resource(other).backend_id("one").create();

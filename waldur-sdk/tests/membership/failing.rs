@@ -16,7 +16,10 @@ use waldur_sdk::{
     types::ResourceUuid,
 };
 
-use crate::world::{MINUTE, Site, assert_synced, only, pass_time, run};
+use crate::{
+    orders::OnRequest,
+    world::{MINUTE, Site, assert_synced, cx, only, pass_time, run},
+};
 
 /// A service that can be told to refuse everything.
 #[derive(Clone)]
@@ -153,6 +156,124 @@ async fn c44_a_failure_of_somebody_else_is_not_taken_back() {
         run(&agent).await;
     }
     assert_eq!(site.waldur().resource_view(resource).error_message, "the order failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_an_order_that_fails_during_the_pass_keeps_its_words() {
+    // While the resource fails here: the last thing that the pass reads before it tells.
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let meanwhile = site.clone();
+    let fails = move || meanwhile.waldur().change_resource(resource, |row| row.erred("the order failed"));
+    let racing = OnRequest::new(site.waldur().clone(), "provider_resources.team", fails);
+    let agent = site.agent().waldur(racing).service(moody).policy(|policy| policy.failures_before_erred = 1).build();
+    run(&agent).await;
+    assert_eq!(site.waldur().resource_view(resource).error_message, "the order failed");
+    assert_eq!(site.writes(), Vec::<&str>::new());
+
+    // While it recovers: its own failure is to be taken back, not that of an order.
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    site.waldur().change_resource(resource, |row| row.erred("Membership synchronisation failed: once"));
+    let meanwhile = site.clone();
+    let fails = move || meanwhile.waldur().change_resource(resource, |row| row.erred("the order failed"));
+    let racing = OnRequest::new(site.waldur().clone(), "provider_resources.refresh_last_sync", fails);
+    run(&site.agent().waldur(racing).policy(|policy| policy.clear_any_error = true).build()).await;
+    assert_eq!(state(&site, resource), ResourceState::Erred);
+    assert_eq!(site.writes(), ["provider_resources.refresh_last_sync"]);
+    // Nothing happens meanwhile.
+    site.waldur().change_resource(resource, |row| row.erred("Membership synchronisation failed: once"));
+    site.pass().await;
+    assert_eq!(state(&site, resource), ResourceState::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_a_resource_that_an_order_took_over_is_not_felled() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let meanwhile = site.clone();
+    let ordered = move || meanwhile.waldur().change_resource(resource, |row| row.state(ResourceState::Updating));
+    let racing = OnRequest::new(site.waldur().clone(), "provider_resources.team", ordered);
+    let agent = site.agent().waldur(racing).service(moody).policy(|policy| policy.failures_before_erred = 1).build();
+    let report = run(&agent).await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::NotHandled), "{report:#?}");
+    assert_eq!(state(&site, resource), ResourceState::Updating);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_looks_at_members_alone_count_for_nothing() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let agent = site.agent().service(moody).policy(|policy| policy.failures_before_erred = 2).build();
+    for _ in 0..5 {
+        let report = agent.sync_project(&cx(), site.project()).await.unwrap();
+        assert!(matches!(only(&report).outcome, SyncOutcome::Failing(_, 0)), "{report:#?}");
+        assert_eq!(report.follow_ups().count(), 1);
+    }
+    let report = run(&agent).await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::Failing(_, 1)), "{report:#?}");
+    assert_eq!(state(&site, resource), ResourceState::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_a_status_that_the_back_end_has_no_word_for_fells_nothing() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    site.waldur().change_resource(resource, |row| row.paused(true));
+    let wordless = Faults::new(site.service().clone()).on(op("objects.status"), Action::refuse(status(501)));
+    let agent = site.agent().memory(|memory| memory.with_members().with_status()).service(wordless).build();
+    for _ in 0..4 {
+        let report = run(&agent).await;
+        assert_synced(&report);
+        assert_eq!(crate::world::warned(&report), ["status"]);
+    }
+    assert_eq!(state(&site, resource), ResourceState::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c44_an_order_in_between_does_not_make_a_resource_a_stranger() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let moody = Moody::new(&site);
+    moody.refuse(400);
+    let agent = site.agent().service(moody).build();
+    for _ in 0..2 {
+        run(&agent).await;
+    }
+    site.waldur().change_resource(resource, |row| row.state(ResourceState::Updating));
+    assert!(run(&agent).await.resources.is_empty());
+    site.waldur().change_resource(resource, |row| row.state(ResourceState::Ok));
+    let report = run(&agent).await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::Erred(_)), "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_back_end_says_nothing_about_is_warned_of() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.member("b");
+    site.waldur().service_account(site.project(), "svc").create();
+    let closed = site.waldur().service_account(site.project(), "old").create();
+    site.waldur().set_account_state(closed, waldur_sdk::testing::waldur::AccountState::Closed);
+    site.waldur().remove_from_project(user, site.project());
+    site.resource("one", &["a", "old"]);
+    let seen = crate::upkeep::Seen::default();
+    seen.mute();
+    let agent = site.agent().around(move |backend| crate::upkeep::Watching::new(backend, seen)).build();
+    let report = run(&agent).await;
+    assert_eq!(crate::world::warned(&report), ["add member", "remove member", "account", "account"]);
+    assert!(only(&report).added.is_empty() && only(&report).removed.is_empty(), "{report:#?}");
+    let report = agent.user_role_changed(&cx(), user, site.project(), false).await.unwrap();
+    assert_eq!(report.follow_ups().count(), 0, "in step by now");
+    site.edit("one", |object| assert!(object.members.insert("a".to_owned())));
+    let report = agent.user_role_changed(&cx(), user, site.project(), false).await.unwrap();
+    assert_eq!(report.follow_ups().count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ mod members;
 mod names;
 mod old_servers;
 mod secrets;
+mod stale;
 mod sweeps;
 mod upkeep;
 mod world;

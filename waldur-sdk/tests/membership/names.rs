@@ -282,9 +282,79 @@ async fn u09_a_name_that_waldur_refuses_is_not_offered_for_ever() {
     let (_, account) = wanting(&site, "new", S::Requested);
     let names = Names::new();
     names.answer("new", Answer::Name(long));
-    site.agent().usernames(&names).run().await;
-    assert_eq!(state(&site, account), (S::ErrorCreating, None));
-    assert_eq!(transitions(&site), ["begin_creating", "set_username", "set_error_creating"]);
+    let agent = site.agent().usernames(&names).build();
+    let once = ["begin_creating", "set_username", "set_error_creating"];
+    let is_failed = |outcome: &AccountOutcome| matches!(outcome, AccountOutcome::Failed(_));
+    run(&agent).await;
+    assert_eq!((state(&site, account), transitions(&site)), ((S::ErrorCreating, None), once.to_vec()));
+    for _ in 0..3 {
+        pass_time(5 * MINUTE).await;
+        let report = run(&agent).await;
+        assert_eq!(transitions(&site), Vec::<&str>::new(), "the answer is the same");
+        assert!(is_failed(&report.usernames.accounts[0].outcome), "{report:#?}");
+    }
+    // Somebody asks for it anew: it fails as it did, without the name being offered.
+    site.waldur().change_offering_user(account, |account| account.state(S::Requested));
+    run(&agent).await;
+    assert_eq!(transitions(&site), ["begin_creating", "set_error_creating"]);
+    // Whatever was wrong with it may be right tomorrow.
+    pass_time(24 * 60 * MINUTE).await;
+    run(&agent).await;
+    assert_eq!(transitions(&site), once);
+    names.answer("new", Answer::Name("short"));
+    run(&agent).await;
+    assert_eq!(state(&site, account), (S::Ok, Some("short".to_owned())), "another name is another matter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn u03_a_name_that_came_meanwhile_stays() {
+    let secret = |offering: OfferingSeed| offering.plugin_option(FLAG, true).secret_option(FLAG, true);
+    for (generation, before) in [
+        (Generation::V8, S::Creating),
+        (Generation::V8, S::PendingAccountLinking),
+        (Generation::V8, S::PendingAdditionalValidation),
+        // Without states.
+        (Generation::V2024, S::Requested),
+    ] {
+        let site = Site::selling(generation, secret);
+        let (_, account) = wanting(&site, "new", before);
+        site.resource("one", &[]);
+        let names = Names::new();
+        names.answer("new", Answer::Name("ours"));
+        let winner = site.clone();
+        let racing = OnRequest::new(site.waldur().clone(), "offering_users.get", move || {
+            winner.waldur().change_offering_user(account, |account| account.username("theirs").state(S::Ok));
+        });
+        let report = site.agent().usernames(&names).waldur(racing).run().await;
+        assert_eq!(state(&site, account).1.as_deref(), Some("theirs"), "{before:?}");
+        assert!(matches!(report.usernames.accounts[0].outcome, AccountOutcome::LeftToOthers), "{report:#?}");
+        assert_eq!((transitions(&site), site.access("one")), (Vec::new(), "theirs".to_owned()), "{before:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_knows_what_may_be_told_the_last_word_holds_and_without_one_nothing_is_asked() {
+    for known in [true, false] {
+        let site = Site::selling(Generation::V8, |offering| provider_names(offering).exposes(["organization"]));
+        site.member("a");
+        let names = Names::new();
+        let failing = op("provider_offerings.exposed_attributes").from(if known { 2 } else { 1 });
+        let faults = Faults::new(site.waldur().clone()).on(failing, Action::refuse(status(500)));
+        let agent = site.agent().usernames(&names).waldur(faults).sending_once().build();
+        for _ in 0..2 {
+            site.waldur().forget_requests();
+            run(&agent).await;
+            let requests = site.waldur().requests();
+            let asked = requests.iter().find(|one| one.operation == Some("offering_users.list")).unwrap();
+            let mut told = asked.parameters("field");
+            told.retain(|field| field.starts_with("user_"));
+            told.sort_unstable();
+            let wanted = ["user_organization", "user_username", "user_uuid"];
+            assert_eq!(told, if known { &wanted[..] } else { &wanted[1..] });
+            pass_time(6 * MINUTE).await;
+        }
+        assert_eq!(names.profiles().len(), usize::from(known), "an empty profile would wipe out a full one");
+    }
 }
 
 #[tokio::test(start_paused = true)]

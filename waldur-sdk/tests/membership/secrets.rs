@@ -14,10 +14,14 @@ use waldur_sdk::{
     },
 };
 
-use crate::world::{Answer, Names, Site, cx};
+use crate::{
+    upkeep::{Seen, Watching},
+    world::{Answer, Names, Site, cx},
+};
 
-/// A site in which everything that must stay silent is a canary.
-fn site(canaries: &Canaries) -> Site {
+/// A site in which everything that must stay silent is a canary, and who gives names there.
+fn site(canaries: &Canaries) -> (Site, Names) {
+    let names = Names::new();
     let site = Site::selling(Generation::V8, |offering| {
         let offering = offering.plugin_option("service_provider_can_create_offering_user", true);
         offering
@@ -26,22 +30,31 @@ fn site(canaries: &Canaries) -> Site {
     });
     let text = |name: &str| canaries.mint(name).expose_secret().to_owned();
     site.waldur().change_user(site.waldur().agent(), |user| user.token(&canaries.mint("waldur token")));
-    for person in ["here", "new", "refused"] {
-        let user = site.waldur().user(&text("identity")).name(text("first name"), text("last name"));
+    for person in ["here", "new", "failing", "refused"] {
+        let (identity, name) = (text("identity"), text("name on the site"));
+        let user = site.waldur().user(&identity).name(text("first name"), text("last name"));
         let user =
             user.email(format!("{}@example.org", text("address"))).project_role(site.project(), "PROJECT.MEMBER");
         let user = user.create();
-        let account = site.waldur().offering_user(site.offering(), user).username(text("name on the site"));
+        let account = site.waldur().offering_user(site.offering(), user).username(&name);
         match person {
-            "new" => account.without_username().state(OfferingUserState::Requested).create(),
+            "new" => names.answer(&identity, Answer::Name(name.clone().leak())),
+            "failing" => names.answer(&identity, Answer::Fails(ErrorKind::PermissionDenied)),
+            _ => &names,
+        };
+        match person {
+            "new" | "failing" => account.without_username().state(OfferingUserState::Requested).create(),
             _ => account.create(),
         };
+        if person == "refused" {
+            site.service().refuse_member(name);
+        }
     }
     let stale = text("stale name");
     let resource = site.resource("one", &[&stale]);
     let metadata = json!({ "secret_key": text("metadata") });
     site.waldur().change_resource(resource, |row| row.backend_metadata(metadata));
-    site
+    (site, names)
 }
 
 struct Said<'a>(&'a Canaries, String);
@@ -91,6 +104,15 @@ impl Said<'_> {
     }
 }
 
+/// A pass has come to a name that failed and to a member who was refused, and the back end has been told whom to add.
+#[track_caller]
+fn assert_reached(report: &MembershipReport, seen: &Seen) {
+    let failed = |outcome: &AccountOutcome| matches!(outcome, AccountOutcome::Failed(_));
+    assert!(report.usernames.accounts.iter().any(|account| failed(&account.outcome)), "{report:#?}");
+    assert!(report.resources[0].warnings.iter().any(|warning| warning.step == "add member"), "{report:#?}");
+    assert!(seen.logged().contains("Grant"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn c70_a_whole_pass_and_its_failures_name_nobody() {
     let everything = || when("everything", |_| true);
@@ -104,10 +126,11 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
     ];
     for (case, fault) in cases {
         let canaries = Canaries::default();
-        let site = site(&canaries);
-        let names = Names::new();
-        names.answer("", Answer::Fails(ErrorKind::PermissionDenied));
+        let (site, names) = site(&canaries);
+        let seen = Seen::default();
+        let watching = seen.clone();
         let mut agent = site.agent().memory(MemoryBackend::with_roles).usernames(&names).sending_once();
+        agent = agent.around(move |backend| Watching::new(backend, watching));
         match fault {
             Some((true, action)) => {
                 let reads = case != "Waldur refuses writes";
@@ -119,15 +142,26 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
             }
             None => {}
         }
-        let agent = agent.policy(|policy| policy.failures_before_erred = 1).build();
+        let protected = canaries.mint("protected name").expose_secret().to_owned();
+        let agent = agent.policy(|policy| {
+            policy.failures_before_erred = 1;
+            policy.protected_usernames.insert(protected);
+        });
+        let agent = agent.build();
         let said = Said(&canaries, case.to_owned());
         said.value(&agent);
         for _ in 0..2 {
             match agent.run_once(&cx()).await {
-                Ok(report) => said.report(&report),
+                Ok(report) => {
+                    said.report(&report);
+                    if case == "a quiet pass" {
+                        assert_reached(&report, &seen);
+                    }
+                }
                 Err(error) => said.error(&error),
             }
         }
+        said.text(&seen.logged());
         // What customers read of a resource.
         for resource in site.waldur().requests().into_iter().filter(|one| one.path.ends_with("set_as_erred/")) {
             said.text(&resource.body.to_string());

@@ -12,10 +12,14 @@ use waldur_sdk::{
         Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, Surroundings, UserLimits,
         Verified,
     },
-    process::membership::Change,
-    rest::Complete,
-    settings::{AccountingType, Component},
-    testing::{Action, Faults, MemoryBackend, op, status, waldur::Generation},
+    client::WaldurClient,
+    process::{OfferingContext, membership::Change},
+    rest::{Complete, Http},
+    settings::{AccountingType, AgentSettings, Component, Components},
+    testing::{
+        Action, Faults, MemoryBackend, op, status,
+        waldur::{Billing, ComponentSeed, Generation},
+    },
     types::{BackendId, Date, JsonObject, Limits},
 };
 
@@ -37,11 +41,25 @@ struct Told {
     end_date: EndDate,
     effective_id: Option<String>,
     metadata: Option<JsonObject>,
+    plans: Vec<String>,
+    outcomes: Vec<String>,
+    is_mute: bool,
 }
 
 impl Seen {
     pub fn grants(&self) -> Vec<Grant> {
         self.0.lock().unwrap().grants.clone()
+    }
+
+    /// From now on nothing is said of what became of members.
+    pub fn mute(&self) {
+        self.edit(|told| told.is_mute = true);
+    }
+
+    /// The plans and their outcomes as they would be logged.
+    pub fn logged(&self) -> String {
+        let told = self.0.lock().unwrap();
+        told.plans.iter().chain(&told.outcomes).cloned().collect()
     }
 
     fn limits(&self) -> Vec<LimitChange> {
@@ -132,8 +150,16 @@ impl MemberDirectory for Watching {
         id: &BackendId,
         plan: &MembershipPlan,
     ) -> Result<Vec<MemberOutcome>> {
-        self.seen.edit(|told| told.grants.extend(plan.add.iter().cloned()));
-        self.inner.members().unwrap().apply(cx, resource, id, plan).await
+        self.seen.edit(|told| {
+            told.grants.extend(plan.add.iter().cloned());
+            told.plans.push(format!("{plan:?} {:?}", plan.add));
+        });
+        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
+        self.seen.edit(|told| {
+            told.outcomes.push(format!("{outcomes:?}"));
+            outcomes.retain(|_| !told.is_mute);
+        });
+        Ok(outcomes)
     }
 }
 
@@ -288,6 +314,53 @@ async fn c47_a_prepaid_budget_stays_what_was_paid_for() {
         assert_eq!(site.object("one").limits["cpu"], Some(1200));
         assert_eq!(site.waldur().resource_view(resource).limits["cpu"], json!(100));
         assert_eq!(site.service().writes(), 0);
+    }
+}
+
+/// The components of a settings file that knows nothing of prepaid ones, merged with Waldur's.
+async fn merged(site: &Site) -> Components {
+    let tree = json!({ "offerings": [{
+        "name": "Storage",
+        "waldur_api_url": site.waldur().base_url(),
+        "waldur_api_token": "t",
+        "waldur_offering_uuid": site.offering().hex(),
+        "backend_type": "memory",
+        "backend_components": {
+            "credit": { "label": "Credit", "measured_unit": "h", "accounting_type": "limit" },
+        },
+    }]});
+    let settings = AgentSettings::from_value(&tree).unwrap().0;
+    let http = Http::new(site.waldur().clone());
+    let client = WaldurClient::builder(site.waldur().base_url()).token(site.waldur().token()).http(http);
+    OfferingContext::load(&client.build().unwrap(), &settings.offerings[0]).await.unwrap().components
+}
+
+#[tokio::test(start_paused = true)]
+async fn c47_what_only_waldur_calls_prepaid_stays_what_was_paid_for() {
+    for (prepaid, authority) in [
+        (true, LimitsAuthority::Waldur),
+        (true, LimitsAuthority::Backend),
+        (true, LimitsAuthority::None),
+        (false, LimitsAuthority::Waldur),
+    ] {
+        let site = Site::selling(Generation::V8, |offering| {
+            let sold = |one: ComponentSeed| if prepaid { one.prepaid() } else { one };
+            offering.component_with("credit", Billing::Limit, sold).component_with("extra", Billing::Limit, sold)
+        });
+        let resource = site.resource("one", &[]);
+        let ordered = [("cpu", 4), ("mem", 8), ("credit", 100), ("extra", 100)];
+        site.waldur().change_resource(resource, |row| row.limits(ordered));
+        site.edit("one", |object| {
+            for name in ["credit", "extra"] {
+                object.limits.insert(name.to_owned(), Some(1200));
+            }
+        });
+        let components = merged(&site).await;
+        let report = run(&with_authority(&site, authority).components(components).build()).await;
+        let found = ["credit", "extra"].map(|name| site.object("one").limits[name]);
+        assert_eq!(found, [Some(if prepaid { 1200 } else { 100 }); 2], "{authority:?}");
+        assert_eq!(site.waldur().resource_view(resource).limits["credit"], json!(100));
+        assert_eq!(only(&report).changes.is_empty(), prepaid, "{report:#?}");
     }
 }
 

@@ -89,6 +89,26 @@ fn nonsense_from_waldur_is_warned_of_and_kills_nothing() {
     );
 }
 
+#[test]
+fn c47_what_either_side_calls_prepaid_is() {
+    for (ours, theirs, merged_to, warned) in [
+        (None, Some(true), Some(true), false),
+        (Some(false), Some(true), Some(true), true),
+        (Some(true), Some(false), Some(true), false),
+        (Some(false), Some(false), Some(false), false),
+        (None, None, None, false),
+    ] {
+        let mut file = component("cpu", AccountingType::Limit, "1");
+        file.is_prepaid = ours;
+        let mut waldur = WaldurComponent::new("cpu", "limit");
+        waldur.is_prepaid = theirs;
+        let (merged, warnings) = Components::from_iter([file]).merge_waldur(&[waldur.clone()]);
+        assert_eq!((merged.get("cpu").unwrap().is_prepaid, warnings.len()), (merged_to, usize::from(warned)));
+        let (adopted, _) = Components::default().merge_waldur(&[waldur]);
+        assert_eq!(adopted.get("cpu").unwrap().is_prepaid, theirs);
+    }
+}
+
 /// The numbers of case 26, without its order.
 #[test]
 fn limits_are_multiplied_by_the_unit_factor() {

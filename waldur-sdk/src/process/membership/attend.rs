@@ -1,11 +1,16 @@
 //! One resource on its way: seen, compared, seen again, changed.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+};
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 
 use super::{
     MembershipSync,
+    diff::Diff,
+    listed::ProjectAccounts,
     pass::{Pass, Scope, present, team_key, unanswered},
     plan::{Plan, Sight},
     report::{ResourceSync, SyncOutcome},
@@ -57,6 +62,25 @@ struct Fresh {
     states: ById<Option<ResourceState>>,
     members: ById<Complete<String>>,
     team: Option<Arc<Roster>>,
+    accounts: Option<Arc<ProjectAccounts>>,
+}
+
+impl Fresh {
+    /// Of what is to be done now, who was to lose access before too: a name that only one reading is against may be
+    /// right again in the next. By what was not read again, nobody comes who was not to come before: whoever had access
+    /// then has lost it since.
+    fn confirm(&self, before: &Diff, now: &mut Diff) {
+        let went = |name: &String| before.remove.contains(name) || before.remove_accounts.contains(name);
+        now.remove.retain(went);
+        now.remove_accounts.retain(went);
+        if self.team.is_none() {
+            let names: HashSet<&str> = before.add.iter().map(|one| one.grant.username.as_str()).collect();
+            now.add.retain(|candidate| names.contains(candidate.grant.username.as_str()));
+        }
+        if self.accounts.is_none() {
+            now.add_accounts.retain(|name| before.add_accounts.contains(name));
+        }
+    }
 }
 
 impl MembershipSync {
@@ -76,7 +100,7 @@ impl MembershipSync {
             report.outcome = SyncOutcome::NotHandled;
             return report;
         };
-        if pass.shared.contains_key(&id) {
+        if pass.shared.contains_key(&id) || pass.elsewhere.contains(&id) {
             let text = format!("more than one resource has the back-end id {id}");
             report.warnings.push(Warning { step: "backend id", error: Error::new(ErrorKind::Inconsistent, text) });
         }
@@ -104,7 +128,8 @@ impl MembershipSync {
             return Ok(Some(SyncOutcome::Foreign));
         }
         let plan = self.plan(pass, &sight);
-        if !plan.writes() || self.policy().dry_run {
+        let overtaken = sight.team.is_some_and(|team| self.is_overtaken(row, team));
+        if !(plan.writes() || overtaken) || self.policy().dry_run {
             self.carry_out(job, &sight, plan).await;
             return Ok(None);
         }
@@ -128,26 +153,50 @@ impl MembershipSync {
         }
         let (present, present_error) = present(&fresh.members, &id);
         let team = fresh.team.as_deref().or(sight.team);
-        let sight = Sight { row: &fresh.row, state: &state, present, present_error, team };
-        let mut plan = self.plan(pass, &sight);
-        if fresh.team.is_none() {
-            // Whoever came since the team was read may be in it by now.
-            plan.members.remove.clear();
-        }
-        self.carry_out(job, &sight, plan).await;
+        let accounts = fresh.accounts.as_deref().unwrap_or(sight.accounts);
+        let sight = Sight { row: &fresh.row, state: &state, present, present_error, team, accounts };
+        let mut now = self.plan(pass, &sight);
+        fresh.confirm(&plan.members, &mut now.members);
+        self.carry_out(job, &sight, now).await;
         Ok(None)
     }
 
-    /// Reads the resource, its object and its members again; the team too if anybody is to be removed, or to be added by
-    /// a team that is old.
+    /// Whether the members were settled by a newer team than this one since it was asked for: what it says of
+    /// anybody's access or roles may have been taken back.
+    pub(super) fn is_overtaken(&self, row: &Resource, team: &Roster) -> bool {
+        self.remember(|memory| memory.led_by(row.uuid)) > team.asked
+    }
+
+    /// Reads the resource, its object and its members again; the team too if anybody is to be removed, or if it is old;
+    /// the accounts that no person has, if they decide anything.
     async fn look_again(&self, job: &Job<'_>, plan: &Plan, row: &Resource) -> Result<Fresh> {
         let waldur = self.waldur(job.cx);
-        let fresh = job.pass.teams.get(&team_key(row)).is_some_and(|team| team.is_fresh(self.environment().instant()));
-        let anew = !plan.members.remove.is_empty() || !(plan.members.add.is_empty() || fresh);
+        let (now, members) = (self.environment().instant(), &plan.members);
+        let read = job.pass.teams.get(&team_key(row));
+        let fresh = read.is_none_or(|team| team.is_fresh(now) && !self.is_overtaken(row, team));
+        let anew = !members.remove.is_empty() || !fresh;
         let team = async { if anew { Some(self.team(job.cx, &job.pass.accounts, row).await) } else { None } };
-        let (row, on_backend, team) =
-            join3(waldur.provider_resources().get(row.uuid), self.look_at(job.cx, &job.id, job.pass.scope), team).await;
-        Ok(Fresh { row: row?, states: on_backend.0, members: on_backend.1, team })
+        let decisive =
+            !(members.remove.is_empty() && members.remove_accounts.is_empty() && members.add_accounts.is_empty());
+        let accounts = async { if decisive { Some(self.accounts_again(job).await) } else { None } };
+        let look = self.look_at(job.cx, &job.id, job.pass.scope);
+        let (row, on_backend, team, accounts) =
+            join4(waldur.provider_resources().get(row.uuid), look, team, accounts).await;
+        Ok(Fresh { row: row?, states: on_backend.0, members: on_backend.1, team, accounts })
+    }
+
+    /// The accounts that no person has, read again. What another resource of the pass has just read again will do.
+    async fn accounts_again(&self, job: &Job<'_>) -> Arc<ProjectAccounts> {
+        let (asked, again) = (self.environment().instant(), &job.pass.accounts_again);
+        let read = again.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, accounts)) = read.filter(|(then, _)| asked.saturating_duration_since(*then) < Roster::FRESH) {
+            return accounts;
+        }
+        // What cannot be read is a gap, and whatever waits for it is in the report.
+        let (accounts, _) = self.project_accounts(job.cx).await;
+        let accounts = Arc::new(accounts);
+        *again.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, accounts.clone()));
+        accounts
     }
 
     pub(super) fn is_handled(&self, row: &Resource) -> bool {
@@ -163,7 +212,9 @@ impl MembershipSync {
             self.sync_status(job, sight.row, plan.status).await;
             self.sync_metadata(job, sight, plan.metadata).await;
             self.sync_limits(job, sight, plan.limits).await;
-            self.sync_user_limits(job, sight, &effective).await;
+            if !job.pass.is_shared_elsewhere(sight.row) {
+                self.sync_user_limits(job, sight, &effective).await;
+            }
         }
     }
 }

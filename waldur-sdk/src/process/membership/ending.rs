@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::{ErrorDetails, Feature, Resource, ResourceState},
-    error::Error,
+    error::{Error, Result},
     process::failure::describe,
 };
 
@@ -36,19 +36,30 @@ impl MembershipSync {
         if policy.dry_run {
             return SyncOutcome::Failing(error, 0);
         }
+        // What an event or a look at members alone comes to counts for nothing: the next whole pass decides.
+        if job.pass.scope == Scope::Members {
+            return SyncOutcome::Failing(error, self.remember(|memory| memory.failures(row.uuid)));
+        }
         let times = self.remember(|memory| memory.failed(row.uuid));
         if times < policy.failures_before_erred {
             return SyncOutcome::Failing(error, times);
         }
         let details = describe(&error, policy.expose_error_details);
         let message = format!("{MARK}{}", details.message());
-        let erred = row.state == Some(ResourceState::Erred);
-        // Said already, or the failure of something else, which must not be written over.
-        if erred && (!is_ours(row) || row.error_message.as_deref() == Some(message.trim())) {
+        if is_said(row, &message) {
             return SyncOutcome::Erred(error);
         }
         if !self.remember(|memory| memory.may_err()) {
             return SyncOutcome::Failing(error, times);
+        }
+        match self.as_it_is_now(job, row).await {
+            Ok(Some(now)) if is_said(&now, &message) => return SyncOutcome::Erred(error),
+            Ok(Some(_)) => {}
+            Ok(None) => return SyncOutcome::NotHandled,
+            Err(cause) => {
+                job.warn("resource", cause);
+                return SyncOutcome::Failing(error, times);
+            }
         }
         let details = ErrorDetails::new(message).with_traceback(details.traceback());
         match self.waldur(job.cx).provider_resources().set_as_erred(row.uuid, &details).await {
@@ -62,6 +73,16 @@ impl MembershipSync {
                 }
                 SyncOutcome::Failing(error, times)
             }
+        }
+    }
+
+    /// The resource, read once more before Waldur is told anything of its state: the list may be minutes old, and an
+    /// order may have failed or ended meanwhile. `None` when it is not to be kept in step any more.
+    async fn as_it_is_now(&self, job: &Job<'_>, row: &Resource) -> Result<Option<Resource>> {
+        match self.waldur(job.cx).provider_resources().get(row.uuid).await {
+            Ok(now) => Ok(Some(now).filter(|now| self.is_handled(now) && now.backend_id == row.backend_id)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -113,6 +134,16 @@ impl MembershipSync {
         if self.lacks(Feature::SetAsOk) {
             return SyncOutcome::Synced;
         }
+        match self.as_it_is_now(job, row).await {
+            Ok(Some(now)) if now.state == row.state && now.error_message == row.error_message => {}
+            // Well already, or felled by something else meanwhile: the next pass goes on from there.
+            Ok(Some(_)) => return SyncOutcome::Synced,
+            Ok(None) => return SyncOutcome::NotHandled,
+            Err(error) => {
+                job.warn("resource", error.clone());
+                return SyncOutcome::Deferred(error);
+            }
+        }
         match self.waldur(job.cx).provider_resources().set_as_ok(row.uuid).await {
             Ok(()) => {
                 job.report.changes.push(Change::Recovered);
@@ -125,6 +156,12 @@ impl MembershipSync {
             }
         }
     }
+}
+
+/// Whether there is nothing to be told: said already, or the failure of something else, which must not be written over.
+fn is_said(row: &Resource, message: &str) -> bool {
+    let same = row.error_message.as_deref() == Some(message.trim());
+    row.state == Some(ResourceState::Erred) && (!is_ours(row) || same)
 }
 
 /// Whether the error of a resource is one that this processor reported.

@@ -6,20 +6,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
-use futures_util::{StreamExt, future::join, stream};
+use futures_util::{StreamExt, future::join3, stream};
 
 use super::{
     MembershipSync,
     attend::{Job, is_ours},
     diff::{Candidate, Diff},
-    listed::{Accounts, ProjectAccounts},
-    members::Directory,
+    listed::Accounts,
+    members::{Directory, hold, unproven},
     pass::{Pass, Scope, present, sharers, team_key},
     plan::{Plan, Sight},
-    report::{HeldRemovals, HoldReason, MembershipReport, ResourceSync, SkipReason, SyncOutcome},
+    report::{MembershipReport, ResourceSync, SkipReason, SyncOutcome},
     team::Roster,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     client::{OfferingUserQuery, Resource},
     error::{Error, Result},
     process::{Warning, failure::shielded},
-    types::{Personal, ProjectUuid, UserUuid},
+    types::{ProjectUuid, UserUuid},
 };
 
 /// What an event is about.
@@ -44,7 +44,8 @@ impl MembershipSync {
     /// for a resource whose members are locked out, nothing is taken: a full look settles that.
     ///
     /// # Errors
-    /// When the resources of the project cannot be listed.
+    /// When the back end is not ready, or the resources of the project cannot all be listed. Those that came are attended
+    /// to all the same.
     pub async fn user_role_changed(
         &self,
         cx: &OpContext,
@@ -53,12 +54,13 @@ impl MembershipSync {
         granted: bool,
     ) -> Result<MembershipReport> {
         let mut report = MembershipReport::default();
-        if self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+        if self.backend().members().is_none() {
             return Ok(report);
         }
+        self.must_be_ready(cx, &mut report).await?;
         let rows = self.of_project(cx, project, &mut report).await?;
         if rows.is_empty() {
-            return Ok(report);
+            return attended(report);
         }
         let accounts = self.accounts_for(cx, user, &mut report).await;
         let pass = self.narrow_pass(cx, accounts, &rows, &mut report).await;
@@ -70,13 +72,14 @@ impl MembershipSync {
             self.attend_to(pass, rows, Subject::User(user, !granted), &mut report).await;
         }
         report.missing_features = self.remember(super::memory::Memory::take_untold);
-        Ok(report)
+        attended(report)
     }
 
     /// An account of a service or of a course was made, closed or, if `removed`, taken away. The lists are read again.
     ///
     /// # Errors
-    /// When the resources of the project cannot be listed.
+    /// When the back end is not ready, or the resources of the project cannot all be listed. Those that came are attended
+    /// to all the same.
     pub async fn account_changed(
         &self,
         cx: &OpContext,
@@ -85,17 +88,19 @@ impl MembershipSync {
         removed: bool,
     ) -> Result<MembershipReport> {
         let mut report = MembershipReport::default();
-        if username.trim().is_empty() || self.backend().members().is_none() || !self.is_ready(cx, &mut report).await {
+        let own_membership = self.backend().capabilities().skip_team_diff;
+        if username.trim().is_empty() || self.backend().members().is_none() || own_membership {
             return Ok(report);
         }
+        self.must_be_ready(cx, &mut report).await?;
         let rows = self.of_project(cx, project, &mut report).await?;
         if rows.is_empty() {
-            return Ok(report);
+            return attended(report);
         }
         let pass = self.narrow_pass(cx, Accounts::default(), &rows, &mut report).await;
         self.attend_to(pass, rows, Subject::Account(username.to_owned(), removed), &mut report).await;
         report.missing_features = self.remember(super::memory::Memory::take_untold);
-        Ok(report)
+        attended(report)
     }
 
     /// What the offering is told of a person changed: the back end is told. `false` when there is nobody to tell, or
@@ -121,6 +126,12 @@ impl MembershipSync {
             shielded(members.update_attributes(cx, &grant)).await?;
         }
         Ok(true)
+    }
+
+    /// A pass may leave everything to the next one. An event that is left is lost.
+    async fn must_be_ready(&self, cx: &OpContext, report: &mut MembershipReport) -> Result<()> {
+        self.is_ready(cx, report).await;
+        report.not_ready.take().map_or(Ok(()), Err)
     }
 
     /// The accounts of one person; of everybody if that person still wants a name, which has to differ from all.
@@ -153,8 +164,8 @@ impl MembershipSync {
         rows: &[Arc<Resource>],
         report: &mut MembershipReport,
     ) -> Arc<Pass> {
-        let (teams, (project_accounts, warnings)) =
-            join(self.teams(cx, &accounts, rows), self.project_accounts(cx)).await;
+        let (teams, (project_accounts, warnings), elsewhere) =
+            join3(self.teams(cx, &accounts, rows), self.project_accounts(cx), self.elsewhere(cx, rows)).await;
         report.warnings.extend(warnings);
         Arc::new(Pass {
             cx: cx.clone(),
@@ -167,6 +178,8 @@ impl MembershipSync {
             user_limits: None,
             backend_user_limits: BTreeMap::new(),
             shared: sharers(rows),
+            elsewhere,
+            accounts_again: Mutex::default(),
             doubtful: false,
         })
     }
@@ -241,8 +254,12 @@ impl MembershipSync {
             return Ok(Some(SyncOutcome::Foreign));
         }
         let (present, present_error) = present(&members, &job.id);
-        let team = job.pass.teams.get(&team_key(row)).cloned();
-        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref() };
+        let mut team = job.pass.teams.get(&team_key(row)).cloned();
+        if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
+            team = Some(self.team(job.cx, &job.pass.accounts, row).await);
+        }
+        let accounts = &job.pass.project_accounts;
+        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref(), accounts };
         let Some(present) = present else {
             self.sync_members(job, &sight, &Plan::default()).await;
             return Ok(None);
@@ -259,10 +276,11 @@ impl MembershipSync {
         let plan = Plan { members, ..Plan::default() };
         let (Some(members), Some(present)) = (self.backend().members(), sight.present) else { return };
         let directory = Directory { members, row: sight.row };
+        self.lead(sight);
         let removals = plan.members.remove.clone();
         let mut accesses = super::statuses::Accesses::of(&plan);
         self.give_and_take(job, directory, &plan, &removals, present, &mut accesses).await;
-        self.sync_accounts(job, directory, &plan, present).await;
+        self.sync_accounts(job, directory, &plan.members.add_accounts, &plan.members.remove_accounts, present).await;
         self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
     }
 
@@ -291,15 +309,15 @@ impl MembershipSync {
         job.report.skipped.extend(skipped.cloned());
         let locked_out = restricted || skipped.is_some_and(|skipped| says_no(skipped.reason));
         if !revoked && !locked_out {
+            // Not seen to be in the team, or to have a name, by lists that may lack just that.
+            if let Some(gap) = team.gap.as_ref().or(job.pass.accounts.gap.as_ref()) {
+                job.untold("team", gap.clone());
+            }
             return diff;
         }
         let names = self.removable(job, sight, team, self.names_of(&job.pass.accounts, user), present);
-        let gap = [&team.gap, &job.pass.accounts.gap, &job.pass.project_accounts.gap].into_iter().flatten().next();
-        match gap.filter(|_| !restricted && !names.is_empty()) {
-            Some(gap) => {
-                let usernames = super::diff::personal(&names);
-                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
-            }
+        match unproven(job, sight).filter(|_| !names.is_empty()) {
+            Some(reason) => hold(job, &names, reason),
             None => diff.remove = names,
         }
         diff
@@ -315,7 +333,7 @@ impl MembershipSync {
         present: &[String],
     ) -> Vec<String> {
         let restricted = sight.row.restrict_member_access == Some(true);
-        let accounts = job.pass.project_accounts.of(sight.row.project_uuid);
+        let accounts = sight.accounts.of(sight.row.project_uuid);
         let shared = job.pass.names_of_sharers(sight.row);
         let is_wanted = |name: &String| {
             let of_team = team.candidates.iter().any(|candidate: &Candidate| candidate.grant.username == *name);
@@ -337,36 +355,39 @@ impl MembershipSync {
     ) -> Diff {
         let mut diff = Diff::default();
         let name = name.to_owned();
-        let accounts: &ProjectAccounts = &job.pass.project_accounts;
-        let of_project = accounts.of(sight.row.project_uuid);
+        let of_project = sight.accounts.of(sight.row.project_uuid);
         let restricted = sight.row.restrict_member_access == Some(true);
         let is_there = present.contains(&name);
-        if of_project.active.contains(&name) {
-            match (restricted, is_there) {
-                (false, false) => diff.add_accounts.push(name),
-                (true, true) => diff.remove_accounts.push(name),
-                _ => {}
+        let active = of_project.active.contains(&name);
+        if active && !restricted {
+            if !is_there {
+                diff.add_accounts.push(name);
             }
             return diff;
         }
-        let gone = removed && !of_project.other.contains(&name);
-        if !is_there || !(of_project.closed.contains(&name) || gone) {
+        let gone = of_project.closed.contains(&name) || (removed && !of_project.other.contains(&name));
+        if !is_there || !(active || gone) {
+            if let Some(gap) = sight.accounts.gap.clone().filter(|_| !removed && !active) {
+                job.untold("accounts", gap);
+            }
             return diff;
         }
-        let gap = accounts.gap.as_ref().or(sight.team.and_then(|team| team.gap.as_ref()));
-        let of_team = sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
+        let of_team =
+            !restricted && sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
         let spared =
             self.policy().protected_usernames.contains(&name) || job.pass.names_of_sharers(sight.row).contains(&name);
-        match gap {
+        match unproven(job, sight) {
             _ if of_team || spared => {}
             None => diff.remove_accounts.push(name),
-            Some(gap) => {
-                let usernames = vec![Personal::from(name)];
-                job.report.held = Some(HeldRemovals { usernames, reason: HoldReason::Incomplete(gap.clone()) });
-            }
+            Some(reason) => hold(job, &[name], reason),
         }
         diff
     }
+}
+
+/// An event that did not reach all resources is to come again: the report names only those that were listed.
+fn attended(mut report: MembershipReport) -> Result<MembershipReport> {
+    report.listing_gap.take().map_or(Ok(report), Err)
 }
 
 /// Whether the reason for which somebody has no access speaks against their keeping it.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use futures_util::{
@@ -62,7 +62,7 @@ impl MembershipSync {
             None
         });
         let (states, members, backend_user_limits) = on_backend;
-        let teams = self.teams(cx, &accounts, rows).await;
+        let (teams, elsewhere) = join(self.teams(cx, &accounts, rows), self.elsewhere(cx, rows)).await;
         let shared = sharers(rows);
         let mut pass = Pass {
             cx: cx.clone(),
@@ -75,6 +75,8 @@ impl MembershipSync {
             user_limits,
             backend_user_limits,
             shared,
+            elsewhere,
+            accounts_again: Mutex::default(),
             doubtful: false,
         };
         pass.doubtful = self.doubts(&pass, rows);
@@ -120,16 +122,21 @@ impl MembershipSync {
             Err(error) => report.warnings.push(Warning { step: "username policy", error }),
         }
         if let Some(usernames) = self.0.usernames.clone() {
-            let waldur = self.waldur(cx);
+            let (waldur, refused) = (self.waldur(cx), self.remember(|memory| memory.refused()));
             let giver = NameGiver {
                 waldur: &waldur,
                 backend: &*usernames,
                 cx,
                 concurrency: self.concurrency(),
                 dry_run: self.policy().dry_run,
+                refused: &refused,
             };
             if report.named_by == Some(NamedBy::Provider) {
-                report.accounts = giver.refresh(&mut rows).await;
+                // A name that is on no list may be somebody's all the same.
+                report.accounts = match &gap {
+                    None => giver.refresh(&mut rows).await,
+                    Some(gap) => NameGiver::put_off(&rows, gap),
+                };
             }
             if self.policy().drive_deletion {
                 report.accounts.extend(giver.begin_deletions(&mut rows).await);
@@ -141,14 +148,17 @@ impl MembershipSync {
         (accounts, report, warnings)
     }
 
-    /// Accounts with the attributes that the offering is told. A configuration that cannot be read for a moment leaves
-    /// the default, which tells least.
+    /// Accounts with the attributes that the offering is told. While the configuration cannot be read, the one that was
+    /// read last holds; without any, no attribute is asked for.
     pub(super) async fn list_accounts(
         &self,
         cx: &OpContext,
         query: OfferingUserQuery,
     ) -> Result<(Vec<OfferingUser>, Option<Error>)> {
-        let exposure = self.exposure(cx).await.unwrap_or_default();
+        let exposure = match self.exposure(cx).await {
+            Ok(exposure) => exposure,
+            Err(_) => self.remember(|memory| memory.last_attributes()).unwrap_or_else(AttributeExposure::none),
+        };
         let query = query.attributes(exposure);
         let (mut rows, _, gap) = self.waldur(cx).offering_users().list(&query).collect().await?.into_parts();
         // A filter that a server does not know is ignored; an account elsewhere says nothing about one here.
@@ -158,10 +168,11 @@ impl MembershipSync {
 
     pub(super) fn learn(&self, accounts: &Accounts) {
         let bridged = self.backend().capabilities().identity_bridge;
+        let now = self.environment().instant();
         self.remember(|memory| {
             for account in &accounts.rows {
                 let key = if bridged { account.user_username.as_ref() } else { account.username.as_ref() };
-                memory.learn_account(account, key);
+                memory.learn_account(account, key, now);
             }
         });
     }
@@ -194,9 +205,15 @@ impl MembershipSync {
         }
     }
 
+    /// Whether it was ever found out what the offering is told of people.
+    fn knows_exposure(&self) -> bool {
+        self.lacks(Feature::UserAttributeConfig) || self.remember(|memory| memory.last_attributes()).is_some()
+    }
+
     async fn tell_profiles(&self, cx: &OpContext, accounts: &Accounts, report: &mut UsernameReport) {
         let Some(usernames) = self.0.usernames.clone() else { return };
-        if self.policy().dry_run || accounts.gap.is_some() {
+        // Profiles without anything in them, since nobody knows what may be told, would wipe out what is known there.
+        if self.policy().dry_run || accounts.gap.is_some() || !self.knows_exposure() {
             return;
         }
         let profiles: Vec<_> = accounts.rows.iter().filter(|account| is_active(account)).map(request).collect();
@@ -359,9 +376,10 @@ impl MembershipSync {
             first.into_iter().map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) }).collect();
         let teams: HashMap<Uuid, Arc<Roster>> =
             stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
+        let now = self.environment().instant();
         self.remember(|memory| {
             for candidate in teams.values().flat_map(|team| &team.candidates) {
-                memory.learn_name(candidate.user, &candidate.grant.username);
+                memory.learn_name(candidate.user, &candidate.grant.username, now);
             }
         });
         teams

@@ -40,8 +40,9 @@ impl Accounts {
     /// is the name.
     pub(super) fn objection(&self, member: &TeamMember) -> Option<SkipReason> {
         let account = self.of(member.uuid);
-        let state = account.and_then(|account| account.state.as_ref()).or(member.offering_user_state.as_ref());
-        if state.is_some_and(OfferingUserState::is_leaving) {
+        // Either may be the older one.
+        let states = [account.and_then(|account| account.state.as_ref()), member.offering_user_state.as_ref()];
+        if states.into_iter().flatten().any(OfferingUserState::is_leaving) {
             return Some(SkipReason::Leaving);
         }
         match account {

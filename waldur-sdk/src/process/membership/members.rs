@@ -48,6 +48,7 @@ impl MembershipSync {
             return Vec::new();
         };
         job.report.unmanaged = plan.members.unmanaged;
+        self.lead(sight);
         let removals = self.believed(job, sight, plan, present.items().len());
         let mut accesses = Accesses::of(plan);
         let mut effective = plan.members.existing.clone();
@@ -55,10 +56,18 @@ impl MembershipSync {
         let added = self.give_and_take(job, directory, plan, &removals, present, &mut accesses).await;
         effective
             .extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
-        self.sync_accounts(job, directory, plan, present).await;
+        let closed = Self::believed_accounts(job, sight, &plan.members.remove_accounts);
+        self.sync_accounts(job, directory, &plan.members.add_accounts, &closed, present).await;
         self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
         self.tell_statuses(job, sight, &accesses).await;
         effective
+    }
+
+    /// Notes by which team the members are settled, so that nobody goes by an older one afterwards.
+    pub(super) fn lead(&self, sight: &Sight<'_>) {
+        if let Some(asked) = sight.team.filter(|team| !team.unread).and_then(|team| team.asked) {
+            self.remember(|memory| memory.settled(sight.row.uuid, asked));
+        }
     }
 
     /// The removals that may be carried out now. Those that may not are in the report.
@@ -67,13 +76,23 @@ impl MembershipSync {
         let resource = sight.row.uuid;
         match self.objection(job, sight, removals, present) {
             None => {
-                if removals.is_empty() {
-                    self.remember(|memory| memory.forget_removals(resource));
-                }
+                // Nothing is doubted, or no longer: what was seen before is refuted, or carried out.
+                self.remember(|memory| memory.forget_removals(resource));
                 removals.clone()
             }
             Some(reason) => {
-                job.report.held = Some(HeldRemovals { usernames: personal(removals), reason });
+                hold(job, removals, reason);
+                Vec::new()
+            }
+        }
+    }
+
+    /// As [`Self::believed`], for accounts of no person.
+    fn believed_accounts(job: &mut Job<'_>, sight: &Sight<'_>, removals: &[String]) -> Vec<String> {
+        match unproven(job, sight).filter(|_| !removals.is_empty()) {
+            None => removals.to_vec(),
+            Some(reason) => {
+                hold(job, removals, reason);
                 Vec::new()
             }
         }
@@ -84,21 +103,14 @@ impl MembershipSync {
         if removals.is_empty() {
             return None;
         }
+        if let Some(reason) = unproven(job, sight) {
+            return Some(reason);
+        }
         // Locked out by the resource's own word, whatever the lists say.
-        if sight.row.restrict_member_access == Some(true) {
-            return None;
-        }
-        let pass = job.pass;
-        let Some(team) = sight.team else {
-            return Some(HoldReason::Incomplete(Error::not_ready("the team was not read")));
-        };
-        let gaps = [&team.gap, &pass.accounts.gap, &pass.project_accounts.gap];
-        if let Some(gap) = gaps.into_iter().flatten().next() {
-            return Some(HoldReason::Incomplete(gap.clone()));
-        }
+        let team = sight.team.filter(|_| sight.row.restrict_member_access != Some(true))?;
         let guard = &self.policy().removals;
         let reason = guard::suspicion(removals.len(), present, team.members, guard)
-            .or_else(|| pass.doubtful.then_some(HoldReason::TooManyOverall))?;
+            .or_else(|| job.pass.doubtful.then_some(HoldReason::TooManyOverall))?;
         if self.policy().dry_run {
             return Some(reason);
         }
@@ -130,7 +142,7 @@ impl MembershipSync {
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
         let side = marketplace(directory.row, self.offering());
         match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
-            Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
+            Ok(outcomes) => Self::note(job, outcomes, &added, change.removals(), accesses),
             Err(error) => {
                 job.fail("members", error);
                 Vec::new()
@@ -139,11 +151,14 @@ impl MembershipSync {
     }
 
     /// Notes what became of each user: one user's failure is nobody else's, and not the resource's.
-    fn note(job: &mut Job<'_>, outcomes: Vec<MemberOutcome>, added: &[String], accesses: &mut Accesses) -> Vec<String> {
-        let mut results: BTreeMap<String, Result<MemberChange>> = BTreeMap::new();
-        for MemberOutcome { username, result } in outcomes {
-            results.insert(username, result);
-        }
+    fn note(
+        job: &mut Job<'_>,
+        outcomes: Vec<MemberOutcome>,
+        added: &[String],
+        removed: &[String],
+        accesses: &mut Accesses,
+    ) -> Vec<String> {
+        let mut results = by_name(outcomes);
         let mut there = Vec::new();
         for name in added {
             match results.remove(name) {
@@ -155,14 +170,13 @@ impl MembershipSync {
                     accesses.failed(name, &error);
                     job.warn("add member", error);
                 }
-                None => job.warn("add member", Error::not_ready("the back end did not say what became of a member")),
+                None => job.warn("add member", unsaid()),
             }
         }
-        for (name, result) in results {
-            match result {
-                Ok(_) => job.report.removed.push(Personal::from(name)),
-                Err(error) => job.warn("remove member", error),
-            }
+        let (removed, errors) = sorted(removed, &mut results);
+        job.report.removed.extend(removed);
+        for error in errors {
+            job.warn("remove member", error);
         }
         there
     }
@@ -172,10 +186,10 @@ impl MembershipSync {
         &self,
         job: &mut Job<'_>,
         directory: Directory<'_>,
-        plan: &Plan,
+        add: &[String],
+        remove: &[String],
         present: &Complete<String>,
     ) {
-        let (add, remove) = (&plan.members.add_accounts, &plan.members.remove_accounts);
         if add.is_empty() && remove.is_empty() {
             return;
         }
@@ -189,12 +203,13 @@ impl MembershipSync {
         let side = marketplace(directory.row, self.offering());
         match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => {
-                for MemberOutcome { username, result } in outcomes {
-                    let place = if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
-                    match result {
-                        Ok(_) => place.push(Personal::from(username)),
-                        Err(error) => job.warn("account", error),
-                    }
+                let mut results = by_name(outcomes);
+                let (added, not_added) = sorted(add, &mut results);
+                let (removed, not_removed) = sorted(change.removals(), &mut results);
+                job.report.added.extend(added);
+                job.report.removed.extend(removed);
+                for error in not_added.into_iter().chain(not_removed) {
+                    job.warn("account", error);
                 }
             }
             Err(error) => job.warn("accounts", error),
@@ -230,4 +245,49 @@ impl MembershipSync {
             Err(error) => job.fail("reconcile", error),
         }
     }
+}
+
+/// Why nobody is removed by what was read, if so. Whom the resource itself locks out, no list has to be asked about.
+pub(super) fn unproven(job: &Job<'_>, sight: &Sight<'_>) -> Option<HoldReason> {
+    if job.pass.is_shared_elsewhere(sight.row) {
+        let text = "another resource may have the same back-end id, and was not looked at";
+        return Some(HoldReason::Incomplete(Error::not_ready(text)));
+    }
+    if sight.row.restrict_member_access == Some(true) {
+        return None;
+    }
+    let Some(team) = sight.team else {
+        return Some(HoldReason::Incomplete(Error::not_ready("the team was not read")));
+    };
+    let gaps = [&team.gap, &job.pass.accounts.gap, &sight.accounts.gap];
+    gaps.into_iter().flatten().next().cloned().map(HoldReason::Incomplete)
+}
+
+/// Tells who would have lost access, and why they do not.
+pub(super) fn hold(job: &mut Job<'_>, names: &[String], reason: HoldReason) {
+    let held = job.report.held.get_or_insert(HeldRemovals { usernames: Vec::new(), reason });
+    held.usernames.extend(personal(names));
+}
+
+type Results = BTreeMap<String, Result<MemberChange>>;
+
+fn by_name(outcomes: Vec<MemberOutcome>) -> Results {
+    outcomes.into_iter().map(|MemberOutcome { username, result }| (username, result)).collect()
+}
+
+/// Those of the names for whom it was done, and why not for the others. About whom nothing is said, nothing is known.
+fn sorted(names: &[String], results: &mut Results) -> (Vec<Personal>, Vec<Error>) {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match results.remove(name) {
+            Some(Ok(_)) => done.push(Personal::from(name.as_str())),
+            Some(Err(error)) => errors.push(error),
+            None => errors.push(unsaid()),
+        }
+    }
+    (done, errors)
+}
+
+fn unsaid() -> Error {
+    Error::not_ready("the back end did not say what became of a member")
 }

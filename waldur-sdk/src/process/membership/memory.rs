@@ -1,18 +1,32 @@
-//! What a processor remembers from one pass to the next. Lost with the process: everything here only saves calls, or
-//! makes a removal wait.
+//! What a processor remembers from one pass to the next. Lost with the process, and then most of it only costs calls,
+//! or makes a removal or an `Erred` wait. Two things are lost for good: that a name was once Waldur's, so that where
+//! unknown people are left alone, whoever left in between is; and which metadata were published, so that those whose
+//! names the back end dropped in between stay in Waldur.
+//!
+//! What concerns nobody and nothing any more is forgotten after a week: a resource that an order has in hand is on no
+//! list for a while, and must be no stranger afterwards.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::pass::{sharers, uuids};
 use crate::{
-    client::{AttributeExposure, Feature, MemberStatus, OfferingUser},
-    types::{Personal, ResourceUuid, UserUuid},
+    client::{AttributeExposure, Feature, MemberStatus, OfferingUser, Resource},
+    process::usernames::RefusedNames,
+    types::{BackendId, Personal, ResourceUuid, UserUuid},
 };
 
 /// How long the configuration of exposed attributes is believed (core.md §3.2).
 const ATTRIBUTES_LAST: Duration = Duration::from_secs(300);
+
+/// How long is remembered what no list names any more.
+const UNSEEN_LASTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long removals that nobody saw again count as seen.
+const OBSERVATIONS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Default)]
 pub(super) struct Memory {
@@ -21,11 +35,14 @@ pub(super) struct Memory {
     untold: Vec<Feature>,
     /// Whether the server lets only its staff fell a resource.
     may_not_err: bool,
-    /// The last name that each person had.
-    names: HashMap<UserUuid, String>,
-    /// Every name that was ever seen to be Waldur's.
-    known: HashSet<String>,
+    /// The last name that each person had, and when it was seen.
+    names: HashMap<UserUuid, (String, Instant)>,
+    /// Every name that was seen to be Waldur's, and when.
+    known: HashMap<String, Instant>,
+    refused: Arc<RefusedNames>,
     resources: HashMap<ResourceUuid, OfResource>,
+    /// The resources of every back-end id that more than one has, once a pass has seen all.
+    owners: Option<HashMap<BackendId, HashSet<ResourceUuid>>>,
     /// Who had an account, and who of those left and is not reported yet.
     active: Option<BTreeSet<Personal>>,
     departed: BTreeMap<Personal, Instant>,
@@ -34,8 +51,12 @@ pub(super) struct Memory {
 /// What is remembered of one resource.
 #[derive(Default)]
 struct OfResource {
-    /// Removals that wait for a second look, and since when.
-    observed: Option<(BTreeSet<String>, Instant)>,
+    /// When the resource was last on a list, or missed on one for the first time.
+    listed: Option<Instant>,
+    /// Removals that wait for a second look, since when, and when they were seen last.
+    observed: Option<(BTreeSet<String>, Instant, Instant)>,
+    /// When the newest team was asked for by which the members were settled.
+    led_by: Option<Instant>,
     failures: u32,
     refreshed: Option<Instant>,
     published: BTreeSet<String>,
@@ -48,6 +69,11 @@ impl Memory {
     pub(super) fn attributes(&self, now: Instant) -> Option<AttributeExposure> {
         let (read, exposure) = self.attributes.as_ref()?;
         (now.saturating_duration_since(*read) < ATTRIBUTES_LAST).then(|| exposure.clone())
+    }
+
+    /// The configuration that was read last, however old.
+    pub(super) fn last_attributes(&self) -> Option<AttributeExposure> {
+        self.attributes.as_ref().map(|(_, exposure)| exposure.clone())
     }
 
     pub(super) fn learn_attributes(&mut self, now: Instant, exposure: AttributeExposure) {
@@ -80,25 +106,29 @@ impl Memory {
         self.of(resource).untellable = true;
     }
 
-    pub(super) fn learn_account(&mut self, account: &OfferingUser, key: Option<&Personal>) {
+    pub(super) fn learn_account(&mut self, account: &OfferingUser, key: Option<&Personal>, now: Instant) {
         let names = [account.username.as_ref(), key];
-        self.known.extend(names.into_iter().flatten().map(|name| name.as_str().to_owned()));
+        self.known.extend(names.into_iter().flatten().map(|name| (name.as_str().to_owned(), now)));
         if let (Some(user), Some(key)) = (account.user_uuid, key) {
-            self.learn_name(user, key.as_str());
+            self.learn_name(user, key.as_str(), now);
         }
     }
 
-    pub(super) fn learn_name(&mut self, user: UserUuid, name: &str) {
-        self.names.insert(user, name.to_owned());
-        self.known.insert(name.to_owned());
+    pub(super) fn learn_name(&mut self, user: UserUuid, name: &str, now: Instant) {
+        self.names.insert(user, (name.to_owned(), now));
+        self.known.insert(name.to_owned(), now);
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.known.contains(name)
+        self.known.contains_key(name)
     }
 
     pub(super) fn name_of(&self, user: UserUuid) -> Option<String> {
-        self.names.get(&user).cloned()
+        self.names.get(&user).map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn refused(&self) -> Arc<RefusedNames> {
+        self.refused.clone()
     }
 
     fn of(&mut self, resource: ResourceUuid) -> &mut OfResource {
@@ -113,15 +143,42 @@ impl Memory {
         now: Instant,
         after: Duration,
     ) -> bool {
+        let is_over = |last| now.saturating_duration_since(last) > OBSERVATIONS_LAST.max(after);
         let seen = &mut self.of(resource).observed;
         let names: BTreeSet<String> = removals.iter().cloned().collect();
         let since = match seen {
-            Some((observed, since)) if names.is_subset(observed) => *since,
+            Some((observed, since, last)) if names.is_subset(observed) && !is_over(*last) => *since,
             _ => now,
         };
         let confirmed = now.saturating_duration_since(since) >= after;
-        *seen = (!confirmed).then_some((names, since));
+        *seen = (!confirmed).then_some((names, since, now));
         confirmed
+    }
+
+    /// The members were settled by a team that was asked for then.
+    pub(super) fn settled(&mut self, resource: ResourceUuid, asked: Instant) {
+        let led_by = &mut self.of(resource).led_by;
+        *led_by = (*led_by).max(Some(asked));
+    }
+
+    /// When the newest team was asked for by which the members were settled.
+    pub(super) fn led_by(&self, resource: ResourceUuid) -> Option<Instant> {
+        self.resources.get(&resource)?.led_by
+    }
+
+    /// The resources of the offering, all of them unless `gap`: which of their back-end ids more than one has.
+    pub(super) fn learn_owners(&mut self, rows: &[Arc<Resource>], gap: bool) {
+        let shared = sharers(rows).into_iter().map(|(id, rows)| (id, uuids(&rows)));
+        let known = self.owners.get_or_insert_default();
+        if !gap {
+            known.clear();
+        }
+        known.extend(shared);
+    }
+
+    /// The resources of a back-end id that more than one has; `None` while no pass has seen all.
+    pub(super) fn owners(&self, id: &BackendId) -> Option<HashSet<ResourceUuid>> {
+        Some(self.owners.as_ref()?.get(id).cloned().unwrap_or_default())
     }
 
     /// Nothing suspicious is to be removed any more.
@@ -136,6 +193,11 @@ impl Memory {
         let memory = self.of(resource);
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
+    }
+
+    /// How many failures for good there were in a row.
+    pub(super) fn failures(&self, resource: ResourceUuid) -> u32 {
+        self.resources.get(&resource).map_or(0, |memory| memory.failures)
     }
 
     pub(super) fn succeeded(&mut self, resource: ResourceUuid) {
@@ -172,9 +234,18 @@ impl Memory {
         self.of(resource).statuses = Some(statuses);
     }
 
-    /// Keeps what is remembered of these resources only.
-    pub(super) fn keep_only(&mut self, resources: &HashSet<ResourceUuid>) {
-        self.resources.retain(|resource, _| resources.contains(resource));
+    /// Forgets the resources that are not among the listed ones, and the names that nobody has, if they were not for
+    /// long.
+    pub(super) fn prune(&mut self, listed: &HashSet<ResourceUuid>, now: Instant) {
+        let lasts = |seen: Instant| now.saturating_duration_since(seen) < UNSEEN_LASTS;
+        self.resources.retain(|resource, memory| {
+            if listed.contains(resource) {
+                memory.listed = Some(now);
+            }
+            lasts(*memory.listed.get_or_insert(now))
+        });
+        self.names.retain(|_, (_, seen)| lasts(*seen));
+        self.known.retain(|_, seen| lasts(*seen));
     }
 
     /// Who had an account and has none any more, since when. Whoever came back is none of them.
@@ -189,5 +260,33 @@ impl Memory {
 
     pub(super) fn deactivated(&mut self, names: &[Personal]) {
         self.departed.retain(|name, _| !names.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Uuid;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn what_concerns_nobody_any_more_is_forgotten_in_the_end_and_not_before() {
+        let (begin, mut memory) = (Instant::now(), Memory::default());
+        let [stays, goes] = [1, 2].map(|number| ResourceUuid::new(Uuid::from_u128(number)));
+        let [here, left] = [3, 4].map(|number| UserUuid::new(Uuid::from_u128(number)));
+        for resource in [stays, goes] {
+            memory.failed(resource);
+        }
+        memory.learn_name(left, "left", begin);
+        for day in 0..10 {
+            let now = begin + DAY * day;
+            memory.learn_name(here, "here", now);
+            memory.prune(&HashSet::from([stays]), now);
+            let found = (memory.failures(goes), memory.name_of(left).is_some(), memory.knows("left"));
+            assert_eq!(found, if day < 7 { (1, true, true) } else { (0, false, false) }, "day {day}");
+        }
+        assert_eq!((memory.failures(stays), memory.knows("here")), (1, true));
+        assert_eq!((memory.resources.len(), memory.names.len(), memory.known.len()), (1, 1, 1));
     }
 }

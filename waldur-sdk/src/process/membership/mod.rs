@@ -2,7 +2,10 @@
 //!
 //! One pass reads everything in bulk (resources, accounts, the back end's objects and members), one team for each
 //! project, compares, and writes only what differs. Where something is to be written about a resource, that resource is
-//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then.
+//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team is read again
+//! with it if anybody is to be removed or the team is old, and in any case if the members were settled by a newer team
+//! meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the lists as
+//! they are, where none of that holds.
 //!
 //! | what | from | to |
 //! |---|---|---|
@@ -17,7 +20,8 @@
 //!
 //! # What nobody loses access by
 //! A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
-//! service or of a course; a protected name; a failed reading. Removals that are held are in the report.
+//! service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
+//! back-end id another has. Removals that are held are in the report.
 //!
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use super::{
@@ -47,6 +48,10 @@ pub(super) struct Pass {
     pub(super) backend_user_limits: ById<BTreeMap<String, Limits>>,
     /// The resources of every back-end id that more than one has.
     pub(super) shared: HashMap<BackendId, Vec<Arc<Resource>>>,
+    /// Back-end ids that a resource has which is not in this pass, or may have.
+    pub(super) elsewhere: HashSet<BackendId>,
+    /// The accounts that no person has, as they were read again last, and when they were asked for.
+    pub(super) accounts_again: Mutex<Option<(Instant, Arc<ProjectAccounts>)>>,
     /// Whether so many would lose access to anything that none is believed at first sight.
     pub(super) doubtful: bool,
 }
@@ -84,7 +89,13 @@ impl Pass {
             None => return Err(unanswered(id)),
         };
         let (present, present_error) = present(&self.members, id);
-        Ok(Some(Sight { row, state, present, present_error, team: self.teams.get(&team_key(row)).map(|team| &**team) }))
+        let team = self.teams.get(&team_key(row)).map(|team| &**team);
+        Ok(Some(Sight { row, state, present, present_error, team, accounts: &self.project_accounts }))
+    }
+
+    /// Whether another resource of the same back-end id is not in this pass, so that nobody knows what it wants.
+    pub(super) fn is_shared_elsewhere(&self, row: &Resource) -> bool {
+        row.backend_id.as_ref().is_some_and(|id| self.elsewhere.contains(id))
     }
 
     /// Names that another resource of the same back-end id wants: what one resource gives, the other must not take.
@@ -156,7 +167,7 @@ impl MembershipSync {
 
     /// What is to be done about a resource, as it was seen.
     pub(super) fn plan(&self, pass: &Pass, sight: &Sight<'_>) -> Plan {
-        let accounts = pass.project_accounts.of(sight.row.project_uuid);
+        let accounts = sight.accounts.of(sight.row.project_uuid);
         let shared = pass.names_of_sharers(sight.row);
         let capabilities = self.backend().capabilities();
         let is_known = |name: &str| self.remember(|memory| memory.knows(name));
@@ -176,9 +187,11 @@ impl MembershipSync {
             plan.members = diff(&sides);
         }
         if pass.scope == Scope::Whole {
+            plan.metadata = self.remember(|memory| plan::metadata(sight, &memory.published(sight.row.uuid)));
+        }
+        if pass.scope == Scope::Whole && !pass.is_shared_elsewhere(sight.row) {
             let authority = self.authority();
             plan.status = self.backend().status().and_then(|_| plan::status(sight));
-            plan.metadata = self.remember(|memory| plan::metadata(sight, &memory.published(sight.row.uuid)));
             if plan::is_active(sight) {
                 plan.limits = limits::plan(authority, &self.0.components, &sight.row.limits, &sight.state.limits);
             }

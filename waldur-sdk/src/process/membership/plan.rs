@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{diff::Diff, limits::LimitsPlan, team::Roster};
+use super::{diff::Diff, limits::LimitsPlan, listed::ProjectAccounts, team::Roster};
 use crate::{
     backend::{ResourceState, Status},
     client::Resource,
@@ -21,6 +21,8 @@ pub(super) struct Sight<'a> {
     /// Why it could not tell.
     pub(super) present_error: Option<Error>,
     pub(super) team: Option<&'a Roster>,
+    /// The accounts that no person has.
+    pub(super) accounts: &'a ProjectAccounts,
 }
 
 /// What is to be done.

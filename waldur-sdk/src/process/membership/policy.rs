@@ -1,6 +1,6 @@
 //! How members are kept true: the knobs that the processor itself obeys.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use crate::{
     backend::LimitsAuthority,
@@ -10,7 +10,8 @@ use crate::{
 pub use crate::settings::UnmanagedUsers;
 
 /// The knobs of a [`MembershipSync`](super::MembershipSync). The defaults are the Python agent's where it has them.
-#[derive(Clone, Debug, PartialEq)]
+/// `Debug` only counts the protected names.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MembershipPolicy {
     /// What becomes of people on the back end whom Waldur does not know. Default [`UnmanagedUsers::Remove`].
@@ -71,6 +72,25 @@ impl MembershipPolicy {
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
+    }
+}
+
+impl fmt::Debug for MembershipPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MembershipPolicy")
+            .field("unmanaged_users", &self.unmanaged_users)
+            .field("protected_usernames", &self.protected_usernames.len())
+            .field("consented_users_only", &self.consented_users_only)
+            .field("removals", &self.removals)
+            .field("limits_authority", &self.limits_authority)
+            .field("failures_before_erred", &self.failures_before_erred)
+            .field("clear_any_error", &self.clear_any_error)
+            .field("last_sync_interval", &self.last_sync_interval)
+            .field("drive_deletion", &self.drive_deletion)
+            .field("expose_error_details", &self.expose_error_details)
+            .field("concurrency", &self.concurrency)
+            .field("dry_run", &self.dry_run)
+            .finish()
     }
 }
 

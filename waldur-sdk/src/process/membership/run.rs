@@ -1,7 +1,7 @@
 //! The pass over all resources, and those over some.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     client::{Resource, ResourceQuery},
     error::Result,
     process::usernames::NameGiver,
-    types::{ProjectUuid, ResourceUuid},
+    types::{BackendId, ProjectUuid, ResourceUuid},
 };
 
 impl MembershipSync {
@@ -32,9 +32,11 @@ impl MembershipSync {
         }
         let query = ResourceQuery::offering(self.offering()).states(self.handled_states());
         let rows = self.list(cx, &query, &mut report).await?;
+        self.remember(|memory| memory.learn_owners(&rows, report.listing_gap.is_some()));
         let pass = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
         if report.listing_gap.is_none() {
-            self.remember(|memory| memory.keep_only(&uuids(&rows)));
+            let now = self.environment().instant();
+            self.remember(|memory| memory.prune(&uuids(&rows), now));
             self.see_off(cx, &pass, &rows, &mut report).await;
         }
         report.missing_features = self.remember(super::memory::Memory::take_untold);
@@ -119,6 +121,30 @@ impl MembershipSync {
         Ok(rows.into_iter().map(Arc::new).collect())
     }
 
+    /// The back-end ids that a resource has which is not among these. What the last pass over all has seen is believed;
+    /// before there was one, Waldur is asked, and what it does not tell may be.
+    pub(super) async fn elsewhere(&self, cx: &OpContext, rows: &[Arc<Resource>]) -> HashSet<BackendId> {
+        let here = uuids(rows);
+        // Collected first: a stream that still maps references could not be sent to another thread.
+        let questions: Vec<_> =
+            Self::resource_ids(rows).into_iter().map(|id| async move { (self.owners(cx, &id).await, id) }).collect();
+        let owners: Vec<_> = stream::iter(questions).buffer_unordered(self.concurrency()).collect().await;
+        let strange = owners.into_iter().filter(|(owners, _)| owners.as_ref().is_none_or(|all| !all.is_subset(&here)));
+        strange.map(|(_, id)| id).collect()
+    }
+
+    /// The resources of a back-end id; `None` where that cannot be found out.
+    async fn owners(&self, cx: &OpContext, id: &BackendId) -> Option<HashSet<ResourceUuid>> {
+        if let Some(owners) = self.remember(|memory| memory.owners(id)) {
+            return Some(owners);
+        }
+        let query = ResourceQuery::offering(self.offering()).states(self.handled_states()).backend_id(id.clone());
+        let mut report = MembershipReport::default();
+        let mut rows = self.list(cx, &query, &mut report).await.ok().filter(|_| report.listing_gap.is_none())?;
+        rows.retain(|row| row.backend_id.as_ref() == Some(id));
+        Some(uuids(&rows))
+    }
+
     pub(super) async fn sync(
         &self,
         cx: &OpContext,
@@ -149,13 +175,14 @@ impl MembershipSync {
         self.deactivate_departed(cx, &pass.accounts, &mut report.usernames).await;
         let Some(usernames) = self.0.usernames.clone().filter(|_| self.policy().drive_deletion) else { return };
         let Some(present) = still_present(pass, rows, report) else { return };
-        let waldur = self.waldur(cx);
+        let (waldur, refused) = (self.waldur(cx), self.remember(|memory| memory.refused()));
         let giver = NameGiver {
             waldur: &waldur,
             backend: &*usernames,
             cx,
             concurrency: self.concurrency(),
             dry_run: self.policy().dry_run,
+            refused: &refused,
         };
         let ended = giver.end_deletions(&pass.accounts.rows, &present).await;
         let reports = &mut report.usernames.accounts;

@@ -42,7 +42,7 @@ pub(super) struct Roster {
 impl Roster {
     /// For how long a team is good enough to give access by. Longer ago, somebody may have lost a role meanwhile and
     /// been removed after an event; they would come back until the next pass.
-    const FRESH: Duration = Duration::from_secs(10);
+    pub(super) const FRESH: Duration = Duration::from_secs(10);
 
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         self.asked.is_some_and(|asked| now.saturating_duration_since(asked) < Self::FRESH)

@@ -6,7 +6,7 @@ use super::{MembershipSync, attend::Job, diff::Candidate, limits::LimitsPlan, pl
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
-    error::Result,
+    error::{ErrorClass, Result},
     process::{convert::marketplace, failure::shielded},
     types::{JsonObject, Limits, Personal},
 };
@@ -18,8 +18,11 @@ impl MembershipSync {
         if !self.policy().dry_run {
             job.cx.step("status");
             let side = marketplace(row, self.offering());
-            if let Err(error) = shielded(status.set_status(job.cx, &side, &job.id, wanted)).await {
-                return job.fail("status", error);
+            match shielded(status.set_status(job.cx, &side, &job.id, wanted)).await {
+                Ok(()) => {}
+                // The back end has no word for it, and will have none in the next pass: nothing is broken.
+                Err(error) if error.class() == ErrorClass::Unsupported => return job.warn("status", error),
+                Err(error) => return job.fail("status", error),
             }
         }
         job.report.changes.push(Change::Status(wanted));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 
-use super::{AccountOutcome, AccountReport};
+use super::{AccountOutcome, AccountReport, RefusedNames};
 use crate::{
     backend::{OpContext, Requirement, UsernameBackend, UsernameOutcome, UsernameRequest},
     client::{OfferingUser, OfferingUserState as S, OfferingUsers, WaldurClient},
@@ -20,6 +20,7 @@ pub(in crate::process) struct NameGiver<'a> {
     pub(in crate::process) cx: &'a OpContext,
     pub(in crate::process) concurrency: usize,
     pub(in crate::process) dry_run: bool,
+    pub(in crate::process) refused: &'a RefusedNames,
 }
 
 /// The account after its turn, and what became of it.
@@ -43,6 +44,14 @@ impl NameGiver<'_> {
         }
         reports.sort_by_key(|report| report.account);
         reports
+    }
+
+    /// Leaves those of the accounts that want a name as they are: the list of accounts is not proven whole.
+    pub(in crate::process) fn put_off(accounts: &[OfferingUser], gap: &Error) -> Vec<AccountReport> {
+        let wanting = accounts.iter().filter(|account| wants_a_name(account));
+        wanting
+            .map(|account| AccountReport { account: account.uuid, outcome: AccountOutcome::Deferred(gap.clone()) })
+            .collect()
     }
 
     /// Asks for all names at once; whoever was given a name that somebody has is asked for again, knowing better.
@@ -103,7 +112,15 @@ impl NameGiver<'_> {
 
     /// The name first and the state after it: a process that dies in between leaves no usable account without a name.
     async fn name(&self, account: OfferingUser, name: &Personal) -> Settled {
+        let now = self.waldur.environment().instant();
+        if let Some(error) = self.refused.objection(account.uuid, name, now) {
+            return self.fail(account, error).await;
+        }
         let account = match self.begin(account).await {
+            Ok(account) => account,
+            Err(settled) => return *settled,
+        };
+        let account = match self.still_nameless(account).await {
             Ok(account) => account,
             Err(settled) => return *settled,
         };
@@ -114,9 +131,25 @@ impl NameGiver<'_> {
                 (OfferingUser { attributes, username: Some(name.clone()), ..named }, outcome)
             }
             // The name is wrong, or somebody else's: asking again with the same one would be refused for ever.
-            Err(error) if error.kind() == ErrorKind::InvalidRequest => self.fail(account, error).await,
+            Err(error) if error.kind() == ErrorKind::InvalidRequest => {
+                self.refused.learn(account.uuid, name.clone(), error.clone(), now);
+                self.fail(account, error).await
+            }
             Err(error) if error.kind() == ErrorKind::Conflict => self.look_again(account, error).await,
             Err(error) => (account, AccountOutcome::Deferred(error)),
+        }
+    }
+
+    /// The account as it is just before it gets its name. Somebody may have named it since it was listed, and no
+    /// transition tells of that where none was needed.
+    async fn still_nameless(&self, account: OfferingUser) -> Result<OfferingUser, Box<Settled>> {
+        match self.accounts().get(account.uuid).await {
+            Ok(now) if wants_a_name(&now) => Ok(OfferingUser { state: now.state, ..account }),
+            Ok(now) => {
+                let now = OfferingUser { attributes: account.attributes, ..now };
+                Err(Box::new((now, AccountOutcome::LeftToOthers)))
+            }
+            Err(error) => Err(Box::new((account, AccountOutcome::Deferred(error)))),
         }
     }
 

@@ -9,12 +9,15 @@
 //! | anything else, or has a name | nothing is asked | | |
 //!
 //! The back end is asked before Waldur is told anything: while it has no answer, nothing moves. A name that is there is
-//! never replaced. One account's failure is its own. A server of 2024 knows no states: it is told names and nothing
-//! else.
+//! never replaced: the account is read once more just before it gets one. A name that Waldur refused is not offered
+//! again for a day, unless the back end gives another one. One account's failure is its own. A server of 2024 knows no
+//! states: it is told names and nothing else.
 
 mod deletion;
 mod flow;
+mod refused;
 mod report;
 
 pub(super) use flow::{NameGiver, request};
+pub(super) use refused::RefusedNames;
 pub use report::{AccountOutcome, AccountReport, UsernameReport};

@@ -392,6 +392,11 @@ impl State {
                 object.roles.remove(*name);
                 Some(object.members.remove(*name))
             }),
+            ("PUT", ["objects", id, "roles", name])
+                if self.objects.get(*id).is_some_and(|object| !object.members.contains(*name)) =>
+            {
+                error(StatusCode::NOT_FOUND, "NoSuchMember")
+            }
             ("PUT", ["objects", id, "roles", name]) => self.edit(id, |object| {
                 read(member(&body(), "roles")?).map(|roles| object.roles.insert((*name).to_owned(), roles))
             }),
