@@ -4,74 +4,27 @@
 //! (`cargo test --all-targets`) everything is small and runs once.
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark that cannot run has to stop")]
 
+mod cpu;
+
 use std::{hint::black_box, time::Duration};
 
-use criterion::{
-    BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
-    measurement::{Measurement, ValueFormatter, WallTime},
-};
+use cpu::{CpuTime, environment, runtime, size};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use waldur_backend_croit::client::{RadosGwClient, Uid};
 use waldur_benches::{
     bare::BareLoop,
     canned::{Canned, PAGE, one_user, pending},
-    meter,
     tape::{Tape, play},
     world::{GATEWAY, World},
 };
 use waldur_sdk::{
     client::Order,
-    rest::{BaseUrl, Environment, Http, PlainHttp, decode_rows},
+    rest::{BaseUrl, Http, PlainHttp, decode_rows},
     types::{OrderUuid, Uuid},
 };
 
 const IN_FLIGHT: usize = 8;
-
-struct CpuTime;
-
-impl Measurement for CpuTime {
-    type Intermediate = Duration;
-    type Value = Duration;
-
-    fn start(&self) -> Duration {
-        meter::thread_cpu().expect("the kernel tells the CPU time of a thread")
-    }
-
-    fn end(&self, start: Duration) -> Duration {
-        self.start().saturating_sub(start)
-    }
-
-    fn add(&self, a: &Duration, b: &Duration) -> Duration {
-        *a + *b
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn to_f64(&self, value: &Duration) -> f64 {
-        WallTime.to_f64(value)
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
-
-/// `many` under `cargo bench`, `few` in a test.
-fn size(many: usize, few: usize) -> usize {
-    let measured = std::env::args().any(|argument| argument == "--bench") && !std::env::args().any(|a| a == "--test");
-    if measured { many } else { few }
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
-}
-
-fn environment() -> Environment {
-    Environment::default().with_timer(tokio::time::sleep)
-}
 
 /// Pending Create orders, from the listing to done, no latency: the SDK, the bare loop, and the fakes by themselves,
 /// which both of the others contain.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use serde_json::Value;
 use waldur_sdk::{
-    client::{OrderQuery, OrderState},
+    client::{OrderQuery, OrderState, ResourceQuery},
     rest::{Environment, HttpTransport, TransportError},
     types::Uuid,
 };
@@ -37,7 +37,18 @@ impl Canned {
     /// # Errors
     /// When the fake Waldur does not answer.
     pub async fn orders(count: usize) -> Result<Self> {
-        let row = one_order().await?;
+        Self::pages("marketplace-orders", &one_order().await?, count, PAGE)
+    }
+
+    /// A list of `count` resources, `page` at a time, with the members that the SDK asks for.
+    ///
+    /// # Errors
+    /// When the fake Waldur does not answer.
+    pub async fn resources(count: usize, page: usize) -> Result<Self> {
+        Self::pages("marketplace-provider-resources", &one_resource().await?, count, page)
+    }
+
+    fn pages(path: &str, row: &Value, count: usize, size: usize) -> Result<Self> {
         let mut headers = json_headers();
         headers.insert("x-result-count", HeaderValue::from(count));
         let rows: Vec<_> = (0..count)
@@ -48,12 +59,11 @@ impl Canned {
                 row
             })
             .collect();
-        let last = count.div_ceil(PAGE);
-        let pages = rows.chunks(PAGE).zip(1..).map(|(rows, page)| {
+        let last = count.div_ceil(size);
+        let pages = rows.chunks(size).zip(1..).map(|(rows, page)| {
             let mut headers = HeaderMap::new();
             if page < last {
-                let next =
-                    format!("<https://waldur.example.org/api/marketplace-orders/?page={}>; rel=\"next\"", page + 1);
+                let next = format!("<https://waldur.example.org/api/{path}/?page={}>; rel=\"next\"", page + 1);
                 headers.insert(header::LINK, HeaderValue::from_str(&next)?);
             }
             Ok((headers, serde_json::to_vec(rows)?.into()))
@@ -94,10 +104,23 @@ async fn one_order() -> Result<Value> {
     let tape = Tape::new(world.clone());
     let client = world.client(tape.clone(), &Environment::default())?;
     client.orders().list(&pending(&world)).collect().await?;
+    one_row(&world, &tape).await
+}
+
+async fn one_resource() -> Result<Value> {
+    let world = World::new(1);
+    let tape = Tape::new(world.clone());
+    let client = world.client(tape.clone(), &Environment::default())?;
+    client.provider_resources().list(&ResourceQuery::offering(world.offering)).collect().await?;
+    one_row(&world, &tape).await
+}
+
+/// The row that the last listing on the tape brings.
+async fn one_row(world: &World, tape: &Tape<World>) -> Result<Value> {
     let listing = tape.requests().pop().ok_or("nothing was listed")?;
     let answer = world.send(listing).await?;
     let mut rows: Vec<Value> = serde_json::from_slice(answer.body())?;
-    Ok(rows.pop().ok_or("no order")?)
+    Ok(rows.pop().ok_or("an empty list")?)
 }
 
 /// A user as the gateway prints it.

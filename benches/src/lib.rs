@@ -4,9 +4,14 @@
 
 pub mod bare;
 pub mod canned;
+pub mod harbor;
 pub mod meter;
+pub mod peer;
 pub mod tape;
 pub mod world;
 
 /// Whatever goes wrong here ends the program; nobody looks at its kind.
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result of that kind.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

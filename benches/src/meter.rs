@@ -32,6 +32,19 @@ pub fn process_cpu() -> Result<Duration> {
     Ok(TICK * (user + system))
 }
 
+/// The CPU time of the threads that there are now, finer than [`process_cpu`]. A thread that has ended is not in it.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn threads_cpu() -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for task in fs::read_dir("/proc/self/task")? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        nanoseconds += text.split_ascii_whitespace().next().ok_or("schedstat is empty")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
 /// Memory of the process, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {

@@ -26,3 +26,8 @@ pub mod progress;
 pub mod registration;
 pub mod serve;
 pub mod site;
+
+/// What the front page shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;

@@ -5,39 +5,31 @@
 #[path = "../examples/own_backend/lockers.rs"]
 mod lockers;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::json;
 use waldur_sdk::{
     backend::{BuildEnv, Registry, ResourceBackend},
-    rest::{Environment, HttpOptions, HttpTransport, TransportError, TransportErrorKind},
+    rest::{Environment, HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components, problems},
     testing::{
-        MemoryService,
+        MemoryService, Outage,
         conformance::{self, Subject, Verdict},
     },
     types::{BackendId, Limit, Limits, OfferingUuid, ResourceUuid, UnitFactor, Uuid},
 };
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Rental {
     service: MemoryService,
-    broken: Arc<AtomicBool>,
+    outage: Outage,
 }
 
-#[async_trait]
-impl HttpTransport for Rental {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(TransportError::new(TransportErrorKind::Connect));
-        }
-        self.service.send(request).await
+impl Default for Rental {
+    fn default() -> Self {
+        let service = MemoryService::default();
+        Self { outage: Outage::new(service.clone()), service }
     }
 }
 
@@ -46,8 +38,8 @@ fn environment(rental: &Rental, settings: &serde_json::Value) -> BuildEnv {
     let mut drawers = Component::new("drawers", AccountingType::Limit);
     drawers.unit_factor = UnitFactor::new(6.into()).unwrap();
     let components: Components = [drawers, Component::new("hooks", AccountingType::Limit)].into_iter().collect();
-    let rental = rental.clone();
-    let connector = move |_: &HttpOptions| Ok(Arc::new(rental.clone()) as Arc<dyn HttpTransport>);
+    let outage = rental.outage.clone();
+    let connector = move |_: &HttpOptions| Ok(Arc::new(outage.clone()) as Arc<dyn HttpTransport>);
     BuildEnv::new("lockers", OfferingUuid::new(Uuid::nil()), settings, components, connector)
         .with_environment(Environment::default().with_timer(tokio::time::sleep).with_random(|| 0))
 }
@@ -77,7 +69,7 @@ impl Subject for Rental {
     }
 
     fn set_outage(&self, broken: bool) -> bool {
-        self.broken.store(broken, Ordering::Relaxed);
+        self.outage.set(broken);
         true
     }
 

@@ -100,6 +100,7 @@ fn word(outcome: &UsageOutcome) -> &'static str {
         UsageOutcome::Unchanged => "unchanged",
         UsageOutcome::DryRun => "dry_run",
         UsageOutcome::Unmeasured => "unmeasured",
+        UsageOutcome::Idle => "idle",
         UsageOutcome::NotYet => "not_yet",
         UsageOutcome::Unreadable(_) => "unreadable",
         UsageOutcome::Anomaly => "anomaly",

@@ -32,8 +32,14 @@ pub trait MemberDirectory: Send + Sync {
     /// successes. One user's failure does not stop the others.
     ///
     /// # Errors
-    /// Only when nothing could be tried.
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>>;
+    /// Only when nothing could be tried; an object that carries another resource's stamp is refused.
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>>;
 
     /// Told, in every cycle, of those who had access before it and keep it, as they are to be now: brings roles and
     /// whatever else depends on them in line, and has to cost nothing when nothing changed. A role is given before
@@ -41,8 +47,14 @@ pub trait MemberDirectory: Send + Sync {
     /// or could not be. The default has nothing to do.
     ///
     /// # Errors
-    /// Only when nothing could be tried.
-    async fn reconcile(&self, _cx: &OpContext, _id: &BackendId, _members: &[Grant]) -> Result<Vec<MemberOutcome>> {
+    /// As [`Self::apply`].
+    async fn reconcile(
+        &self,
+        _cx: &OpContext,
+        _resource: &MarketplaceResource,
+        _id: &BackendId,
+        _members: &[Grant],
+    ) -> Result<Vec<MemberOutcome>> {
         Ok(Vec::new())
     }
 
@@ -112,6 +124,9 @@ pub trait UsageSource: Send + Sync {
     /// as [`Usage::Unreadable`], and so does one that the back end does not know: that it is gone is no proof of zero.
     ///
     /// Of a month that is over a back end without a history answers [`Usage::NotYet`], never with what it measures now.
+    ///
+    /// A period names days and no instants: a back end whose counters are by the hour cuts them by [`Period::bounds`] in
+    /// the zone that it was built with, `BuildEnv::time_zone` (the setting `timezone`).
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage>;
 }
 
@@ -218,9 +233,16 @@ pub trait StatusControl: Send + Sync {
     /// Brings the resource to `status`. [`Status::Active`] on a healthy resource does nothing at all.
     ///
     /// # Errors
-    /// When the resource is not in that status now, or nothing is known about it. A status that the back end has no word
+    /// When the resource is not in that status now, or nothing is known about it; an object that carries another
+    /// resource's stamp is refused. A status that the back end has no word
     /// for is [`Unsupported`](crate::ErrorClass::Unsupported).
-    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()>;
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()>;
 }
 
 /// Makes and replaces the customer's keys. Waldur hands them over, so a back end with this facet publishes none by

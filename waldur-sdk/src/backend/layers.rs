@@ -353,12 +353,24 @@ impl<B: ResourceBackend, A: Around> MemberDirectory for Layered<B, A> {
         let work = async { Ok(facet(self.inner.members())?.list(cx, ids).await) };
         by_id(ids, self.guard("members.list", false, cx, work).await)
     }
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
-        let work = async { facet(self.inner.members())?.apply(cx, id, plan).await };
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
+        let work = async { facet(self.inner.members())?.apply(cx, resource, id, plan).await };
         self.guard("members.apply", true, cx, work).await
     }
-    async fn reconcile(&self, cx: &OpContext, id: &BackendId, members: &[Grant]) -> Result<Vec<MemberOutcome>> {
-        let work = async { facet(self.inner.members())?.reconcile(cx, id, members).await };
+    async fn reconcile(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        members: &[Grant],
+    ) -> Result<Vec<MemberOutcome>> {
+        let work = async { facet(self.inner.members())?.reconcile(cx, resource, id, members).await };
         self.guard("members.reconcile", true, cx, work).await
     }
     async fn update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
@@ -374,8 +386,15 @@ impl<B: ResourceBackend, A: Around> UserLimits for Layered<B, A> {
         let work = async { Ok(facet(self.inner.user_limits())?.list(cx, ids).await) };
         by_id(ids, self.guard("user_limits.list", false, cx, work).await)
     }
-    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()> {
-        let work = async { facet(self.inner.user_limits())?.set(cx, id, username, limits).await };
+    async fn set(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        username: &str,
+        limits: &Limits,
+    ) -> Result<()> {
+        let work = async { facet(self.inner.user_limits())?.set(cx, resource, id, username, limits).await };
         self.guard("user_limits.set", true, cx, work).await
     }
 }
@@ -410,8 +429,14 @@ impl<B: ResourceBackend, A: Around> UsageSource for Layered<B, A> {
 
 #[async_trait]
 impl<B: ResourceBackend, A: Around> StatusControl for Layered<B, A> {
-    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
-        let work = async { facet(self.inner.status())?.set_status(cx, id, status).await };
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
+        let work = async { facet(self.inner.status())?.set_status(cx, resource, id, status).await };
         self.guard("set_status", true, cx, work).await
     }
 }

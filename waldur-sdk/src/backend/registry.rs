@@ -64,6 +64,8 @@ pub struct OfferingFacts {
     pub partitions: Vec<String>,
     /// The plug-in option `enforce_qos`: whether limits are put into force by qualities of service.
     pub enforce_qos: bool,
+    /// The plug-in option `username_anonymized_prefix`, which may be empty.
+    pub anonymized_prefix: Option<String>,
 }
 
 impl OfferingFacts {
@@ -78,6 +80,13 @@ impl OfferingFacts {
     #[must_use]
     pub fn partitions(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.partitions = names.into_iter().collect();
+        self
+    }
+
+    /// With user names that begin with this.
+    #[must_use]
+    pub fn anonymized_prefix(mut self, prefix: Option<String>) -> Self {
+        self.anonymized_prefix = prefix;
         self
     }
 

@@ -20,8 +20,15 @@ pub trait UserLimits: Send + Sync {
     /// Replaces the limits of one user, in Waldur's units; without any, the user has only the resource's own.
     ///
     /// # Errors
-    /// When they could not be set. The other users' are set all the same.
-    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()>;
+    /// When they could not be set, or the object carries another resource's stamp. The other users' are set all the same.
+    async fn set(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        username: &str,
+        limits: &Limits,
+    ) -> Result<()>;
 }
 
 /// Keeps in step what surrounds a resource: its project, its end, its name on a system further behind. Called for every

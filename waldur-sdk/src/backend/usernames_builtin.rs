@@ -173,6 +173,12 @@ impl UsernameBackend for WaldurUsernames {
     }
 }
 
+/// With the prefix that the offering has in Waldur.
+fn anonymized(environment: &BuildEnv, form: NameForm) -> GeneratedUsernames {
+    let prefix = environment.facts.anonymized_prefix.as_deref().unwrap_or(naming::ANONYMIZED_PREFIX);
+    GeneratedUsernames::anonymized(prefix, form)
+}
+
 type Factory = Arc<dyn Fn(&BuildEnv) -> Result<Arc<dyn UsernameBackend>> + Send + Sync>;
 
 /// From the word of `username_management_backend` to whoever names people.
@@ -190,13 +196,12 @@ pub struct UsernameRegistry(BTreeMap<&'static str, Factory>);
 impl Default for UsernameRegistry {
     fn default() -> Self {
         use NameForm::{Compat, Recommended};
-        let anonymized = |form| GeneratedUsernames::anonymized(naming::ANONYMIZED_PREFIX, form);
         Self(BTreeMap::new())
             .with("base", |_| Ok(Arc::new(NoUsernames)))
             .with("full_name", |_| Ok(Arc::new(GeneratedUsernames::full_name(Recommended))))
             .with("full_name_compat", |_| Ok(Arc::new(GeneratedUsernames::full_name(Compat))))
-            .with("anonymized", move |_| Ok(Arc::new(anonymized(Recommended))))
-            .with("anonymized_compat", move |_| Ok(Arc::new(anonymized(Compat))))
+            .with("anonymized", |environment| Ok(Arc::new(anonymized(environment, Recommended))))
+            .with("anonymized_compat", |environment| Ok(Arc::new(anonymized(environment, Compat))))
             .with("waldur_username", |_| Ok(Arc::new(WaldurUsernames)))
     }
 }

@@ -99,9 +99,9 @@ pub struct PlanPeriod {
     /// When it ended; `None` while it lasts.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub end: Option<Timestamp>,
-    /// What was reported for it, in all months.
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    pub components: Vec<ComponentUsage>,
+    /// What was reported for it, in all months. `None` when Waldur does not say.
+    #[serde(default)]
+    pub components: Option<Vec<ComponentUsage>>,
 }
 
 /// Which usage to list.
@@ -318,9 +318,21 @@ impl<'a> ComponentUsages<'a> {
     /// 311_usage_while_erred), when a component takes no usage (the whole report is refused then), or when the month is
     /// over and may not be reported any more.
     pub async fn set_usage(self, usage: &UsageSubmission) -> Result<()> {
+        self.report(usage).idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Reports usage, but does not repeat what may have arrived: for a server that takes every report for one of the
+    /// month in which it gets it, when that month is about to end.
+    ///
+    /// # Errors
+    /// As [`set_usage`](Self::set_usage).
+    pub async fn set_usage_once(self, usage: &UsageSubmission) -> Result<()> {
+        self.report(usage).send_unit().await.map_err(explain)
+    }
+
+    fn report(self, usage: &UsageSubmission) -> Call {
         const PATH: &str = "/api/marketplace-component-usages/set_usage/";
-        let call = self.rest.post("component_usages.set_usage", PATH, &[]).json(usage);
-        call.idempotent().send_unit().await.map_err(explain)
+        self.rest.post("component_usages.set_usage", PATH, &[]).json(usage)
     }
 
     /// Reports the shares of several users at once (#63): all or none. Repeating it changes nothing. Since 8.x.

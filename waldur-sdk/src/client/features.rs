@@ -126,6 +126,8 @@ impl Feature {
             "component_usages.set_user_usages" => Self::BulkUserUsage,
             other => match other.split_once('.') {
                 Some(("agents", _)) => Self::Identities,
+                // Accounts themselves are older than their states.
+                Some(("offering_users", "list" | "get" | "create" | "set_username" | "rename")) => return None,
                 Some(("offering_users", _)) => Self::OfferingUserStates,
                 Some(("api_keys", _)) => Self::ApiKeys,
                 Some(("backend_resources" | "backend_resource_requests", _)) => Self::ResourceImport,

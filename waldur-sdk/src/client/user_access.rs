@@ -138,7 +138,7 @@ impl OfferingUsers<'_> {
             return self.named(known, username).await;
         }
         match self.add(offering, user, username).await {
-            Err(error) if error.kind() == ErrorKind::InvalidRequest => match self.of(offering, user).await? {
+            Err(error) if is_there_already(&error) => match self.of(offering, user).await? {
                 Some(known) => self.named(known, username).await,
                 None => Err(error),
             },
@@ -192,6 +192,11 @@ impl OfferingUsers<'_> {
         let call = self.rest.post("offering_users.create", "/api/marketplace-offering-users/", &[]);
         call.json(&new).idempotent().secret_answer().send_json().await.map_err(explain)
     }
+}
+
+/// Whether the refusal may mean that somebody else was faster, in all the ways in which servers say so.
+fn is_there_already(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Conflict | ErrorKind::AlreadyExists)
 }
 
 /// What [`ServiceProviders::set_offerings_username`] came to.

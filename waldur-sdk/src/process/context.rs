@@ -6,8 +6,9 @@ use crate::{
     backend::OfferingFacts,
     client::{Offering, OfferingComponent, WaldurClient},
     error::{Error, Result},
+    naming::{PosixOptions, UsernameOptions},
     settings::{Components, OfferingSettings, WaldurComponent, Warning},
-    types::ServiceProviderUuid,
+    types::{JsonObject, ServiceProviderUuid},
 };
 
 /// An offering as the settings file and Waldur know it together. Load it before the back end is built, which then sees
@@ -33,7 +34,7 @@ pub struct OfferingContext {
     /// The service provider that sells the offering; `None` when the customer is none any more. Only back ends that
     /// want SSH keys need it.
     pub service_provider: Option<ServiceProviderUuid>,
-    /// What the operator should know about the merge.
+    /// What the operator should know about the merge and the offering's options.
     pub warnings: Vec<Warning>,
 }
 
@@ -52,18 +53,24 @@ impl OfferingContext {
             None => None,
         };
         let theirs: Vec<_> = offering.components.iter().map(component).collect();
-        let (components, warnings) = settings.components.merge_waldur(&theirs);
+        let (components, mut warnings) = settings.components.merge_waldur(&theirs);
+        let posix = PosixOptions::read(&offering.plugin_options);
+        if let Some(problem) = posix.homedir_prefix_problem().filter(|_| posix.enable_posix_account) {
+            warnings.push(Warning::new("plugin_options.homedir_prefix", problem));
+        }
         Ok(Self { offering, components, service_provider: service_provider.map(|provider| provider.uuid), warnings })
     }
 
     /// What a back end may want to know of it; for [`BuildEnv::with_facts`](crate::backend::BuildEnv::with_facts).
     pub fn facts(&self) -> OfferingFacts {
         let partitions = self.offering.partitions.iter().filter_map(|partition| partition.partition_name.clone());
+        let names = UsernameOptions::read(&self.offering.plugin_options, &JsonObject::new());
         let enforce_qos = self.offering.plugin_options.get("enforce_qos").and_then(Value::as_bool);
         OfferingFacts::default()
             .service_provider(self.service_provider)
             .partitions(partitions)
             .enforce_qos(enforce_qos.unwrap_or_default())
+            .anonymized_prefix(names.anonymized_prefix)
     }
 
     /// The components of the file that Waldur does not have: nothing of them can be ordered, and no usage be reported.

@@ -20,7 +20,7 @@ use crate::{
         BackendResourceQuery, BackendResourceRequestState, NewBackendResource, ResourceQuery, ResourceState,
         WaldurClient,
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorClass, ErrorKind, Result},
     settings::{AgentSettings, OfferingSettings},
     types::{BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid},
 };
@@ -83,6 +83,8 @@ pub enum ImportOutcome {
     Erred(Error),
     /// It failed, and telling Waldur failed as well: first the failure, then why it was not reported.
     NotReported(Error, Error),
+    /// Waldur does not let this account work on it. Another run will meet the same: somebody has to look.
+    Refused(Error),
     /// Left as it is; another run goes on with it.
     Deferred(Error),
 }
@@ -188,7 +190,7 @@ impl ResourceImport {
             Some(BackendResourceRequestState::Processing) => {}
             _ => {
                 if let Err(error) = requests.start_processing(request).await {
-                    return end(ImportOutcome::Deferred(error));
+                    return end(not_now(error));
                 }
             }
         }
@@ -203,7 +205,7 @@ impl ResourceImport {
             None => match requests.set_done(request).await {
                 Ok(()) => ImportOutcome::Done,
                 Err(error) if error.kind() == ErrorKind::Conflict => ImportOutcome::AlreadyFinished,
-                Err(error) => ImportOutcome::Deferred(error),
+                Err(error) => not_now(error),
             },
             Some(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::DeadlineExceeded) => {
                 ImportOutcome::Deferred(error)
@@ -272,7 +274,8 @@ impl ResourceImport {
         if !ids.is_empty() {
             let mut aspects = Aspects::EXISTENCE;
             aspects.limits = true;
-            let mut states = self.backend.inspect(cx, &ids, aspects).await;
+            let states = shielded(async { Ok(self.backend.inspect(cx, &ids, aspects).await) }).await;
+            let mut states = states.unwrap_or_else(|bug| ids.iter().map(|id| (id.clone(), Err(bug.clone()))).collect());
             for id in ids {
                 let gone = || Error::new(ErrorKind::NotFound, format!("{id} is gone"));
                 let state = states.remove(&id).unwrap_or_else(|| Err(Error::not_ready(format!("{id} is not known"))));
@@ -346,6 +349,16 @@ impl fmt::Debug for ResourceImport {
             .field("backend_type", &self.backend.backend_type())
             .field("project_prefix", &self.project_prefix)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a refusal by Waldur comes to. A conflict is another agent that was faster, at which the next run looks.
+fn not_now(error: Error) -> ImportOutcome {
+    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
+    if passes || error.kind() == ErrorKind::Conflict {
+        ImportOutcome::Deferred(error)
+    } else {
+        ImportOutcome::Refused(error)
     }
 }
 

@@ -1,5 +1,14 @@
-//! One pass over Waldur's state: orders, members and what surrounds resources, usage, customers' keys, imports; events
-//! join with their own work.
+//! One pass over Waldur's state; events join with their own work.
+//!
+//! | about | driven by |
+//! |---|---|
+//! | orders | [`OrderProcessor`] |
+//! | members, their names, status, limits and what surrounds resources | [`MembershipSync`] |
+//! | usage, of this month and of months past | [`UsageReporter`], [`HistoricalLoader`] |
+//! | customers' keys | [`KeyProcessor`] |
+//! | what exists and is not in Waldur | [`ResourceImport`] |
+//!
+//! [`OfferingContext`] is what all of them need to know first; [`Lanes`] keep two of them from one resource.
 //!
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.

@@ -89,6 +89,24 @@ impl ComponentMapping {
         Ok(usage)
     }
 
+    /// What one user used, of what was measured in `total`. A target that was counted, and not for somebody who used
+    /// others of the same component, is one that they used nothing of.
+    ///
+    /// # Errors
+    /// As [`usage_from_targets`](Self::usage_from_targets).
+    pub(crate) fn shares_from_targets(&self, share: &Amounts, total: &Amounts) -> Result<Amounts> {
+        let mut share = share.clone();
+        for targets in self.sources.values() {
+            let is_counted = targets.keys().all(|target| total.contains_key(target));
+            if is_counted && targets.keys().any(|target| share.contains_key(target)) {
+                for target in targets.keys() {
+                    share.entry(target.clone()).or_default();
+                }
+            }
+        }
+        self.usage_from_targets(&share)
+    }
+
     /// What was ordered, as limits of targets: `source × factor`, whole units. No ceiling stays none.
     ///
     /// # Errors

@@ -28,6 +28,7 @@
 //! | how many requests, how many in a row, did an idle run write? | [`Counting`] |
 //! | what exactly was said? | [`Recording`] |
 //! | does it still work over a slow network? | [`Latency`] |
+//! | what if nothing gets through for a while? | [`Outage`] |
 //! | what if the server refuses, lies, hangs, or commits and then fails? | [`Faults`] |
 //! | what if the process dies between any two requests? | [`kill_points()`] |
 //! | what if the host drops the future? | [`drop_points()`] |
@@ -87,7 +88,7 @@ pub use drop_points::drop_points;
 pub use failure::{Failure, Sweep};
 pub use interleave::{Interleaved, Interleaving, Schedule, interleave};
 pub use kill_points::kill_points;
-pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Recording, hang, status};
+pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Outage, Recording, hang, status};
 pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
 pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};

@@ -99,6 +99,31 @@ async fn u05_an_addition_whose_answer_was_lost_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn u05_somebody_else_who_was_faster_is_found_however_the_server_says_so() {
+    for code in [400, 409] {
+        let world = World::new(Generation::V8);
+        let faults =
+            Faults::new(world.waldur.clone()).on(op("offering_users.create").nth(1), Action::commit_then(status(code)));
+        assert_eq!(world.give(faults, "abc").await.unwrap().as_deref(), Some("abc"), "{code}");
+        assert_eq!(world.methods(), ["POST"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lets_nobody_rename_has_states_all_the_same() {
+    let world = World::new(Generation::V8);
+    world.give(world.waldur.clone(), "abc").await.unwrap();
+    for operation in ["offering_users.rename", "offering_users.list"] {
+        let client = world.client(Faults::new(world.waldur.clone()).on(op(operation), status(405)));
+        let (offering, user) = (world.offering.into(), world.user.into());
+        let error = client.offering_users().create_remote_offering_user(&offering, &user, "xyz").await.unwrap_err();
+        assert_eq!((error.operation(), error.kind()), (operation, ErrorKind::Unsupported));
+        assert_eq!(client.features().note(&error), None);
+        assert!(client.features().missing().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn u06_a_name_for_all_offerings_is_seen_in_the_list() {
     for generation in BOTH {
         let world = World::new(generation);

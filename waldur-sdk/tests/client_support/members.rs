@@ -338,7 +338,7 @@ pub fn plan_period(period: &PlanPeriod) -> Members {
         ("start", shown(period.start.as_ref())),
         ("end", shown(period.end.as_ref())),
     ]);
-    for (index, usage) in period.components.iter().enumerate() {
+    for (index, usage) in period.components.iter().flatten().enumerate() {
         nested(&mut all, "components", index, component_usage(usage));
     }
     all

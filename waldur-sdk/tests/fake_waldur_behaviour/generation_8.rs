@@ -66,8 +66,8 @@ const PROVIDER: &str = "created customer customer_abbreviation customer_country 
 const KEY: &str =
     "fingerprint_md5 fingerprint_sha256 fingerprint_sha512 is_shared name public_key type url user_uuid uuid";
 
-const IDENTITY: &str = "config_file_content config_file_path created dependencies last_restarted modified name offering \
-    services url uuid version";
+const IDENTITY: &str = "config_file_content config_file_path created created_by dependencies last_restarted modified name \
+    offering services url uuid version";
 
 const SERVICE: &str = "created identity identity_name mode modified name processors state statistics url uuid";
 

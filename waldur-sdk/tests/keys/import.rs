@@ -168,6 +168,36 @@ async fn f100_a_list_that_is_not_whole_offers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wish_that_waldur_does_not_let_us_begin_or_end_is_told() {
+    for operation in ["backend_resource_requests.start_processing", "backend_resource_requests.set_done"] {
+        for (code, refused) in [(403, true), (503, false), (409, false)] {
+            let world = world();
+            let request = world.waldur.import_request(world.offering);
+            let faults = Faults::new(world.waldur.clone()).on(op(operation), status(code));
+            let report = import(&world, faults, world.service.clone()).run(&OpContext::new("import"), request).await;
+            let outcome = report.unwrap().outcome;
+            assert_eq!(matches!(outcome, ImportOutcome::Refused(_)), refused, "{operation} {code}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_panic_while_limits_are_read_fails_its_objects_alone() {
+    let world = world();
+    let mut object = MemoryObject::default();
+    object.project = Some(crate::orders::PROJECT.to_owned());
+    "active".clone_into(&mut object.status);
+    world.service.put("bare", object);
+    let request = world.waldur.import_request(world.offering);
+    let service = crate::orders::OnRequest::new(world.service.clone(), "objects.get", || panic!("a bug"));
+    let report = import(&world, world.waldur.clone(), service).run(&OpContext::new("import"), request).await.unwrap();
+    assert!(matches!(report.outcome, ImportOutcome::Done), "{report:#?}");
+    let bare = report.items.iter().find(|item| item.backend_id.as_str() == "bare").unwrap();
+    assert!(matches!(bare.fate, ImportFate::Failed(_)), "{report:#?}");
+    assert_eq!(rows(&world), ["alpha", "beta"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f022_a_wish_whose_answers_got_lost_is_gone_on_with() {
     for operation in
         ["backend_resource_requests.start_processing", "backend_resources.create", "backend_resource_requests.set_done"]

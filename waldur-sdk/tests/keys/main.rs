@@ -5,7 +5,9 @@
 #[path = "../support/orders.rs"]
 mod orders;
 
+mod deadlines;
 mod import;
+mod others;
 mod provision;
 mod rotate;
 mod sweeps;

@@ -156,6 +156,11 @@ async fn a_dry_run_and_a_stopped_one_change_nothing() {
     let keys = processor(&world, world.waldur.clone(), world.service.clone()).with_policy(policy);
     let report = keys.rotate(&OpContext::new("dry"), key, resource, Some("one")).await;
     assert!(matches!(report.outcome, RotationOutcome::DryRun));
+    let bare = world.existing("bare");
+    for (resource, planned) in [(resource, 0), (bare, 2)] {
+        assert_eq!(keys.provision(&OpContext::new("dry"), resource).await.unwrap().planned, planned);
+    }
+    assert_eq!(world.service.writes(), 0);
     let stop = waldur_sdk::backend::Cancellation::default();
     stop.cancel();
     let keys = processor(&world, world.waldur.clone(), world.service.clone());

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 use waldur_sdk::{
-    backend::{Capabilities, GeneratedUsernames, Grant, ResourceBackend},
+    backend::{Capabilities, GeneratedUsernames, Grant, MarketplaceResource, ResourceBackend},
     naming::NameForm,
     process::{AccountOutcome, HoldReason, MembershipPolicy, MembershipReport, ResourceSync},
     rest::Http,
@@ -146,12 +146,13 @@ async fn f118_an_event_that_was_overtaken_by_another_gives_nothing_back() {
 #[tokio::test(start_paused = true)]
 async fn c33_the_service_in_memory_gives_no_role_to_whoever_has_no_access() {
     let site = Site::new(Generation::V8);
-    site.resource("one", &["a"]);
+    let resource = site.resource("one", &["a"]);
+    let resource = MarketplaceResource::new(resource, site.offering(), "one", "one");
     let http = Http::new(site.service().clone()).with_environment(site.environment());
     let backend = MemoryBackend::through(http).unwrap().with_roles();
     let grants = ["a", "x"].map(Grant::new);
     let id = BackendId::new("one").unwrap();
-    let outcomes = backend.members().unwrap().reconcile(&cx(), &id, &grants).await.unwrap();
+    let outcomes = backend.members().unwrap().reconcile(&cx(), &resource, &id, &grants).await.unwrap();
     let done: Vec<_> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
     assert_eq!((done, site.object("one").roles.len()), (vec![true, false], 1));
 }

@@ -80,9 +80,15 @@ impl MemberDirectory for Panicking {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
         self.inner.members().unwrap().list(cx, ids).await
     }
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
         assert_ne!(id.as_str(), self.id, "a bug");
-        self.inner.members().unwrap().apply(cx, id, plan).await
+        self.inner.members().unwrap().apply(cx, resource, id, plan).await
     }
 }
 

@@ -125,17 +125,29 @@ impl MemberDirectory for Watching {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
         self.inner.members().unwrap().list(cx, ids).await
     }
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
         self.seen.edit(|told| told.grants.extend(plan.add.iter().cloned()));
-        self.inner.members().unwrap().apply(cx, id, plan).await
+        self.inner.members().unwrap().apply(cx, resource, id, plan).await
     }
 }
 
 #[async_trait]
 impl StatusControl for Watching {
-    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
         self.seen.edit(|told| told.statuses.push(status));
-        self.inner.status().unwrap().set_status(cx, id, status).await
+        self.inner.status().unwrap().set_status(cx, resource, id, status).await
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 use waldur_sdk::{
     Error, ErrorClass,
     backend::{
-        BuildEnv, GeneratedUsernames, NoUsernames, OpContext, UsernameBackend, UsernameOutcome, UsernameRegistry,
-        UsernameRequest, WaldurUsernames,
+        BuildEnv, GeneratedUsernames, NoUsernames, OfferingFacts, OpContext, UsernameBackend, UsernameOutcome,
+        UsernameRegistry, UsernameRequest, WaldurUsernames,
     },
     naming::NameForm,
     rest::HttpOptions,
@@ -119,6 +119,21 @@ async fn sec28_nobody_becomes_root() {
     }
     let backend = GeneratedUsernames::full_name(NameForm::Compat);
     assert_eq!(name(&backend, &request(1, "root", "", &[])).await, "root_00");
+}
+
+#[tokio::test(start_paused = true)]
+async fn anonymized_names_begin_as_the_offering_says() {
+    for (prefix, expected) in [(None, "walduruser_00000"), (Some("hpc_"), "hpc_00000")] {
+        let (settings, _) = BackendSettings::from_value("backend_settings", &json!({})).unwrap();
+        let connector = |_: &HttpOptions| Err(Error::unsupported("connecting"));
+        let offering = OfferingUuid::new(Uuid::nil());
+        let facts = OfferingFacts::default().anonymized_prefix(prefix.map(str::to_owned));
+        let environment = BuildEnv::new("test", offering, settings, Components::default(), connector).with_facts(facts);
+        for word in ["anonymized", "anonymized_compat"] {
+            let (backend, _) = UsernameRegistry::default().build(word, &environment).unwrap();
+            assert_eq!(name(backend.as_ref(), &request(1, "Ann", "Lee", &[])).await, expected, "{word}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

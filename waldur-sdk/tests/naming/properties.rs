@@ -68,10 +68,23 @@ proptest! {
             // Also the derived names, asked for by name.
             let again: Vec<String> = texts.iter().map(|text| (kind.derive)(text)).collect();
             for text in texts.iter().chain(&again).collect::<BTreeSet<_>>() {
-                if let Some(other) = seen.insert((kind.derive)(text), text) {
+                // What the target takes for the same is the same.
+                let name = (kind.derive)(text);
+                if let Some(other) = seen.insert(kind.comparison.key(&name).into_owned(), text) {
                     prop_assert!(false, "{}: {other:?} and {text:?}", kind.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sec28_texts_that_differ_by_case_or_normal_form_derive_different_names(text in "[A-Za-zàÀéÉßİ\u{300}\u{301} ]{1,40}") {
+        let others = [text.to_lowercase(), text.to_uppercase(), text.replace('é', "e\u{301}"), text.replace('à', "a\u{300}")];
+        let texts: BTreeSet<&str> = others.iter().map(String::as_str).chain([text.as_str()]).collect();
+        for kind in KINDS {
+            let names: BTreeSet<_> =
+                texts.iter().map(|text| kind.comparison.key(&(kind.derive)(text)).into_owned()).collect();
+            prop_assert_eq!(names.len(), texts.len(), "{}: {:?} became {:?}", kind.name, &texts, names);
         }
     }
 

@@ -65,6 +65,7 @@ async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does
     let offering = waldur
         .offering()
         .plugin_option("enforce_qos", true)
+        .plugin_option("username_anonymized_prefix", "hpc_")
         .partition("gpu")
         .component("storage", Billing::Usage)
         .create();
@@ -73,8 +74,23 @@ async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does
     let facts = context.facts();
     assert!(facts.enforce_qos);
     assert_eq!(facts.partitions, ["gpu"]);
+    assert_eq!(facts.anonymized_prefix.as_deref(), Some("hpc_"));
     assert_eq!(facts.service_provider, context.service_provider);
     assert_eq!(context.unknown_to_waldur(), ["cpu"]);
+}
+
+#[tokio::test]
+async fn u16_a_prefix_of_home_directories_that_goes_wrong_is_warned_of() {
+    for (posix, expected) in [(true, 1), (false, 0)] {
+        let waldur = FakeWaldur::new(Generation::V8);
+        let offering = waldur.offering().plugin_option("homedir_prefix", "/home");
+        let offering = offering.plugin_option("enable_posix_account", posix).create();
+        let agent = settings(offering);
+        let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+        let said: Vec<_> =
+            context.warnings.iter().filter(|warning| warning.path().contains("homedir_prefix")).collect();
+        assert_eq!(said.len(), expected, "{:?}", context.warnings);
+    }
 }
 
 #[tokio::test]

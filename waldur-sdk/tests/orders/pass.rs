@@ -43,9 +43,9 @@ async fn a_create_order_takes_four_dependent_calls_beside_those_of_the_back_end(
         assert_done(&agent.memory(|memory| memory.with_members().with_endpoint("https://s.example")).run_one().await);
         // One listing; approve, state, state once more, done.
         assert_eq!(waldur.counts().depth, 1 + 4, "{}", waldur.counts());
-        // Project, object, limits, one reading; access in the shadow of what Waldur is told.
-        assert_eq!(both.counts().depth, 1 + 4 + 4, "{}", both.counts());
-        assert_eq!(service.counts().total, 5, "{}", service.counts());
+        // Project, object, limits, one reading; whose it is before access is given, in the shadow of what Waldur is told.
+        assert_eq!(both.counts().depth, 1 + 4 + 5, "{}", both.counts());
+        assert_eq!(service.counts().total, 6, "{}", service.counts());
         let counts = waldur.counts();
         let published = 1 + u64::from(generation == Generation::V8);
         assert_eq!(counts.writes, 3 + published + u64::from(generation == Generation::V2024), "{counts}");

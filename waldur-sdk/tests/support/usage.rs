@@ -13,7 +13,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use jiff::{SignedDuration, civil::Date};
@@ -152,9 +152,20 @@ impl World {
     }
 
     /// The bodies of all requests of an operation.
+    ///
+    /// # Panics
+    /// When no call of the client is named so.
+    #[track_caller]
     pub fn bodies(&self, operation: &str) -> Vec<Value> {
+        assert!(is_operation(operation), "no call is named {operation}");
         let requests = self.waldur.requests().into_iter();
         requests.filter(|request| request.operation == Some(operation)).map(|request| request.body).collect()
+    }
+
+    /// How many requests of an operation Waldur saw.
+    #[track_caller]
+    pub fn count_requests(&self, operation: &str) -> usize {
+        self.bodies(operation).len()
     }
 
     /// The amounts of all reports, in order.
@@ -191,6 +202,7 @@ impl World {
             policy: UsagePolicy::default(),
             components: Components::default(),
             retry: RetryPolicy::default(),
+            random: 0,
             cx: OpContext::new("test"),
         }
     }
@@ -211,10 +223,17 @@ pub struct Agent {
     policy: UsagePolicy,
     components: Components,
     retry: RetryPolicy,
+    random: u64,
     cx: OpContext,
 }
 
 impl Agent {
+    /// What every random number is: pauses are as short as they can be with 0, the default.
+    pub fn random(mut self, random: u64) -> Self {
+        self.random = random;
+        self
+    }
+
     /// Reaches Waldur through layers.
     pub fn waldur(mut self, transport: impl HttpTransport) -> Self {
         self.waldur = Arc::new(transport);
@@ -261,7 +280,8 @@ impl Agent {
     }
 
     pub fn build(self) -> UsageReporter {
-        let environment = self.world.environment();
+        let random = self.random;
+        let environment = self.world.environment().with_random(move || random);
         let http = Http::new(self.waldur).with_environment(environment.clone()).with_retry(self.retry.clone());
         let waldur = self.world.client(http);
         let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
@@ -279,6 +299,16 @@ impl Agent {
         world.assert_sound();
         report
     }
+}
+
+/// Whether a call of the client is named so: a name that is none would count nothing for ever.
+fn is_operation(name: &str) -> bool {
+    static SOURCE: OnceLock<String> = OnceLock::new();
+    let source = SOURCE.get_or_init(|| {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/client")).unwrap();
+        files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect()
+    });
+    source.contains(&format!("(\"{name}\""))
 }
 
 pub fn decimal(amount: &str) -> Decimal {

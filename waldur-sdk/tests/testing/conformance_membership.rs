@@ -22,7 +22,7 @@ use waldur_sdk::{
         MemoryService,
         conformance::{self, MemorySubject, Subject},
     },
-    types::{BackendId, Date, Limits},
+    types::{BackendId, Date, Limits, ResourceUuid, Uuid},
 };
 
 /// What a careless back end gets wrong.
@@ -30,6 +30,8 @@ use waldur_sdk::{
 enum Fault {
     /// Reads a failure as nobody.
     FailureIsNobody,
+    /// Changes members of anybody's object.
+    AnybodysObject,
     /// Stops at the first member that is refused.
     StopsAtTheFirst,
     /// Brings roles in line that are in line.
@@ -128,8 +130,21 @@ impl MemberDirectory for Careless {
         }
         lists
     }
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
-        let mut outcomes = self.inner.members().unwrap().apply(cx, id, plan).await?;
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
+        let mut stranger = resource.clone();
+        stranger.uuid = ResourceUuid::new(Uuid::from_u128(0xdead_beef));
+        let theirs = match self.inner.get(cx, id).await? {
+            Some(state) => self.fault == Fault::AnybodysObject && state.stamp == Some(stranger.stamp()),
+            None => false,
+        };
+        let resource = if theirs { &stranger } else { resource };
+        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
         if self.fault == Fault::StopsAtTheFirst
             && let Some(first) = outcomes.iter().position(|outcome| outcome.result.is_err())
         {
@@ -137,9 +152,15 @@ impl MemberDirectory for Careless {
         }
         Ok(outcomes)
     }
-    async fn reconcile(&self, cx: &OpContext, id: &BackendId, members: &[Grant]) -> Result<Vec<MemberOutcome>> {
+    async fn reconcile(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        members: &[Grant],
+    ) -> Result<Vec<MemberOutcome>> {
         if self.fault != Fault::RestlessRoles {
-            return self.inner.members().unwrap().reconcile(cx, id, members).await;
+            return self.inner.members().unwrap().reconcile(cx, resource, id, members).await;
         }
         let changed =
             |member: &Grant| MemberOutcome { username: member.username.clone(), result: Ok(MemberChange::Added) };
@@ -152,11 +173,18 @@ impl UserLimits for Careless {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>> {
         self.inner.user_limits().unwrap().list(cx, ids).await
     }
-    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()> {
+    async fn set(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        username: &str,
+        limits: &Limits,
+    ) -> Result<()> {
         if self.fault == Fault::KeepsUserLimits && limits.is_empty() {
             return Ok(());
         }
-        self.inner.user_limits().unwrap().set(cx, id, username, limits).await
+        self.inner.user_limits().unwrap().set(cx, resource, id, username, limits).await
     }
 }
 
@@ -184,6 +212,9 @@ impl Subject for Subjected {
     fn other_limits(&self) -> Limits {
         self.0.other_limits()
     }
+    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
+        self.0.plant(id, stamped).await
+    }
     fn set_outage(&self, broken: bool) -> bool {
         self.0.set_outage(broken)
     }
@@ -194,6 +225,7 @@ async fn a_careless_back_end_fails_the_check_that_names_its_fault() {
     for (fault, check) in [
         (Fault::FailureIsNobody, "an_outage_is_not_an_empty_list_of_members"),
         (Fault::FailureIsNobody, "members_of_an_absent_object_are_an_error"),
+        (Fault::AnybodysObject, "members_and_status_of_a_foreign_object_are_refused"),
         (Fault::StopsAtTheFirst, "one_bad_member_stops_no_other"),
         (Fault::RestlessRoles, "roles_are_brought_in_line_and_then_left_alone"),
         (Fault::SilentPause, "a_pause_is_read_back_and_leaves_members_alone"),

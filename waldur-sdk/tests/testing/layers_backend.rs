@@ -3,9 +3,12 @@
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
-    backend::{Evaluation, Grant, MembershipPlan, OpContext, PendingOrder, ResourceBackend, Status, layers},
+    backend::{
+        Evaluation, Grant, MarketplaceResource, MembershipPlan, OpContext, PendingOrder, ResourceBackend, Status,
+        layers,
+    },
     testing::{MemoryBackend, MemoryService},
-    types::{BackendId, Limit, OrderUuid, Uuid},
+    types::{BackendId, Limit, OfferingUuid, OrderUuid, ResourceUuid, Uuid},
 };
 
 #[tokio::test]
@@ -32,6 +35,8 @@ async fn a_dry_run_reads_members_and_limits_of_users_and_writes_neither() {
     let backend = layers::dry_run(inner);
     let (cx, id) = (OpContext::new("test"), BackendId::new("one").unwrap());
     let ids = std::slice::from_ref(&id);
+    let resource =
+        MarketplaceResource::new(ResourceUuid::new(Uuid::nil()), OfferingUuid::new(Uuid::nil()), "One", "one");
     let (members, limits) = (backend.members().unwrap(), backend.user_limits().unwrap());
     assert!(members.list(&cx, ids).await.remove(&id).unwrap().unwrap().items().is_empty());
     assert!(limits.list(&cx, ids).await.remove(&id).unwrap().unwrap().is_empty());
@@ -39,11 +44,11 @@ async fn a_dry_run_reads_members_and_limits_of_users_and_writes_neither() {
     grant.roles.insert("PROJECT.ADMIN".to_owned());
     let limit = [("cpu".to_owned(), Limit::At(1_u32.into()))].into();
     let refused = [
-        members.apply(&cx, &id, &MembershipPlan::additions(vec![grant.clone()])).await.err(),
-        members.reconcile(&cx, &id, &[grant.clone()]).await.err(),
+        members.apply(&cx, &resource, &id, &MembershipPlan::additions(vec![grant.clone()])).await.err(),
+        members.reconcile(&cx, &resource, &id, &[grant.clone()]).await.err(),
         members.update_attributes(&cx, &grant).await.err(),
-        limits.set(&cx, &id, "ann", &limit).await.err(),
-        backend.status().unwrap().set_status(&cx, &id, Status::Paused).await.err(),
+        limits.set(&cx, &resource, &id, "ann", &limit).await.err(),
+        backend.status().unwrap().set_status(&cx, &resource, &id, Status::Paused).await.err(),
     ];
     for (place, error) in refused.into_iter().enumerate() {
         assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::DryRun), "{place}");

@@ -2,23 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
     backend::OpContext,
     process::UsageOutcome,
-    rest::{HttpTransport, RequestMeta, TransportError},
     testing::{
         Action, Counting, Faults, op, status,
-        waldur::{FakeWaldur, Generation, ResourceState},
+        waldur::{Generation, ResourceState},
         when,
     },
 };
 
-use crate::usage::{BOTH, NOVEMBER, World, assert_outcome, month, november, rows};
+use crate::{
+    layers::{Before, Panicking},
+    usage::{BOTH, NOVEMBER, OCTOBER, World, assert_outcome, month, november, rows},
+};
 
 fn world(generation: Generation) -> World {
     let world = World::new(generation);
@@ -183,22 +184,6 @@ async fn an_outage_of_waldur_does_not_take_as_long_as_there_are_resources() {
     assert_eq!(world.run().await.count(|end| matches!(end, UsageOutcome::Submitted)), 200);
 }
 
-/// Lets something happen just before the first request of an operation is carried out.
-struct Before<F>(FakeWaldur, &'static str, std::sync::Mutex<Option<F>>);
-
-#[async_trait]
-impl<F: FnOnce() + Send + 'static> HttpTransport for Before<F> {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        if request.extensions().get::<RequestMeta>().is_some_and(|meta| meta.operation == self.1) {
-            let event = self.2.lock().unwrap().take();
-            if let Some(event) = event {
-                event();
-            }
-        }
-        self.0.send(request).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn f147_a_resource_that_ends_between_reading_and_reporting_is_skipped() {
     for generation in BOTH {
@@ -208,7 +193,7 @@ async fn f147_a_resource_that_ends_between_reading_and_reporting_is_skipped() {
         let resource = world.service.object("res").unwrap().stamp.unwrap();
         let waldur = world.waldur.clone();
         let ends = move || waldur.change_resource(resource, |row| row.state(ResourceState::Terminated));
-        let transport = Before(world.waldur.clone(), "component_usages.set_usage", std::sync::Mutex::new(Some(ends)));
+        let transport = Before::new(&world.waldur, "component_usages.set_usage", ends);
         let report = world.agent().waldur(transport).run().await;
         assert_eq!(report.count(|end| matches!(end, UsageOutcome::WrongState(_))), 1);
         assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 1);
@@ -220,7 +205,72 @@ async fn f147_a_resource_that_ends_between_reading_and_reporting_is_skipped() {
         let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_usage"), refusal);
         let report = world.agent().waldur(faults).run().await;
         assert_outcome(&report, NOVEMBER, |end| matches!(end, UsageOutcome::WrongState(_)));
+        assert!(!report.is_clean(), "a resource that was listed and is not there");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_back_end_that_panics_over_one_month_leaves_the_other_alone() {
+    let world = world(Generation::V8);
+    world.used_in("res", OCTOBER, "cpu", "9");
+    let report = world.agent().service(Panicking(world.service.clone(), OCTOBER)).run().await;
+    let error = match &month(&report, OCTOBER).outcome {
+        UsageOutcome::Unreadable(error) => error.to_string(),
+        other => panic!("{other}"),
+    };
+    assert!(error.contains("panicked") && !error.contains("secret"), "{error}");
+    assert_eq!(november(&report), "submitted");
+    assert_eq!(world.sent(), ["cpu 10.00"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec47_usage_of_an_id_that_two_resources_have_is_billed_to_neither() {
+    for generation in BOTH {
+        let world = world(generation);
+        let twin = world.waldur.resource(world.offering).name("twin").slug("twin").backend_id("res").create();
+        world.resource("other");
+        world.used("other", "cpu", "1");
+        let report = world.run().await;
+        assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 1);
+        let unreadable = report.resources.iter().filter(|row| row.resource_name != "other");
+        for resource in unreadable {
+            let outcome = &resource.periods.last().unwrap().outcome;
+            assert!(outcome.to_string().contains("several resources have this back-end id"), "{outcome}");
+        }
+        assert_eq!((world.sent(), report.is_clean(), report.stalest()), (vec!["cpu 1.00".to_owned()], false, 1));
+        // One of them alone is no better off.
+        let alone = world.agent().build().report_resource(&OpContext::new("event"), twin).await.unwrap();
+        assert!(matches!(alone.periods.last().unwrap().outcome, UsageOutcome::Unreadable(_)), "{alone:#?}");
+        assert_eq!(world.sent().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_answer_of_waldur_ends_an_outage() {
+    let world = World::new(Generation::V8);
+    let [down, refused, up] = ["a", "b", "c"].map(|id| world.resource(id).hex());
+    for id in ["a", "b", "c"] {
+        world.used(id, "cpu", "1");
+    }
+    let about = |uuid: String| {
+        when("a report about one", move |request: &Request<Bytes>| {
+            String::from_utf8_lossy(request.body()).contains(&uuid)
+        })
+    };
+    let faults = Faults::new(world.waldur.clone())
+        .on(about(down), status(503))
+        .on(about(refused), status(403))
+        .on(about(up).first(2), status(503));
+    let agent = world.agent().sending_once().policy(|policy| {
+        policy.concurrency = 1;
+        policy.retry.max_attempts = 1000;
+        policy.retry.initial_backoff = Duration::from_secs(10);
+    });
+    // Pauses that last.
+    let report = agent.random(u64::MAX).waldur(faults).run().await;
+    let ends: Vec<_> = report.resources.iter().map(|row| row.periods.last().unwrap().outcome.to_string()).collect();
+    assert!(ends[0].starts_with("deferred: ") && ends[1].starts_with("refused: "), "{ends:?}");
+    assert_eq!(ends[2], "submitted", "it has as much time as the first had");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod budget;
 mod decreasing;
 mod faults;
 mod history;
+mod layers;
 mod mapping;
 mod months;
 mod numbers;

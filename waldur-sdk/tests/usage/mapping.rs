@@ -8,7 +8,7 @@ use waldur_sdk::{
     types::{Amounts, Decimal, Limit, Limits, WaldurAmount},
 };
 
-use crate::usage::{NOVEMBER, World, november, rows};
+use crate::usage::{NOVEMBER, World, month, november, rows};
 
 fn component(name: &str, targets: &[(&str, &str)]) -> Component {
     let mut component = Component::new(name, AccountingType::Usage);
@@ -99,6 +99,21 @@ async fn c55_what_is_measured_of_targets_is_reported_as_what_was_sold() {
     assert_eq!(november(&report), "submitted");
     assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "1.00"), ("node_hours", "180.00")]));
     assert_eq!(world.shares(resource, "node_hours")["ann"], "180.00");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c55_a_target_that_was_counted_but_not_for_a_user_is_one_that_they_did_not_use() {
+    let world = World::selling(Generation::V8, |offering| offering.component("node_hours", Billing::Usage));
+    let resource = world.resource("res");
+    for (component, amount) in [("gpu", "500"), ("storage", "800")] {
+        world.used("res", component, amount);
+    }
+    world.user_used("res", "ann", "gpu", "500");
+    world.user_used("res", "bob", "storage", "800");
+    let report = world.agent().components(components([("node_hours", &[("gpu", "5"), ("storage", "10")])])).run().await;
+    assert_eq!(month(&report, NOVEMBER).unequal, [""; 0]);
+    let shares = world.shares(resource, "node_hours");
+    assert_eq!((shares["ann"].as_str(), shares["bob"].as_str()), ("100.00", "80.00"));
 }
 
 #[test]

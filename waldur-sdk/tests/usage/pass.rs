@@ -103,11 +103,19 @@ async fn what_waldur_does_not_bill_by_usage_is_not_sent() {
         assert!(matches!(november.outcome, UsageOutcome::Submitted), "{november:#?}");
         assert_eq!((november.unknown.join(" "), november.unbilled.join(" ")), ("moon".into(), "node setup".into()));
         assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "1.00")]));
+        let losses = report.losses().join("\n");
+        for component in ["moon", "node", "setup"] {
+            assert!(losses.contains(&format!("2026-11: {component}: ")), "{losses}");
+        }
         // Nothing but those: there is nothing to say.
         world.service.forget_usage("res", NOVEMBER);
         world.used("res", "node", "1");
         world.waldur.forget_requests();
-        assert_eq!(crate::usage::november(&world.run().await), "nothing measured");
+        let report = world.run().await;
+        assert_eq!(crate::usage::november(&report), "nothing measured");
+        assert!(!report.is_clean(), "something was used, and nobody is billed");
+        // That October is not counted, too.
+        assert_eq!(report.losses().len(), 3, "{:?}", report.losses());
         assert_eq!(world.writes(), [""; 0]);
     }
 }

@@ -7,7 +7,10 @@ use waldur_sdk::{
     types::ResourceUuid,
 };
 
-use crate::usage::{BOTH, NOVEMBER, World, month, november, rows};
+use crate::{
+    layers::Before,
+    usage::{BOTH, NOVEMBER, World, month, november, rows},
+};
 
 /// A resource that was on the small plan for 4 and is on the large one, for which 6 were reported.
 fn switched(generation: Generation) -> (World, ResourceUuid) {
@@ -106,4 +109,144 @@ async fn a_change_of_plan_is_looked_for_once_in_the_life_of_a_process() {
     world.used("res", "cpu", "5");
     careless.run_once(&OpContext::new("run")).await.unwrap();
     assert_eq!(world.bodies("component_usages.plan_periods").len(), 1);
+}
+
+impl World {
+    fn switch(&self, resource: ResourceUuid, plan: &str) {
+        self.clock.set(&self.clock.now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap().to_string());
+        self.waldur.switch_plan(resource, self.waldur.plan(self.offering, plan));
+    }
+
+    /// What November comes to on the bill.
+    fn billed(&self, resource: ResourceUuid) -> waldur_sdk::types::Decimal {
+        self.waldur.usage_of(resource).iter().map(|row| row.amount).sum()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_a_run_that_reports_nothing_after_a_change_of_plan_does_not_hide_it() {
+    for generation in BOTH {
+        for quiet in ["unchanged", "unreadable", "amounts went down", "not counted yet", "refused", "dry run"] {
+            for fresh in [true, false] {
+                let world = World::new(generation);
+                let resource = world.resource("res");
+                world.used("res", "cpu", "10");
+                let refusing = op("component_usages.set_usage").nth(2);
+                let faults = Faults::new(world.waldur.clone()).on(refusing, status(403));
+                let agent = || if quiet == "refused" { world.agent().waldur(faults.clone()) } else { world.agent() };
+                let reporter = agent().build();
+                let run = async || november(&reporter.run_once(&OpContext::new("run")).await.unwrap());
+                assert_eq!(run().await, "submitted");
+                world.switch(resource, "Large");
+                match quiet {
+                    "unreadable" => world.service.fail_usage("res", true),
+                    "amounts went down" => world.used("res", "cpu", "9"),
+                    "not counted yet" => world.service.forget_usage("res", NOVEMBER),
+                    "refused" | "dry run" => world.used("res", "cpu", "10.5"),
+                    _ => {}
+                }
+                let dry = reporter.clone().with_policy({
+                    let mut policy = waldur_sdk::process::UsagePolicy::default();
+                    policy.dry_run = quiet == "dry run";
+                    policy
+                });
+                let outcome = november(&dry.run_once(&OpContext::new("quiet")).await.unwrap());
+                assert!(outcome.starts_with(quiet), "{outcome}");
+                world.service.fail_usage("res", false);
+                world.used("res", "cpu", "11");
+                let reporter = if fresh { world.agent().build() } else { reporter };
+                for outcome in ["submitted", "unchanged"] {
+                    let report = reporter.run_once(&OpContext::new("growth")).await.unwrap();
+                    assert_eq!(november(&report), outcome, "{generation:?} {quiet} {fresh}");
+                }
+                let want = rows([("cpu", "10.00"), ("cpu", "1.00")]);
+                assert_eq!(world.stored(resource, NOVEMBER), want, "{generation:?} {quiet} {fresh}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_there_and_back_between_two_runs_is_billed_once() {
+    for generation in BOTH {
+        for amounts in [&["10"][..], &["10", "11"], &["10", "11", "11.5"]] {
+            let world = World::new(generation);
+            let resource = world.resource("res");
+            let reporter = world.agent().build();
+            let run = async |amount: &str| {
+                world.used("res", "cpu", amount);
+                november(&reporter.run_once(&OpContext::new("run")).await.unwrap())
+            };
+            for amount in amounts {
+                assert_eq!(run(amount).await, "submitted");
+            }
+            world.switch(resource, "Large");
+            world.switch(resource, "Small");
+            assert_eq!(run("12").await, "submitted");
+            assert_eq!(world.billed(resource), 12.into(), "{generation:?} {amounts:?}");
+            assert_eq!(run("13.25").await, "submitted");
+            assert_eq!(world.billed(resource).to_string(), "13.25");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_a_change_of_plan_between_reading_and_reporting_is_billed_once() {
+    for generation in BOTH {
+        for known in [true, false] {
+            let world = World::new(generation);
+            let resource = world.resource("res");
+            world.reported(resource, NOVEMBER, "cpu", "10");
+            let twin = world.clone();
+            let switching = move || twin.switch(resource, "Large");
+            let before = Before::new(&world.waldur, "component_usages.set_usage", switching);
+            let reporter = world.agent().waldur(before).build();
+            let amounts = if known { &["11", "12", "13"][..] } else { &["13"] };
+            for amount in amounts {
+                world.used("res", "cpu", amount);
+                let report = reporter.run_once(&OpContext::new("run")).await.unwrap();
+                assert_eq!(november(&report), "submitted", "{generation:?} {amount}");
+            }
+            assert_eq!(world.billed(resource), 13.into(), "{generation:?} {known}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_a_change_of_plan_that_was_seen_is_no_guess_when_waldur_does_not_tell_the_plans() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "10");
+    let faults = Faults::new(world.waldur.clone())
+        .on(op("component_usages.plan_periods"), status(403).json(&json!({ "detail": "No." })));
+    let reporter = world.agent().waldur(faults).build();
+    let run = async || november(&reporter.run_once(&OpContext::new("run")).await.unwrap());
+    assert_eq!(run().await, "submitted");
+    // On the same plan it goes on.
+    world.used("res", "cpu", "11");
+    assert_eq!(run().await, "submitted");
+    world.switch(resource, "Large");
+    world.used("res", "cpu", "12");
+    for _again in 0..2 {
+        assert!(run().await.starts_with("refused: component_usages.plan_periods"));
+    }
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "11.00")]));
+    // Somebody who may read them reports the rest.
+    assert_eq!(november(&world.run().await), "submitted");
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "11.00"), ("cpu", "1.00")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_plans_that_make_no_sense_are_no_reason_to_bill_the_whole_beside_a_row() {
+    let bodies =
+        ["[]", "<html>", "{}", r#"[{"uuid": "00000000000000000000000000000001", "start": "2026-11-01T00:00:00Z"}]"#];
+    for body in bodies {
+        let (world, resource) = switching(Generation::V8);
+        world.used("res", "cpu", "12");
+        let faults = Faults::new(world.waldur.clone())
+            .on(op("component_usages.plan_periods"), waldur_sdk::testing::Action::replace_body(body));
+        let report = world.agent().waldur(faults).run().await;
+        assert!(!report.is_clean(), "{body}");
+        assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "4.00")]), "{body}");
+    }
 }

@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 use waldur_sdk::{
-    backend::OpContext,
+    backend::{Cancellation, OpContext},
     testing::{Faults, op, status, waldur::Generation},
     types::ResourceUuid,
 };
 
-use crate::usage::{BOTH, NOVEMBER, World, month, november};
+use crate::{
+    layers::{Before, Reversed},
+    usage::{BOTH, NOVEMBER, World, month, november},
+};
 
 const USERS: [(&str, &str, &str); 3] = [("ann", "6", "1"), ("bob", "3", "2"), ("local-cron", "1", "3")];
 
@@ -143,18 +146,64 @@ async fn users_are_left_alone_if_so_wanted() {
 #[tokio::test(start_paused = true)]
 async fn c51_shares_after_a_change_of_plan_add_up_as_the_totals_do() {
     for generation in BOTH {
-        let (world, resource) = world(generation);
-        world.run().await;
-        world.clock.set("2026-11-23T10:00:00Z");
-        world.waldur.switch_plan(resource, world.waldur.plan(world.offering, "Large"));
-        world.used("res", "cpu", "14");
-        world.user_used("res", "ann", "cpu", "8");
-        world.user_used("res", "dan", "cpu", "2");
-        for sent in [2, 0] {
-            assert_eq!(month(&world.run().await, NOVEMBER).users.sent, sent, "{generation:?}");
+        // Whatever the order in which Waldur lists the rows.
+        for reversed in [false, true] {
+            let (world, resource) = world(generation);
+            let run = async || {
+                let agent = world.agent();
+                let turned = Reversed(world.waldur.clone(), "component_usages.list");
+                if reversed { agent.waldur(turned).run().await } else { agent.run().await }
+            };
+            run().await;
+            world.clock.set("2026-11-23T10:00:00Z");
+            world.waldur.switch_plan(resource, world.waldur.plan(world.offering, "Large"));
+            world.used("res", "cpu", "14");
+            world.user_used("res", "ann", "cpu", "8");
+            world.user_used("res", "dan", "cpu", "2");
+            for sent in [2, 0] {
+                assert_eq!(month(&run().await, NOVEMBER).users.sent, sent, "{generation:?} {reversed}");
+            }
+            let rows: Vec<_> =
+                world.waldur.usage_of(resource).into_iter().filter(|row| row.component == "cpu").collect();
+            let amounts: Vec<_> = rows.iter().map(|row| format!("{:.2} {:.2}", row.amount, row.users["ann"])).collect();
+            assert_eq!(amounts, ["10.00 6.00", "4.00 2.00"], "{generation:?}");
         }
-        let rows: Vec<_> = world.waldur.usage_of(resource).into_iter().filter(|row| row.component == "cpu").collect();
-        let amounts: Vec<_> = rows.iter().map(|row| format!("{:.2} {:.2}", row.amount, row.users["ann"])).collect();
-        assert_eq!(amounts, ["10.00 6.00", "4.00 2.00"], "{generation:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_users_are_several_requests() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "450");
+    for number in 0..450 {
+        world.user_used("res", &format!("user-{number}"), "cpu", "1");
+    }
+    // The second is refused: what went before counts, and what is left is sent by the next run.
+    let faults = Faults::new(world.waldur.clone()).on(op("component_usages.set_user_usages").nth(2), status(400));
+    let report = world.agent().waldur(faults).run().await;
+    let users = &month(&report, NOVEMBER).users;
+    assert_eq!((users.sent, users.failed.is_some()), (200, true));
+    assert_eq!(month(&world.run().await, NOVEMBER).users.sent, 250);
+    let sizes = world.bodies("component_usages.set_user_usages").into_iter();
+    let sizes: Vec<_> = sizes.map(|body| body["usages"].as_array().unwrap().len()).collect();
+    assert_eq!((sizes, world.shares(resource, "cpu").len()), (vec![200, 200, 50], 450));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sharing_out_stops_when_it_is_asked_to() {
+    for (generation, operation) in
+        [(Generation::V2024, "component_usages.set_user_usage"), (Generation::V8, "component_usages.set_user_usages")]
+    {
+        let (world, _) = world(generation);
+        let stop = Cancellation::default();
+        let event = {
+            let stop = stop.clone();
+            move || stop.cancel()
+        };
+        let before = Before::new(&world.waldur, operation, event);
+        let report = world.agent().waldur(before).cx(|cx| cx.with_cancellation(stop)).run().await;
+        assert_eq!(world.count_requests(operation), 1, "{generation:?}");
+        assert!(month(&report, NOVEMBER).users.failed.is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use super::super::{
+    compare::Comparison,
     fit::{HASH_DIGITS, has_hash, is_at_most, prefix, with_hash},
     latin::transliterate,
 };
@@ -125,9 +126,10 @@ impl Rule {
     }
 
     /// As [`Self::nearest`], but with a hash in every name that is not the text itself, and in every text that looks as
-    /// if it had one: no two texts get the same name.
-    pub(super) fn distinct(&self, text: &str) -> String {
-        if self.broken(text).is_none() && !has_hash(text) {
+    /// if it had one, or is not spelt as the target compares it: no two texts get the same name, nor names that are the
+    /// same to the target.
+    pub(super) fn distinct(&self, text: &str, comparison: Comparison) -> String {
+        if self.broken(text).is_none() && !has_hash(text) && comparison.key(text) == text {
             text.to_owned()
         } else {
             self.hashed(&self.tidy(text), text)

@@ -16,7 +16,6 @@
 mod provision;
 mod report;
 mod rotate;
-mod side;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,11 +23,11 @@ pub use report::{KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
 
 pub(in crate::process) use provision::Provision;
 
-use super::Lanes;
+use super::{Lanes, convert::marketplace};
 use crate::{
-    backend::{ApiKeys, MarketplaceResource, OpContext, ResourceBackend},
-    client::{ResourceApiKey, ResourceApiKeyQuery, WaldurClient},
-    error::{Error, Result},
+    backend::{ApiKeys, Cancellation, MarketplaceResource, OpContext, ResourceBackend},
+    client::{Resource, ResourceApiKey, ResourceApiKeyQuery, ResourceState, WaldurClient},
+    error::{Error, ErrorKind, Result},
     rest::Complete,
     settings::AgentSettings,
     types::{BackendId, OfferingUuid, ResourceUuid},
@@ -36,6 +35,13 @@ use crate::{
 
 /// How many keys a resource has.
 pub(in crate::process) const TARGET: usize = 2;
+
+/// What a key that is made already has at least to be handed over or taken back, although the time is up.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The states in which a resource has an object of its own, and keys. Before them there may be none yet; after them the
+/// id may be somebody else's.
+const WITH_KEYS: [ResourceState; 3] = [ResourceState::Ok, ResourceState::Erred, ResourceState::Updating];
 
 /// The knobs of a [`KeyProcessor`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +53,8 @@ pub struct KeyPolicy {
     pub expose_error_details: bool,
     /// Resources worked on at once. Default 4.
     pub concurrency: usize,
-    /// Report what would be done and write nothing. Default no.
+    /// Report which keys would be made or replaced, and write nothing. What would be pruned is not known without pruning.
+    /// Default no.
     pub dry_run: bool,
 }
 
@@ -120,8 +127,11 @@ impl KeyProcessor {
     /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
     /// left a [`FollowUp::ReviewKeys`](super::FollowUp::ReviewKeys).
     ///
+    /// What stopped it half-way is in [`KeyProvision::deferred`], beside what was done until then.
+    ///
     /// # Errors
-    /// When the resource cannot be read, has no back-end id, or the back end has no [`ApiKeys`].
+    /// When the resource cannot be read, has no back-end id, or the back end has no [`ApiKeys`]; `InvalidRequest` when the
+    /// resource is not one of this offering, or is not in use.
     pub async fn provision(&self, cx: &OpContext, resource: ResourceUuid) -> Result<KeyProvision> {
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
         self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource).await }).await
@@ -131,19 +141,31 @@ impl KeyProcessor {
         cx.checkpoint()?;
         let keys = self.0.backend.keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
-        let (side, id) = self.subject(cx, resource).await?;
-        if self.0.policy.dry_run {
-            return Ok(KeyProvision::default());
+        let row = waldur.provider_resources().get(resource).await?;
+        if let Some(refusal) = self.refusal(&row) {
+            return Err(refusal);
         }
-        Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false }.run().await
+        let (side, id) = self.subject(&row)?;
+        let provision = Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false };
+        Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
+    }
+
+    /// Why the back end is not asked about a resource, if it is not: events come from outside, and a filter that the
+    /// server does not know is ignored. The id of another offering's resource may be that of anybody's object here.
+    fn refusal(&self, row: &Resource) -> Option<Error> {
+        let refuse = |why: &str| Some(Error::new(ErrorKind::InvalidRequest, format!("resource {} {why}", row.uuid)));
+        if row.offering_uuid != Some(self.0.offering) {
+            return refuse("is not one of this offering");
+        }
+        let in_use = row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state));
+        if in_use { None } else { refuse("is not in use") }
     }
 
     /// The resource as the back end sees it, and its id there.
-    async fn subject(&self, cx: &OpContext, resource: ResourceUuid) -> Result<(MarketplaceResource, BackendId)> {
-        let row = self.waldur(cx).provider_resources().get(resource).await?;
+    fn subject(&self, row: &Resource) -> Result<(MarketplaceResource, BackendId)> {
         match row.backend_id.clone() {
-            Some(id) => Ok((side::marketplace(&row, self.0.offering), id)),
-            None => Err(Error::not_ready(format!("resource {resource} has no back-end id"))),
+            Some(id) => Ok((marketplace(row, self.0.offering), id)),
+            None => Err(Error::not_ready(format!("resource {} has no back-end id", row.uuid))),
         }
     }
 }
@@ -156,6 +178,15 @@ impl fmt::Debug for KeyProcessor {
             .field("policy", &self.0.policy)
             .finish_non_exhaustive()
     }
+}
+
+/// The way to both sides for what must come to its end: later than the deadline if need be, and also when the caller
+/// asks to stop. Otherwise the key that is in hand would live on unknown.
+fn grace(cx: &OpContext, waldur: &WaldurClient) -> (OpContext, WaldurClient) {
+    let soonest = waldur.environment().instant().checked_add(GRACE);
+    let deadline = cx.deadline.and_then(|deadline| soonest.map(|soonest| soonest.max(deadline)));
+    let cx = cx.clone().with_deadline(deadline).with_cancellation(Cancellation::default());
+    (cx, waldur.clone().with_deadline(deadline))
 }
 
 /// The keys of a resource that Waldur lists, proven whole.

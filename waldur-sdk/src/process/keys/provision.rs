@@ -1,6 +1,8 @@
 //! Bringing the keys of one resource to their number.
 
-use super::{KeyProvision, TARGET, known, listed, prune};
+use std::ops::ControlFlow;
+
+use super::{KeyProvision, TARGET, grace, known, listed, prune};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, WaldurClient},
@@ -22,41 +24,62 @@ pub(in crate::process) struct Provision<'a> {
 }
 
 impl Provision<'_> {
-    /// # Errors
-    /// Only for a passing reason: whoever called comes back. Everything else is a warning.
-    pub(in crate::process) async fn run(self) -> Result<KeyProvision> {
+    /// Everything that goes wrong is in the report: what passes is why it stopped, and the rest are warnings.
+    pub(in crate::process) async fn run(self) -> KeyProvision {
         let mut report = KeyProvision::default();
-        if self.waldur.features().is_missing(Feature::ApiKeys) {
-            return Ok(report);
+        if let Err(error) = self.bring_to_number(&mut report).await {
+            report.deferred = Some(error);
         }
-        let known = match self.known().await {
-            Ok(known) => known,
-            Err(error) if error.class() == ErrorClass::Unsupported => {
-                // Nobody to hand keys over to.
-                self.waldur.features().note(&error);
-                report.warn("api keys", error);
-                return Ok(report);
-            }
-            Err(error) => {
-                report.warn("api keys", error);
-                report.needs_review = true;
-                None
-            }
-        };
+        report
+    }
+
+    /// What [`Self::run`] would make.
+    pub(in crate::process) async fn plan(self) -> KeyProvision {
+        let mut report = KeyProvision::default();
+        if let ControlFlow::Continue(known) = self.look(&mut report).await {
+            report.planned = missing(known.as_ref());
+        }
+        report
+    }
+
+    /// # Errors
+    /// Only for a passing reason: whoever called comes back.
+    async fn bring_to_number(&self, report: &mut KeyProvision) -> Result<()> {
+        let ControlFlow::Continue(known) = self.look(report).await else { return Ok(()) };
         if let Some(known) = &known {
-            self.prune(known, &mut report).await;
+            self.prune(known, report).await;
         }
-        let have = known.as_ref().map_or(0, |known| known.items().len());
-        for _missing in have..TARGET {
+        for _missing in 0..missing(known.as_ref()) {
             self.cx.checkpoint()?;
-            if !self.add(&mut report).await? {
+            if !self.add(report).await? {
                 break;
             }
         }
         if known.is_none() && self.resumes && !report.reported.is_empty() {
-            self.tidy(&mut report).await;
+            self.tidy(report).await;
         }
-        Ok(report)
+        Ok(())
+    }
+
+    /// What is known of the keys, unless the server has none.
+    async fn look(&self, report: &mut KeyProvision) -> ControlFlow<(), Option<Complete<String>>> {
+        if self.waldur.features().is_missing(Feature::ApiKeys) {
+            return ControlFlow::Break(());
+        }
+        match self.known().await {
+            Ok(known) => ControlFlow::Continue(known),
+            Err(error) if error.class() == ErrorClass::Unsupported => {
+                // Nobody to hand keys over to.
+                self.waldur.features().note(&error);
+                report.warn("api keys", error);
+                ControlFlow::Break(())
+            }
+            Err(error) => {
+                report.warn("api keys", error);
+                report.needs_review = true;
+                ControlFlow::Continue(None)
+            }
+        }
     }
 
     async fn known(&self) -> Result<Option<Complete<String>>> {
@@ -102,6 +125,8 @@ impl Provision<'_> {
             Err(error) => error,
         };
         if passes(&failure) {
+            // Something may have been made all the same.
+            report.needs_review |= failure.effect() == Effect::Unknown;
             return Err(failure);
         }
         report.warn("api keys", failure);
@@ -111,13 +136,15 @@ impl Provision<'_> {
 
     /// Reports a key. One that Waldur does not take is taken back, lest it live on unknown (faults.md row 122).
     async fn hand_over(&self, issued: &IssuedKey, report: &mut KeyProvision) -> Result<()> {
-        let keys = self.waldur.api_keys();
-        let Err(error) = keys.report_created(self.side.uuid, &issued.client_id, &issued.secret).await else {
+        let (_, waldur) = grace(self.cx, self.waldur);
+        let Err(error) = waldur.api_keys().report_created(self.side.uuid, &issued.client_id, &issued.secret).await
+        else {
             return Ok(());
         };
         if error.effect() == Effect::Unknown || error.kind() == ErrorKind::Conflict {
             // The answer may be all that got lost.
-            match listed(self.waldur, self.side.uuid).await {
+            let (_, waldur) = grace(self.cx, self.waldur);
+            match listed(&waldur, self.side.uuid).await {
                 Ok(rows) if rows.items().iter().any(|row| row.client_id.as_deref() == Some(&issued.client_id)) => {
                     return Ok(());
                 }
@@ -130,7 +157,8 @@ impl Provision<'_> {
                 }
             }
         }
-        let back = self.keys.revoke(self.cx, self.side, self.id, &issued.client_id);
+        let (cx, _) = grace(self.cx, self.waldur);
+        let back = self.keys.revoke(&cx, self.side, self.id, &issued.client_id);
         if let Err(cause) = shielded(back).await {
             report.warn("revoke api key", cause);
             report.needs_review = true;
@@ -143,6 +171,11 @@ impl KeyProvision {
     fn warn(&mut self, step: &'static str, error: Error) {
         self.warnings.push(Warning { step, error });
     }
+}
+
+/// How many are to be made.
+fn missing(known: Option<&Complete<String>>) -> usize {
+    TARGET.saturating_sub(known.map_or(0, |known| known.items().len()))
 }
 
 /// Whether it is worth coming back.

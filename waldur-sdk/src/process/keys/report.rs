@@ -21,6 +21,10 @@ pub struct KeyProvision {
     pub warnings: Vec<Warning>,
     /// Whether somebody should look again: a key may be live that Waldur does not know, or one is missing.
     pub needs_review: bool,
+    /// Why it stopped half-way, if it did: come back.
+    pub deferred: Option<Error>,
+    /// How many keys a dry run would have made.
+    pub planned: usize,
 }
 
 /// What became of the wish to replace a key.
@@ -45,6 +49,8 @@ pub enum RotationOutcome {
     Rotated,
     /// Nobody asks for it any more: the key is gone, or was replaced already.
     NotWanted,
+    /// Not ours to replace, and nothing was done on either side: the resource is not one of the offering, or not in use.
+    Refused(Error),
     /// Failed, and said so in Waldur.
     Erred(Error),
     /// Failed, and saying so failed as well: first the failure, then why it was not reported.
@@ -62,6 +68,7 @@ impl fmt::Display for RotationOutcome {
         match self {
             Self::Rotated => f.write_str("rotated"),
             Self::NotWanted => f.write_str("not wanted any more"),
+            Self::Refused(error) => write!(f, "refused: {error}"),
             Self::Erred(error) => write!(f, "erred: {error}"),
             Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
             Self::Deferred(error) => write!(f, "deferred: {error}"),

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
 
-use super::{KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, known, listed, provision::whole, prune};
+use super::{KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, WaldurClient},
@@ -30,7 +30,8 @@ impl KeyProcessor {
     /// `resource_api_key_rotation` says. The event is a hint; whether the key is to be replaced, and its first half, are
     /// read again where they can be.
     ///
-    /// Whatever goes wrong, the customer is told: the key becomes `Erred`.
+    /// Whatever goes wrong, the customer is told: the key becomes `Erred`. Only where the resource is not one of this
+    /// offering, or is not in use, neither side hears of it.
     pub async fn rotate(
         &self,
         cx: &OpContext,
@@ -100,22 +101,33 @@ impl KeyProcessor {
             return RotationOutcome::Deferred(error);
         }
         let Some(keys) = self.0.backend.keys() else { return RotationOutcome::Unsupported };
-        if self.0.policy.dry_run {
-            return RotationOutcome::DryRun;
-        }
         let waldur = self.waldur(cx);
         let outcome = async {
-            let (side, id) = self.subject(cx, resource).await?;
+            let row = match waldur.provider_resources().get(resource).await {
+                Ok(row) => row,
+                // Whose it is, nobody can tell.
+                Err(error) if error.is_not_found() => return Ok(RotationOutcome::Refused(error)),
+                Err(error) => return Err(error),
+            };
+            if let Some(refusal) = self.refusal(&row) {
+                return Ok(RotationOutcome::Refused(refusal));
+            }
+            if self.0.policy.dry_run {
+                return Ok(RotationOutcome::DryRun);
+            }
+            let (side, id) = self.subject(&row)?;
             Work { waldur: &waldur, keys, cx, side: &side, id: &id, key }.carry_out(client_id, warnings).await
         };
         match outcome.await {
             Ok(outcome) => outcome,
             // We were stopped; nothing is wrong with the key.
-            Err(error) if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::DeadlineExceeded) => {
-                RotationOutcome::Deferred(error)
-            }
+            Err(error) if is_stop(&error, cx, &waldur) => RotationOutcome::Deferred(error),
             Err(error) => {
+                if self.0.policy.dry_run {
+                    return RotationOutcome::Deferred(error);
+                }
                 let text = describe(&error, self.0.policy.expose_error_details);
+                let (_, waldur) = grace(cx, &waldur);
                 match waldur.api_keys().set_erred(key, text.message()).await {
                     Ok(()) => RotationOutcome::Erred(error),
                     Err(cause) => RotationOutcome::NotReported(error, cause),
@@ -154,7 +166,8 @@ impl Work<'_> {
             Err(error) => {
                 // The old key is gone and the new one is nobody's.
                 if issued.client_id != client_id {
-                    let back = self.keys.revoke(self.cx, self.side, self.id, &issued.client_id);
+                    let (cx, _) = grace(self.cx, self.waldur);
+                    let back = self.keys.revoke(&cx, self.side, self.id, &issued.client_id);
                     if let Err(cause) = shielded(back).await {
                         warn("revoke api key", cause);
                     }
@@ -166,11 +179,13 @@ impl Work<'_> {
 
     async fn hand_over(&self, issued: &IssuedKey, old: &str) -> Result<()> {
         let client_id = Some(issued.client_id.as_str()).filter(|client_id| *client_id != old);
-        let Err(error) = self.waldur.api_keys().set_key(self.key, client_id, &issued.secret).await else {
+        let (_, waldur) = grace(self.cx, self.waldur);
+        let Err(error) = waldur.api_keys().set_key(self.key, client_id, &issued.secret).await else {
             return Ok(());
         };
+        let (_, waldur) = grace(self.cx, self.waldur);
         if error.effect() == Effect::Unknown
-            && let Ok(rows) = listed(self.waldur, self.side.uuid).await
+            && let Ok(rows) = listed(&waldur, self.side.uuid).await
             && rows.items().iter().any(|row| {
                 row.uuid == self.key && !is_wanted(row) && row.client_id.as_deref() == Some(&issued.client_id)
             })
@@ -179,6 +194,16 @@ impl Work<'_> {
             return Ok(());
         }
         Err(error)
+    }
+}
+
+/// Whether the caller's word or the end of the time stopped it, and not a failure.
+fn is_stop(error: &Error, cx: &OpContext, waldur: &WaldurClient) -> bool {
+    let is_over = || cx.deadline.is_some_and(|deadline| waldur.environment().instant() >= deadline);
+    match error.kind() {
+        ErrorKind::Cancelled | ErrorKind::DeadlineExceeded => true,
+        ErrorKind::Timeout => is_over(),
+        _ => false,
     }
 }
 

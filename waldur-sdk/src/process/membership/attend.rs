@@ -209,7 +209,7 @@ impl MembershipSync {
         }
         let effective = self.sync_members(job, sight, &plan).await;
         if job.pass.scope == Scope::Whole {
-            self.sync_status(job, plan.status).await;
+            self.sync_status(job, sight.row, plan.status).await;
             self.sync_metadata(job, sight, plan.metadata).await;
             self.sync_limits(job, sight, plan.limits).await;
             if !job.pass.is_shared_elsewhere(sight.row) {

@@ -16,7 +16,7 @@ use super::{
     attend::{Job, is_ours},
     diff::{Candidate, Diff},
     listed::Accounts,
-    members::{hold, unproven},
+    members::{Directory, hold, unproven},
     pass::{Pass, Scope, present, sharers, team_key},
     plan::{Plan, Sight},
     report::{MembershipReport, ResourceSync, SkipReason, SyncOutcome},
@@ -268,7 +268,8 @@ impl MembershipSync {
 
     async fn apply_event(&self, job: &mut Job<'_>, sight: &Sight<'_>, members: Diff) {
         let plan = Plan { members, ..Plan::default() };
-        let (Some(directory), Some(present)) = (self.backend().members(), sight.present) else { return };
+        let (Some(members), Some(present)) = (self.backend().members(), sight.present) else { return };
+        let directory = Directory { members, row: sight.row };
         self.lead(sight);
         let removals = plan.members.remove.clone();
         let mut accesses = super::statuses::Accesses::of(&plan);

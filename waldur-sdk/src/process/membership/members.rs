@@ -13,11 +13,19 @@ use super::{
 };
 use crate::{
     backend::{Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan},
+    client::Resource,
     error::{Error, Result},
-    process::failure::shielded,
+    process::{convert::marketplace, failure::shielded},
     rest::Complete,
     types::Personal,
 };
+
+/// Where access to a resource is given and taken.
+#[derive(Clone, Copy)]
+pub(super) struct Directory<'a> {
+    pub(super) members: &'a dyn MemberDirectory,
+    pub(super) row: &'a Resource,
+}
 
 impl MembershipSync {
     /// Gives and takes access. Answers with those people who have it in the end.
@@ -44,12 +52,13 @@ impl MembershipSync {
         let removals = self.believed(job, sight, plan, present.items().len());
         let mut accesses = Accesses::of(plan);
         let mut effective = plan.members.existing.clone();
-        let added = self.give_and_take(job, members, plan, &removals, present, &mut accesses).await;
+        let directory = Directory { members, row: sight.row };
+        let added = self.give_and_take(job, directory, plan, &removals, present, &mut accesses).await;
         effective
             .extend(plan.members.add.iter().filter(|candidate| added.contains(&candidate.grant.username)).cloned());
         let closed = Self::believed_accounts(job, sight, &plan.members.remove_accounts);
-        self.sync_accounts(job, members, &plan.members.add_accounts, &closed, present).await;
-        self.reconcile(job, members, &plan.members.existing, &mut accesses).await;
+        self.sync_accounts(job, directory, &plan.members.add_accounts, &closed, present).await;
+        self.reconcile(job, directory, &plan.members.existing, &mut accesses).await;
         self.tell_statuses(job, sight, &accesses).await;
         effective
     }
@@ -114,7 +123,7 @@ impl MembershipSync {
     pub(super) async fn give_and_take(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         plan: &Plan,
         removals: &[String],
         present: &Complete<String>,
@@ -131,7 +140,8 @@ impl MembershipSync {
         job.cx.step("members");
         let grants: Vec<Grant> = plan.members.add.iter().map(|candidate| candidate.grant.clone()).collect();
         let change = MembershipPlan::additions(grants).and_remove(removals, present);
-        match shielded(members.apply(job.cx, &job.id, &change)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => Self::note(job, outcomes, &added, accesses),
             Err(error) => {
                 job.fail("members", error);
@@ -173,7 +183,7 @@ impl MembershipSync {
     pub(super) async fn sync_accounts(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         add: &[String],
         remove: &[String],
         present: &Complete<String>,
@@ -188,7 +198,8 @@ impl MembershipSync {
         }
         job.cx.step("accounts");
         let change = MembershipPlan::additions(add.iter().map(Grant::new).collect()).and_remove(remove, present);
-        match shielded(members.apply(job.cx, &job.id, &change)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => {
                 for MemberOutcome { username, result } in outcomes {
                     let place = if add.contains(&username) { &mut job.report.added } else { &mut job.report.removed };
@@ -206,7 +217,7 @@ impl MembershipSync {
     pub(super) async fn reconcile(
         &self,
         job: &mut Job<'_>,
-        members: &dyn MemberDirectory,
+        directory: Directory<'_>,
         existing: &[Candidate],
         accesses: &mut Accesses,
     ) {
@@ -214,7 +225,8 @@ impl MembershipSync {
             return;
         }
         let grants: Vec<Grant> = existing.iter().map(|candidate| candidate.grant.clone()).collect();
-        match shielded(members.reconcile(job.cx, &job.id, &grants)).await {
+        let side = marketplace(directory.row, self.offering());
+        match shielded(directory.members.reconcile(job.cx, &side, &job.id, &grants)).await {
             Ok(outcomes) => {
                 for MemberOutcome { username, result } in outcomes {
                     match result {

@@ -13,11 +13,12 @@ use crate::{
 
 impl MembershipSync {
     /// Pauses, downscales or restores; only called where the object is not so already.
-    pub(super) async fn sync_status(&self, job: &mut Job<'_>, wanted: Option<Status>) {
+    pub(super) async fn sync_status(&self, job: &mut Job<'_>, row: &Resource, wanted: Option<Status>) {
         let (Some(wanted), Some(status)) = (wanted, self.backend().status()) else { return };
         if !self.policy().dry_run {
             job.cx.step("status");
-            if let Err(error) = shielded(status.set_status(job.cx, &job.id, wanted)).await {
+            let side = marketplace(row, self.offering());
+            if let Err(error) = shielded(status.set_status(job.cx, &side, &job.id, wanted)).await {
                 return job.fail("status", error);
             }
         }
@@ -103,6 +104,7 @@ impl MembershipSync {
         };
         let (none, no_limits) = (BTreeMap::new(), Limits::new());
         let wanted = table.get(&sight.row.uuid).unwrap_or(&none);
+        let side = marketplace(sight.row, self.offering());
         for candidate in effective {
             let name = &candidate.grant.username;
             let wanted = of_user(wanted, candidate).unwrap_or(&no_limits);
@@ -110,7 +112,7 @@ impl MembershipSync {
                 continue;
             }
             if !self.policy().dry_run
-                && let Err(error) = shielded(facet.set(job.cx, &job.id, name, wanted)).await
+                && let Err(error) = shielded(facet.set(job.cx, &side, &job.id, name, wanted)).await
             {
                 job.warn("user limits", error);
                 continue;

@@ -68,7 +68,7 @@ impl OrderProcessor {
             return;
         }
         let plan = MembershipPlan::additions(team.to_vec());
-        let failures = match members.apply(job.cx, &id, &plan).await {
+        let failures = match members.apply(job.cx, side, &id, &plan).await {
             Ok(outcomes) => outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect(),
             Err(error) => vec![error],
         };

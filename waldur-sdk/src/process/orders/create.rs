@@ -111,7 +111,7 @@ impl OrderProcessor {
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
         {
-            status.set_status(job.cx, &id, Status::Active).await?;
+            status.set_status(job.cx, side, &id, Status::Active).await?;
         }
         job.cx.step("publish");
         let (published, keys, (), state) = join4(
@@ -141,8 +141,10 @@ impl OrderProcessor {
             let waldur = self.waldur(job.cx);
             let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes };
             // Boxed: most orders have no keys, and all would carry the space for them.
-            let report = Box::pin(provision.run()).await?;
-            job.got_keys(&report);
+            let report = Box::pin(provision.run()).await;
+            if report.deferred.is_none() {
+                job.got_keys(&report);
+            }
             report
         };
         for warning in report.warnings {
@@ -151,7 +153,7 @@ impl OrderProcessor {
         if report.needs_review {
             job.follow_up(FollowUp::ReviewKeys { resource: side.uuid });
         }
-        Ok(())
+        report.deferred.map_or(Ok(()), Err)
     }
 
     /// The order ended by another hand while its object was made. If its resource is gone too, nobody will ever order

@@ -25,12 +25,21 @@ impl Stored {
         self.0.entry(row.kind.clone()).or_default().push(stored);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn rows(&self, component: &str) -> &[StoredRow] {
         self.0.get(component).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a row is among them.
+    pub(super) fn has(&self, uuid: ComponentUsageUuid) -> bool {
+        self.0.values().flatten().any(|row| row.uuid == uuid)
+    }
+
+    /// The rows of each component in the order of `key`.
+    pub(super) fn sorted<K: Ord>(mut self, key: impl Fn(ComponentUsageUuid) -> K) -> Self {
+        for rows in self.0.values_mut() {
+            rows.sort_by_key(|row| key(row.uuid));
+        }
+        self
     }
 
     /// The components of which there are several rows.

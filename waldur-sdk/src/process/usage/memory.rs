@@ -1,11 +1,13 @@
-//! What a reporter remembers between its runs. Nothing of it is needed to be right, only to be quiet.
+//! What a reporter remembers between its runs. It saves calls and repeats; what is billed is decided by what Waldur has.
+//! One thing only is known nowhere else, where Waldur does not tell the plans of a resource: the plan under which this
+//! process reported last, without which a change of plan would not be noticed.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::sold::Kind;
+use super::{plans::Timeline, sold::Kind};
 use crate::{
     backend::Period,
     error::Error,
@@ -18,11 +20,19 @@ pub(super) struct Memory(Mutex<HashMap<ResourceUuid, Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    /// The plan that the resource was on when it was last looked at.
-    plan: Option<PlanUuid>,
+    plans: BTreeMap<Period, Plans>,
     stale_runs: u32,
     taken: BTreeMap<Period, Amounts>,
     refused: BTreeMap<(Period, Option<Kind>), (Amounts, Refusal)>,
+}
+
+/// What is known of the plans of a resource in a month.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plans {
+    /// The plan that the resource was on when its plans were read, or when its usage was reported.
+    pub(super) plan: Option<PlanUuid>,
+    /// Its plans, if they were read.
+    pub(super) timeline: Option<Timeline>,
 }
 
 /// A refusal of a past month.
@@ -34,12 +44,32 @@ pub(super) struct Refusal {
 }
 
 impl Memory {
-    pub(super) fn plan(&self, resource: ResourceUuid) -> Option<PlanUuid> {
-        self.all().get(&resource)?.plan
+    pub(super) fn plans(&self, resource: ResourceUuid, period: Period) -> Option<Plans> {
+        self.all().get(&resource)?.plans.get(&period).cloned()
     }
 
-    pub(super) fn saw_plan(&self, resource: ResourceUuid, plan: Option<PlanUuid>) {
-        self.edit(resource, |known| known.plan = plan);
+    /// The plans of a month were read.
+    pub(super) fn learn(&self, resource: ResourceUuid, period: Period, plans: Plans) {
+        self.edit(resource, |known| drop(known.plans.insert(period, plans)));
+    }
+
+    /// A report was taken while the resource was on `plan`. What was read on another is no longer all there is.
+    pub(super) fn reported_on(&self, resource: ResourceUuid, period: Period, plan: Option<PlanUuid>) {
+        self.edit(resource, |known| {
+            let plans = known.plans.entry(period).or_default();
+            if plans.plan != plan {
+                *plans = Plans { plan, timeline: None };
+            }
+        });
+    }
+
+    /// What was read of the plans was of no use. The plan that was reported on stays known.
+    pub(super) fn forget_timeline(&self, resource: ResourceUuid, period: Period) {
+        self.edit(resource, |known| {
+            if let Some(plans) = known.plans.get_mut(&period) {
+                plans.timeline = None;
+            }
+        });
     }
 
     /// Counts a run, and says how many in a row the usage could not be read.
@@ -87,6 +117,7 @@ impl Memory {
         let mut all = self.all();
         all.retain(|resource, _| seen.is_none_or(|seen| seen.contains(resource)));
         for known in all.values_mut() {
+            known.plans.retain(|period, _| *period >= oldest);
             known.taken.retain(|period, _| *period >= oldest);
             known.refused.retain(|(period, _), _| *period >= oldest);
         }

@@ -8,6 +8,7 @@
 //! | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
 //! | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
 //! | less than nothing | nothing: such a measurement is none |
+//! | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
 //! | of a component: nothing | nothing of that component |
 //! | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
 //!
@@ -17,7 +18,8 @@
 //!
 //! The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
 //! listing of usage and one question to the back end for each month, and where users are told apart one listing of their
-//! accounts and one of their shares for each month. Each resource that changed adds one report.
+//! accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
+//! of a month a look at the plans that it was on.
 
 mod compare;
 mod gather;
@@ -50,7 +52,7 @@ use crate::{
 };
 
 /// Reports the usage of one offering's resources. Cheap to clone; clones share what they remember between runs: refusals,
-/// and how long a resource could not be measured.
+/// plans, and how long a resource could not be measured.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {

@@ -24,9 +24,9 @@ pub struct UsagePolicy {
     pub omit_anomalous_components: bool,
     /// Report what each user used, where the back end can tell. Default yes.
     pub per_user: bool,
-    /// Look whether a resource changed its plan, before the first report of this process that changes an amount of it. It
-    /// costs one call for each of those. Without it, a change of plan that happened while nobody looked is found out one
-    /// report late, and that report is too high by what was used before the change. Default yes.
+    /// Look which plan a resource was reported on, before the first report of this process that changes an amount of a
+    /// month, and again when the plan is another. It costs one call for each of those. Without it, a change of plan is
+    /// found out one report late, and that report is too high by what was used before the change. Default yes.
     pub watch_plan_changes: bool,
     /// Resources in flight at once. Default 8.
     pub concurrency: usize,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     backend::Period,
-    error::{Error, ErrorClass},
+    error::{Error, ErrorClass, ErrorKind},
     rest::BadRow,
     types::{Amounts, BackendId, ResourceUuid, WaldurAmount},
 };
@@ -36,11 +36,23 @@ impl UsageRunReport {
         self.resources.iter().flat_map(|resource| &resource.periods)
     }
 
-    /// Whether everything that was listed was read, measured and reported as it should.
+    /// Whether nothing failed: whatever was listed was read, and each month of it came to a
+    /// [good](UsageOutcome::is_good) outcome. That all that was used is in Waldur is more than that: see
+    /// [`losses`](Self::losses).
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
             && self.outcomes().all(|period| period.outcome.is_good() && period.users.failed.is_none())
+    }
+
+    /// What was used, or may have been, and is not in Waldur: a line for each, to be shown to somebody.
+    pub fn losses(&self) -> Vec<String> {
+        let of = |resource: &ResourceUsageReport| {
+            let uuid = resource.resource;
+            let lines = resource.periods.iter().flat_map(PeriodUsageReport::losses);
+            lines.map(|line| format!("resource {uuid}: {line}")).collect::<Vec<_>>()
+        };
+        self.resources.iter().flat_map(of).collect()
     }
 
     /// How many runs in a row, this one included, the resource that is worst off could not be measured: what to raise an
@@ -112,6 +124,41 @@ impl PeriodUsageReport {
         }
     }
 
+    /// What was used in the month, or may have been, and is not in Waldur: a line for each. Names no user.
+    pub fn losses(&self) -> Vec<String> {
+        let month = self.period;
+        let mut lines = Vec::new();
+        let mut line = |text: String| lines.push(format!("{month}: {text}"));
+        match &self.outcome {
+            // Before a month has begun there is nothing to lose.
+            UsageOutcome::Submitted
+            | UsageOutcome::Unchanged
+            | UsageOutcome::DryRun
+            | UsageOutcome::Idle
+            | UsageOutcome::NotBegun => {}
+            other => line(other.to_string()),
+        }
+        for Decrease { component, stored, measured } in &self.decreases {
+            line(format!("{component}: {measured} was measured, but Waldur has {stored}"));
+        }
+        for component in &self.unknown {
+            line(format!("{component}: Waldur has no such component"));
+        }
+        for component in &self.unbilled {
+            line(format!("{component}: it is not billed by usage or limit"));
+        }
+        for component in &self.unequal {
+            line(format!("{component}: the amounts of users do not add up to the total"));
+        }
+        if self.users.unnameable > 0 {
+            line(format!("amounts of users whose names cannot be stored: {}", self.users.unnameable));
+        }
+        if let Some(error) = &self.users.failed {
+            line(format!("amounts of users: {error}"));
+        }
+        lines
+    }
+
     pub(super) fn ending(mut self, outcome: UsageOutcome) -> Self {
         self.outcome = outcome;
         self
@@ -156,6 +203,8 @@ pub enum UsageOutcome {
     DryRun,
     /// Nothing was measured that could be reported.
     Unmeasured,
+    /// Nothing was used, and that is not reported: only where history is loaded.
+    Idle,
     /// The back end has not counted yet.
     NotYet,
     /// It could not be found out what was used. Nothing was reported.
@@ -166,7 +215,7 @@ pub enum UsageOutcome {
     MonthEnded,
     /// The month has not begun for Waldur, which counts in UTC.
     NotBegun,
-    /// The month is over, and this Waldur would take the report for one of the current month.
+    /// The month is over, or about to end, and this Waldur would take the report for one of the month that follows.
     ServerTooOld,
     /// The resource is in a state in which Waldur takes no usage, or gone.
     WrongState(Error),
@@ -179,20 +228,33 @@ pub enum UsageOutcome {
 }
 
 impl UsageOutcome {
-    /// Whether all is as it should be.
+    /// Whether nobody has to do anything about it. That something was lost all the same is told by
+    /// [`PeriodUsageReport::losses`].
     pub fn is_good(&self) -> bool {
         match self {
             Self::Submitted
             | Self::Unchanged
             | Self::DryRun
-            | Self::Unmeasured
+            | Self::Idle
             | Self::NotYet
             | Self::MonthEnded
             | Self::NotBegun
             | Self::ServerTooOld
-            | Self::WrongState(_)
             | Self::BackfillRefused(_) => true,
-            Self::Unreadable(_) | Self::Anomaly | Self::Refused(_) | Self::Deferred(_) => false,
+            // A resource that is erred, or on its way out. One that is gone, or in conflict, should not have been listed.
+            Self::WrongState(error) => error.kind() == ErrorKind::InvalidRequest,
+            Self::Unmeasured | Self::Unreadable(_) | Self::Anomaly | Self::Refused(_) | Self::Deferred(_) => false,
+        }
+    }
+
+    /// Of several outcomes of one month the one with the most tells.
+    pub(super) fn severity(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 4,
+            Self::Deferred(_) => 3,
+            Self::WrongState(_) => 2,
+            Self::BackfillRefused(_) => 1,
+            _ => 0,
         }
     }
 
@@ -212,6 +274,7 @@ impl fmt::Display for UsageOutcome {
             Self::Unchanged => f.write_str("unchanged"),
             Self::DryRun => f.write_str("dry run"),
             Self::Unmeasured => f.write_str("nothing measured"),
+            Self::Idle => f.write_str("nothing used"),
             Self::NotYet => f.write_str("not counted yet"),
             Self::Unreadable(error) => write!(f, "unreadable: {error}"),
             Self::Anomaly => f.write_str("amounts went down"),

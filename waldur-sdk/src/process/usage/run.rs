@@ -1,7 +1,7 @@
 //! The run: read what both sides have, then each resource, its months from the oldest to the newest.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -13,19 +13,20 @@ use futures_util::{StreamExt, future::join3, stream};
 
 use super::{
     UsageReporter,
-    compare::{Decision, Rules, Stored, decide},
+    compare::{Rules, Stored, decide},
     gather::{Month, People, Scope},
     periods::{Placement, month, place, window},
     report::{PeriodUsageReport, ResourceUsageReport, UsageOutcome, UsageRunReport, UsersReport},
     sold::{Billing, Sold},
-    submit::Sending,
+    submit::{Sending, Sent},
 };
 use crate::{
     backend::{OpContext, Period, Usage, UsageSource},
     client::{Offering, ResourceQuery, ResourceState, ResourceSummary},
     error::{Error, ErrorClass, ErrorKind, Result},
+    process::failure::shielded,
     settings::ComponentMapping,
-    types::{BackendId, ResourceUuid, Timestamp},
+    types::{Amounts, BackendId, ResourceUuid, Timestamp},
 };
 
 /// Everything that a run knows before it begins to write. Some of it names people, so nothing here can be printed.
@@ -35,7 +36,9 @@ pub(super) struct Run {
     billing: Billing,
     mapping: ComponentMapping,
     months: BTreeMap<Period, Result<Month>>,
-    measured: BTreeMap<Period, BTreeMap<BackendId, Usage>>,
+    measured: BTreeMap<Period, Result<BTreeMap<BackendId, Usage>>>,
+    /// Ids that several resources have: what was measured of one would be billed to each.
+    shared: HashSet<BackendId>,
     people: Result<People>,
     trouble: Trouble,
 }
@@ -71,7 +74,7 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now)
     }
 
-    fn over(&self) {
+    pub(super) fn over(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -131,8 +134,20 @@ impl UsageReporter {
             return Err(Error::new(ErrorKind::InvalidRequest, text));
         }
         let mut run = Run::new(aim, periods, mapping, &offering?, months);
-        self.measure(cx, source, scope, std::slice::from_ref(&row), &mut run).await;
+        let mut rows = self.namesakes(cx, &row).await?;
+        rows.push(row.clone());
+        self.measure(cx, source, scope, &rows, &mut run).await;
         Ok(self.report(cx, &run, row).await)
+    }
+
+    /// Other resources in use with the same back-end id.
+    async fn namesakes(&self, cx: &OpContext, row: &ResourceSummary) -> Result<Vec<ResourceSummary>> {
+        let Some(id) = &row.backend_id else { return Ok(Vec::new()) };
+        let query = ResourceQuery::offering(self.offering()).states([ResourceState::Ok, ResourceState::Erred]);
+        let listing = self.waldur(cx).provider_resources().summaries(&query.backend_id(id.clone())).collect().await?;
+        let mut rows = listing.into_items();
+        rows.retain(|other| other.uuid != row.uuid && other.backend_id == row.backend_id);
+        Ok(rows)
     }
 
     fn begin(&self) -> (Aim, Vec<Period>) {
@@ -161,14 +176,20 @@ impl UsageReporter {
         cx.step("measure");
         let mut ids: Vec<_> = resources.iter().filter_map(|resource| resource.backend_id.clone()).collect();
         ids.sort_unstable();
+        run.shared =
+            ids.iter().zip(ids.iter().skip(1)).filter(|(id, next)| id == next).map(|(id, _)| id.clone()).collect();
         ids.dedup();
+        ids.retain(|id| !run.shared.contains(id));
         if ids.is_empty() {
             return;
         }
         let ids = ids.as_slice();
         let periods = run.periods.iter();
-        let questions: Vec<_> =
-            periods.map(|period| async move { (*period, source.usage(cx, ids, *period).await) }).collect();
+        let ask = |period: &Period| {
+            let period = *period;
+            async move { (period, shielded(async { Ok(source.usage(cx, ids, period).await) }).await) }
+        };
+        let questions: Vec<_> = periods.map(ask).collect();
         let questions = stream::iter(questions).buffer_unordered(self.policy().backend_concurrency.max(1));
         run.measured = questions.collect().await;
         if run.aim.users {
@@ -208,10 +229,6 @@ impl UsageReporter {
                 }
             }
         }
-        let settled = !periods.iter().any(|period| matches!(period.outcome, UsageOutcome::Deferred(_)));
-        if settled && !periods.is_empty() {
-            self.memory().saw_plan(resource.uuid, resource.plan_uuid);
-        }
         let last = periods.last().map(|period| &period.outcome);
         let unreadable = matches!(last, Some(UsageOutcome::Unreadable(_)));
         let stale_runs = match run.aim.while_month {
@@ -246,7 +263,7 @@ impl UsageReporter {
         report.unbilled.clone_from(&sold.unbilled);
         report.unequal.clone_from(&sold.unequal);
         if sold.total.is_empty() {
-            return report;
+            return if sold.idle { report.ending(UsageOutcome::Idle) } else { report };
         }
         let month = match run.months.get(&period).map(Result::as_ref).transpose() {
             Ok(month) => month,
@@ -319,19 +336,22 @@ impl UsageReporter {
         if decision.kept.is_empty() {
             return Ok(UsageOutcome::Anomaly);
         }
-        let (outcome, divided) = if decision.submit.is_empty() {
-            (UsageOutcome::Unchanged, false)
+        let Sent { outcome, adds_rows, stopped } = if decision.submit.is_empty() {
+            Sent { outcome: UsageOutcome::Unchanged, adds_rows: false, stopped: BTreeSet::new() }
         } else {
-            let sending = Sending { resource, period, placement, stored, billing: &run.billing };
+            let (billing, trouble) = (&run.billing, &run.trouble);
+            let sending = Sending { resource, period, placement, stored, billing, trouble };
             self.submit(cx, sending, &decision.submit, report).await?
         };
         if matches!(outcome, UsageOutcome::Submitted) {
-            run.trouble.over();
             self.memory().took(resource.uuid, period, decision.kept.clone());
+            if matches!(placement, Placement::Current(_)) {
+                self.memory().reported_on(resource.uuid, period, resource.plan_uuid);
+            }
         }
-        if matches!(outcome, UsageOutcome::Submitted | UsageOutcome::Unchanged | UsageOutcome::DryRun) {
-            report.users = self.share_out(cx, job, (!divided).then_some(stored), &decision, date).await;
-        }
+        let mut reported = decision.kept;
+        reported.retain(|component, _| !stopped.contains(component));
+        report.users = self.share_out(cx, job, (!adds_rows).then_some(stored), &reported, date).await;
         Ok(outcome)
     }
 
@@ -342,22 +362,19 @@ impl UsageReporter {
         cx: &OpContext,
         job: Job<'_>,
         stored: Option<&Stored>,
-        decision: &Decision,
+        reported: &Amounts,
         date: Timestamp,
     ) -> UsersReport {
         let Job { run, resource, period, sold } = job;
         let failed = |error| UsersReport { failed: Some(error), ..UsersReport::default() };
         let mut users = sold.users.clone();
-        users.retain(|component, _| run.aim.users && decision.kept.contains_key(component));
+        users.retain(|component, _| run.aim.users && reported.contains_key(component));
         let people = match &run.people {
             Ok(people) => people,
             Err(_) if users.is_empty() && !run.aim.zero_stale_users => return UsersReport::default(),
             Err(error) => return failed(error.clone()),
         };
-        if let Some(stored) = stored.filter(|_| run.aim.zero_stale_users) {
-            people.add_stale(&mut users, &decision.kept, stored);
-        }
-        if users.is_empty() {
+        if users.is_empty() && !run.aim.zero_stale_users {
             return UsersReport::default();
         }
         // A component that is reported for the first time, or for the first time on a plan, has no row yet.
@@ -367,9 +384,38 @@ impl UsageReporter {
             _ if self.policy().dry_run => Ok(Stored::default()),
             _ => self.stored(cx, resource.uuid, period).await,
         };
-        match fresh {
-            Ok(stored) => self.send_users(cx, &users, &stored, people, date).await,
-            Err(error) => failed(error),
+        let stored = match fresh {
+            Ok(stored) => self.in_order(cx, resource, period, stored).await,
+            Err(error) => Err(error),
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => return failed(error),
+        };
+        if run.aim.zero_stale_users {
+            people.add_stale(&mut users, reported, &stored);
+        }
+        self.send_users(cx, &users, &stored, people, date).await
+    }
+
+    /// Puts the rows of each component in the order of the plans that the resource was on.
+    ///
+    /// # Errors
+    /// When it cannot be told which plan a row belongs to.
+    async fn in_order(
+        &self,
+        cx: &OpContext,
+        resource: &ResourceSummary,
+        period: Period,
+        stored: Stored,
+    ) -> Result<Stored> {
+        if stored.split().is_empty() {
+            return Ok(stored);
+        }
+        let known = self.memory().plans(resource.uuid, period).and_then(|known| known.timeline);
+        match known.map(|timeline| timeline.sorted(&stored)) {
+            Some(Ok(sorted)) => Ok(sorted),
+            _ => self.timeline(cx, resource, period, &stored).await?.sorted(&stored),
         }
     }
 }
@@ -382,20 +428,32 @@ impl Run {
         offering: &Offering,
         months: BTreeMap<Period, Result<Month>>,
     ) -> Self {
-        let (measured, people, trouble) = (BTreeMap::new(), Ok(People::default()), Trouble::default());
-        Self { aim, periods, billing: Billing::new(offering), mapping, months, measured, people, trouble }
+        let (measured, shared, people) = (BTreeMap::new(), HashSet::new(), Ok(People::default()));
+        let trouble = Trouble::default();
+        Self { aim, periods, billing: Billing::new(offering), mapping, months, measured, shared, people, trouble }
     }
 
     /// The months in which the back end told users apart; all of them where users may have to be set to nothing.
     fn periods_with_users(&self) -> Vec<Period> {
         let tells = |usage: &Usage| matches!(usage, Usage::Measured(report) if !report.per_user.is_empty());
-        let told = |period: &Period| self.measured.get(period).is_some_and(|all| all.values().any(tells));
+        let told = |period: &Period| {
+            let measured = self.measured.get(period).and_then(|measured| measured.as_ref().ok());
+            measured.is_some_and(|all| all.values().any(tells))
+        };
         self.periods.iter().copied().filter(|period| self.aim.zero_stale_users || told(period)).collect()
     }
 
     /// What can be billed of what was measured, or the outcome if that is nothing.
     fn sold(&self, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
-        let report = match self.measured.get(&period).and_then(|all| all.get(id)) {
+        if self.shared.contains(id) {
+            let text = format!("{id}: several resources have this back-end id, so it cannot be told whose usage it is");
+            return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
+        }
+        let measured = match self.measured.get(&period).map(Result::as_ref).transpose() {
+            Ok(measured) => measured,
+            Err(error) => return Err(UsageOutcome::Unreadable(error.clone())),
+        };
+        let report = match measured.and_then(|all| all.get(id)) {
             Some(Usage::Measured(report)) => report,
             Some(Usage::NotYet) => return Err(UsageOutcome::NotYet),
             Some(Usage::Unreadable(error)) => return Err(UsageOutcome::Unreadable(error.clone())),

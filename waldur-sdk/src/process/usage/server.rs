@@ -1,53 +1,83 @@
-//! What this Waldur can do, found out once in the life of a reporter.
+//! What this Waldur can do, as far as it matters for usage.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use super::UsageReporter;
 use crate::{
-    backend::OpContext,
-    error::{ErrorClass, ErrorKind, Result},
+    backend::{OpContext, Period},
+    client::Feature,
+    error::{ErrorKind, Result},
 };
+use jiff::{Timestamp, tz::TimeZone};
 
-/// What is known of the server.
+/// What is known of the server beside what it is known to lack ([`ServerFeatures`](crate::client::ServerFeatures)).
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    no_bulk: AtomicBool,
-    /// 0: nobody has looked.
-    past_months: AtomicU8,
+    /// It has answered as only a server does that knows dates.
+    dated: AtomicBool,
 }
 
-const YES: u8 = 1;
-const NO: u8 = 2;
+/// Nothing is sent to a server without dates in the last moments of a month: clocks differ, and what was sent may be
+/// kept waiting in front of it.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// From when on it matters whether the server knows dates: no call takes as long.
+const CLOSE: Duration = Duration::from_secs(3600);
 
 impl UsageReporter {
-    pub(super) fn takes_users_in_bulk(&self) -> bool {
-        !self.server().no_bulk.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn takes_no_users_in_bulk(&self) {
-        self.server().no_bulk.store(true, Ordering::Relaxed);
-    }
-
     /// Whether a report may be about a month that is over. A server of 2024 takes no notice of the date and files it
     /// under the current month (recorded: 211_set_usage_date), so it must not be tried out. Servers that know agents
     /// know dates; asking for one tells the two apart.
     ///
     /// # Errors
-    /// When the server cannot be asked now.
+    /// When the server cannot be asked now, or its answer tells nothing.
     pub(super) async fn takes_past_months(&self, cx: &OpContext) -> Result<bool> {
-        match self.server().past_months.load(Ordering::Relaxed) {
-            YES => return Ok(true),
-            NO => return Ok(false),
-            _ => {}
+        if self.server().dated.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let waldur = self.waldur(cx);
+        if waldur.features().is_missing(Feature::Identities) {
+            return Ok(false);
         }
         let name = format!("agent-{}", self.offering());
-        let known = match self.waldur(cx).agents().find_identity(&name).await {
-            Err(error) if error.kind() == ErrorKind::Unsupported => NO,
-            Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => return Err(error),
+        match waldur.agents().find_identity(&name).await {
+            Ok(_) => {}
             // Refused, but there.
-            Ok(_) | Err(_) => YES,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                waldur.features().note(&error);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        self.server().dated.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Until when a report about the current month may be under way, and whether it may not be repeated; `None` when it
+    /// is too late. A server without dates files it under the month in which it gets it.
+    ///
+    /// # Errors
+    /// When the server cannot be asked now.
+    pub(super) async fn last_call(&self, cx: &OpContext, period: Period) -> Result<Option<(Option<Instant>, bool)>> {
+        let end = period.bounds(&TimeZone::UTC).map_or(Timestamp::MIN, |bounds| bounds.end);
+        let is_close = self.left(end) <= CLOSE;
+        if is_close && self.takes_past_months(cx).await? {
+            return Ok(Some((cx.deadline, false)));
+        }
+        let Some(left) = self.left(end).checked_sub(MARGIN).filter(|left| !left.is_zero()) else { return Ok(None) };
+        let last = self.environment().instant().checked_add(left);
+        let deadline = match (cx.deadline, last) {
+            (Some(own), Some(last)) => Some(own.min(last)),
+            (own, last) => own.or(last),
         };
-        self.server().past_months.store(known, Ordering::Relaxed);
-        Ok(known == YES)
+        Ok(Some((deadline, is_close)))
+    }
+
+    fn left(&self, end: Timestamp) -> Duration {
+        Duration::try_from(end.duration_since(self.environment().now())).unwrap_or_default()
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Sold {
     pub(super) unknown: Vec<String>,
     pub(super) unbilled: Vec<String>,
     pub(super) unequal: Vec<String>,
+    /// There was something to report, and all of it was nothing.
+    pub(super) idle: bool,
 }
 
 impl Sold {
@@ -67,7 +69,7 @@ impl Sold {
             }
         }
         for (user, amounts) in &measured.per_user {
-            for (component, amount) in plausible(mapping.usage_from_targets(amounts)?)? {
+            for (component, amount) in plausible(mapping.shares_from_targets(amounts, &measured.total)?)? {
                 // Without a total there is no row that the share would be one of.
                 if sold.total.contains_key(&component) {
                     sold.users.entry(component).or_default().insert(user.clone(), amount);
@@ -95,7 +97,9 @@ impl Sold {
     /// Leaves out what is zero.
     pub(super) fn drop_nothing(&mut self) {
         let something = |amount: &WaldurAmount| !amount.decimal().is_zero();
+        let measured = !self.total.is_empty();
         self.total.retain(|_, amount| something(amount));
+        self.idle = measured && self.total.is_empty();
         self.users.retain(|component, users| {
             users.retain(|_, amount| something(amount));
             !users.is_empty() && self.total.contains_key(component)

@@ -1,19 +1,23 @@
 //! Sending the amounts of one month of a resource.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use super::{
     UsageReporter,
     compare::Stored,
-    memory::Refusal,
+    memory::{Plans, Refusal},
     periods::Placement,
-    plans::{Part, divide},
+    plans::{Part, Timeline},
     report::{PeriodUsageReport, UsageOutcome},
+    run::Trouble,
     sold::{Billing, Kind},
 };
 use crate::{
     backend::{OpContext, Period},
-    client::{ResourceSummary, UsageSubmission, UsageTarget},
+    client::{ResourceSummary, UsageSubmission},
     error::{Error, ErrorClass, ErrorKind, Result},
     types::{Amounts, Timestamp},
 };
@@ -26,11 +30,34 @@ pub(super) struct Sending<'a> {
     pub(super) placement: Placement,
     pub(super) stored: &'a Stored,
     pub(super) billing: &'a Billing,
+    pub(super) trouble: &'a Trouble,
+}
+
+/// What became of it.
+pub(super) struct Sent {
+    pub(super) outcome: UsageOutcome,
+    /// Waldur has got rows beside those that there were.
+    pub(super) adds_rows: bool,
+    /// Components that did not get there.
+    pub(super) stopped: BTreeSet<String>,
+}
+
+impl Sent {
+    fn nothing(outcome: UsageOutcome, amounts: &Amounts) -> Self {
+        Self { outcome, adds_rows: false, stopped: amounts.keys().cloned().collect() }
+    }
+}
+
+/// When a report has to be there, and how it is named.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    date: Timestamp,
+    deadline: Option<Instant>,
+    once: bool,
 }
 
 impl UsageReporter {
-    /// Sends amounts, as many requests as it takes: one, but for past months and changes of plan. Says too whether they
-    /// were divided among plans.
+    /// Sends amounts, as many requests as it takes: one, but for past months and changes of plan.
     ///
     /// # Errors
     /// What may pass. What will not is the outcome.
@@ -40,55 +67,72 @@ impl UsageReporter {
         sending: Sending<'_>,
         amounts: &Amounts,
         report: &mut PeriodUsageReport,
-    ) -> Result<(UsageOutcome, bool)> {
-        let (date, past) = match sending.placement {
-            Placement::NotBegun => return Ok((UsageOutcome::NotBegun, false)),
-            Placement::Current(now) => (now, false),
-            Placement::Past(_) if !self.takes_past_months(cx).await? => return Ok((UsageOutcome::ServerTooOld, false)),
-            Placement::Past(date) => (date, true),
+    ) -> Result<Sent> {
+        let (manner, past) = match sending.placement {
+            Placement::NotBegun => return Ok(Sent::nothing(UsageOutcome::NotBegun, amounts)),
+            Placement::Current(date) => match self.last_call(cx, sending.period).await? {
+                Some((deadline, once)) => (Manner { date, deadline, once }, false),
+                None => return Ok(Sent::nothing(UsageOutcome::ServerTooOld, amounts)),
+            },
+            Placement::Past(_) if !self.takes_past_months(cx).await? => {
+                return Ok(Sent::nothing(UsageOutcome::ServerTooOld, amounts));
+            }
+            Placement::Past(date) => (Manner { date, deadline: cx.deadline, once: false }, true),
         };
-        let mut outcome = if self.policy().dry_run { UsageOutcome::DryRun } else { UsageOutcome::Submitted };
-        let mut divided = false;
+        let outcome = if self.policy().dry_run { UsageOutcome::DryRun } else { UsageOutcome::Submitted };
+        let mut sent = Sent { outcome, adds_rows: false, stopped: BTreeSet::new() };
         for (kind, amounts) in groups(amounts, sending, past) {
-            match self.submit_group(cx, sending, kind, &amounts, date).await? {
-                Ok(parted) => {
-                    divided |= parted;
+            match self.submit_group(cx, sending, kind, &amounts, manner).await? {
+                Ok(adds_rows) => {
+                    sent.adds_rows |= adds_rows;
                     report.submitted.extend(amounts);
                 }
                 Err(stopped) => {
                     report.remembered |= stopped.remembered;
-                    outcome = stopped.outcome;
+                    sent.stopped.extend(amounts.into_keys());
+                    if stopped.outcome.severity() >= sent.outcome.severity() {
+                        sent.outcome = stopped.outcome;
+                    }
                 }
             }
         }
-        Ok((outcome, divided))
+        Ok(sent)
     }
 
-    /// Sends amounts that stand or fall together; `kind` names them in months that are over. Says whether they were
-    /// divided among plans.
+    /// Sends amounts that stand or fall together; `kind` names them in months that are over. Says whether rows were added
+    /// to those that there are.
     async fn submit_group(
         &self,
         cx: &OpContext,
         sending: Sending<'_>,
         kind: Option<Kind>,
         amounts: &Amounts,
-        date: Timestamp,
+        manner: Manner,
     ) -> Result<Result<bool, Stopped>> {
         let (resource, period) = (sending.resource.uuid, sending.period);
         if let Some(refusal) = self.memory().refusal(resource, period, kind, amounts) {
             return Ok(Err(Stopped { outcome: refused(refusal), remembered: true }));
         }
-        let mut divided = false;
-        for Part { target, amounts: usages } in self.parts(cx, sending, amounts).await? {
-            divided |= matches!(target, UsageTarget::PlanPeriod(_));
+        let mut added = false;
+        for Part { target, amounts: usages, adds_rows } in self.parts(cx, sending, amounts).await? {
+            added |= adds_rows;
             if self.policy().dry_run {
                 continue;
             }
-            let submission = UsageSubmission { target, date: Some(date), usages };
-            let Err(error) = self.waldur(cx).component_usages().set_usage(&submission).await else { continue };
+            let submission = UsageSubmission { target, date: Some(manner.date), usages };
+            let Err(error) = self.send(cx, &submission, manner).await else {
+                sending.trouble.over();
+                continue;
+            };
             if error.class() == ErrorClass::Transient {
                 return Err(error);
             }
+            // A refusal is an answer.
+            if error.status().is_some() {
+                sending.trouble.over();
+            }
+            // A plan that is over by now may take nothing any more: the next run looks anew.
+            self.memory().forget_timeline(resource, period);
             let outcome = if kind.is_some() && error.kind() == ErrorKind::InvalidRequest && !is_state(&error) {
                 let refusal = Refusal { backfill: said(&error, "backfilling past billing periods"), error };
                 self.memory().refused(resource, period, kind, amounts.clone(), refusal.clone());
@@ -100,28 +144,67 @@ impl UsageReporter {
             };
             return Ok(Err(Stopped { outcome, remembered: false }));
         }
-        Ok(Ok(divided))
+        Ok(Ok(added))
     }
 
-    /// Divides amounts among plans, where there may have been several in the month.
+    async fn send(&self, cx: &OpContext, submission: &UsageSubmission, manner: Manner) -> Result<()> {
+        let waldur = self.waldur(cx).with_deadline(manner.deadline);
+        if manner.once {
+            waldur.component_usages().set_usage_once(submission).await
+        } else {
+            waldur.component_usages().set_usage(submission).await
+        }
+    }
+
+    /// Divides amounts among plans, where Waldur has something of the month already. What is remembered of its rows holds
+    /// as long as the resource is on the plan that it was on then, and no row has come since.
     async fn parts(&self, cx: &OpContext, sending: Sending<'_>, amounts: &Amounts) -> Result<Vec<Part>> {
         let Sending { resource, period, stored, .. } = sending;
-        let whole = || vec![Part { target: UsageTarget::Resource(resource.uuid), amounts: amounts.clone() }];
+        let whole = || vec![Part::whole(resource.uuid, amounts)];
         let split = !stored.split().is_empty();
-        let known = self.memory().plan(resource.uuid);
-        let moved = !stored.is_empty() && resource.plan_uuid.is_some() && known != resource.plan_uuid;
-        let suspected = moved && self.policy().watch_plan_changes;
-        if !split && !suspected {
+        let has_rows = amounts.keys().any(|component| !stored.rows(component).is_empty());
+        if !has_rows || (!split && !self.policy().watch_plan_changes) {
             return Ok(whole());
         }
-        let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).collect().await;
-        match plans.and_then(crate::rest::Listing::complete) {
-            Ok(plans) => divide(resource.uuid, amounts, stored, plans.items(), period),
-            // Only a suspicion, and no way to know.
-            Err(error) if !split && error.class() != ErrorClass::Transient => Ok(whole()),
+        let known = self.memory().plans(resource.uuid, period);
+        let same = known.as_ref().is_none_or(|known| known.plan == resource.plan_uuid);
+        let timeline = known.and_then(|known| known.timeline).filter(|_| same);
+        if let Some(Ok(parts)) = timeline.map(|timeline| timeline.divide(resource.uuid, amounts, stored)) {
+            return Ok(parts);
+        }
+        match self.timeline(cx, resource, period, stored).await {
+            Ok(timeline) => timeline.divide(resource.uuid, amounts, stored),
+            // Not even a suspicion, and no way to know.
+            Err(error) if !split && same && is_withheld(&error) => Ok(whole()),
             Err(error) => Err(error),
         }
     }
+
+    /// Reads the plans of a resource.
+    ///
+    /// # Errors
+    /// As [`Timeline::new`], and when they cannot be read whole.
+    pub(super) async fn timeline(
+        &self,
+        cx: &OpContext,
+        resource: &ResourceSummary,
+        period: Period,
+        stored: &Stored,
+    ) -> Result<Timeline> {
+        let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).collect().await?.complete()?;
+        let timeline = Timeline::new(plans.items(), period, stored, resource.plan_uuid.is_some())?;
+        if !self.policy().dry_run {
+            let plans = Plans { plan: resource.plan_uuid, timeline: Some(timeline.clone()) };
+            self.memory().learn(resource.uuid, period, plans);
+        }
+        Ok(timeline)
+    }
+}
+
+/// Whether Waldur does not tell, and will not: other than an answer that makes no sense, or one that is still to come.
+fn is_withheld(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::Unsupported)
+        && !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 fn refused(refusal: Refusal) -> UsageOutcome {

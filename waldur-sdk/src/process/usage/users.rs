@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backend::OpContext,
-    client::UserUsage,
+    client::{Feature, UserUsage},
     error::{Error, ErrorKind, Result},
     types::{ComponentUsageUuid, Decimal, Timestamp, WaldurAmount},
 };
@@ -18,11 +18,14 @@ use crate::{
 /// The longest user name that Waldur stores (`maxLength: 100` in its schema), in characters.
 const LONGEST_NAME: usize = 100;
 
+/// The most shares that one request carries: it is all or none, and takes the longer the more there are.
+const MOST_SHARES: usize = 200;
+
 /// The users of one component, and what they used.
 type Users = BTreeMap<String, WaldurAmount>;
 
 impl UsageReporter {
-    /// Sends the shares that Waldur does not have: one request for each component, or on a server of 2024 one for each
+    /// Sends the shares that Waldur does not have: one request for each 200 of a component, or on a server of 2024 one for each
     /// share. A name that cannot be stored would spoil the whole request, so it is left out.
     pub(super) async fn send_users(
         &self,
@@ -34,6 +37,10 @@ impl UsageReporter {
     ) -> UsersReport {
         let mut report = UsersReport::default();
         for (component, users) in users {
+            if let Err(error) = cx.checkpoint() {
+                report.failed = Some(error);
+                break;
+            }
             let row = stored.rows(component).last().map(|row| row.uuid);
             if row.is_none() && !self.policy().dry_run {
                 report.failed = Some(Error::not_ready(format!("{component}: Waldur has no total yet")));
@@ -45,33 +52,48 @@ impl UsageReporter {
             }
             if self.policy().dry_run {
                 report.sent += shares.len();
-            } else if let Some(row) = row {
-                match self.send_shares(cx, row, &shares).await {
-                    Ok(()) => report.sent += shares.len(),
-                    Err(error) => report.failed = Some(error),
-                }
+            } else if let Some(row) = row
+                && let Err(error) = self.send_shares(cx, row, &shares, &mut report.sent).await
+            {
+                report.failed = Some(error);
             }
         }
         report
     }
 
-    async fn send_shares(&self, cx: &OpContext, row: ComponentUsageUuid, shares: &[UserUsage]) -> Result<()> {
+    /// Counts in `sent` what has got there, up to what did not.
+    async fn send_shares(
+        &self,
+        cx: &OpContext,
+        row: ComponentUsageUuid,
+        shares: &[UserUsage],
+        sent: &mut usize,
+    ) -> Result<()> {
         let waldur = self.waldur(cx);
-        if self.takes_users_in_bulk() {
-            match waldur.component_usages().set_user_usages(row, shares).await {
-                Err(error) if error.kind() == ErrorKind::Unsupported => self.takes_no_users_in_bulk(),
-                outcome => return outcome,
+        for some in shares.chunks(MOST_SHARES) {
+            cx.checkpoint()?;
+            if !waldur.features().is_missing(Feature::BulkUserUsage) {
+                match waldur.component_usages().set_user_usages(row, some).await {
+                    Err(error) if error.kind() == ErrorKind::Unsupported => drop(waldur.features().note(&error)),
+                    Err(error) => return Err(error),
+                    Ok(()) => {
+                        *sent += some.len();
+                        continue;
+                    }
+                }
             }
-        }
-        // One after the other: other resources are under way beside this one.
-        for share in shares {
-            waldur.component_usages().set_user_usage(row, share).await?;
+            // One after the other: other resources are under way beside this one.
+            for share in some {
+                cx.checkpoint()?;
+                waldur.component_usages().set_user_usage(row, share).await?;
+                *sent += 1;
+            }
         }
         Ok(())
     }
 }
 
-/// The shares that differ from what Waldur has. Of several rows the last one is that of the plan which reports go to: it
+/// The shares that differ from what Waldur has. Of several rows, in the order of their plans, the last one is that of the plan which reports go to: it
 /// gets what the others do not hold, as with the total.
 fn changed(
     users: &Users,

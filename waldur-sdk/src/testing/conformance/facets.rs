@@ -6,7 +6,7 @@ use super::{
     ensure, must,
 };
 use crate::{
-    backend::{Grant, MemberDirectory, MembershipPlan, Status},
+    backend::{Grant, MarketplaceResource, MemberDirectory, MembershipPlan, ResourceBackend, Status},
     rest::Complete,
     types::BackendId,
 };
@@ -15,10 +15,10 @@ pub(super) async fn members_are_added_and_removed(subject: &dyn Subject) -> Outc
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some("no members")) };
     let request = make(subject, 30).await?;
-    let id = request.backend_id;
+    let (resource, id) = (request.resource, request.backend_id);
     let plan = MembershipPlan::additions(vec![Grant::new("alice"), Grant::new("bob")]);
     for _twice in 0..2 {
-        let outcomes = must("adding members", members.apply(&cx(), &id, &plan).await)?;
+        let outcomes = must("adding members", members.apply(&cx(), &resource, &id, &plan).await)?;
         ensure(outcomes.len() == 2, || format!("two members, {} outcomes", outcomes.len()))?;
         for outcome in outcomes {
             must(&format!("adding {}", outcome.username), outcome.result)?;
@@ -30,7 +30,7 @@ pub(super) async fn members_are_added_and_removed(subject: &dyn Subject) -> Outc
     ensure(names == ["alice", "bob"], || format!("added alice and bob, listed {names:?}"))?;
     let removal = MembershipPlan::default().and_remove(&["bob".to_owned(), "nobody".to_owned()], &present);
     ensure(removal.removals() == ["bob"], || "who is not there is to be removed".into())?;
-    for outcome in must("removing a member", members.apply(&cx(), &id, &removal).await)? {
+    for outcome in must("removing a member", members.apply(&cx(), &resource, &id, &removal).await)? {
         must("removing bob", outcome.result)?;
     }
     let present = listed(members, &id).await?;
@@ -51,7 +51,7 @@ pub(super) async fn active_on_a_healthy_object_changes_nothing(subject: &dyn Sub
     let Some(status) = backend.status() else { return Ok(Some("no status")) };
     let request = make(subject, 31).await?;
     let before = must("get", backend.get(&cx(), &request.backend_id).await)?;
-    must("set_status", status.set_status(&cx(), &request.backend_id, Status::Active).await)?;
+    must("set_status", status.set_status(&cx(), &request.resource, &request.backend_id, Status::Active).await)?;
     let after = must("get", backend.get(&cx(), &request.backend_id).await)?;
     let limits = |state: &Option<crate::backend::ResourceState>| state.as_ref().map(|state| state.limits.clone());
     ensure(limits(&before) == limits(&after), || "Active on a healthy object changed its limits".into())?;
@@ -63,12 +63,60 @@ pub(super) async fn status_is_set_and_restored(subject: &dyn Subject) -> Outcome
     let Some(status) = backend.status() else { return Ok(Some("no status")) };
     let request = make(subject, 32).await?;
     for wanted in [Status::Paused, Status::Paused, Status::Active] {
-        must("set_status", status.set_status(&cx(), &request.backend_id, wanted).await)?;
+        must("set_status", status.set_status(&cx(), &request.resource, &request.backend_id, wanted).await)?;
         let state = must("get", backend.get(&cx(), &request.backend_id).await)?;
         let found = state.map(|state| state.status);
         ensure(found == Some(wanted), || format!("set {wanted:?}, reads {found:?}"))?;
     }
     Ok(None)
+}
+
+pub(super) async fn members_and_status_of_a_foreign_object_are_refused(subject: &dyn Subject) -> Outcome {
+    let backend = subject.backend();
+    if backend.members().is_none() && backend.status().is_none() && backend.user_limits().is_none() {
+        return Ok(Some("no members, status or limits of users"));
+    }
+    let resource = subject.resource(75);
+    let id = id_of(&*backend, &resource)?;
+    if !subject.plant(&id, true).await {
+        return Ok(Some("the subject cannot plant an object"));
+    }
+    let before = must("get", backend.get(&cx(), &id).await)?;
+    change_foreign(subject, &*backend, &resource, &id).await?;
+    let after = must("get", backend.get(&cx(), &id).await)?;
+    let seen = |state: &Option<crate::backend::ResourceState>| {
+        state.as_ref().map(|state| (state.members.clone(), state.status, state.limits.clone()))
+    };
+    ensure(seen(&before) == seen(&after), || "a stranger's object was changed".into())?;
+    Ok(None)
+}
+
+async fn change_foreign(
+    subject: &dyn Subject,
+    backend: &dyn ResourceBackend,
+    resource: &MarketplaceResource,
+    id: &BackendId,
+) -> Result<(), String> {
+    if let Some(members) = backend.members() {
+        let plan = MembershipPlan::additions(vec![Grant::new("alice")]);
+        let added = members.apply(&cx(), resource, id, &plan).await;
+        let given = added.is_ok_and(|outcomes| outcomes.iter().any(|outcome| outcome.result.is_ok()));
+        ensure(!given, || "somebody was given access to a stranger's object".into())?;
+        let mut member = Grant::new("alice");
+        member.roles.insert("PROJECT.ADMIN".to_owned());
+        let kept = members.reconcile(&cx(), resource, id, &[member]).await;
+        let changed = kept.is_ok_and(|outcomes| outcomes.iter().any(|outcome| outcome.result.is_ok()));
+        ensure(!changed, || "roles on a stranger's object were brought in line".into())?;
+    }
+    if let Some(status) = backend.status() {
+        let paused = status.set_status(&cx(), resource, id, Status::Paused).await;
+        ensure(paused.is_err(), || "a stranger's object was paused".into())?;
+    }
+    if let Some(limits) = backend.user_limits() {
+        let set = limits.set(&cx(), resource, id, "alice", &subject.limits()).await;
+        ensure(set.is_err(), || "limits of a user were set on a stranger's object".into())?;
+    }
+    Ok(())
 }
 
 pub(super) async fn import_lists_what_was_created(subject: &dyn Subject) -> Outcome {

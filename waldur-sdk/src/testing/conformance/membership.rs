@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     backend::{
-        Aspects, EndDate, Grant, LimitChange, MemberChange, MembershipPlan, Progress, ResourceBackend, ResourceState,
-        Status, Surroundings,
+        Aspects, CreateRequest, EndDate, Grant, LimitChange, MemberChange, MemberDirectory, MemberOutcome,
+        MembershipPlan, Progress, ResourceBackend, ResourceState, Status, Surroundings,
     },
     error::ErrorClass,
     types::{BackendId, Limits},
@@ -34,9 +34,17 @@ async fn names(backend: &dyn ResourceBackend, id: &BackendId) -> Result<Vec<Stri
     Ok(names)
 }
 
-async fn add(backend: &dyn ResourceBackend, id: &BackendId, grants: Vec<Grant>) -> Result<(), String> {
+async fn apply(
+    members: &dyn MemberDirectory,
+    made: &CreateRequest,
+    plan: &MembershipPlan,
+) -> crate::Result<Vec<MemberOutcome>> {
+    members.apply(&cx(), &made.resource, &made.backend_id, plan).await
+}
+
+async fn add(backend: &dyn ResourceBackend, made: &CreateRequest, grants: Vec<Grant>) -> Result<(), String> {
     let Some(members) = backend.members() else { return Err(NO_MEMBERS.to_owned()) };
-    for outcome in must("adding members", members.apply(&cx(), id, &MembershipPlan::additions(grants)).await)? {
+    for outcome in must("adding members", apply(members, made, &MembershipPlan::additions(grants)).await)? {
         must("adding a member", outcome.result)?;
     }
     Ok(())
@@ -45,8 +53,9 @@ async fn add(backend: &dyn ResourceBackend, id: &BackendId, grants: Vec<Grant>) 
 pub(super) async fn members_of_many_objects_are_told_apart(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some(NO_MEMBERS)) };
-    let (one, other) = (make(subject, 60).await?.backend_id, make(subject, 61).await?.backend_id);
-    add(&*backend, &one, vec![Grant::new("alice")]).await?;
+    let (made, other) = (make(subject, 60).await?, make(subject, 61).await?.backend_id);
+    let one = made.backend_id.clone();
+    add(&*backend, &made, vec![Grant::new("alice")]).await?;
     let lists = members.list(&cx(), &[one.clone(), other.clone()]).await;
     let of = |id: &BackendId| lists.get(id).and_then(|list| list.as_ref().ok()).map(|list| list.items().to_vec());
     ensure(of(&one) == Some(vec!["alice".to_owned()]), || format!("added alice, listed {:?}", of(&one)))?;
@@ -59,8 +68,9 @@ pub(super) async fn an_outage_is_not_an_empty_list_of_members(subject: &dyn Subj
     if backend.members().is_none() {
         return Ok(Some(NO_MEMBERS));
     }
-    let id = make(subject, 62).await?.backend_id;
-    add(&*backend, &id, vec![Grant::new("alice")]).await?;
+    let made = make(subject, 62).await?;
+    let id = made.backend_id.clone();
+    add(&*backend, &made, vec![Grant::new("alice")]).await?;
     if !subject.set_outage(true) {
         return Ok(Some("the subject cannot arrange an outage"));
     }
@@ -78,11 +88,12 @@ pub(super) async fn an_outage_is_not_an_empty_list_of_members(subject: &dyn Subj
 pub(super) async fn members_of_an_absent_object_are_an_error(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some(NO_MEMBERS)) };
-    let absent = id_of(&*backend, &subject.resource(63))?;
+    let resource = subject.resource(63);
+    let absent = id_of(&*backend, &resource)?;
     let list = members.list(&cx(), std::slice::from_ref(&absent)).await.remove(&absent);
     ensure(!matches!(list, Some(Ok(_))), || "an object that does not exist has a list of members".into())?;
     let plan = MembershipPlan::additions(vec![Grant::new("alice")]);
-    let added = members.apply(&cx(), &absent, &plan).await;
+    let added = members.apply(&cx(), &resource, &absent, &plan).await;
     let given = added.is_ok_and(|outcomes| outcomes.iter().any(|outcome| outcome.result.is_ok()));
     ensure(!given, || "access to an object that does not exist was given".into())?;
     Ok(None)
@@ -91,11 +102,12 @@ pub(super) async fn members_of_an_absent_object_are_an_error(subject: &dyn Subje
 pub(super) async fn one_bad_member_stops_no_other(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some(NO_MEMBERS)) };
-    let id = make(subject, 64).await?.backend_id;
+    let made = make(subject, 64).await?;
+    let id = made.backend_id.clone();
     // Whether names like these are taken is the system's affair; that the others are, is not.
     let bad = ["../etc", "a b/c", "", "x\u{0}y"].map(Grant::new);
     let grants = bad.into_iter().chain([Grant::new("alice"), Grant::new("bob")]).collect();
-    let outcomes = must("adding members", members.apply(&cx(), &id, &MembershipPlan::additions(grants)).await)?;
+    let outcomes = must("adding members", apply(members, &made, &MembershipPlan::additions(grants)).await)?;
     for name in ["alice", "bob"] {
         let outcome = outcomes.iter().find(|outcome| outcome.username == name);
         ensure(outcome.is_some_and(|outcome| outcome.result.is_ok()), || {
@@ -112,19 +124,20 @@ pub(super) async fn one_bad_member_stops_no_other(subject: &dyn Subject) -> Outc
 pub(super) async fn roles_are_brought_in_line_and_then_left_alone(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some(NO_MEMBERS)) };
-    let id = make(subject, 65).await?.backend_id;
+    let made = make(subject, 65).await?;
+    let id = made.backend_id.clone();
     let with = |roles: &[&str]| {
         let mut grant = Grant::new("alice");
         grant.roles = roles.iter().map(|role| (*role).to_owned()).collect::<BTreeSet<_>>();
         grant
     };
-    add(&*backend, &id, vec![with(&["PROJECT.MEMBER"])]).await?;
+    add(&*backend, &made, vec![with(&["PROJECT.MEMBER"])]).await?;
     for roles in [["PROJECT.MANAGER"].as_slice(), &["PROJECT.MANAGER", "PROJECT.MEMBER"], &["PROJECT.MEMBER"]] {
         let grants = [with(roles)];
-        for outcome in must("reconcile", members.reconcile(&cx(), &id, &grants).await)? {
+        for outcome in must("reconcile", members.reconcile(&cx(), &made.resource, &id, &grants).await)? {
             must("bringing roles in line", outcome.result)?;
         }
-        let again = must("reconcile again", members.reconcile(&cx(), &id, &grants).await)?;
+        let again = must("reconcile again", members.reconcile(&cx(), &made.resource, &id, &grants).await)?;
         let changed = again.iter().any(|outcome| !matches!(outcome.result, Ok(MemberChange::Unchanged)));
         ensure(!changed, || format!("roles {roles:?} are in line, yet brought in line again"))?;
     }
@@ -135,10 +148,11 @@ pub(super) async fn roles_are_brought_in_line_and_then_left_alone(subject: &dyn 
 pub(super) async fn what_is_known_of_a_person_may_be_told_again(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(members) = backend.members() else { return Ok(Some(NO_MEMBERS)) };
-    let id = make(subject, 66).await?.backend_id;
+    let made = make(subject, 66).await?;
+    let id = made.backend_id.clone();
     let mut grant = Grant::new("alice");
     grant.attributes.insert("organization".to_owned(), "Example Org".into());
-    add(&*backend, &id, vec![grant.clone()]).await?;
+    add(&*backend, &made, vec![grant.clone()]).await?;
     for _twice in 0..2 {
         must("update_attributes", members.update_attributes(&cx(), &grant).await)?;
     }
@@ -149,15 +163,16 @@ pub(super) async fn what_is_known_of_a_person_may_be_told_again(subject: &dyn Su
 pub(super) async fn a_pause_is_read_back_and_leaves_members_alone(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(status) = backend.status() else { return Ok(Some("no status")) };
-    let id = make(subject, 67).await?.backend_id;
+    let made = make(subject, 67).await?;
+    let id = made.backend_id.clone();
     if backend.members().is_some() {
-        add(&*backend, &id, vec![Grant::new("alice")]).await?;
+        add(&*backend, &made, vec![Grant::new("alice")]).await?;
     }
     let before = seen(&*backend, &id).await?;
-    must("set_status", status.set_status(&cx(), &id, Status::Paused).await)?;
+    must("set_status", status.set_status(&cx(), &made.resource, &id, Status::Paused).await)?;
     let found = seen(&*backend, &id).await?.status;
     ensure(found == Status::Paused, || format!("paused, and inspect reads {found:?}: it is paused in every cycle"))?;
-    must("set_status", status.set_status(&cx(), &id, Status::Active).await)?;
+    must("set_status", status.set_status(&cx(), &made.resource, &id, Status::Active).await)?;
     let after = seen(&*backend, &id).await?;
     ensure(after.status == Status::Active && after.limits == before.limits, || {
         format!("limits were {:?}, and are {:?} after a pause", before.limits, after.limits)
@@ -171,9 +186,10 @@ pub(super) async fn a_pause_is_read_back_and_leaves_members_alone(subject: &dyn 
 pub(super) async fn downscaling_is_set_again_and_restored(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(status) = backend.status() else { return Ok(Some("no status")) };
-    let id = make(subject, 68).await?.backend_id;
+    let made = make(subject, 68).await?;
+    let id = made.backend_id.clone();
     for wanted in [Status::Downscaled, Status::Downscaled, Status::Paused, Status::Active] {
-        must("set_status", status.set_status(&cx(), &id, wanted).await)?;
+        must("set_status", status.set_status(&cx(), &made.resource, &id, wanted).await)?;
         let found = seen(&*backend, &id).await?.status;
         ensure(found == wanted, || format!("set {wanted:?}, reads {found:?}"))?;
     }
@@ -213,9 +229,10 @@ pub(super) async fn metadata_stay_as_they_are(subject: &dyn Subject) -> Outcome 
 pub(super) async fn user_limits_are_replaced_and_taken_away(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let Some(facet) = backend.user_limits() else { return Ok(Some("no limits of users")) };
-    let id = make(subject, 71).await?.backend_id;
+    let made = make(subject, 71).await?;
+    let id = made.backend_id.clone();
     if backend.members().is_some() {
-        add(&*backend, &id, vec![Grant::new("alice")]).await?;
+        add(&*backend, &made, vec![Grant::new("alice")]).await?;
     }
     let of_alice = async || -> Result<Limits, String> {
         let list = facet.list(&cx(), std::slice::from_ref(&id)).await.remove(&id);
@@ -224,7 +241,7 @@ pub(super) async fn user_limits_are_replaced_and_taken_away(subject: &dyn Subjec
     };
     ensure(of_alice().await?.is_empty(), || "a user without limits has some".into())?;
     for limits in [subject.limits(), subject.other_limits(), Limits::new(), Limits::new()] {
-        must("setting limits of a user", facet.set(&cx(), &id, "alice", &limits).await)?;
+        must("setting limits of a user", facet.set(&cx(), &made.resource, &id, "alice", &limits).await)?;
         let found = of_alice().await?;
         ensure(found == limits, || format!("set {limits:?} for a user, reads {found:?}"))?;
     }

@@ -126,6 +126,7 @@ pub async fn run(subject: &dyn Subject) -> Verdicts {
         facets::members_are_added_and_removed,
         facets::active_on_a_healthy_object_changes_nothing,
         facets::status_is_set_and_restored,
+        facets::members_and_status_of_a_foreign_object_are_refused,
         facets::import_lists_what_was_created,
         membership::members_of_many_objects_are_told_apart,
         membership::an_outage_is_not_an_empty_list_of_members,

@@ -1,20 +1,15 @@
 //! The back end under test, and the strings behind the stage.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Response};
 use uuid::Uuid;
 
 use crate::{
     backend::{MarketplaceResource, Party, Period, ResourceBackend},
     error::Result,
-    rest::{Environment, HttpTransport, TransportError, TransportErrorKind},
-    testing::{MemoryBackend, MemoryService},
+    rest::Environment,
+    testing::{MemoryBackend, MemoryService, Outage},
     types::{BackendId, JsonObject, Limits, OfferingUuid, ResourceUuid},
 };
 
@@ -81,7 +76,7 @@ pub trait Subject: Send + Sync {
 pub struct MemorySubject {
     service: MemoryService,
     backend: MemoryBackend,
-    broken: Arc<AtomicBool>,
+    outage: Outage,
 }
 
 impl MemorySubject {
@@ -90,34 +85,18 @@ impl MemorySubject {
     /// # Errors
     /// Never in practice.
     pub fn new(service: MemoryService) -> Result<Self> {
-        let broken = Arc::new(AtomicBool::new(false));
-        let transport = Breakable { inner: service.clone(), broken: broken.clone() };
+        let outage = Outage::new(service.clone());
         // The suite knows no runtime: pauses pass at once. The service answers within the first poll, so that no
         // time limit wins against it.
         let environment = Environment::default().with_timer(|_| std::future::ready(()));
-        let backend = MemoryBackend::over(transport, environment)?.with_roles().with_user_limits().with_status();
+        let backend = MemoryBackend::over(outage.clone(), environment)?.with_roles().with_user_limits().with_status();
         let backend = backend.with_keys().with_usage();
-        Ok(Self { service, backend, broken })
+        Ok(Self { service, backend, outage })
     }
 
     /// The system behind the back end.
     pub fn service(&self) -> &MemoryService {
         &self.service
-    }
-}
-
-struct Breakable {
-    inner: MemoryService,
-    broken: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl HttpTransport for Breakable {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(TransportError::new(TransportErrorKind::Connect));
-        }
-        self.inner.send(request).await
     }
 }
 
@@ -148,7 +127,7 @@ impl Subject for MemorySubject {
     }
 
     fn set_outage(&self, broken: bool) -> bool {
-        self.broken.store(broken, Ordering::Relaxed);
+        self.outage.set(broken);
         true
     }
 

@@ -434,13 +434,19 @@ impl ResourceBackend for MemoryBackend {
 
 #[async_trait]
 impl StatusControl for MemoryBackend {
-    async fn set_status(&self, cx: &OpContext, id: &BackendId, status: Status) -> Result<()> {
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
         let word = match status {
             Status::Active => "active",
             Status::Downscaled => "downscaled",
             Status::Paused => "paused",
         };
-        if self.object(cx, id).await?.is_some_and(|object| object.status == word) {
+        if self.owned(cx, id, resource).await?.status == status {
             return Ok(());
         }
         let call = self.api.put("objects.status", "/objects/{id}/status", &[id.as_str()]).deadline(cx.deadline);

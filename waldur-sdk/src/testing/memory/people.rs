@@ -10,7 +10,10 @@ use serde_json::json;
 
 use super::{MemoryBackend, MemoryObject};
 use crate::{
-    backend::{ById, Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, UserLimits},
+    backend::{
+        ById, Grant, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
+        Origin, ResourceState, UserLimits,
+    },
     error::{Error, ErrorKind, Result},
     rest::{Complete, Page, Pager},
     types::{BackendAmount, BackendId, Limit, Limits},
@@ -107,7 +110,14 @@ impl MemberDirectory for MemoryBackend {
         lists
     }
 
-    async fn apply(&self, cx: &OpContext, id: &BackendId, plan: &MembershipPlan) -> Result<Vec<MemberOutcome>> {
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
+        self.owned(cx, id, resource).await?;
         let mut outcomes = Vec::new();
         for grant in &plan.add {
             let call = self.api.put("members.add", MEMBER, &[id.as_str(), &grant.username]).deadline(cx.deadline);
@@ -126,11 +136,18 @@ impl MemberDirectory for MemoryBackend {
         Ok(outcomes)
     }
 
-    async fn reconcile(&self, cx: &OpContext, id: &BackendId, members: &[Grant]) -> Result<Vec<MemberOutcome>> {
+    async fn reconcile(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        members: &[Grant],
+    ) -> Result<Vec<MemberOutcome>> {
         if !self.roles {
             return Ok(Vec::new());
         }
         let object = self.object(cx, id).await?.ok_or_else(|| Error::not_ready(format!("{id} is gone")))?;
+        ResourceState::owned(Some(self.to_state(id, &object)?), id, resource.stamp(), Origin::Recorded)?;
         let mut outcomes = Vec::new();
         for member in members.iter().filter(|member| object.roles.get(&member.username) != Some(&member.roles)) {
             let result = self.set_roles(cx, id, member).await.map(|()| MemberChange::Added);
@@ -159,7 +176,15 @@ impl UserLimits for MemoryBackend {
         found
     }
 
-    async fn set(&self, cx: &OpContext, id: &BackendId, username: &str, limits: &Limits) -> Result<()> {
+    async fn set(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        username: &str,
+        limits: &Limits,
+    ) -> Result<()> {
+        self.owned(cx, id, resource).await?;
         let path = "/objects/{id}/users/{name}/limits";
         let call = self.api.put("users.limits", path, &[id.as_str(), username]).deadline(cx.deadline);
         call.json(&self.to_service(limits)?).send_unit().await

@@ -77,7 +77,8 @@ pub(super) fn register_service(state: &mut State, call: &Incoming<'_>) -> Outcom
         (StatusCode::OK, row.uuid)
     } else {
         let uuid = state.uuid();
-        let statistics = Value::Null;
+        // Clients of 8.1 do not read a service without an object here.
+        let statistics = Value::Object(Map::new());
         state.services.put(AgentService { uuid, created: now, modified: now, identity, name, mode, statistics });
         (StatusCode::CREATED, uuid)
     };

@@ -25,6 +25,8 @@ impl State {
             "uuid": row.uuid.simple().to_string(),
             "url": call.link("marketplace-site-agent-identities", row.uuid.simple()),
             "offering": row.offering,
+            // Not in the schema of 8.0.5; clients of 8.1 do not read an identity without it.
+            "created_by": Value::Null,
             "name": row.name,
             "version": about("version"),
             "dependencies": about("dependencies"),

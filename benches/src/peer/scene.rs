@@ -1,0 +1,342 @@
+//! What is there before a cycle, and what must be there after it.
+//!
+//! Every resource is in a project of its own, and the same five people are members of all projects: what performance.md
+//! measured. Names have a fixed width, so that none of them is part of another: the Python plugin for Harbor looks
+//! projects up by a part of their name, ten at a time.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use waldur_backend_croit::testing::{FakeRadosGw, SeedUser};
+use waldur_sdk::{
+    rest::HttpTransport,
+    testing::waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceView},
+    types::{Decimal, OfferingUuid, OrderUuid, ProjectUuid, ResourceUuid},
+};
+
+use super::{Agent, Mode, System, ours::Setup, socket::Door};
+use crate::{
+    Result,
+    harbor::{self, FakeHarbor, Seed},
+};
+
+const GIB: i64 = 1 << 30;
+
+/// What is ordered, in GiB. Not what the back ends take when nothing was ordered.
+const ORDERED: i64 = 20;
+
+/// What there is already, in GiB. The Python plugin for Harbor sets every quota to its default of 10 in every cycle of
+/// `membership_sync`; with any other limit the two agents could not end in the same state.
+const HELD: i64 = 10;
+
+/// What may be stored, in GiB, and in how many objects.
+const CEILING: (i64, i64) = (100, 10_000);
+
+const PEOPLE: usize = 5;
+
+/// A marketplace and a back end.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The marketplace.
+    pub waldur: FakeWaldur,
+    backend: Backend,
+    offering: OfferingUuid,
+    mode: Mode,
+    orders: Vec<OrderUuid>,
+    resources: Vec<ResourceUuid>,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Harbor(FakeHarbor),
+    CephS3(FakeRadosGw),
+}
+
+impl Scene {
+    /// A scene for a mode: `count` pending orders, or `count` resources in use.
+    ///
+    /// # Errors
+    /// When the back end refuses what it is to begin with.
+    pub fn new(system: System, mode: Mode, count: usize) -> Result<Self> {
+        let waldur = FakeWaldur::new(Generation::V8).with_wall(Timestamp::now);
+        let (backend, offering) = match system {
+            System::Harbor => {
+                let offering = waldur.offering().name("Registry").component("storage", Billing::Limit).create();
+                (Backend::Harbor(FakeHarbor::new()), offering)
+            }
+            System::CephS3 => {
+                let offering = waldur.offering().name("Object storage").component("s3_storage", Billing::Usage);
+                let offering = offering.component("s3_objects", Billing::Usage).create();
+                (Backend::CephS3(FakeRadosGw::new()), offering)
+            }
+        };
+        let mut scene = Self { waldur, backend, offering, mode, orders: Vec::new(), resources: Vec::new() };
+        let projects = scene.projects(count);
+        for (number, project) in projects.into_iter().enumerate() {
+            match mode {
+                Mode::OrderProcess => scene.order(number, project),
+                Mode::Report | Mode::MembershipSync => scene.resource(number, project)?,
+            }
+        }
+        Ok(scene)
+    }
+
+    /// The projects, with their members.
+    fn projects(&self, count: usize) -> Vec<ProjectUuid> {
+        let project = |number| self.waldur.project(&format!("Project {number}")).slug(project_slug(number)).create();
+        let projects: Vec<ProjectUuid> = (0..count).map(project).collect();
+        for number in 0..PEOPLE {
+            let user = self.waldur.user(&format!("person{number}"));
+            let member = projects.iter().fold(user, |user, project| user.project_role(*project, "PROJECT.MEMBER"));
+            let member = member.create();
+            self.waldur.offering_user(self.offering, member).create();
+        }
+        projects
+    }
+
+    fn order(&mut self, number: usize, project: ProjectUuid) {
+        let order = self.waldur.order(self.offering).create_resource(format!("Resource {number}")).project(project);
+        let order = order.resource(|seed| seed.slug(slug(number)));
+        self.orders.push(match &self.backend {
+            Backend::Harbor(_) => order.limits([("storage", ORDERED)]).pending(),
+            Backend::CephS3(_) => order.attributes(attributes()).pending(),
+        });
+    }
+
+    fn resource(&mut self, number: usize, project: ProjectUuid) -> Result<()> {
+        let id = backend_id(number);
+        let resource = self.waldur.resource(self.offering).name(format!("Resource {number}")).project(project);
+        let resource = resource.slug(slug(number)).backend_id(&id);
+        let uuid = match &self.backend {
+            Backend::Harbor(harbor) => {
+                let group = Some(format!("waldur-{}", project_slug(number)));
+                let (hard, used) = (HELD * GIB, stored(number) * GIB);
+                harbor.seed(&Seed { name: id, group, hard, used, repositories: 1 });
+                resource.limits([("storage", HELD)]).create()
+            }
+            Backend::CephS3(gateway) => {
+                let uuid = resource.attributes(attributes()).create();
+                let stamp = format!("waldur-{}-{id}@invalid", uuid.uuid());
+                gateway.add_user(SeedUser::new(&id).email(&stamp)).map_err(|refused| format!("{refused:?}"))?;
+                gateway
+                    .edit_user(&id, |user| {
+                        for quota in [user.user_quota, user.bucket_quota] {
+                            (quota.enabled, quota.max_size, quota.max_objects) = (true, CEILING.0 * GIB, CEILING.1);
+                        }
+                    })
+                    .map_err(|refused| format!("{refused:?}"))?;
+                let bucket = format!("bucket-{number}");
+                let size = u64::try_from(stored(number) * GIB)?;
+                let put =
+                    gateway.create_bucket(&id, &bucket).and_then(|()| gateway.put_object(&id, &bucket, "data", size));
+                put.map_err(|refused| format!("{refused:?}"))?;
+                uuid
+            }
+        };
+        self.resources.push(uuid);
+        Ok(())
+    }
+
+    /// What has to be served: Waldur, and the back end.
+    pub fn transports(&self) -> [Arc<dyn HttpTransport>; 2] {
+        let backend: Arc<dyn HttpTransport> = match &self.backend {
+            Backend::Harbor(harbor) => Arc::new(harbor.clone()),
+            Backend::CephS3(gateway) => Arc::new(gateway.clone()),
+        };
+        [Arc::new(self.waldur.clone()), backend]
+    }
+
+    /// What an agent needs to know, once the scene is served behind `waldur` and `backend`.
+    pub fn setup(&self, waldur: &Door, backend: &Door) -> Setup {
+        Setup {
+            system: self.system(),
+            mode: self.mode,
+            waldur: waldur.url.clone(),
+            token: self.waldur.token().expose_secret().to_owned(),
+            offering: self.offering,
+            backend: backend.url.clone(),
+        }
+    }
+
+    fn system(&self) -> System {
+        match &self.backend {
+            Backend::Harbor(_) => System::Harbor,
+            Backend::CephS3(_) => System::CephS3,
+        }
+    }
+
+    /// `backend_settings`, for both agents.
+    pub fn settings(&self, url: &str) -> Value {
+        let url = url.trim_end_matches('/');
+        match &self.backend {
+            Backend::Harbor(_) => json!({
+                "harbor_url": url,
+                "robot_username": harbor::USER,
+                "robot_password": harbor::PASSWORD,
+                "default_storage_quota_gb": HELD,
+                "oidc_group_prefix": "waldur-",
+                "project_role_id": 2,
+                "allocation_prefix": "waldur-",
+            }),
+            Backend::CephS3(gateway) => json!({
+                "flavour": "radosgw",
+                "s3_endpoint": url,
+                "admin_access_key": gateway.access_key(),
+                "admin_secret_key": gateway.secret_key().expose_secret(),
+                "allocation_prefix": "waldur-",
+                // Ours; the Python plugin knows no other way, and no such key.
+                "naming": "processor",
+            }),
+        }
+    }
+
+    /// `backend_components`, for both agents.
+    pub fn component_settings(&self) -> Value {
+        match &self.backend {
+            Backend::Harbor(_) => json!({
+                "storage": {
+                    "measured_unit": "GB", "unit_factor": 1, "accounting_type": "limit", "label": "Storage",
+                },
+            }),
+            Backend::CephS3(_) => json!({
+                "s3_storage": {
+                    "measured_unit": "GB", "unit_factor": GIB, "accounting_type": "usage", "label": "Storage",
+                    "backend_name": "storage",
+                },
+                "s3_objects": {
+                    "measured_unit": "objects", "unit_factor": 1, "accounting_type": "usage", "label": "Objects",
+                    "backend_name": "objects",
+                },
+            }),
+        }
+    }
+
+    /// What is not as it must be after the duty was done by `agent`.
+    pub fn problems(&self, agent: Agent) -> Vec<String> {
+        let mut problems = self.foreign_to_the_fakes();
+        match self.mode {
+            Mode::OrderProcess => self.ordered(agent, &mut problems),
+            Mode::Report => self.reported(agent, &mut problems),
+            Mode::MembershipSync => self.kept(&mut problems),
+        }
+        problems
+    }
+
+    /// Calls that the fakes do not know: they would have to learn them.
+    fn foreign_to_the_fakes(&self) -> Vec<String> {
+        let mut unserved = self.waldur.unserved();
+        unserved.extend(match &self.backend {
+            Backend::Harbor(harbor) => harbor.unmodelled(),
+            Backend::CephS3(gateway) => gateway.unmodelled(),
+        });
+        unserved.sort();
+        unserved.dedup();
+        unserved.into_iter().map(|call| format!("not served: {call}")).collect()
+    }
+
+    fn ordered(&self, agent: Agent, problems: &mut Vec<String>) {
+        for (number, order) in self.orders.iter().enumerate() {
+            let view = self.waldur.order_view(*order);
+            let resource = self.waldur.resource_view(view.resource);
+            if view.state != OrderState::Done || resource.backend_id != backend_id(number) {
+                let (state, id) = (view.state, &resource.backend_id);
+                problems.push(format!("order {number} is {state:?}, its resource {id:?}: {}", view.error_message));
+                continue;
+            }
+            problems.extend(match &self.backend {
+                Backend::Harbor(harbor) => made_project(harbor, number, agent),
+                Backend::CephS3(gateway) => made_user(gateway, number, &resource),
+            });
+        }
+    }
+
+    /// What is stored is what Waldur has of this month. The Python plugin for S3 never reports from this kind of
+    /// gateway.
+    fn reported(&self, agent: Agent, problems: &mut Vec<String>) {
+        for (number, resource) in self.resources.iter().enumerate() {
+            let storage = Decimal::from(stored(number));
+            let wanted = match (&self.backend, agent) {
+                (Backend::Harbor(_), _) => vec![("storage", storage)],
+                (Backend::CephS3(_), Agent::Python) => Vec::new(),
+                (Backend::CephS3(_), Agent::Sdk) => vec![("s3_objects", Decimal::ONE), ("s3_storage", storage)],
+            };
+            let rows = self.waldur.usage_of(*resource);
+            let mut found: Vec<_> = rows.iter().map(|row| (row.component.as_str(), row.amount)).collect();
+            found.sort_unstable();
+            if found != wanted {
+                problems.push(format!("of resource {number} Waldur has {found:?} and not {wanted:?}"));
+            }
+        }
+    }
+
+    /// Nothing that was there before has changed.
+    fn kept(&self, problems: &mut Vec<String>) {
+        for (number, resource) in self.resources.iter().enumerate() {
+            let (id, view) = (backend_id(number), self.waldur.resource_view(*resource));
+            let held = match &self.backend {
+                Backend::Harbor(harbor) => {
+                    let limits = view.limits.get("storage").and_then(Value::as_i64);
+                    limits == Some(HELD) && harbor.project(&id).is_some_and(|project| project.hard == HELD * GIB)
+                }
+                Backend::CephS3(gateway) => {
+                    let quota = gateway.quota(&id);
+                    quota.is_some_and(|(user, bucket)| is_ceiling(user) && is_ceiling(bucket))
+                }
+            };
+            if !held || view.backend_id != id {
+                problems.push(format!("resource {number} is not as it was: {view:?}"));
+            }
+        }
+    }
+}
+
+/// The Python processor calls the generic creation of its base class, which never binds the group (harbor.md §5.1).
+fn made_project(harbor: &FakeHarbor, number: usize, agent: Agent) -> Option<String> {
+    let id = backend_id(number);
+    let Some(project) = harbor.project(&id) else { return Some(format!("there is no project {id}")) };
+    let bound = vec![(format!("waldur-{}", project_slug(number)), 2)];
+    let groups = match agent {
+        Agent::Python => Vec::new(),
+        Agent::Sdk => bound,
+    };
+    let right = project.hard == ORDERED * GIB && !project.public && project.groups == groups;
+    (!right).then(|| format!("project {id} is {project:?}"))
+}
+
+fn made_user(gateway: &FakeRadosGw, number: usize, resource: &ResourceView) -> Option<String> {
+    let id = backend_id(number);
+    let Some(user) = gateway.user(&id) else { return Some(format!("there is no user {id}")) };
+    let right = is_ceiling(user.user_quota)
+        && is_ceiling(user.bucket_quota)
+        && user.email.starts_with("waldur-")
+        && !user.keys.is_empty()
+        && resource.endpoint("S3 endpoint").is_some();
+    (!right).then(|| format!("user {id} is {user:?}"))
+}
+
+fn is_ceiling(quota: waldur_backend_croit::testing::Quota) -> bool {
+    quota.enabled && quota.max_size == CEILING.0 * GIB && quota.max_objects == CEILING.1
+}
+
+fn attributes() -> Value {
+    json!({ "max_storage_limit": CEILING.0, "max_object_limit": CEILING.1 })
+}
+
+/// What a resource stores, in GiB: more than nothing, less than it may.
+fn stored(number: usize) -> i64 {
+    i64::try_from(number % 7).unwrap_or_default() + 1
+}
+
+fn slug(number: usize) -> String {
+    format!("res{number:05}")
+}
+
+fn project_slug(number: usize) -> String {
+    format!("prj{number:05}")
+}
+
+fn backend_id(number: usize) -> String {
+    format!("waldur-{}", slug(number))
+}
