@@ -88,7 +88,7 @@ async fn f050_a_new_user_may_take_a_moment_to_show() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f074_a_replica_that_lags_is_waited_for() {
+async fn f074_a_gateway_of_two_replicas_is_waited_for() {
     // A creation, a change of limits, one of options, a deletion: whoever looks first sees what was before.
     let gate = Gate::new();
     gate.fail(READ, 3, before());
