@@ -104,9 +104,12 @@ impl Crew {
                 Some(event) = events.next() => match event {
                     Event::Stop => {
                         info!("asked to stop: what is under way comes to a safe point first");
-                        return shift.end(&mut events).await;
+                        return shift.end(&mut events, true).await.exit;
                     }
-                    Event::Reload => shift = self.relieve(shift, &mut events).await,
+                    Event::Reload => match self.relieve(shift, &mut events).await {
+                        Ok(relief) => shift = relief,
+                        Err(exit) => return exit,
+                    },
                 },
                 () = time::sleep(TICK) => {}
             }
@@ -125,19 +128,30 @@ impl Crew {
 
     /// New units in place of the old, which first come to a safe point. What is wrong with the settings leaves the old
     /// ones at work.
-    async fn relieve(&mut self, shift: Shift, events: &mut (impl Stream<Item = Event> + Unpin)) -> Shift {
-        let Some(reload) = &mut self.reload else { return shift };
-        match reload() {
-            Ok(units) => {
-                info!(units = units.len(), "settings are read anew: the passes under way come to a safe point first");
-                let _left_as_they_are = shift.end(events).await;
-                self.begin(units)
-            }
+    ///
+    /// # Errors
+    /// The end of the program, if it was asked for meanwhile.
+    async fn relieve(&mut self, shift: Shift, events: &mut (impl Stream<Item = Event> + Unpin)) -> Result<Shift, Exit> {
+        let Some(reload) = &mut self.reload else { return Ok(shift) };
+        let mut units = match reload() {
+            Ok(units) => units,
             Err(problems) => {
                 error!("the settings are wrong now and stay as they were: {problems}");
-                shift
+                return Ok(shift);
+            }
+        };
+        info!(units = units.len(), "settings are read anew: the passes under way come to a safe point first");
+        let ended = shift.end(events, false).await;
+        if ended.stops {
+            return Err(ended.exit);
+        }
+        if ended.reloads {
+            match reload() {
+                Ok(newer) => units = newer,
+                Err(problems) => error!("the settings are wrong now; those read before them hold: {problems}"),
             }
         }
+        Ok(self.begin(units))
     }
 }
 
@@ -172,24 +186,41 @@ impl Shift {
         }
     }
 
-    /// Lets all passes come to a safe point.
-    async fn end(mut self, events: &mut (impl Stream<Item = Event> + Unpin)) -> Exit {
+    /// Lets all passes come to a safe point. `stops` says that the program ends with them; a request for that may come
+    /// while they do.
+    async fn end(mut self, events: &mut (impl Stream<Item = Event> + Unpin), mut stops: bool) -> Ended {
         self.cancellation.cancel();
         let mut grace = pin!(time::sleep(GRACE));
-        loop {
+        let mut reloads = false;
+        let exit = loop {
             tokio::select! {
-                ended = self.loops.join_next() => if ended.is_none() { return Exit::Done },
+                ended = self.loops.join_next() => if ended.is_none() { break Exit::Done },
                 () = &mut grace => {
                     warn!("stopped after {} s with work under way; the next run resumes it", GRACE.as_secs());
-                    return Exit::Temporary;
+                    break Exit::Temporary;
                 }
-                Some(Event::Stop) = events.next() => {
-                    warn!("stopped at once; the next run resumes what was under way");
-                    return Exit::Temporary;
-                }
+                Some(event) = events.next() => match event {
+                    Event::Stop if stops => {
+                        warn!("stopped at once; the next run resumes what was under way");
+                        break Exit::Temporary;
+                    }
+                    Event::Stop => {
+                        info!("asked to stop: what is under way comes to a safe point first");
+                        stops = true;
+                    }
+                    Event::Reload => reloads = true,
+                },
             }
-        }
+        };
+        Ended { exit, stops, reloads }
     }
+}
+
+/// How a shift came to its end, and what was asked for meanwhile.
+struct Ended {
+    exit: Exit,
+    stops: bool,
+    reloads: bool,
 }
 
 /// The passes of one unit.

@@ -138,7 +138,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, clap:
         Ok(runtime) => runtime,
         Err(cause) => return Ok(told(Exit::Failed, &format!("waldur-agent: no runtime: {cause}"))),
     };
-    Ok(runtime.block_on(dispatch(arguments)))
+    let exit = runtime.block_on(dispatch(arguments));
+    // A name that is being looked up and a back end that blocks cannot be interrupted: nobody waits for them.
+    runtime.shutdown_background();
+    Ok(exit)
 }
 
 async fn dispatch(arguments: Arguments) -> Exit {

@@ -90,11 +90,11 @@ fn idle(modes: &[Mode], units: &[Unit]) -> Vec<(Mode, &'static str)> {
     without.map(|mode| (*mode, mode.key())).collect()
 }
 
-/// A single pass needs no sign of life.
+/// A single pass needs no sign of life, and a dry run must not pass for a living agent.
 fn heartbeat(options: &Options, modes: &[Mode]) -> Heartbeat {
     match &options.heartbeat {
         Some(path) => Heartbeat::at(path.clone()),
-        None if options.once => Heartbeat::none(),
+        None if options.once || options.dry_run => Heartbeat::none(),
         None => Heartbeat::of(modes),
     }
 }

@@ -199,6 +199,33 @@ async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
     assert!(listings(&waldur, new) >= 2, "the new ones work since");
 }
 
+/// The old units are on their way to a safe point when the end is asked for: no new ones begin.
+#[tokio::test(start_paused = true)]
+async fn f131_a_stop_amid_a_swap_of_settings_is_heard() {
+    for reloads in 1..=2 {
+        let waldur = FakeWaldur::new(Generation::V8);
+        let (old, new) = (sold(&waldur), sold(&waldur));
+        let order = ordered(&waldur, old);
+        let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
+        let next = Arc::new(Mutex::new(Some(new)));
+        // All while one request is on its way.
+        let again = (1..reloads).map(|_| (0, Event::Reload));
+        let asked: Vec<_> = [(4, Event::Reload)].into_iter().chain(again).chain([(0, Event::Stop)]).collect();
+        let events = stream::iter(asked).then(|(seconds, event)| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            event
+        });
+        let begin = tokio::time::Instant::now();
+        let crew = Crew::new(agents(&waldur, slow, &[old]), every(5)).with_reload(renewal(&waldur, old, next));
+        // Later events never come: the stream of signals stays open.
+        assert_eq!(crew.run(events.chain(stream::pending()).boxed()).await, Exit::Done);
+        assert!(begin.elapsed() < Duration::from_secs(4 + 25), "{:?}", begin.elapsed());
+        assert_eq!(listings(&waldur, new), 0, "{reloads} reloads: nothing new was begun");
+        assert!(waldur.erred_orders().is_empty());
+        assert_ne!(waldur.order_view(order).state, OrderState::Erred);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn modes_of_one_offering_register_one_identity() {
     let waldur = FakeWaldur::new(Generation::V8);
