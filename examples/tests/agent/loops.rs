@@ -217,8 +217,9 @@ async fn f131_a_stop_amid_a_swap_of_settings_is_heard() {
         });
         let begin = tokio::time::Instant::now();
         let crew = Crew::new(agents(&waldur, slow, &[old]), every(5)).with_reload(renewal(&waldur, old, next));
-        // Later events never come: the stream of signals stays open.
-        assert_eq!(crew.run(events.chain(stream::pending()).boxed()).await, Exit::Done);
+        // Later events never come: the stream of signals stays open. Unheard, the stop would leave the crew at work for ever.
+        let run = tokio::time::timeout(Duration::from_mins(2), crew.run(events.chain(stream::pending()).boxed()));
+        assert_eq!(run.await, Ok(Exit::Done));
         assert!(begin.elapsed() < Duration::from_secs(4 + 25), "{:?}", begin.elapsed());
         assert_eq!(listings(&waldur, new), 0, "{reloads} reloads: nothing new was begun");
         assert!(waldur.erred_orders().is_empty());
