@@ -28,11 +28,13 @@ crates waldur-sdk 107 --no-default-features --features rustls-ring
 crates waldur-sdk 91 --no-default-features --features reqwest
 crates waldur-sdk 66 --no-default-features
 crates waldur-backend-croit 106
+crates waldur-backend-harbor 75
 
 for features in rustls rustls-ring native-tls tracing testing; do
     duplicates waldur-sdk --no-default-features --features "$features"
 done
 duplicates waldur-backend-croit
+duplicates waldur-backend-harbor
 
 cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu | python3 -c '
 import json, re, sys, tomllib

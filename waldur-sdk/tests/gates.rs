@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const PUBLISHED: [&str; 2] = ["waldur-sdk", "waldur-backend-croit"];
+const PUBLISHED: [&str; 3] = ["waldur-sdk", "waldur-backend-croit", "waldur-backend-harbor"];
 
 /// Everything of the workspace that has Rust in it.
-const MEMBERS: [&str; 4] = ["waldur-sdk", "waldur-backend-croit", "examples", "benches"];
+const MEMBERS: [&str; 5] = ["waldur-sdk", "waldur-backend-croit", "waldur-backend-harbor", "examples", "benches"];
 
 /// What may not be allowed in a library: it stops the program of somebody else.
 const PANICS: [&str; 7] = [
@@ -169,7 +169,7 @@ fn no_file_is_longer_than_one_idea() {
 }
 
 /// The acceptance cases, faults and rules by the letter of their numbers, and how many of each there are.
-const CASES: [(&str, u32); 5] = [("c", 70), ("u", 23), ("s", 40), ("f", 166), ("sec", 62)];
+const CASES: [(&str, u32); 6] = [("c", 70), ("u", 23), ("s", 40), ("h", 40), ("f", 166), ("sec", 62)];
 
 /// `dev/cases.txt` says of every case that has no test why, and of no other.
 #[test]

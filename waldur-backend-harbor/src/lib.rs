@@ -1,0 +1,8 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
+
+pub mod backend;
+pub mod client;
+pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,1 @@
+//! `backend_settings` of a Harbor offering (harbor.md §1).

@@ -1,0 +1,1 @@
+//! A fake Harbor, for tests. Feature `testing`.
