@@ -94,7 +94,7 @@ pub use features::{Feature, ServerFeatures};
 pub use marketplace_resources::MarketplaceResources;
 pub use member_status::{MemberState, MemberStatus, StoredStatuses};
 pub use offering_list::OfferingQuery;
-pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
+pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUserSummary, OfferingUsers};
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };
