@@ -379,4 +379,11 @@ pub enum Evaluation {
     },
     /// Decide later; asked again in the next cycle.
     Pending,
+    /// As [`Pending`](Self::Pending), and the customer is told what it waits for, where the server can.
+    Waiting {
+        /// What it waits for, for the customer.
+        message: String,
+        /// Where to read on.
+        url: Option<String>,
+    },
 }

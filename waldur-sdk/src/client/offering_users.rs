@@ -10,7 +10,7 @@ use super::{
     orders::Nothing,
 };
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
     open_enum,
     rest::{Call, Pager, RestClient},
     types::{JsonObject, OfferingUserUuid, OfferingUuid, Personal, UserUuid, lenient},
@@ -222,6 +222,51 @@ impl<'a> OfferingUsers<'a> {
         // Refusals may repeat the name.
         let call = call.secret(&username.as_str().into()).secret_answer();
         call.json(&Name { username }).idempotent().send_json().await.map_err(explain)
+    }
+
+    /// Locks the user out of the offering, or lets them in again.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such account, or none that this client may see.
+    pub async fn set_restricted(self, account: OfferingUserUuid, is_restricted: bool) -> Result<()> {
+        #[derive(Serialize)]
+        struct Restriction {
+            is_restricted: bool,
+        }
+        const PATH: &str = "/api/marketplace-offering-users/{account}/update_restricted/";
+        let call = self.rest.post("offering_users.set_restricted", PATH, &[&account.hex()]);
+        call.json(&Restriction { is_restricted }).idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Replaces what the user is told about the account, whatever its state: words, and where to read on. Since 8.x.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such account. `Unsupported` on a server of 2024.
+    pub async fn update_comments(self, account: OfferingUserUuid, comment: &str, url: Option<&str>) -> Result<()> {
+        // No null here, as in the wishes below.
+        #[derive(Serialize)]
+        struct Comments<'a> {
+            service_provider_comment: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            service_provider_comment_url: Option<&'a str>,
+        }
+        const PATH: &str = "/api/marketplace-offering-users/{account}/update_comments/";
+        let call = self.rest.call(Method::PATCH, "offering_users.update_comments", PATH, &[&account.hex()]);
+        let comments = Comments { service_provider_comment: comment, service_provider_comment_url: url };
+        call.json(&comments).idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    /// Removes the account: the link between the user and the offering, whatever its state. An account that is gone is
+    /// a success.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when this account may not.
+    pub async fn delete(self, account: OfferingUserUuid) -> Result<()> {
+        let call = self.rest.delete("offering_users.delete", DETAIL, &[&account.hex()]);
+        match call.idempotent().send_unit().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome.map_err(explain),
+        }
     }
 
     /// Says that the account is being made (#52). Since 8.x, as all transitions.

@@ -29,8 +29,8 @@ pub struct CurrentUser {
     /// Whether the account belongs to the operators of Waldur. Told to them only by a server of 2024.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub is_staff: Option<bool>,
-    /// Its roles.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    /// Its roles, as far as they can be read.
+    #[serde(default, deserialize_with = "lenient::readable")]
     pub permissions: Vec<Permission>,
 }
 
