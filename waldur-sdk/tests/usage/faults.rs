@@ -374,3 +374,26 @@ async fn sec47_nothing_is_billed_without_positive_evidence() {
         assert_eq!(sent, ["cpu 0.00", "cpu 0.00, mem 4.00"]);
     }
 }
+
+/// Somebody wrote an id of another offering's object into a resource.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_billed_what_carries_anothers_stamp() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "9");
+    let mut object = world.service.object("res").unwrap();
+    object.stamp = Some(waldur_sdk::types::ResourceUuid::new(waldur_sdk::types::Uuid::from_u128(0x0bad)));
+    world.service.put("res", object.clone());
+    let report = world.run().await;
+    assert_outcome(
+        &report,
+        NOVEMBER,
+        |end| matches!(end, UsageOutcome::Unreadable(error) if error.kind() == waldur_sdk::ErrorKind::Foreign),
+    );
+    assert!(!report.is_clean() && world.writes().is_empty());
+    // Of what carries none, as many objects do, the recorded id counts.
+    object.stamp = None;
+    world.service.put("res", object);
+    assert_eq!(november(&world.run().await), "submitted");
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "9.00")]));
+}

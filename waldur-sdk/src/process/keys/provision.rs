@@ -70,6 +70,7 @@ impl Provision<'_> {
             }
         }
         let is_blind = matches!(sight, Sight::Unknown);
+        report.needs_review |= is_blind;
         for _missing in 0..self.missing(&sight) {
             self.cx.checkpoint()?;
             if !self.add(is_blind, report).await? {
@@ -127,7 +128,6 @@ impl Provision<'_> {
             }
             Err(error) => {
                 report.warn("api keys", error);
-                report.needs_review = true;
                 ControlFlow::Continue(Sight::Unknown)
             }
         }
