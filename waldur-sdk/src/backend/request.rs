@@ -180,13 +180,19 @@ impl CreateRequest {
     }
 }
 
-/// A public SSH key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A public SSH key. `Debug` does not show it: its comment mostly says whose it is.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SshPublicKey {
     /// Its UUID in Waldur, as text.
     pub uuid: String,
     /// The key in OpenSSH form.
     pub public_key: String,
+}
+
+impl fmt::Debug for SshPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SshPublicKey").field("uuid", &self.uuid).finish_non_exhaustive()
+    }
 }
 
 /// Set these absolute limits.

@@ -139,7 +139,7 @@ async fn f091_a_component_that_cannot_be_read_is_told_and_no_other_is_held_up() 
     let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(Http::new(odd)).build().unwrap();
     let context = OfferingContext::load(&client, &agent.offerings[0]).await.unwrap();
     assert!(context.components.get("storage").is_some() && context.components.get("gpu").is_none());
-    assert_eq!(context.warnings.iter().map(|warning| warning.path()).collect::<Vec<_>>(), ["component gpu"]);
+    assert_eq!(context.warnings.iter().map(waldur_sdk::settings::Warning::path).collect::<Vec<_>>(), ["component gpu"]);
     assert_eq!(context.unknown_to_waldur(), ["cpu"], "it is there all the same");
 }
 

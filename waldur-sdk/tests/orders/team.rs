@@ -199,6 +199,7 @@ async fn plan_quotas_and_ssh_keys_come_to_back_ends_that_ask_for_them() {
         assert_eq!(creation.plan_quotas, [("cpu".to_owned(), 2_u32.into())].into());
         let keys: Vec<_> = creation.ssh_keys.iter().map(|key| key.public_key.as_str()).collect();
         assert_eq!(keys, ["ssh-ed25519 AAAA ann"]);
+        assert!(!format!("{creation:?}").contains("AAAA ann"), "a key's comment says whose it is");
 
         // Without them it goes on.
         let world = World::new(generation);

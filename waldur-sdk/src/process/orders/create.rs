@@ -257,7 +257,9 @@ impl OrderProcessor {
                     job.warn("ssh keys", gap);
                 }
                 keys.into_iter()
-                    .filter_map(|key| Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key? }))
+                    .filter_map(|key| {
+                        Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key?.into_string() })
+                    })
                     .collect()
             }
             Err(error) => {

@@ -144,7 +144,9 @@ impl UsageReporter {
         for (period, month) in shares {
             let (rows, _, gap) = month?.into_parts();
             people.gaps.extend(gap.map(|gap| (period, gap)));
-            rows.into_iter().for_each(|row| people.add(row));
+            for row in rows {
+                people.add(row);
+            }
         }
         Ok(people)
     }
