@@ -163,6 +163,9 @@ impl<'a> Users<'a> {
     /// Lists the users that this account may see.
     pub fn list(self, query: &UserQuery) -> Pager<User> {
         let call = self.rest.get("users.list", "/api/users/", &[]);
+        // Refusals may repeat what was asked for.
+        let asked = [&query.username, &query.email].into_iter().flatten();
+        let call = asked.fold(call, |call, text| call.secret(&text.as_str().into()));
         let call = call
             .query_opt("username", query.username.as_ref().map(Personal::as_str))
             .query_opt("email", query.email.as_ref().map(Personal::as_str))

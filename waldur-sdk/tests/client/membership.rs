@@ -260,6 +260,12 @@ async fn c70_a_refusal_that_repeats_the_name_does_not_show_it() {
         let provider = waldur_sdk::types::ServiceProviderUuid::new(Uuid::from_u128(0x5b));
         let client = refusing().client();
         told(&client.service_providers().set_offerings_username(provider, USER, name).await.unwrap_err());
+        let refused = refusing().client();
+        told(&refused.users().find_by_username(name).await.unwrap_err());
+        let mut status = MemberStatus::new(USER, "PROJECT.MEMBER", MemberState::Synced);
+        status.username = Some(name.into());
+        let statuses = [status];
+        told(&refused.provider_resources().set_membership_sync_statuses(RESOURCE, &statuses).await.unwrap_err());
         // Added, and renamed.
         for known in [false, true] {
             let text = text.clone();

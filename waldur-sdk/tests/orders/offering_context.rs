@@ -125,7 +125,7 @@ fn the_policy_is_what_the_file_says() {
 }
 
 #[tokio::test]
-async fn f091_a_component_that_cannot_be_read_is_told_and_no_other_is_held_up() {
+async fn f092_a_component_that_cannot_be_read_is_told_and_no_other_is_held_up() {
     let waldur = FakeWaldur::new(Generation::V8);
     let offering = waldur.offering().component("storage", Billing::Usage).component("gpu", Billing::Usage).create();
     let agent = settings(offering);

@@ -213,7 +213,7 @@ async fn sec05_credentials_are_marked_sensitive() {
 }
 
 #[test]
-fn sec46_who_logs_in_is_not_shown_and_short_values_go_where_they_stand_alone() {
+fn c70_who_logs_in_is_not_shown_and_short_values_go_where_they_stand_alone() {
     let secret = || SecretString::from("s");
     let grant =
         PasswordGrant::new("url", "https://idp.example/token", PlainHttp::default(), "id", "canary-ann", secret());

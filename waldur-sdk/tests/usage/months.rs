@@ -401,6 +401,14 @@ async fn c53_a_refusal_that_is_not_waldurs_own_is_no_proof_that_the_server_knows
         assert_outcome(&report, OCTOBER, |end| matches!(end, UsageOutcome::ServerTooOld));
         assert_eq!(world.sent(), ["cpu 20.00"], "October is not billed as November");
     }
+    // Shortly before the end of the month, what is still in time is reported all the same.
+    let world = World::new(Generation::V8);
+    world.two_months();
+    world.clock.set("2026-11-30T23:30:00Z");
+    let refusal = status(403).body("text/html", "<html><h1>403 Forbidden</h1></html>");
+    let faults = Faults::new(world.waldur.clone()).on(op("agents.identities"), refusal);
+    let report = world.agent().policy(|policy| policy.reporting_periods = 1).waldur(faults).run().await;
+    assert_eq!(november(&report), "submitted");
     // Waldur's own refusal is proof enough.
     let world = World::new(Generation::V8);
     world.two_months();
