@@ -1,4 +1,6 @@
 //! `check-config`: whether a settings file is right, and what it comes to. Nothing is sent.
+//!
+//! Secrets, accounts and paths of addresses are not shown.
 
 use std::env;
 
@@ -6,16 +8,20 @@ use clap::Args;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_sdk::settings::{
-    AgentSettings, Component, Credentials, LogShipping, OfferingSettings, UnmanagedUsers, Warning,
+    AgentSettings, Component, Credentials, HttpUrl, LogShipping, OfferingSettings, UnmanagedUsers,
 };
 
 use super::{
-    File, printed, refused,
+    File,
+    opening::{Opened, Refusal, open},
+    printed, refused,
     show::{self, Shown},
 };
 use crate::{
+    agent,
     config::{self, ConfigError},
     exit::Exit,
+    log::Form,
     modes::{Mode, Periods},
     site::Site,
 };
@@ -30,13 +36,15 @@ pub(super) struct Options {
     json: bool,
 }
 
-pub(super) fn main(options: &Options) -> Result<Exit, ConfigError> {
-    let loaded = config::read(&options.file.config)?;
-    let mut warnings = loaded.warnings;
+pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
+    let Opened { settings, tree, mut warnings, log: _until_the_end } = open(&options.file.config, Form::Beside)?;
     let mut problems = Vec::new();
     // What the back ends think of their settings. The file may name some that are not in this program.
-    match Site::networked().units(&loaded.settings, &Mode::ALL, true) {
-        Ok((_, more)) => warnings.extend(more),
+    match Site::networked().units(&settings, &Mode::ALL, true) {
+        Ok((_, more)) => {
+            agent::announce(&more);
+            warnings.extend(more.iter().map(ToString::to_string));
+        }
         Err(error) => problems.extend_from_slice(error.problems()),
     }
     let variable = |name: &str| env::var_os(name).map(|value| value.into_string().unwrap_or_default());
@@ -44,25 +52,18 @@ pub(super) fn main(options: &Options) -> Result<Exit, ConfigError> {
         problems.extend(found);
         Periods::from_environment(|_| None).unwrap_or(Periods::all(std::time::Duration::from_mins(5)))
     });
-    let effective = effective(&loaded.settings, &config::backend_settings(&loaded.tree), &periods);
-    let text = if options.json { as_json(&effective, &warnings, &problems) } else { as_yaml(&effective, &warnings) };
+    let effective = effective(&settings, &config::backend_settings(&tree), &periods);
+    let text = if options.json { as_json(&effective, &warnings, &problems) } else { effective.yaml() };
     let exit = printed(Exit::Done, &text);
     Ok(match ConfigError::of(problems) {
         None => exit,
-        Some(problems) => exit.or_worse(refused(&problems)),
+        Some(problems) => exit.or_worse(refused(&problems.into())),
     })
 }
 
-fn as_json(effective: &Shown, warnings: &[Warning], problems: &[String]) -> String {
-    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+fn as_json(effective: &Shown, warnings: &[String], problems: &[String]) -> String {
     let all = json!({ "settings": effective.json(), "warnings": warnings, "problems": problems });
     format!("{all:#}\n")
-}
-
-/// The warnings are comments, so that the rest can be used as a file of its own.
-fn as_yaml(effective: &Shown, warnings: &[Warning]) -> String {
-    let warnings = warnings.iter().map(|warning| format!("# {warning}"));
-    warnings.chain([effective.yaml()]).collect::<Vec<_>>().join("\n")
 }
 
 fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Periods) -> Shown {
@@ -70,7 +71,7 @@ fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Per
     let nothing = || Shown::Plain(Value::Null);
     let offerings = settings.offerings.iter().enumerate();
     let offerings = offerings.map(|(at, item)| offering(item, written.get(at).copied().flatten()));
-    let minutes = |mode: Mode| Shown::text(format_args!("{} s", periods.of(mode).as_secs_f64()));
+    let pause = |mode: Mode| Shown::text(format_args!("{} s", periods.of(mode).as_secs_f64()));
     map([
         ("timezone", Shown::text(settings.timezone.iana_name().unwrap_or("UTC"))),
         ("global_proxy", settings.global_proxy.as_ref().map_or_else(nothing, secret)),
@@ -79,14 +80,14 @@ fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Per
         ("expose_backend_error_details", plain(settings.expose_backend_error_details)),
         ("log_shipping", log_shipping(&settings.log_shipping)),
         ("sentry_dsn", settings.sentry_dsn.as_ref().map_or_else(nothing, secret)),
-        ("elastic_apm_server_url", Shown::optional(settings.elastic_apm_server_url.as_ref().map(host))),
-        ("pauses", map(Mode::ALL.map(|mode| (mode.as_str(), minutes(mode))))),
+        ("elastic_apm_server_url", settings.elastic_apm_server_url.as_ref().map_or_else(nothing, url)),
+        ("pauses", map(Mode::ALL.map(|mode| (mode.as_str(), pause(mode))))),
         ("offerings", Shown::List(offerings.collect())),
     ])
 }
 
-fn host(url: &waldur_sdk::settings::HttpUrl) -> String {
-    url.as_url().host_str().unwrap_or_default().to_owned()
+fn url(url: &HttpUrl) -> Shown {
+    show::address(url.as_url().as_str())
 }
 
 fn log_shipping(settings: &LogShipping) -> Shown {
@@ -101,7 +102,8 @@ fn log_shipping(settings: &LogShipping) -> Shown {
 fn offering(offering: &OfferingSettings, written: Option<&Value>) -> Shown {
     let backend = |mode: Mode| (mode.key(), Shown::text(mode.backend(offering).unwrap_or_default()));
     let unmanaged = if offering.unmanaged_users == UnmanagedUsers::Keep { "keep" } else { "remove" };
-    let mut members = vec![("name", Shown::text(&offering.name)), ("waldur_api_url", Shown::text(&offering.api_url))];
+    let mut members =
+        vec![("name", Shown::text(&offering.name)), ("waldur_api_url", show::address(&offering.api_url.to_string()))];
     members.extend(credentials(&offering.credentials));
     members.extend([
         ("waldur_offering_uuid", Shown::text(&offering.offering_uuid_text)),
@@ -115,13 +117,13 @@ fn offering(offering: &OfferingSettings, written: Option<&Value>) -> Shown {
         ("websocket_use_tls", plain(offering.events.websocket_use_tls)),
         ("stomp_ws_host", Shown::optional(offering.events.ws_host.as_ref())),
         ("stomp_ws_port", Shown::Plain(json!(offering.events.ws_port))),
-        ("stomp_ws_path", Shown::optional(offering.events.ws_path.as_ref())),
+        ("stomp_ws_path", Shown::optional(offering.events.ws_path.as_ref().map(|_| "(set)"))),
         ("resource_import_enabled", plain(offering.resource_import_enabled)),
         ("username_reconciliation_enabled", plain(offering.username_reconciliation_enabled)),
         ("verify_ssl", plain(offering.verify_ssl)),
         ("omit_anomalous_usage_components", plain(offering.omit_anomalous_usage_components)),
         ("unmanaged_users", Shown::text(unmanaged)),
-        ("protected_users", Shown::List(offering.protected_users.iter().map(Shown::text).collect())),
+        ("protected_users", Shown::text(format_args!("({} names)", offering.protected_users.len()))),
         ("backend_settings", written.map_or_else(|| Shown::Map(Vec::new()), show::of_backend)),
         (
             "backend_components",
@@ -135,7 +137,7 @@ fn credentials(credentials: &Credentials) -> Vec<(&'static str, Shown)> {
     match credentials {
         Credentials::Token(token) => vec![("waldur_api_token", Shown::secret(token.expose_secret()))],
         Credentials::Oidc { token_url, client_id, client_secret } => vec![
-            ("oidc_token_url", Shown::text(format_args!("https://{}/…", host(token_url)))),
+            ("oidc_token_url", url(token_url)),
             ("oidc_client_id", Shown::text(client_id)),
             ("oidc_client_secret", Shown::secret(client_secret.expose_secret())),
         ],

@@ -1,22 +1,29 @@
-//! `load-usage`: usage of months that are over is reported (core.md §4.9).
+//! `load-usage`: usage of months that are over is reported (core.md §4.9). Asked to stop, it finishes the reports under way
+//! and says which months are not done.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use clap::Args;
 use jiff::civil::Date;
 use secrecy::SecretString;
 use waldur_sdk::{
     Result,
-    backend::OpContext,
+    backend::{Cancellation, OpContext, ProgressObserver, Step},
     process::{HistoricalLoader, HistoricalReport, HistoricalSpan},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::{BackendId, OfferingUuid, Uuid},
 };
 
-use super::{File, Logging, printed};
+use super::{
+    File, Logging,
+    opening::{Opened, Refusal, open},
+    printed, signals,
+};
 use crate::{
-    agent,
-    config::{self, ConfigError},
     exit::Exit,
-    log,
     modes::{Summary, exit_of, note_resource, told},
     progress::Bars,
     site::Site,
@@ -58,40 +65,77 @@ pub(super) struct Options {
     logging: Logging,
 }
 
-pub(super) async fn main(options: &Options) -> Result<Exit, ConfigError> {
-    let span = HistoricalSpan::new(options.start_date, options.end_date)?;
-    let (mut settings, warnings) = config::load(&options.file.config)?;
-    let _log = log::init(options.logging.log_format, settings.log_level).map_err(ConfigError::new)?;
-    agent::announce(&warnings);
+pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
+    let span = HistoricalSpan::new(options.start_date, options.end_date);
+    let span = span.map_err(|error| Refusal::argument("--start-date, --end-date", &error))?;
+    let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()));
+    let ids = ids.collect::<Result<Vec<_>>>().map_err(|error| Refusal::argument("--resource-backend-id", &error))?;
+    let Opened { mut settings, log: _until_the_end, .. } = open(&options.file.config, options.logging.form())?;
     let at = chosen(&settings, options.offering_uuid.map(OfferingUuid::new))?;
     if let (Some(token), Some(offering)) = (&options.user_token, settings.offerings.get_mut(at)) {
         offering.credentials = Credentials::Token(token.clone());
     }
-    let Some(offering) = settings.offerings.get(at) else { return Err(ConfigError::new("there is no offering")) };
-    let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()));
-    let ids = ids.collect::<Result<Vec<_>>>()?;
-    Ok(match load(&Site::networked(), &settings, offering, options, span, ids).await {
-        Ok(report) => {
-            let (exit, text) = told_by_month(&offering.name, &report);
+    let Some(offering) = settings.offerings.get(at) else { return Err(Refusal::usage("there is no offering")) };
+    let events = signals::events().map_err(|cause| Refusal::io("signals cannot be handled", &cause))?;
+    let (stop, counted) = (Cancellation::default(), Counted::default());
+    let cx = OpContext::new("load-usage").with_cancellation(stop.clone());
+    let cx = match Bars::on_terminal() {
+        Some(bars) => cx.with_progress(bars.counted("months").and(counted.clone())),
+        None => cx.with_progress(counted.clone()),
+    };
+    let site = Site::networked();
+    let work = load(&site, &settings, offering, options, &cx, span, ids);
+    Ok(match signals::heeding(events, &stop, work).await {
+        Some(Ok(report)) => {
+            let (exit, text) = told_by_month(&offering.name, span, &report);
             printed(exit, &text)
         }
-        Err(error) => {
+        Some(Err(error)) => {
             tracing::error!(offering = offering.name, "nothing was loaded: {}", told(&error));
             exit_of(&error)
         }
+        None => printed(Exit::Temporary, &broken_off(&offering.name, span, counted.months())),
     })
 }
 
+/// How many months are over and done with.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicU64>);
+
+impl Counted {
+    fn months(&self) -> usize {
+        self.0.load(Ordering::Relaxed).try_into().unwrap_or(usize::MAX)
+    }
+}
+
+impl ProgressObserver for Counted {
+    fn on_step(&self, step: &Step<'_>) {
+        // Only whole months are counted.
+        if let Some(done) = step.done {
+            self.0.store(done, Ordering::Relaxed);
+        }
+    }
+}
+
+fn broken_off(offering: &str, span: HistoricalSpan, months: usize) -> String {
+    let mut text = format!("{offering}\n");
+    for (at, period) in span.periods().enumerate() {
+        let what = if at < months { "gone through" } else { "not done, or not wholly" };
+        text.extend(["  ", &period.to_string(), "  ", what, "\n"]);
+    }
+    text
+}
+
 /// Which offering is meant.
-fn chosen(settings: &AgentSettings, wanted: Option<OfferingUuid>) -> Result<usize, ConfigError> {
+fn chosen(settings: &AgentSettings, wanted: Option<OfferingUuid>) -> Result<usize, Refusal> {
     let is_wanted = |offering: &OfferingSettings| wanted.is_none_or(|wanted| wanted == offering.offering_uuid);
     let mut found = settings.offerings.iter().enumerate().filter(|(_, offering)| is_wanted(offering));
     match (found.next(), found.next(), wanted) {
         (Some((at, _)), None, _) | (Some((at, _)), Some(_), Some(_)) => Ok(at),
         (Some(_), Some(_), None) => {
-            Err(ConfigError::new("--offering-uuid: is needed, since there are several offerings"))
+            Err(Refusal::usage("--offering-uuid: is needed, since there are several offerings"))
         }
-        (None, _, _) => Err(ConfigError::new("--offering-uuid: there is no such offering in the file")),
+        (None, _, _) => Err(Refusal::usage("--offering-uuid: there is no such offering in the file")),
     }
 }
 
@@ -100,6 +144,7 @@ async fn load(
     settings: &AgentSettings,
     offering: &OfferingSettings,
     options: &Options,
+    cx: &OpContext,
     span: HistoricalSpan,
     ids: Vec<BackendId>,
 ) -> Result<HistoricalReport> {
@@ -114,16 +159,11 @@ async fn load(
     if options.reconcile_stale {
         loader = loader.reconciling_stale();
     }
-    let cx = OpContext::new("load-usage");
-    let cx = match Bars::on_terminal() {
-        Some(bars) => cx.with_progress(bars.counted("months")),
-        None => cx,
-    };
-    loader.run(&cx, span).await
+    loader.run(cx, span).await
 }
 
 /// Each month with its numbers; each resource that matters is in the log.
-fn told_by_month(offering: &str, report: &HistoricalReport) -> (Exit, String) {
+fn told_by_month(offering: &str, span: HistoricalSpan, report: &HistoricalReport) -> (Exit, String) {
     let mut all = Summary::new();
     let mut text = format!("{offering}\n");
     for month in &report.months {
@@ -133,6 +173,11 @@ fn told_by_month(offering: &str, report: &HistoricalReport) -> (Exit, String) {
         let outcomes = if outcomes.is_empty() { "nothing".to_owned() } else { outcomes.join(", ") };
         text.extend(["  ", &month.period.to_string(), "  ", &outcomes, "\n"]);
         all.note(summary.exit);
+    }
+    if report.stopped.is_some() {
+        for period in span.periods().skip(report.months.len()) {
+            text.extend(["  ", &period.to_string(), "  not done\n"]);
+        }
     }
     for id in &report.not_found {
         text.extend(["  no resource has the back-end id ", id.as_str(), "\n"]);
@@ -218,8 +263,9 @@ mod tests {
             let span = HistoricalSpan::new(options.start_date, options.end_date).unwrap();
             let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()).unwrap()).collect();
             let at = chosen(&settings, None).unwrap();
-            let report = load(&site, &settings, &settings.offerings[at], &options, span, ids).await.unwrap();
-            let (found, text) = told_by_month("Cluster", &report);
+            let cx = OpContext::new("test");
+            let report = load(&site, &settings, &settings.offerings[at], &options, &cx, span, ids).await.unwrap();
+            let (found, text) = told_by_month("Cluster", span, &report);
             assert_eq!(found, exit, "{text}");
             assert_eq!(waldur.usage_of(resource).len(), rows, "{text}");
             assert!(text.contains("2026-01") && text.contains("2026-02"), "{text}");

@@ -9,4 +9,6 @@ mod loops;
 mod modes;
 mod order_process;
 mod passes;
+#[cfg(target_os = "linux")]
+mod service;
 mod stage;

@@ -195,7 +195,7 @@ fn wrong_arguments_and_wrong_settings_have_their_own_codes() {
 async fn passes_repeat_until_a_signal_and_then_it_ends_with_0() {
     let stage = Stage::new().await;
     let config = stage.config("loop", |_| {});
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-TSTP"] {
         stage.waldur.forget_requests();
         let mut child = agent(&["order-process", "-c", config.to_str().unwrap()])
             .env("WALDUR_SITE_AGENT_ORDER_PROCESS_PERIOD_MINUTES", "0.002")
