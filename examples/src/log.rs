@@ -27,7 +27,7 @@ use crate::progress;
 /// Lines that wait to be written.
 const ROOM: usize = 4096;
 
-/// How long the end of the program waits for lines to be written.
+/// How long anybody waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The form of a line.
@@ -143,8 +143,9 @@ impl Log {
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
+impl Log {
+    /// Waits, but not for ever, until what was said is written.
+    pub fn settle(&self) {
         let begin = Instant::now();
         let (written, all) = mpsc::sync_channel(1);
         let mut end = Line::End(written);
@@ -160,6 +161,12 @@ impl Drop for Log {
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

@@ -282,7 +282,10 @@ async fn cycle(mut unit: Unit, schedule: Schedule, stop: Cancellation, bar: Opti
             None => cx.with_progress(watch),
         };
         let pass: Pass = unit.run_once(&cx).await;
-        let Schedule::Every(periods) = schedule else { return pass.exit() };
+        let Schedule::Every(periods) = schedule else {
+            bar.iter().for_each(UnitBar::end);
+            return pass.exit();
+        };
         let pause = periods.of(unit.mode());
         if cx.pause(unit.environment(), pause).await.is_err() {
             return Exit::Done;

@@ -2,13 +2,16 @@
 //!
 //! Secrets, accounts and paths of addresses are not shown.
 
-use std::env;
+use std::{collections::BTreeSet, env};
 
 use clap::Args;
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
-use waldur_sdk::settings::{
-    AgentSettings, Component, Credentials, HttpUrl, LogShipping, OfferingSettings, UnmanagedUsers,
+use serde_json::{Map, Value, json};
+use waldur_sdk::{
+    settings::{
+        AgentSettings, Component, Components, Credentials, HttpUrl, LogShipping, OfferingSettings, UnmanagedUsers,
+    },
+    types::Limit,
 };
 
 use super::{
@@ -16,10 +19,11 @@ use super::{
     opening::{Opened, Refusal, open},
     printed, refused,
     show::{self, Shown},
+    told,
 };
 use crate::{
     agent,
-    config::{self, ConfigError},
+    config::{self, ConfigError, Written},
     exit::Exit,
     log::Form,
     modes::{Mode, Periods},
@@ -37,7 +41,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
-    let Opened { settings, tree, mut warnings, log: _until_the_end } = open(&options.file.config, Form::Beside)?;
+    let Opened { settings, tree, mut warnings, log } = open(&options.file.config, Form::Beside)?;
     let mut problems = Vec::new();
     // What the back ends think of their settings. The file may name some that are not in this program.
     match Site::networked().units(&settings, &Mode::ALL, true) {
@@ -52,11 +56,12 @@ pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
         problems.extend(found);
         Periods::from_environment(|_| None).unwrap_or(Periods::all(std::time::Duration::from_mins(5)))
     });
-    let effective = effective(&settings, &config::backend_settings(&tree), &periods);
+    let effective = effective(&settings, &config::written(&tree), &periods);
     let text = if options.json { as_json(&effective, &warnings, &problems) } else { effective.yaml() };
+    log.settle();
     let exit = printed(Exit::Done, &text);
     Ok(match ConfigError::of(problems) {
-        None => exit,
+        None => told(exit, &format!("waldur-agent: the configuration is right ({} warnings)", warnings.len())),
         Some(problems) => exit.or_worse(refused(&problems.into())),
     })
 }
@@ -66,11 +71,11 @@ fn as_json(effective: &Shown, warnings: &[String], problems: &[String]) -> Strin
     format!("{all:#}\n")
 }
 
-fn effective(settings: &AgentSettings, written: &[Option<&Value>], periods: &Periods) -> Shown {
+fn effective(settings: &AgentSettings, written: &[Written<'_>], periods: &Periods) -> Shown {
     let secret = |secret: &secrecy::SecretString| Shown::secret(secret.expose_secret());
     let nothing = || Shown::Plain(Value::Null);
     let offerings = settings.offerings.iter().enumerate();
-    let offerings = offerings.map(|(at, item)| offering(item, written.get(at).copied().flatten()));
+    let offerings = offerings.map(|(at, item)| offering(item, written.get(at).copied().unwrap_or_default()));
     let pause = |mode: Mode| Shown::text(format_args!("{} s", periods.of(mode).as_secs_f64()));
     map([
         ("timezone", Shown::text(settings.timezone.iana_name().unwrap_or("UTC"))),
@@ -99,7 +104,7 @@ fn log_shipping(settings: &LogShipping) -> Shown {
     ])
 }
 
-fn offering(offering: &OfferingSettings, written: Option<&Value>) -> Shown {
+fn offering(offering: &OfferingSettings, written: Written<'_>) -> Shown {
     let backend = |mode: Mode| (mode.key(), Shown::text(mode.backend(offering).unwrap_or_default()));
     let unmanaged = if offering.unmanaged_users == UnmanagedUsers::Keep { "keep" } else { "remove" };
     let mut members =
@@ -124,11 +129,8 @@ fn offering(offering: &OfferingSettings, written: Option<&Value>) -> Shown {
         ("omit_anomalous_usage_components", plain(offering.omit_anomalous_usage_components)),
         ("unmanaged_users", Shown::text(unmanaged)),
         ("protected_users", Shown::text(format_args!("({} names)", offering.protected_users.len()))),
-        ("backend_settings", written.map_or_else(|| Shown::Map(Vec::new()), show::of_backend)),
-        (
-            "backend_components",
-            Shown::Map(offering.components.iter().map(|item| (item.name.clone(), component(item))).collect()),
-        ),
+        ("backend_settings", written.settings.map_or_else(|| Shown::Map(Vec::new()), show::of_backend)),
+        ("backend_components", components(&offering.components, written.components)),
     ]);
     map(members)
 }
@@ -145,32 +147,59 @@ fn credentials(credentials: &Credentials) -> Vec<(&'static str, Shown)> {
     }
 }
 
-fn component(component: &Component) -> Shown {
+fn components(components: &Components, written: Option<&Value>) -> Shown {
+    let written = |name: &str| written.and_then(|all| all.get(name)).and_then(Value::as_object);
+    Shown::Map(components.iter().map(|item| (item.name.clone(), component(item, written(&item.name)))).collect())
+}
+
+/// What it comes to, and what the back end alone understands, as written.
+fn component(component: &Component, written: Option<&Map<String, Value>>) -> Shown {
     let mut members = vec![
         ("label", Shown::text(&component.label)),
         ("measured_unit", Shown::text(&component.measured_unit)),
         ("accounting_type", Shown::text(format!("{:?}", component.accounting_type).to_lowercase())),
         ("unit_factor", Shown::text(component.unit_factor.decimal())),
     ];
-    if let Some(factor) = component.unit_factor_reporting {
-        members.push(("unit_factor_reporting", Shown::text(factor.decimal())));
-    }
-    if let Some(limit) = component.limit {
-        members.push(("limit", Shown::text(format_args!("{limit:?}"))));
-    }
-    if let Some(period) = &component.limit_period {
-        members.push(("limit_period", Shown::text(period)));
-    }
-    if let Some(prepaid) = component.is_prepaid {
-        members.push(("is_prepaid", plain(prepaid)));
-    }
+    let limit = |limit| match limit {
+        Limit::Unlimited => Shown::text("unlimited"),
+        Limit::At(amount) => Shown::text(amount.decimal()),
+    };
+    let (factor, prepaid) = (component.unit_factor_reporting, &component.prepaid);
+    let months = |months: Option<u32>| months.map(plain);
+    let optional = [
+        ("unit_factor_reporting", factor.map(|factor| Shown::text(factor.decimal()))),
+        ("limit", component.limit.map(limit)),
+        ("limit_period", component.limit_period.as_ref().map(Shown::text)),
+        ("description", component.description.as_ref().map(Shown::text)),
+        ("article_code", component.article_code.as_ref().map(Shown::text)),
+        ("min_value", component.min_value.map(plain)),
+        ("max_value", component.max_value.map(plain)),
+        ("max_available_limit", component.max_available_limit.map(plain)),
+        ("default_limit", component.default_limit.map(plain)),
+        ("is_boolean", component.is_boolean.map(plain)),
+        ("is_prepaid", component.is_prepaid.map(plain)),
+        ("min_prepaid_duration", months(prepaid.min_duration)),
+        ("max_prepaid_duration", months(prepaid.max_duration)),
+        ("prepaid_duration_step", months(prepaid.duration_step)),
+        ("min_renewal_duration", months(prepaid.min_renewal)),
+        ("max_renewal_duration", months(prepaid.max_renewal)),
+        ("renewal_duration_step", months(prepaid.renewal_step)),
+    ];
+    let known: BTreeSet<_> = members.iter().map(|(key, _)| *key).chain(optional.iter().map(|(key, _)| *key)).collect();
+    members.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
     if !component.target_components.is_empty() {
         let targets = component.target_components.iter();
         let targets = targets.map(|(name, factor)| (name.clone(), map([("factor", Shown::text(factor))])));
         members.push(("target_components", Shown::Map(targets.collect())));
     }
-    map(members)
+    let own = |key: &str| !known.contains(key) && !OTHERWISE.contains(&key);
+    let own = written.into_iter().flatten().filter(|(key, _)| own(key));
+    let own = own.map(|(key, value)| (key.clone(), show::of_component(key, value)));
+    Shown::Map(members.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(own).collect())
 }
+
+/// Keys that are shown in another form, or under today's name.
+const OTHERWISE: [&str; 3] = ["target_components", "name", "billing_type"];
 
 fn map(members: impl IntoIterator<Item = (&'static str, Shown)>) -> Shown {
     Shown::Map(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())

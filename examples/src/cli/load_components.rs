@@ -108,7 +108,7 @@ impl<W: FnMut(&str) -> Exit> Loading<W> {
             }
             let known = theirs.iter().find(|known| known.kind == *name);
             match one(waldur, offering.offering_uuid, component, known, self.dry_run).await {
-                Ok(word) => self.say(&format!("  {word:<10} {name}\n")),
+                Ok((word, what)) => self.say(&format!("  {word:<10} {name}{what}\n")),
                 Err(error) => {
                     self.note(exit_of(&error));
                     self.say(&format!("  FAILED     {name}: {}\n", told(&error)));
@@ -142,18 +142,24 @@ async fn one(
     component: &Component,
     known: Option<&OfferingComponent>,
     dry_run: bool,
-) -> Result<&'static str> {
+) -> Result<(&'static str, String)> {
     let definition = definition(component, known)?;
     let offerings = waldur.provider_offerings();
-    match known {
-        None if dry_run => Ok("would make"),
-        None => offerings.create_component(offering, &definition).await.map(|()| "made"),
-        Some(known) if is_same(&definition, known) => Ok("unchanged"),
-        Some(_) if dry_run => Ok("would set"),
-        Some(known) => {
-            let uuid = known.uuid.ok_or_else(|| Error::config("Waldur does not say which component it is"))?;
-            offerings.update_component(offering, uuid, &definition).await.map(|()| "set")
+    let Some(known) = known else {
+        if dry_run {
+            return Ok(("would make", String::new()));
         }
+        return offerings.create_component(offering, &definition).await.map(|()| ("made", String::new()));
+    };
+    let differences = differences(&definition, known);
+    let what = format!(": {}", differences.join(", "));
+    if differences.is_empty() {
+        Ok(("unchanged", String::new()))
+    } else if dry_run {
+        Ok(("would set", what))
+    } else {
+        let uuid = known.uuid.ok_or_else(|| Error::config("Waldur does not say which component it is"))?;
+        offerings.update_component(offering, uuid, &definition).await.map(|()| ("set", what))
     }
 }
 
@@ -195,19 +201,25 @@ fn limit_amount(limit: Option<Limit>) -> Result<Option<i64>> {
     whole.map(Some).map_err(|_| Error::config("limit: must be a whole number for Waldur"))
 }
 
-/// Whether Waldur has it so already, as far as it tells: what it does not show is sent every time.
-fn is_same(wanted: &ComponentDefinition, known: &OfferingComponent) -> bool {
+/// What Waldur has otherwise. What it does not show is sent every time.
+fn differences(wanted: &ComponentDefinition, known: &OfferingComponent) -> Vec<&'static str> {
     let amount = wanted.limit_amount.map(Into::into);
-    let told = known.billing_type.as_ref() == Some(&wanted.billing_type)
-        && known.name.as_deref() == Some(&*wanted.name)
-        && known.measured_unit.as_deref().unwrap_or_default() == wanted.measured_unit
-        && known.limit_amount == amount
-        && known.limit_period == wanted.limit_period
-        && wanted.is_prepaid.is_none_or(|prepaid| known.is_prepaid == Some(prepaid));
+    let told = [
+        ("accounting_type", known.billing_type.as_ref() == Some(&wanted.billing_type)),
+        ("label", known.name.as_deref() == Some(&*wanted.name)),
+        ("measured_unit", known.measured_unit.as_deref().unwrap_or_default() == wanted.measured_unit),
+        ("limit", known.limit_amount == amount),
+        ("limit_period", known.limit_period == wanted.limit_period),
+        ("is_prepaid", wanted.is_prepaid.is_none_or(|prepaid| known.is_prepaid == Some(prepaid))),
+    ];
+    let mut differences: Vec<_> = told.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect();
     let mut bare =
         ComponentDefinition::new(&*wanted.kind, wanted.billing_type.clone(), &*wanted.name, &*wanted.measured_unit);
     bare.limit_amount = wanted.limit_amount;
     bare.limit_period.clone_from(&wanted.limit_period);
     bare.is_prepaid = wanted.is_prepaid;
-    told && bare == *wanted
+    if bare != *wanted {
+        differences.push("what Waldur does not show");
+    }
+    differences
 }

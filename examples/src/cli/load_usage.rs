@@ -196,18 +196,22 @@ mod tests {
 
     use std::sync::Arc;
 
+    use async_trait::async_trait;
+    use bytes::Bytes;
     use clap::Parser;
+    use http::{Request, Response};
     use jiff::Timestamp;
     use secrecy::ExposeSecret as _;
     use serde_json::json;
     use waldur_sdk::{
         backend::{BackendFactory, BuildEnv, ResourceBackend},
-        rest::{Environment, HttpOptions, HttpTransport},
+        rest::{Environment, HttpOptions, HttpTransport, TransportError},
         settings::Warning,
         testing::{
             MemoryBackend, MemoryService,
             waldur::{Billing, FakeWaldur, Generation, ResourceState},
         },
+        types::ResourceUuid,
     };
 
     use super::*;
@@ -236,40 +240,89 @@ mod tests {
         move |_: &HttpOptions| -> Result<Arc<dyn HttpTransport>> { Ok(transport.clone()) }
     }
 
+    /// A resource with usage in two months, at a middle of the third.
+    struct World {
+        waldur: FakeWaldur,
+        resource: ResourceUuid,
+        settings: AgentSettings,
+        memory: MemoryService,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
+            let memory = MemoryService::new();
+            let offering = waldur.offering().component("cpu", Billing::Usage).create();
+            let resource = waldur.resource(offering).backend_id("c-1").state(ResourceState::Ok).create();
+            memory.seed("c-1", Some(resource));
+            memory.count_usage("c-1", "2026-01", "cpu", 5);
+            memory.count_usage("c-1", "2026-02", "cpu", 7);
+            let tree = json!({ "offerings": [{
+                "name": "Cluster", "waldur_api_url": waldur.base_url(),
+                "waldur_api_token": waldur.token().expose_secret(), "waldur_offering_uuid": offering.hex(),
+                "backend_type": "memory", "reporting_backend": "memory",
+            }]});
+            Self { resource, settings: AgentSettings::from_value(&tree).unwrap().0, memory, waldur }
+        }
+
+        async fn load(&self, way: impl HttpTransport + Clone, more: &[&str], cx: &OpContext) -> (Exit, String) {
+            let line = ["x", "--start-date", "2026-01-01", "--end-date", "2026-02-28", "--no-staff-check"];
+            let options = Line::parse_from([&line[..], more].concat()).options;
+            let site = Site::over(to(&way), to(&self.memory), Environment::default().with_wall(now));
+            let site = site.with_factory(MemoryFactory);
+            let span = HistoricalSpan::new(options.start_date, options.end_date).unwrap();
+            let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()).unwrap()).collect();
+            let offering = &self.settings.offerings[chosen(&self.settings, None).unwrap()];
+            let report = load(&site, &self.settings, offering, &options, cx, span, ids).await.unwrap();
+            told_by_month("Cluster", span, &report)
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-03-15T12:00:00Z".parse().unwrap()
+    }
+
     #[tokio::test]
     async fn months_that_are_over_are_loaded_or_only_told_in_a_dry_run() {
-        let now: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
-        let waldur = FakeWaldur::new(Generation::V8).with_wall(move || now);
-        let memory = MemoryService::new();
-        let offering = waldur.offering().component("cpu", Billing::Usage).create();
-        let resource = waldur.resource(offering).backend_id("c-1").state(ResourceState::Ok).create();
-        memory.seed("c-1", Some(resource));
-        memory.count_usage("c-1", "2026-01", "cpu", 5);
-        memory.count_usage("c-1", "2026-02", "cpu", 7);
-        let tree = json!({ "offerings": [{
-            "name": "Cluster", "waldur_api_url": waldur.base_url(), "waldur_api_token": waldur.token().expose_secret(),
-            "waldur_offering_uuid": offering.hex(), "backend_type": "memory", "reporting_backend": "memory",
-        }]});
-        let settings = AgentSettings::from_value(&tree).unwrap().0;
-        let environment = Environment::default().with_wall(move || now);
-        let site = Site::over(to(&waldur), to(&memory), environment).with_factory(MemoryFactory);
-        let line = ["x", "--start-date", "2026-01-01", "--end-date", "2026-02-28", "--no-staff-check"];
+        let world = World::new();
         for (more, exit, rows) in [
             (&["--dry-run"][..], Exit::Done, 0),
             (&["--resource-backend-id", "nobody"], Exit::Failed, 0),
             (&[], Exit::Done, 2),
         ] {
-            let options = Line::parse_from([&line[..], more].concat()).options;
-            let span = HistoricalSpan::new(options.start_date, options.end_date).unwrap();
-            let ids = options.resource_backend_id.iter().map(|id| BackendId::new(id.as_str()).unwrap()).collect();
-            let at = chosen(&settings, None).unwrap();
-            let cx = OpContext::new("test");
-            let report = load(&site, &settings, &settings.offerings[at], &options, &cx, span, ids).await.unwrap();
-            let (found, text) = told_by_month("Cluster", span, &report);
+            let (found, text) = world.load(world.waldur.clone(), more, &OpContext::new("test")).await;
             assert_eq!(found, exit, "{text}");
-            assert_eq!(waldur.usage_of(resource).len(), rows, "{text}");
+            assert_eq!(world.waldur.usage_of(world.resource).len(), rows, "{text}");
             assert!(text.contains("2026-01") && text.contains("2026-02"), "{text}");
         }
+    }
+
+    /// Asks to stop while the first report is on its way.
+    #[derive(Clone)]
+    struct Stopping(FakeWaldur, Cancellation);
+
+    #[async_trait]
+    impl HttpTransport for Stopping {
+        async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, TransportError> {
+            if request.uri().path().ends_with("/set_usage/") {
+                self.1.cancel();
+            }
+            self.0.send(request).await
+        }
+    }
+
+    #[tokio::test]
+    async fn f131_asked_to_stop_the_report_under_way_is_finished_and_the_other_months_are_named() {
+        let (world, counted, stop) = (World::new(), Counted::default(), Cancellation::default());
+        let cx = OpContext::new("test").with_cancellation(stop.clone()).with_progress(counted.clone());
+        let (exit, text) = world.load(Stopping(world.waldur.clone(), stop), &[], &cx).await;
+        assert_eq!(exit, Exit::Temporary, "{text}");
+        assert_eq!(world.waldur.usage_of(world.resource).len(), 1, "{text}");
+        assert!(text.contains("  2026-01  1 submitted\n  2026-02  not done\n"), "{text}");
+        assert_eq!(counted.months(), 1);
+        let span = HistoricalSpan::new("2026-01-01".parse().unwrap(), "2026-02-28".parse().unwrap()).unwrap();
+        let left = broken_off("Cluster", span, counted.months());
+        assert_eq!(left, "Cluster\n  2026-01  gone through\n  2026-02  not done, or not wholly\n");
     }
 
     #[test]

@@ -66,7 +66,7 @@ Environment:
 /// The Python agent's own command line.
 #[derive(Debug, Args)]
 struct Compatible {
-    /// What to do.
+    /// What to do: order_process, report, membership_sync or all.
     #[arg(short, long, value_parser = mode_or_all, default_value = "order_process")]
     mode: Modes,
     #[command(flatten)]
@@ -85,7 +85,7 @@ struct File {
 #[derive(Clone, Copy, Debug, Args)]
 struct Logging {
     /// The form of log lines, which go to stderr.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
@@ -99,7 +99,7 @@ impl Logging {
 enum Command {
     /// Does everything for the offerings of a settings file: orders, usage, members.
     Run {
-        /// Only this, instead of everything; may be given again.
+        /// Only this, instead of everything: order_process, report or membership_sync; may be given again.
         #[arg(short, long, value_parser = one_mode)]
         mode: Vec<Mode>,
         #[command(flatten)]
@@ -188,10 +188,15 @@ fn offerings<'s>(settings: &'s AgentSettings, names: &[String]) -> Result<Vec<&'
     Ok(settings.offerings.iter().filter(wanted).collect())
 }
 
-/// Says why nothing was done, on stderr. A reader who is gone changes nothing.
+/// Says why nothing was done.
 fn refused(refusal: &Refusal) -> Exit {
-    drop(writeln!(io::stderr(), "waldur-agent: {refusal}"));
-    refusal.exit
+    told(refusal.exit, &format!("waldur-agent: {refusal}"))
+}
+
+/// Says how it went, on stderr. A reader who is gone changes nothing.
+fn told(exit: Exit, text: &str) -> Exit {
+    drop(writeln!(io::stderr(), "{text}"));
+    exit
 }
 
 /// Prints a result. A reader who is gone is a failure: nobody has it.

@@ -25,6 +25,8 @@ pub(super) fn open(path: &Path, form: Form) -> Result<Opened, Refusal> {
     let Loaded { settings, warnings, tree } = config::read(path)?;
     let log = log::init(form, settings.log_level).map_err(ConfigError::new)?;
     agent::announce(&warnings);
+    // On a terminal they stand before what the command says itself.
+    log.settle();
     Ok(Opened { settings, tree, warnings: warnings.iter().map(ToString::to_string).collect(), log })
 }
 

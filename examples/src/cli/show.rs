@@ -103,6 +103,11 @@ pub(super) fn of_backend(value: &Value) -> Shown {
     guarded("", value)
 }
 
+/// What a component says to the back end alone: names and numbers.
+pub(super) fn of_component(key: &str, value: &Value) -> Shown {
+    if sounds_secret(key) { Shown::secret(&value.to_string()) } else { Shown::Plain(value.clone()) }
+}
+
 fn guarded(key: &str, value: &Value) -> Shown {
     match value {
         Value::Object(members) => {

@@ -105,9 +105,22 @@ impl fmt::Debug for Tree {
     }
 }
 
-/// `backend_settings` of each offering as written, in the order in which the settings have them. Secrets are in there.
-pub(crate) fn backend_settings(tree: &Tree) -> Vec<Option<&Value>> {
-    pairs::written(&tree.0)
+/// What an offering's file says to its back end. Secrets are in there.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Written<'t> {
+    /// `backend_settings`.
+    pub(crate) settings: Option<&'t Value>,
+    /// `backend_components`.
+    pub(crate) components: Option<&'t Value>,
+}
+
+/// That of each offering, in the order in which the settings have them.
+pub(crate) fn written(tree: &Tree) -> Vec<Written<'_>> {
+    let of = |offering| Written {
+        settings: pairs::either(offering, "backend_settings", "backend"),
+        components: pairs::either(offering, "backend_components", "components"),
+    };
+    pairs::offerings(&tree.0).into_iter().map(of).collect()
 }
 
 /// Reads a settings file.

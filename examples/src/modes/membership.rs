@@ -12,7 +12,7 @@ use waldur_sdk::{
     },
 };
 
-use super::{Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The members of an offering's resources.
@@ -84,7 +84,7 @@ fn note(offering: &str, report: &MembershipReport) -> Summary {
     }
     let changed = report.resources.iter().filter(|resource| resource.has_changed()).count();
     let bad = report.count(SyncOutcome::is_unfinished);
-    info!(offering, resources = report.resources.len(), changed, bad, "pass ended");
+    info!(offering, mode = %Mode::MembershipSync, resources = report.resources.len(), changed, bad, "pass ended");
     summary
 }
 

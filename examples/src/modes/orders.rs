@@ -13,7 +13,7 @@ use waldur_sdk::{
     },
 };
 
-use super::{Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The orders of an offering.
@@ -180,7 +180,7 @@ fn log(offering: &str, report: &OrderRunReport) {
     if report.orders.is_empty() {
         debug!(offering, "no orders");
     } else {
-        info!(offering, orders = report.orders.len(), done, bad, "pass ended");
+        info!(offering, mode = %Mode::OrderProcess, orders = report.orders.len(), done, bad, "pass ended");
     }
 }
 

@@ -8,7 +8,7 @@ use waldur_sdk::{
     process::{PeriodUsageReport, ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
 };
 
-use super::{Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The usage of an offering's resources.
@@ -69,7 +69,7 @@ fn note(offering: &str, report: &UsageRunReport) -> Summary {
     }
     let submitted = report.count(|outcome| matches!(outcome, UsageOutcome::Submitted));
     let bad = report.count(|outcome| !outcome.is_good());
-    info!(offering, resources = report.resources.len(), submitted, bad, "pass ended");
+    info!(offering, mode = %Mode::Report, resources = report.resources.len(), submitted, bad, "pass ended");
     summary
 }
 

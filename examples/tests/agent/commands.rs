@@ -68,6 +68,11 @@ async fn c66_c70_check_config_shows_what_holds_and_no_secret() {
         offering["oidc_token_url"] = json!("https://idp.example.com/token");
         offering["stomp_membership_sync_enabled"] = json!(true);
         offering["verify_sl"] = json!(true);
+        offering["backend_components"]["s3_objects"]["limit"] = json!(500);
+        offering["backend_settings"]["default_account"] = json!("service-account");
+        offering["protected_users"] = json!(["somebody"]);
+        offering["stomp_ws_path"] = json!("/a-path");
+        config["elastic_apm_server_url"] = json!("https://apm.example.com/a-path");
     });
     for format in [&[][..], &["--json"]] {
         let before = stage.waldur.requests().len();
@@ -87,7 +92,12 @@ async fn c66_c70_check_config_shows_what_holds_and_no_secret() {
     let offering = &shown["settings"]["offerings"][0];
     assert_eq!(offering["reporting_backend"], "", "a key that is not written where another is");
     assert_eq!(offering["backend_settings"]["s3_endpoint"], json!(stage.gateway_server.url()));
-    assert_eq!(offering["backend_components"]["s3_storage"]["unit_factor"], "1073741824");
+    let storage = &offering["backend_components"]["s3_storage"];
+    assert_eq!((&storage["unit_factor"], &storage["backend_name"]), (&json!("1073741824"), &json!("storage")));
+    assert_eq!(offering["backend_components"]["s3_objects"]["limit"], "500");
+    for hidden in ["service-account", "/a-path", "somebody"] {
+        assert!(!shown.to_string().contains(hidden), "{hidden} is in {shown}");
+    }
     assert_eq!(shown["settings"]["pauses"]["report"], "1800 s");
 }
 
