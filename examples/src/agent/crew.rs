@@ -194,6 +194,7 @@ impl Crew {
         info!(units = units.len(), "settings are read anew: the passes under way come to a safe point first");
         let ended = shift.end(events, false).await;
         if ended.stops {
+            self.manager.tell(News::Stopping);
             return Err(ended.exit);
         }
         if ended.reloads {

@@ -59,8 +59,9 @@ pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, Refu
         .with_board(board)
         .with_heartbeat(heartbeat(options, modes))
         .with_manager(Manager::of_environment())
-        .with_bars(if options.once { Bars::on_terminal() } else { None })
-        .with_reload(again.reload(log.levels()));
+        .with_bars(if options.once { Bars::on_terminal() } else { None });
+    // A single pass goes on with what it began with, also when its terminal is gone.
+    let crew = if options.once { crew } else { crew.with_reload(again.reload(log.levels())) };
     let exit = crew.run(events).await;
     tracing::info!(code = exit.code(), "waldur-agent ends");
     if let Some(server) = server {
@@ -87,11 +88,12 @@ fn idle(modes: &[Mode], units: &[Unit]) -> Vec<(Mode, &'static str)> {
     without.map(|mode| (*mode, mode.key())).collect()
 }
 
-/// A single pass needs no sign of life, and a dry run must not pass for a living agent.
+/// A single pass needs no sign of life unless it is told where, and a dry run must not pass for a living agent.
 fn heartbeat(options: &Options, modes: &[Mode]) -> Heartbeat {
     match &options.heartbeat {
+        _ if options.dry_run => Heartbeat::none(),
         Some(path) => Heartbeat::at(path.clone()),
-        None if options.once || options.dry_run => Heartbeat::none(),
+        None if options.once => Heartbeat::none(),
         None => Heartbeat::of(modes),
     }
 }

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_sdk::testing::waldur::OrderState;
 
-use crate::stage::{Stage, agent, run, text};
+use crate::stage::{Stage, agent, ended, run, send, text, waits_for};
 
 async fn called(arguments: &[&str]) -> Output {
     run(agent(arguments)).await
@@ -200,33 +200,21 @@ async fn sec09_f133_a_renewed_credential_is_taken_at_sighup() {
     let config = stage.config("renewed", |config| {
         config["offerings"][0]["waldur_api_token"] = json!({ "from_file": "renewed-token" });
     });
-    let mut child = agent(&["run", "--heartbeat", "/dev/null/nowhere", "-c", config.to_str().unwrap()])
+    let child = agent(&["run", "--heartbeat", "/dev/null/nowhere", "-c", config.to_str().unwrap()])
         .env("WALDUR_SITE_AGENT_ORDER_PROCESS_PERIOD_MINUTES", "0.002")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let send = |signal: &str| {
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    };
-    let waits_for = async |what: &str, holds: &dyn Fn() -> bool| {
-        let begin = Instant::now();
-        while !holds() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{what} within twenty seconds");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
     waits_for("an order", &|| stage.state() == OrderState::Done).await;
     let renewed = stage.canaries.mint("renewed token");
     stage.waldur.change_user(stage.waldur.agent(), |agent| agent.token(&renewed));
     waits_for("a refusal", &|| !stage.waldur.unauthenticated_requests().is_empty()).await;
     fs::write(&file, format!("{}\n", renewed.expose_secret())).unwrap();
-    send("-HUP");
+    send(&child, "-HUP");
     let later = stage.another(1);
     waits_for("an order after the renewal", &|| stage.waldur.order_view(later).state == OrderState::Done).await;
-    send("-TERM");
-    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-    assert_eq!(ended.code(), Some(0));
+    send(&child, "-TERM");
+    assert_eq!(ended(child).await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

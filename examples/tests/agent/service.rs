@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,23 +20,7 @@ use waldur_sdk::{
     testing::waldur::FakeWaldur,
 };
 
-use crate::stage::{LOOPBACK, Stage, agent, run, text};
-
-fn send(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-}
-
-async fn ends(mut child: Child) -> Option<i32> {
-    tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
-}
-
-async fn waits_for(what: &str, holds: &dyn Fn() -> bool) {
-    let begin = Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "{what} within twenty seconds");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use crate::stage::{LOOPBACK, Stage, agent, ended, run, send, text, waits_for};
 
 /// A running agent whose log lines go to a file.
 fn started(config: &Path, name: &str, more: impl FnOnce(&mut Command)) -> (Child, PathBuf) {
@@ -60,7 +44,7 @@ async fn a_new_log_level_holds_from_sighup_on() {
     send(&child, "-HUP");
     waits_for("a line of the new level", &|| lines().contains("settings are read anew")).await;
     send(&child, "-TERM");
-    assert_eq!(ends(child).await, Some(0), "{}", lines());
+    assert_eq!(ended(child).await, Some(0), "{}", lines());
     assert!(lines().contains("waldur-agent ends"), "{}", lines());
 }
 
@@ -99,7 +83,7 @@ async fn the_service_manager_hears_of_the_beginning_the_life_a_reload_and_the_en
     hears("READY=1").await.unwrap();
     send(&child, "-TERM");
     hears("STOPPING=1").await.unwrap();
-    assert_eq!(ends(child).await, Some(0));
+    assert_eq!(ended(child).await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
