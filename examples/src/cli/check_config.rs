@@ -41,7 +41,14 @@ pub(super) struct Options {
 }
 
 pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
-    let Opened { settings, tree, mut warnings, log } = open(&options.file.config, Form::Beside)?;
+    let Opened { settings, tree, mut warnings, log } = match open(&options.file.config, Form::Beside) {
+        Ok(opened) => opened,
+        // Who reads JSON reads it there.
+        Err(refusal) if options.json => {
+            return Ok(printed(refused(&refusal), &as_json(&Value::Null, &[], &refusal.problems)));
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let mut problems = Vec::new();
     // What the back ends think of their settings. The file may name some that are not in this program.
     match Site::networked().units(&settings, &Mode::ALL, true) {
@@ -57,7 +64,7 @@ pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
         Periods::from_environment(|_| None).unwrap_or(Periods::all(std::time::Duration::from_mins(5)))
     });
     let effective = effective(&settings, &config::written(&tree), &periods);
-    let text = if options.json { as_json(&effective, &warnings, &problems) } else { effective.yaml() };
+    let text = if options.json { as_json(&effective.json(), &warnings, &problems) } else { effective.yaml() };
     log.settle();
     let exit = printed(Exit::Done, &text);
     Ok(match ConfigError::of(problems) {
@@ -66,8 +73,8 @@ pub(super) fn main(options: &Options) -> Result<Exit, Refusal> {
     })
 }
 
-fn as_json(effective: &Shown, warnings: &[String], problems: &[String]) -> String {
-    let all = json!({ "settings": effective.json(), "warnings": warnings, "problems": problems });
+fn as_json(effective: &Value, warnings: &[String], problems: &[String]) -> String {
+    let all = json!({ "settings": effective, "warnings": warnings, "problems": problems });
     format!("{all:#}\n")
 }
 

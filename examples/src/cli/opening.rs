@@ -34,13 +34,15 @@ pub(super) fn open(path: &Path, form: Form) -> Result<Opened, Refusal> {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) exit: Exit,
+    /// What is wrong, each for itself.
+    pub(super) problems: Vec<String>,
     text: String,
 }
 
 impl Refusal {
     /// The arguments do not fit the settings, or each other.
     pub(super) fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into() }
+        Self::one(Exit::Usage, text.into())
     }
 
     /// An argument that the SDK does not take.
@@ -50,7 +52,11 @@ impl Refusal {
 
     /// The operating system does not go along.
     pub(super) fn io(what: impl fmt::Display, cause: &io::Error) -> Self {
-        Self { exit: Exit::of_io(cause), text: format!("{what}: {cause}") }
+        Self::one(Exit::of_io(cause), format!("{what}: {cause}"))
+    }
+
+    fn one(exit: Exit, text: String) -> Self {
+        Self { exit, problems: vec![text.clone()], text }
     }
 }
 
@@ -62,6 +68,6 @@ impl fmt::Display for Refusal {
 
 impl From<ConfigError> for Refusal {
     fn from(problems: ConfigError) -> Self {
-        Self { exit: problems.exit(), text: problems.to_string() }
+        Self { exit: problems.exit(), text: problems.to_string(), problems: problems.problems().to_vec() }
     }
 }

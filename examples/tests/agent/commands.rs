@@ -115,6 +115,18 @@ async fn check_config_says_what_would_keep_the_agent_from_starting() {
     }
     let start = called(&["order-process", "--once", "-c", config.to_str().unwrap()]).await;
     assert_eq!(start.status.code(), Some(78));
+    let unreadable = stage.config("check-unreadable", |config| config["timezone"] = json!("Nowhere"));
+    for (config, command, problem) in [
+        (&config, "check-config", "is a placeholder"),
+        (&unreadable, "check-config", "timezone: "),
+        (&unreadable, "diagnose", "timezone: "),
+    ] {
+        let output = called(&[command, "--json", "-c", config.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = shown["problems"].as_array().unwrap();
+        assert!(problems.iter().any(|found| found.as_str().unwrap().contains(problem)), "{command}: {shown}");
+    }
     stage.assert_silent(&output);
 }
 

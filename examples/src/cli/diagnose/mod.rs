@@ -18,7 +18,7 @@ use waldur_sdk::{
 use super::{
     File, offerings,
     opening::{Opened, Refusal, open},
-    printed,
+    printed, refused,
 };
 use crate::{exit::Exit, log::Form, modes::Mode, site::Site};
 
@@ -45,6 +45,14 @@ struct Diagnosis {
 }
 
 pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
+    match all(options).await {
+        // Who reads JSON reads it there.
+        Err(refusal) if options.json => Ok(printed(refused(&refusal), &as_json(&[], false, &refusal.problems))),
+        outcome => outcome,
+    }
+}
+
+async fn all(options: &Options) -> Result<Exit, Refusal> {
     let Opened { settings, log: _until_the_end, .. } = open(&options.file.config, Form::Beside)?;
     let site = Site::networked();
     let all = offerings(&settings, &options.offering)?;
@@ -52,7 +60,7 @@ pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
         stream::iter(all).map(|offering| diagnose(&site, &settings, offering)).buffered(8).collect().await;
     let failed = |diagnosis: &Diagnosis| diagnosis.findings.iter().any(|finding| finding.outcome == Outcome::Failed);
     let exit = if diagnoses.iter().any(failed) { Exit::Failed } else { Exit::Done };
-    let text = if options.json { as_json(&diagnoses, exit) } else { table::render(&diagnoses) };
+    let text = if options.json { as_json(&diagnoses, exit == Exit::Done, &[]) } else { table::render(&diagnoses) };
     Ok(printed(exit, &text))
 }
 
@@ -70,7 +78,7 @@ async fn diagnose(site: &Site, settings: &AgentSettings, offering: &OfferingSett
     Diagnosis { offering: offering.name.clone(), findings }
 }
 
-fn as_json(diagnoses: &[Diagnosis], exit: Exit) -> String {
+fn as_json(diagnoses: &[Diagnosis], ok: bool, problems: &[String]) -> String {
     let finding = |finding: &Finding| {
         json!({
             "check": finding.check,
@@ -86,5 +94,5 @@ fn as_json(diagnoses: &[Diagnosis], exit: Exit) -> String {
             json!({ "offering": diagnosis.offering, "findings": findings })
         })
         .collect();
-    format!("{:#}\n", json!({ "ok": exit == Exit::Done, "offerings": offerings }))
+    format!("{:#}\n", json!({ "ok": ok, "offerings": offerings, "problems": problems }))
 }
