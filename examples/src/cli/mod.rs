@@ -204,10 +204,15 @@ fn printed(exit: Exit, text: &str) -> Exit {
     if io::stdout().write_all(text.as_bytes()).is_ok() { exit } else { exit.or_worse(Exit::Io) }
 }
 
-/// A panic says where it happened and no more: what it would say may be made of anything.
+/// A panic says where it happened and no more: what it would say may be made of anything. It is a line of the log, where
+/// there is one.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        drop(writeln!(io::stderr(), "waldur-agent: a defect at {place}; what it said is withheld"));
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("a defect at {place}; what it said is withheld");
+        } else {
+            drop(writeln!(io::stderr(), "waldur-agent: a defect at {place}; what it said is withheld"));
+        }
     }));
 }
