@@ -17,7 +17,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    layers::{Before, Panicking},
+    layers::{Before, Panicking, Rows},
     usage::{BOTH, NOVEMBER, OCTOBER, World, assert_outcome, month, november, rows},
 };
 
@@ -396,4 +396,24 @@ async fn nobody_is_billed_what_carries_anothers_stamp() {
     world.service.put("res", object);
     assert_eq!(november(&world.run().await), "submitted");
     assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "9.00")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f092_a_component_that_cannot_be_read_holds_up_no_other() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "9");
+    world.used("res", "mem", "2");
+    let odd = Rows(world.waldur.clone(), "provider_offerings.get", |offering: &mut serde_json::Value| {
+        for component in offering["components"].as_array_mut().unwrap() {
+            if component["type"] == "cpu" {
+                component["unit_factor"] = json!("n/a");
+            }
+        }
+    });
+    let report = world.agent().waldur(odd).run().await;
+    assert_eq!(november(&report), "submitted");
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "2.00")]));
+    let november = month(&report, NOVEMBER);
+    assert_eq!((november.unbilled.clone(), november.losses().len()), (vec!["cpu".to_owned()], 1));
 }
