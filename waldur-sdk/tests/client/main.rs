@@ -4,6 +4,8 @@
 
 #[path = "../client_support/mod.rs"]
 mod client_support;
+#[path = "../support/exchanges.rs"]
+mod exchanges;
 #[path = "../client_support/members.rs"]
 mod members;
 

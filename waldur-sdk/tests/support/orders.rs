@@ -10,6 +10,8 @@
     reason = "support of several test crates"
 )]
 
+pub mod exchanges;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -63,7 +65,11 @@ impl World {
 
     /// With details of the offering.
     pub fn selling(generation: Generation, detail: impl FnOnce(OfferingSeed) -> OfferingSeed) -> Self {
-        let waldur = FakeWaldur::new(generation);
+        Self::on(exchanges::fake_waldur(generation), detail)
+    }
+
+    /// On a Waldur of the test's own: one that will say what no server says, and is not held against a contract.
+    pub fn on(waldur: FakeWaldur, detail: impl FnOnce(OfferingSeed) -> OfferingSeed) -> Self {
         let offering =
             waldur.offering().name("Storage").component("cpu", Billing::Limit).component("mem", Billing::Limit);
         let offering = detail(offering).create();
