@@ -5,6 +5,8 @@
 mod commands;
 mod deploy;
 mod diagnose;
+#[path = "../../../waldur-sdk/tests/support/exchanges.rs"]
+mod exchanges;
 mod health;
 mod loops;
 mod modes;

@@ -99,9 +99,9 @@ impl Incoming<'_> {
     /// Makes rows with all their members.
     pub(super) fn in_full<T>(&self, make: impl FnOnce() -> T) -> T {
         let before = self.fields.in_full.replace(true);
-        let made = make();
+        let row = make();
         self.fields.in_full.set(before);
-        made
+        row
     }
 
     pub(super) fn all<'q>(&'q self, name: &str) -> impl Iterator<Item = &'q str> {
