@@ -10,6 +10,7 @@ mod exchanges;
 mod members;
 
 mod calls;
+mod excused;
 mod features;
 mod membership;
 mod provider_calls;
