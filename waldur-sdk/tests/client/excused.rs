@@ -34,7 +34,7 @@ fn folder() -> PathBuf {
 }
 
 fn number(file: &str) -> u32 {
-    file[..3].parse().unwrap()
+    file.split('_').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_others_were_answered_is_read_as_what_it_is() {
         assert_eq!(order.offering_uuid.is_some(), row["offering_uuid"].is_string());
     }
     for (account, row) in rows::<OfferingUser>(&[231, 232, 233, 340, 341]) {
-        let name = account.username.as_ref().map(|name| name.as_str());
+        let name = account.username.as_ref().map(waldur_sdk::types::Personal::as_str);
         assert_eq!((same(&account.uuid, &row), name), (true, row["username"].as_str().filter(|name| !name.is_empty())));
     }
     for (usage, row) in rows::<ComponentUsage>(&[217]) {
