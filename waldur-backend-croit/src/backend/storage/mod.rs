@@ -16,6 +16,7 @@
 //! * Purging is one call of RadosGW's, and work of ours on croit.
 
 mod croit;
+mod croit_purge;
 mod radosgw;
 
 use std::time::Instant;
@@ -218,10 +219,13 @@ impl Storage {
     }
 
     /// Deletes a user with **all its data**.
-    pub(super) async fn purge(&self, _cx: &OpContext, uid: &Uid) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Cancelled` in between, with part of the data deleted: the next attempt goes on.
+    pub(super) async fn purge(&self, cx: &OpContext, uid: &Uid, settings: &S3Settings) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.users().delete_with_data(uid).await,
-            Self::Croit(_) => Err(waldur_sdk::Error::unsupported("purging")),
+            Self::Croit(client) => croit_purge::purge(client, cx, uid, settings).await,
         }
     }
 
