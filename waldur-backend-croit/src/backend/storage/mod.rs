@@ -139,6 +139,29 @@ impl Storage {
         self.view().await?.account(uid).await
     }
 
+    /// Reads a user now that may be anybody's, with its own keys only where they come along: a stranger's are not asked
+    /// for.
+    pub(super) async fn found(&self, uid: &Uid) -> Result<Option<(Account, Option<Vec<S3Key>>)>> {
+        match self {
+            Self::RadosGw(client) => {
+                let found = radosgw::with_keys(client, uid).await?;
+                Ok(found.map(|AccountWithKeys { account, keys }| (account, Some(keys))))
+            }
+            Self::Croit(_) => Ok(self.account(uid).await?.map(|account| (account, None))),
+        }
+    }
+
+    /// The own keys of a user, the first one first.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such user.
+    pub(super) async fn keys(&self, uid: &Uid) -> Result<Vec<S3Key>> {
+        match self {
+            Self::RadosGw(client) => radosgw::keys(client, uid).await,
+            Self::Croit(client) => client.keys().list(uid).await,
+        }
+    }
+
     /// Reads a user and its keys now; `None` is proven absence.
     pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
         self.view().await?.with_keys(uid).await
