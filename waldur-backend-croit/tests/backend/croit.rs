@@ -352,9 +352,12 @@ fn purging(gate: &Gate) -> S3Backend {
     with(gate, json!({ "delete_mode": "purge" }))
 }
 
+/// How much was done, of how much.
+type Told = (u64, Option<u64>);
+
 #[derive(Clone, Default)]
 struct Watch {
-    steps: Arc<Mutex<Vec<(u64, Option<u64>)>>>,
+    steps: Arc<Mutex<Vec<Told>>>,
     stop: Cancellation,
     stops_at: u64,
 }
