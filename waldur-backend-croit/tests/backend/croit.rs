@@ -304,6 +304,22 @@ async fn an_answer_that_is_no_list_of_users_proves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn placement_class_and_tenant_of_the_settings_are_the_users() {
+    let gate = Gate::croit();
+    let more = json!({ "default_tenant": "acme", "default_placement": "fast", "default_storage_class": "COLD",
+        "delete_mode": "purge" });
+    let backend = with(&gate, more);
+    create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    let full = format!("acme${UID}");
+    let user = gate.fake.user(&full).unwrap();
+    assert_eq!((user.uid.as_str(), user.user_quota.max_size), (full.as_str(), 5 * GIB));
+    gate.fake.create_bucket(&full, "photos").unwrap();
+    gate.fake.put_object(&full, "photos", "a", 5).unwrap();
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(&full).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_users_are_looked_at_by_one_list() {
     let gate = Gate::croit();
     let ids: Vec<_> = (0..1000).map(|number| BackendId::new(format!("waldur_u{number:04}")).unwrap()).collect();
