@@ -483,6 +483,40 @@ async fn what_cannot_be_purged_on_croit_keeps_its_user() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_purge_that_meets_something_else_than_s3_or_a_busy_customer_deletes_no_user() {
+    // What answers at the address of S3 is croit itself, or a page.
+    let elsewhere = [
+        (404, r#"{"code":404,"message":"not found"}"#, ErrorKind::WrongContent),
+        (200, "<html>log in</html>", ErrorKind::Decode),
+        (403, "<Error><Code>InvalidAccessKeyId</Code></Error>", ErrorKind::Unauthenticated),
+    ];
+    for (status, answer, kind) in elsewhere {
+        let gate = full();
+        gate.fail("GET /photos", u32::MAX, Failure::Status(status, answer.to_owned()));
+        let error = delete(&purging(&gate)).await.unwrap_err();
+        assert_eq!((error.kind(), error.class()), (kind, ErrorClass::NotReady), "{error}");
+        assert_eq!((gate.fake.users().len(), count(&gate.take_log(), "DELETE /api")), (1, 0));
+    }
+    // Somebody fills a bucket as fast as it is emptied: the order waits for another run.
+    let gate = full();
+    let full = "<Error><Code>BucketNotEmpty</Code></Error>".to_owned();
+    gate.fail("DELETE /photos", u32::MAX, Failure::Status(409, full));
+    let error = delete(&purging(&gate)).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Conflict, ErrorClass::Transient), "{error}");
+    let refusal = r#"{"code":500,"message":"Unable to remove user with buckets."}"#.to_owned();
+    gate.mend();
+    gate.fail("DELETE /api", 1, Failure::Status(500, refusal));
+    assert_eq!(delete(&purging(&gate)).await.unwrap_err().class(), ErrorClass::Transient);
+    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
+    // A storage that says it deletes, and does not.
+    let gate = self::full();
+    let done = "<DeleteResult></DeleteResult>".to_owned();
+    gate.fail("POST /videos", u32::MAX, Failure::Status(200, done));
+    assert_eq!(delete(&purging(&gate)).await.unwrap_err().kind(), ErrorKind::Inconsistent);
+    assert_eq!(gate.fake.users().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_without_a_key_is_purged_with_one_that_goes_with_it() {
     let gate = Gate::croit();
     gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
