@@ -30,6 +30,9 @@ impl MembershipWork {
             .with_policy(policy)
             .with_components(parts.context.components.clone())
             .with_lanes(&parts.lanes);
+        if let Some(provider) = parts.context.service_provider {
+            sync = sync.with_service_provider(provider);
+        }
         if let Some(usernames) = parts.usernames {
             sync = sync.with_usernames(usernames);
         }

@@ -27,6 +27,7 @@
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
 //! the resource is well again, if it was this processor that reported it.
 
+mod again;
 mod attend;
 mod diff;
 mod ending;
@@ -40,7 +41,9 @@ mod memory;
 mod pass;
 mod plan;
 mod policy;
+mod projects;
 mod report;
+mod row;
 mod run;
 mod statuses;
 mod team;
@@ -64,7 +67,7 @@ use crate::{
     error::{Error, ErrorClass, ErrorKind},
     rest::Environment,
     settings::Components,
-    types::OfferingUuid,
+    types::{OfferingUuid, ServiceProviderUuid},
 };
 
 /// Keeps the members of one offering's resources true. Cheap to clone; clones share lanes and memory, so keep one for
@@ -94,6 +97,7 @@ struct Inner {
     offering: OfferingUuid,
     usernames: Option<Arc<dyn UsernameBackend>>,
     components: Components,
+    service_provider: Option<ServiceProviderUuid>,
     policy: MembershipPolicy,
     lanes: Lanes,
     memory: Arc<Mutex<Memory>>,
@@ -108,6 +112,7 @@ impl MembershipSync {
             offering,
             usernames: None,
             components: Components::default(),
+            service_provider: None,
             policy: MembershipPolicy::default(),
             lanes: Lanes::default(),
             memory: Arc::default(),
@@ -137,6 +142,13 @@ impl MembershipSync {
     #[must_use]
     pub fn with_usernames(self, usernames: Arc<dyn UsernameBackend>) -> Self {
         self.edit(|inner| inner.usernames = Some(usernames))
+    }
+
+    /// Sets the service provider that sells the offering, without which no back end is told more of a project than its
+    /// name ([`Capabilities::source_project`](crate::backend::Capabilities::source_project)).
+    #[must_use]
+    pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
+        self.edit(|inner| inner.service_provider = Some(provider))
     }
 
     /// Shares lanes with other processors, so that none works on a resource while another does.
