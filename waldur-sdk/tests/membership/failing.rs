@@ -263,9 +263,9 @@ async fn what_the_back_end_says_nothing_about_is_warned_of() {
     site.waldur().set_account_state(closed, waldur_sdk::testing::waldur::AccountState::Closed);
     site.waldur().remove_from_project(user, site.project());
     site.resource("one", &["a", "old"]);
-    let seen = crate::upkeep::Seen::default();
+    let seen = crate::watching::Seen::default();
     seen.mute();
-    let agent = site.agent().around(move |backend| crate::upkeep::Watching::new(backend, seen)).build();
+    let agent = site.agent().around(move |backend| crate::watching::Watching::new(backend, seen)).build();
     let report = run(&agent).await;
     assert_eq!(crate::world::warned(&report), ["add member", "remove member", "account", "account"]);
     assert!(only(&report).added.is_empty() && only(&report).removed.is_empty(), "{report:#?}");
