@@ -46,7 +46,7 @@ pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, Conf
     let (settings, mut warnings) = config::load(&options.file.config)?;
     let _log = log::init(options.logging.log_format, settings.log_level).map_err(ConfigError::new)?;
     let schedule = schedule(options.once)?;
-    let site = Site::networked();
+    let site = Site::networked().with_single_pass(options.once);
     let (units, more) = site.units(&settings, modes, options.dry_run)?;
     warnings.extend(more);
     agent::announce(&warnings);
