@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use waldur_sdk::{
+    backend::{Capabilities, layers},
     process::SyncOutcome,
     rest::{HttpTransport, TransportError},
     testing::{
@@ -350,4 +351,19 @@ async fn f131_whoever_is_asked_to_stop_begins_no_further_resource() {
     let stopped = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Deferred(_))).count();
     assert_eq!((done, stopped, report.follow_ups().count()), (1, 4, 4));
     assert_synced(&run(&site.agent().build()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_back_end_that_panics_at_its_preflight_is_not_ready() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    site.resource("one", &[]);
+    let environment = site.environment();
+    let preflight = Capabilities::default().with_preflight();
+    let agent = site.agent().memory(move |memory| memory.with_members().with_capabilities(preflight));
+    let agent = agent.around(move |backend| {
+        layers::observed(backend, |operation, _| assert_ne!(operation.name, "ping"), environment)
+    });
+    let report = agent.build().run_once(&cx()).await.unwrap();
+    assert!(report.not_ready.is_some() && report.resources.is_empty(), "{report:#?}");
 }

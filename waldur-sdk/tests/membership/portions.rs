@@ -107,17 +107,24 @@ async fn c33_nobody_goes_while_it_is_unknown_whom_the_other_resource_of_an_id_wa
     site.member("a");
     site.member_of(other, "b");
     let there = site.resource_in(other, "one", &[]);
-    site.resource("one", &["a", "b", "gone"]);
-    let team = when("the team of the other", move |request| {
-        request.uri().path().contains(&there.hex()) && request.uri().path().ends_with("/team/")
-    });
-    let faults = Faults::new(site.waldur().clone()).on(team, Action::refuse(status(500)));
+    let here = site.resource("one", &["a", "b", "gone"]);
+    let team = || {
+        when("the team of the other", move |request| {
+            request.uri().path().contains(&there.hex()) && request.uri().path().ends_with("/team/")
+        })
+    };
+    let faults = Faults::new(site.waldur().clone()).on(team(), Action::refuse(status(500)));
     let report = site.agent().waldur(faults).sending_once().run().await;
     assert_eq!(site.access("one"), "a b gone");
     let held = report.resources.iter().filter_map(|resource| resource.held.as_ref());
     assert!(held.clone().count() > 0 && held.clone().all(|held| matches!(held.reason, HoldReason::Incomplete(_))));
+    // Not even where the members of this one are locked out.
+    site.waldur().change_resource(here, |row| row.restrict_member_access(true));
+    let team = Faults::new(site.waldur().clone()).on(team(), Action::refuse(status(500)));
+    site.agent().waldur(team).sending_once().run().await;
+    assert_eq!(site.access("one"), "a b gone");
     site.pass().await;
-    assert_eq!(site.access("one"), "a b");
+    assert_eq!(site.access("one"), "b");
 }
 
 #[tokio::test(start_paused = true)]

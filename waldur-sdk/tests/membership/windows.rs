@@ -2,17 +2,19 @@
 //! (core.md §3.4, §3.10; faults.md rows 103, 118).
 
 use waldur_sdk::{
-    process::HoldReason,
+    backend::{Capabilities, LimitsAuthority},
+    process::{HoldReason, SyncOutcome},
     testing::{
-        Action, Counting, Faults, op, status,
-        waldur::{Generation, OfferingUserState, ResourceState},
+        Action, Counting, Faults, Latency, op, status,
+        waldur::{Generation, OfferingUserSeed, OfferingUserState, ResourceState},
+        when,
     },
     types::OfferingUserUuid,
 };
 
 use crate::{
     orders::OnRequest,
-    world::{Site, cx, line, only, pass_time, run},
+    world::{Agent, MINUTE, Site, cx, line, only, pass_time, run},
 };
 
 /// Members `a` and `b`; `a` is locked out and still there.
@@ -30,13 +32,13 @@ async fn f118_whoever_was_let_in_again_since_the_accounts_were_listed_stays() {
     let (site, account) = locked_out();
     let late = site.clone();
     let between = OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
-        late.waldur().change_offering_user(account, waldur_sdk::testing::waldur::OfferingUserSeed::unrestricted);
+        late.waldur().change_offering_user(account, OfferingUserSeed::unrestricted);
     });
     let report = site.agent().waldur(between).run().await;
     assert!(only(&report).removed.is_empty(), "{report:#?}");
     assert_eq!(site.access("one"), "a b");
     // Who is still locked out goes.
-    site.waldur().change_offering_user(account, waldur_sdk::testing::waldur::OfferingUserSeed::restricted);
+    site.waldur().change_offering_user(account, OfferingUserSeed::restricted);
     assert_eq!(line(&only(&site.pass().await).removed), "a");
 }
 
@@ -79,6 +81,44 @@ async fn only_the_accounts_in_question_are_listed_again() {
         let asked = (site.members("one").len(), site.world.count("offering_users.list"));
         assert_eq!(asked, (30 - leaving, lists));
     }
+}
+
+/// A site whose back end takes a minute for each answer, so that the accounts are old when somebody is to come.
+fn slow() -> (Site, OfferingUserUuid, Agent) {
+    let site = Site::new(Generation::V8);
+    site.member("b");
+    let user = site.waldur().user("a@idp").project_role(site.project(), "PROJECT.MEMBER").create();
+    let account = site.account(user, "a");
+    site.resource("one", &[]);
+    let slow = Latency::new(site.service().clone(), site.environment(), MINUTE);
+    let agent = site.agent().service(slow);
+    (site, account, agent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_whoever_was_locked_out_since_the_accounts_were_listed_gets_no_access() {
+    let (site, account, agent) = slow();
+    let late = site.clone();
+    let between = OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.waldur().change_offering_user(account, OfferingUserSeed::restricted);
+    });
+    let report = agent.waldur(between).run().await;
+    assert_eq!((site.access("one"), only(&report).skipped.len()), ("b".to_owned(), 1), "{report:#?}");
+    assert_eq!(site.world.count("offering_users.list"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f103_nobody_comes_by_an_old_list_while_it_is_unknown_who_was_locked_out() {
+    let (site, _, agent) = slow();
+    let restricted =
+        when("who is locked out", |request| request.uri().query().unwrap_or_default().contains("is_restricted=true"));
+    let faults = Faults::new(site.waldur().clone()).on(restricted, Action::refuse(status(500)));
+    let report = agent.waldur(faults).sending_once().run().await;
+    assert!(matches!(only(&report).outcome, SyncOutcome::Deferred(_)), "{report:#?}");
+    assert_eq!(site.access("one"), "");
+    let (site, _, agent) = slow();
+    agent.run().await;
+    assert_eq!(site.access("one"), "a b");
 }
 
 /// `a` is a member here. The resource of another project, which wants `b`, gets the same back-end id.
@@ -132,6 +172,28 @@ async fn c33_a_resource_with_an_order_in_hand_shares_its_id_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c43_an_object_that_became_anothers_too_is_not_paused_or_resized_for_one_of_them() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let ours = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
+    let agent = site.agent().memory(move |memory| memory.with_members().with_status().with_capabilities(ours)).build();
+    run(&agent).await;
+    let other = site.waldur().project("other").create();
+    let there = site.waldur().resource(site.offering()).backend_id("one").project(other).create();
+    let before = site.object("one");
+    for change in [true, false] {
+        site.waldur().change_resource(resource, |row| row.paused(change).limits([("cpu", 1), ("mem", 8)]));
+        agent.sync_resource(&cx(), resource).await.unwrap();
+        let now = site.object("one");
+        assert_eq!((now.status, now.limits), (before.status.clone(), before.limits.clone()));
+    }
+    // Alone again, it is.
+    site.waldur().change_resource(there, |row| row.state(ResourceState::Terminated));
+    agent.sync_resource(&cx(), resource).await.unwrap();
+    assert_eq!(site.object("one").limits["cpu"], Some(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn f158_without_a_removal_nothing_is_asked_again() {
     let site = Site::new(Generation::V8);
     site.member("a");
@@ -139,7 +201,7 @@ async fn f158_without_a_removal_nothing_is_asked_again() {
     let waldur = Counting::new(site.waldur().clone());
     let agent = site.agent().waldur(waldur.clone()).build();
     run(&agent).await;
-    pass_time(crate::world::MINUTE).await;
+    pass_time(MINUTE).await;
     waldur.reset();
     run(&agent).await;
     // Resources, accounts, service and course accounts, the team.

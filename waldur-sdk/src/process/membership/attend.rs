@@ -113,19 +113,22 @@ impl Due {
     }
 }
 
-/// Whom the first look was for and against.
+/// Whom and what the first look was for and against.
 struct Names {
     add: Vec<String>,
     remove: Vec<String>,
     add_accounts: Vec<String>,
     remove_accounts: Vec<String>,
+    /// Whether the object as a whole is to be changed, which is as much the others' that have it.
+    object: bool,
 }
 
-impl From<Diff> for Names {
-    fn from(diff: Diff) -> Self {
-        let Diff { add, remove, add_accounts, remove_accounts, .. } = diff;
+impl From<Plan> for Names {
+    fn from(plan: Plan) -> Self {
+        let object = plan.status.is_some() || plan.limits.is_ok_and(|limits| limits.to_backend.is_some());
+        let Diff { add, remove, add_accounts, remove_accounts, .. } = plan.members;
         let add = add.into_iter().map(|candidate| candidate.grant.username).collect();
-        Self { add, remove, add_accounts, remove_accounts }
+        Self { add, remove, add_accounts, remove_accounts, object }
     }
 }
 
@@ -150,6 +153,8 @@ struct Fresh {
     accounts: Option<Arc<ProjectAccounts>>,
     /// Whether another resource has the back-end id by now, or may have.
     elsewhere: bool,
+    /// Why nobody may come, if so: it cannot be found out who was locked out since the accounts were listed.
+    closed: Option<Error>,
 }
 
 impl Fresh {
@@ -160,7 +165,9 @@ impl Fresh {
         let went = |name: &String| before.remove.contains(name) || before.remove_accounts.contains(name);
         now.remove.retain(went);
         now.remove_accounts.retain(went);
-        if self.team.is_none() {
+        if self.closed.is_some() {
+            now.add.clear();
+        } else if self.team.is_none() {
             let names: HashSet<&str> = before.add.iter().map(String::as_str).collect();
             now.add.retain(|candidate| names.contains(candidate.grant.username.as_str()));
         }
@@ -274,7 +281,7 @@ impl MembershipSync {
         tally.note(&sight, &plan.members);
         let overtaken = sight.team.is_some_and(|team| self.is_overtaken(row, team));
         if plan.writes() || overtaken {
-            return Ok(Look::Due(plan.members.into(), team.cloned()));
+            return Ok(Look::Due(plan.into(), team.cloned()));
         }
         self.carry_out(job, &sight, plan).await;
         Ok(Look::InStep)
@@ -307,6 +314,9 @@ impl MembershipSync {
         }
         let mut now = self.plan(pass, &sight);
         fresh.confirm(&due.before, &mut now.members);
+        if let Some(error) = &fresh.closed {
+            job.untold("accounts", error.clone());
+        }
         self.carry_out(job, &sight, now).await;
         Ok(None)
     }
@@ -318,30 +328,37 @@ impl MembershipSync {
     }
 
     /// Reads the resource, its object and its members again; the team too if anybody is to be removed, or if it is old;
-    /// the accounts that no person has, if they decide anything; and, before anybody is removed, whether the back-end
-    /// id is still this resource's alone.
+    /// the accounts that no person has, if they decide anything; before anybody is removed or the object is changed,
+    /// whether the back-end id is still this resource's alone; and before anybody comes by a list of accounts that is
+    /// old, who is locked out by now.
     async fn look_again(&self, job: &Job<'_>, due: &Due, row: &Resource) -> Result<Fresh> {
         let waldur = self.waldur(job.cx);
         let (now, before) = (self.environment().instant(), &due.before);
         let is_good = |team: &Arc<Roster>| team.is_fresh(now) && !self.is_overtaken(row, team);
-        let anew = self.reads_teams() && (!before.remove.is_empty() || !due.team.as_ref().is_some_and(is_good));
+        let old = now.saturating_duration_since(job.pass.accounts_asked) >= Roster::FRESH;
+        let adds_by_old = old && !before.add.is_empty();
+        let anew =
+            self.reads_teams() && (adds_by_old || !before.remove.is_empty() || !due.team.as_ref().is_some_and(is_good));
         let team = async {
             if !anew {
-                return None;
+                return (None, None);
             }
-            Some(self.team_again(job.cx, &job.pass.accounts, Owner::of(row), &before.remove).await)
+            let locked_out = if old { self.locked_out(job.cx, job.pass).await } else { Ok(Arc::default()) };
+            let (locked_out, closed) = locked_out.map_or_else(|error| (Arc::default(), Some(error)), |all| (all, None));
+            let (accounts, owner) = (&job.pass.accounts, Owner::of(row));
+            (Some(self.team_again(job.cx, accounts, owner, &before.remove, locked_out).await), closed)
         };
         let decisive = before.removes() || !before.add_accounts.is_empty();
         let accounts = async { if decisive { Some(self.accounts_again(job).await) } else { None } };
         let elsewhere = async {
-            job.pass.elsewhere.contains(&job.id)
-                || (before.removes() && self.has_other_owner(job.cx, job.pass, row).await)
+            let asks = before.removes() || before.object;
+            job.pass.elsewhere.contains(&job.id) || (asks && self.has_other_owner(job.cx, job.pass, row).await)
         };
         let ids = std::slice::from_ref(&job.id);
         let look = self.look(job.cx, ids, job.pass.scope);
-        let (row, reading, team, accounts, elsewhere) =
+        let (row, reading, (team, closed), accounts, elsewhere) =
             join5(waldur.provider_resources().get(row.uuid), look, team, accounts, elsewhere).await;
-        Ok(Fresh { row: row?, reading, team, accounts, elsewhere })
+        Ok(Fresh { row: row?, reading, team, accounts, elsewhere, closed })
     }
 
     /// The accounts that no person has, read again. What another resource of the pass has just read again will do.

@@ -174,6 +174,8 @@ impl MembershipSync {
             cx: cx.clone(),
             scope: Scope::Members,
             accounts,
+            accounts_asked: self.environment().instant(),
+            locked_out: Mutex::default(),
             project_accounts,
             teams,
             user_limits: None,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures_util::{
@@ -17,6 +17,7 @@ use super::{
     pass::{Pass, Portion, Reading, Scope, Teams, sharers},
     report::MembershipReport,
     row::{Owner, Row},
+    team::Roster,
 };
 use crate::{
     backend::{Aspects, ById, LimitsAuthority, OpContext},
@@ -45,6 +46,7 @@ impl MembershipSync {
         scope: Scope,
         report: &mut MembershipReport,
     ) -> (Pass, Reading) {
+        let accounts_asked = self.environment().instant();
         let ids = if self.reads_singly() { Vec::new() } else { Self::resource_ids(rows) };
         let (accounts, project_accounts, user_limits, bulk) = join4(
             self.accounts(cx, scope),
@@ -70,6 +72,8 @@ impl MembershipSync {
             cx: cx.clone(),
             scope,
             accounts,
+            accounts_asked,
+            locked_out: Mutex::default(),
             project_accounts,
             teams,
             user_limits,
@@ -439,7 +443,27 @@ impl MembershipSync {
             rows.extend(more);
             gap = gap.or(missing);
         }
-        Again { asked, accounts: Accounts::new(rows, gap) }
+        Again { asked, accounts: Accounts::new(rows, gap), locked_out: Arc::default() }
+    }
+
+    /// Who is locked out of the offering by now: few, so they are one list. What another resource of the pass has just
+    /// read will do.
+    ///
+    /// # Errors
+    /// When the list cannot be read whole.
+    pub(super) async fn locked_out(&self, cx: &OpContext, pass: &Pass) -> Result<Arc<HashSet<UserUuid>>> {
+        let now = self.environment().instant();
+        let known = pass.locked_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, users)) = known.filter(|(asked, _)| now.saturating_duration_since(*asked) < Roster::FRESH) {
+            return Ok(users);
+        }
+        let query = OfferingUserQuery::offering(self.offering()).restricted(true).attributes(AttributeExposure::none());
+        let rows = self.waldur(cx).offering_users().list(&query).collect().await?.complete()?.into_items();
+        let ours = |row: &OfferingUser| row.offering_uuid.is_none_or(|offering| offering == self.offering());
+        let users = rows.into_iter().filter(|row| ours(row) && row.is_restricted == Some(true));
+        let users: Arc<HashSet<UserUuid>> = Arc::new(users.filter_map(|row| row.user_uuid).collect());
+        *pass.locked_out.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, users.clone()));
+        Ok(users)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What Waldur's lists say, ready to be asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     client::{AccountState, OfferingUser, OfferingUserState, ProjectAccount, TeamMember, UserUsageLimit},
@@ -47,6 +50,8 @@ impl Accounts {
 pub(super) struct Again {
     pub(super) asked: HashSet<UserUuid>,
     pub(super) accounts: Accounts,
+    /// Who was found to be locked out by then, as far as that was asked.
+    pub(super) locked_out: Arc<HashSet<UserUuid>>,
 }
 
 /// The accounts as they were listed, and those of them in question as they were read again since.
@@ -88,7 +93,9 @@ impl<'a> People<'a> {
         if states.into_iter().flatten().any(OfferingUserState::is_leaving) {
             return Some(SkipReason::Leaving);
         }
+        let locked_out = self.again.is_some_and(|again| again.locked_out.contains(&member.uuid));
         match account {
+            _ if locked_out => Some(SkipReason::Restricted),
             Some(account) if account.is_restricted == Some(true) => Some(SkipReason::Restricted),
             None if self.list_of(member.uuid).is_open() => Some(SkipReason::Unknown),
             _ => None,

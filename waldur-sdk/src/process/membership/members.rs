@@ -255,6 +255,9 @@ pub(super) fn unproven(job: &Job<'_>, sight: &Sight<'_>) -> Option<HoldReason> {
         let text = "another resource may have the same back-end id, and was not looked at";
         return Some(HoldReason::Incomplete(Error::not_ready(text)));
     }
+    if let Some(gap) = job.pass.gap_of_sharers(sight.row) {
+        return Some(HoldReason::Incomplete(gap));
+    }
     if sight.row.restrict_member_access == Some(true) {
         return None;
     }
@@ -262,8 +265,7 @@ pub(super) fn unproven(job: &Job<'_>, sight: &Sight<'_>) -> Option<HoldReason> {
         return Some(HoldReason::Incomplete(Error::not_ready("the team was not read")));
     };
     let gaps = [&team.gap, &job.pass.accounts.gap, &sight.accounts.gap];
-    let gap = gaps.into_iter().flatten().next().cloned();
-    gap.or_else(|| job.pass.gap_of_sharers(sight.row)).map(HoldReason::Incomplete)
+    gaps.into_iter().flatten().next().cloned().map(HoldReason::Incomplete)
 }
 
 /// Tells who would have lost access, and why they do not.

@@ -23,7 +23,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     process::convert::{grant, key},
     rest::Complete,
-    types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, Uuid},
+    types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, UserUuid, Uuid},
 };
 
 /// How much of a resource is kept in step.
@@ -42,6 +42,10 @@ pub(super) struct Pass {
     pub(super) cx: OpContext,
     pub(super) scope: Scope,
     pub(super) accounts: Accounts,
+    /// When the accounts were asked for.
+    pub(super) accounts_asked: Instant,
+    /// Who is locked out, as it was read again last, and when it was asked for.
+    pub(super) locked_out: Mutex<Option<(Instant, Arc<HashSet<UserUuid>>)>>,
     pub(super) project_accounts: ProjectAccounts,
     /// The teams that resources of other projects need as well, since they share a back-end id; all of them in a narrow
     /// look. By project, or by resource where a resource names none.
@@ -164,8 +168,9 @@ impl Pass {
 
     /// Why it is not proven whom the other resources of the same back-end id want, if it is not.
     pub(super) fn gap_of_sharers(&self, row: &Resource) -> Option<Error> {
+        let lists = self.accounts.gap.as_ref().or(self.project_accounts.gap.as_ref());
         self.open_sharers(row).find_map(|other| match self.teams.get(&other.owner().key()) {
-            Some(team) => team.gap.clone(),
+            Some(team) => team.gap.as_ref().or(lists).cloned(),
             None => Some(Error::not_ready("the team of a resource with the same back-end id was not read")),
         })
     }

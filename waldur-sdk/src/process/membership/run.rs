@@ -19,7 +19,7 @@ use crate::{
     backend::OpContext,
     client::{Resource, ResourceQuery, ResourceState, ResourceSummary},
     error::Result,
-    process::usernames::NameGiver,
+    process::{failure::shielded, usernames::NameGiver},
     types::{BackendId, ProjectUuid, ResourceUuid},
 };
 
@@ -99,7 +99,7 @@ impl MembershipSync {
 
     pub(super) async fn is_ready(&self, cx: &OpContext, report: &mut MembershipReport) -> bool {
         if self.backend().capabilities().preflight
-            && let Err(error) = self.backend().ping(cx).await
+            && let Err(error) = shielded(self.backend().ping(cx)).await
         {
             report.not_ready = Some(error);
         }

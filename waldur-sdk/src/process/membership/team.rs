@@ -1,6 +1,7 @@
 //! Who is in a project (core.md §3.2).
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, future::join, stream};
 use super::{
     MembershipSync,
     diff::Candidate,
-    listed::{Accounts, People},
+    listed::{Accounts, Again, People},
     report::SkippedMember,
     row::Owner,
 };
@@ -19,6 +20,7 @@ use crate::{
     client::{ResourceQuery, ResourceState, TeamMember},
     error::{Error, Result},
     rest::Listing,
+    types::UserUuid,
 };
 
 /// The team of a project: one entry for each member and role.
@@ -78,9 +80,12 @@ impl MembershipSync {
         accounts: &Accounts,
         owner: Owner,
         names: &[String],
+        locked_out: Arc<HashSet<UserUuid>>,
     ) -> Arc<Roster> {
         let asked = self.environment().instant();
-        let (team, again) = join(self.read_team(cx, owner), self.accounts_in_question(cx, accounts, names)).await;
+        let again = self.accounts_in_question(cx, accounts, names);
+        let (team, again) = join(self.read_team(cx, owner), again).await;
+        let again = Again { locked_out, ..again };
         Arc::new(self.sorted(People::again(accounts, &again), team, asked))
     }
 
@@ -145,7 +150,7 @@ impl MembershipSync {
             }
         }
         // Twice by the same role is once.
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         all.members.retain(|member| seen.insert((member.uuid, member.role.clone())));
         all
     }

@@ -18,8 +18,7 @@ pub(in crate::process) struct NameTeller<'a> {
 
 impl NameTeller<'_> {
     /// Brings the names of the accounts in line with the assigned ones. An account on its way out keeps its name, and no
-    /// two accounts get the same one; one account's failure is its own. One after another: two people may have swapped
-    /// names, and that happens to few.
+    /// two accounts get the same one; one account's failure is its own.
     pub(in crate::process) async fn tell(
         &self,
         accounts: &mut [OfferingUser],
