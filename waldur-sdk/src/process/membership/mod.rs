@@ -1,11 +1,15 @@
 //! Members of resources, and everything about a resource that is not an order (core.md §3).
 //!
-//! One pass reads everything in bulk (resources, accounts, the back end's objects and members), one team for each
-//! project, compares, and writes only what differs. Where something is to be written about a resource, that resource is
-//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team is read again
-//! with it if anybody is to be removed or the team is old, and in any case if the members were settled by a newer team
-//! meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the lists as
-//! they are, where none of that holds.
+//! One pass reads lists in bulk and resources in portions, one team for each project, compares, and writes only what
+//! differs. What is in step is kept so as it is seen; a resource about which something is to be written waits until all
+//! were seen, and is read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team
+//! is read again with it if anybody is to be removed or the team is old, and in any case if the members were settled by
+//! a newer team meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the
+//! lists as they are, where none of that holds.
+//!
+//! Before anybody is removed, the accounts in question are listed again too, and whether another resource has the
+//! back-end id by now; before anybody comes by a list of accounts that is old, who is locked out by now. A pass that
+//! changes nothing asks for none of that.
 //!
 //! | what | from | to |
 //! |---|---|---|
@@ -22,6 +26,14 @@
 //! A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
 //! service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
 //! back-end id another has. Removals that are held are in the report.
+//!
+//! # What one process does not see of another
+//! Lanes, and by which team the members of a resource were settled last, are known to one process. Where events go to
+//! another process than the passes, a pass may bring somebody's roles in line by a team that is as old as its portion
+//! (seconds, for some hundred resources) and has been overtaken: a role that just went may come back until the next
+//! pass. Access does not: that is decided by what is read again, and whoever has none gets none with a role
+//! ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor have no such
+//! gap.
 //!
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
