@@ -92,12 +92,15 @@ fn shared_beyond_a_portion() -> Site {
 
 #[tokio::test(start_paused = true)]
 async fn c33_whom_either_resource_of_an_id_wants_stays_whatever_portions_they_are_in() {
-    let site = shared_beyond_a_portion();
-    let report = run(&singly(&site, &Seen::default()).build()).await;
-    for id in ENDS {
-        assert_eq!(site.access(id), "m other");
+    for is_single in [true, false] {
+        let site = shared_beyond_a_portion();
+        let agent = if is_single { singly(&site, &Seen::default()) } else { site.agent() };
+        let report = run(&agent.build()).await;
+        for id in ENDS {
+            assert_eq!(site.access(id), "m other", "{is_single}");
+        }
+        assert_synced(&report);
     }
-    assert_synced(&report);
 }
 
 #[tokio::test(start_paused = true)]

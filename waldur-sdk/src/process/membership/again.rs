@@ -12,13 +12,8 @@ use crate::{backend::OpContext, types::ResourceUuid};
 
 impl MembershipSync {
     /// Looks again at the resources whose removals wait for it, after the time that any second look has to wait, and by
-    /// lists that are read anew. The guards are the same as ever. Answers whether anything was looked at.
-    pub(super) async fn look_once_more(
-        &self,
-        cx: &OpContext,
-        mut rows: Vec<Arc<Row>>,
-        report: &mut MembershipReport,
-    ) -> bool {
+    /// lists that are read anew. The guards are the same as ever.
+    pub(super) async fn look_once_more(&self, cx: &OpContext, mut rows: Vec<Arc<Row>>, report: &mut MembershipReport) {
         let waiting: HashMap<ResourceUuid, usize> = report
             .resources
             .iter()
@@ -27,7 +22,7 @@ impl MembershipSync {
             .map(|(place, resource)| (resource.resource, place))
             .collect();
         if waiting.is_empty() || self.policy().dry_run || !self.wait_for_a_look(cx, waiting.keys().copied()).await {
-            return false;
+            return;
         }
         rows.retain(|row| waiting.contains_key(&row.uuid()));
         let mut second = MembershipReport::default();
@@ -38,7 +33,6 @@ impl MembershipSync {
                 amend(first, again);
             }
         }
-        true
     }
 
     /// Waits until the youngest of the first looks is old enough. Whoever has no time for that leaves it.

@@ -46,10 +46,9 @@ impl MembershipSync {
         let rows = self.list(cx, &query, &mut report).await?;
         self.remember(|memory| memory.learn_owners(&rows, report.listing_gap.is_some()));
         let listed = uuids(&rows);
-        let (pass, mut accesses) = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
-        if self.policy().single_pass && self.look_once_more(cx, rows, &mut report).await {
-            // Who was just removed is still on the list, and their accounts wait for the next run.
-            accesses = None;
+        let (pass, accesses) = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
+        if self.policy().single_pass {
+            self.look_once_more(cx, rows, &mut report).await;
         }
         if report.listing_gap.is_none() {
             let now = self.environment().instant();
