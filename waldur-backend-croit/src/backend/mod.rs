@@ -170,7 +170,7 @@ impl ResourceBackend for S3Backend {
 
     fn capabilities(&self) -> Capabilities {
         // Objects are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage()
+        Capabilities::default().with_decreasing_usage().with_single_reads()
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
