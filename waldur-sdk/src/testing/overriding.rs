@@ -10,12 +10,12 @@ use crate::{
         Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory,
         MemberOutcome, MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period,
         PlanChange, Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl,
-        Surroundings, Usage, UsageSource, UserLimits, Verified,
+        Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
         layers::{by_id, facet},
     },
     error::Result,
     rest::Complete,
-    types::{BackendId, Limits},
+    types::{BackendId, Limits, OfferingUserUuid, Personal},
 };
 
 /// Changes single methods of a back end; whatever is not written goes to [`Override::inner`]. [`Overridden`] makes a back
@@ -158,6 +158,15 @@ pub trait Override: Send + Sync + 'static {
     /// See [`MemberDirectory::update_attributes`].
     async fn members_update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
         facet(self.members())?.update_attributes(cx, member).await
+    }
+
+    /// See [`MemberDirectory::assigned_names`].
+    async fn members_assigned_names(
+        &self,
+        cx: &OpContext,
+        people: &[UsernameRequest],
+    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
+        facet(self.members())?.assigned_names(cx, people).await
     }
 
     /// See [`ResourceBackend::usage`].
@@ -401,6 +410,13 @@ impl<O: Override> MemberDirectory for Overridden<O> {
     }
     async fn update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
         self.0.members_update_attributes(cx, member).await
+    }
+    async fn assigned_names(
+        &self,
+        cx: &OpContext,
+        people: &[UsernameRequest],
+    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
+        self.0.members_assigned_names(cx, people).await
     }
 }
 
