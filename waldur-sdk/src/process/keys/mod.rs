@@ -12,11 +12,19 @@
 //!
 //! While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
 //!
-//! An empty list proves nothing, since keys may be older than the list. Only where this order made the resource, an
-//! earlier attempt was cut short, and its keys are reported by now, is what is not among them taken for that attempt's.
+//! An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
+//! where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
+//! among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
+//! their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
 //!
 //! With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
 //! hands over has to work.
+//!
+//! # Two agents
+//! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
+//! once, each may mint its own, and one may prune a key that the other has in hand and reports a moment later: Waldur then
+//! lists a key that does not hold, which the customer finds out and has replaced. The other way round, a key that holds and
+//! that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent for an offering.
 
 mod provision;
 mod report;
@@ -188,7 +196,8 @@ impl KeyProcessor {
         }
         let (side, id) = self.subject(&row)?;
         let (side, id, blind) = (&side, &id, &self.0.blind);
-        let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes: false, renews: false, blind };
+        let (resumes, is_new, renews) = (false, false, false);
+        let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, blind };
         Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
     }
 

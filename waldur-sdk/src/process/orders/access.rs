@@ -34,6 +34,8 @@ impl OrderProcessor {
             Ok((team, restricted)) => {
                 let (team, _, gap) = team.into_parts();
                 let grants = grants(&team, &restricted, self.backend().capabilities());
+                let umask = self.policy().homedir_umask;
+                let grants: Vec<Grant> = grants.into_iter().map(|grant| grant.with_umask(umask)).collect();
                 let all = gap.is_none() && !team.is_empty() && grants.len() == team.len();
                 if let Some(gap) = gap {
                     job.warn("team", gap);

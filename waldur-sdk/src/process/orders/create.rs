@@ -137,11 +137,11 @@ impl OrderProcessor {
         let report = if let Some(report) = job.keys() {
             report
         } else {
-            let resumes = order.kind == OrderType::Create && job.resumes();
+            let (resumes, is_new) = (job.resumes(), order.kind == OrderType::Create);
             let waldur = self.waldur(job.cx);
-            let renews = order.kind == OrderType::Restore;
-            let blind = self.blind_keys();
-            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, renews, blind };
+            let (renews, blind) = (order.kind == OrderType::Restore, self.blind_keys());
+            let provision =
+                Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, is_new, renews, blind };
             // Boxed: most orders have no keys, and all would carry the space for them.
             let report = Box::pin(provision.run()).await;
             if report.deferred.is_none() {

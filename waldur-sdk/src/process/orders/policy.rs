@@ -26,6 +26,8 @@ pub struct OrderPolicy {
     pub consented_users_only: bool,
     /// Names that keep their access whatever ends: accounts of the site's own (`protected_users`). Default none.
     pub protected_usernames: BTreeSet<String>,
+    /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
+    pub homedir_umask: Option<u32>,
     /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
     pub expose_error_details: bool,
     /// Orders in flight at once. Twice as many that fail in a row, with nothing else in between, count as an outage.
@@ -52,6 +54,7 @@ impl Default for OrderPolicy {
             soft_delete: false,
             consented_users_only: false,
             protected_usernames: BTreeSet::new(),
+            homedir_umask: None,
             expose_error_details: true,
             concurrency: 8,
             retry,
@@ -72,6 +75,7 @@ impl OrderPolicy {
             soft_delete: core.soft_delete,
             consented_users_only: core.fetch_consented_users_only,
             protected_usernames: offering.protected_users.clone(),
+            homedir_umask: Some(core.default_homedir_umask),
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
@@ -87,6 +91,7 @@ impl fmt::Debug for OrderPolicy {
             .field("soft_delete", &self.soft_delete)
             .field("consented_users_only", &self.consented_users_only)
             .field("protected_usernames", &self.protected_usernames.len())
+            .field("homedir_umask", &self.homedir_umask)
             .field("expose_error_details", &self.expose_error_details)
             .field("concurrency", &self.concurrency)
             .field("retry", &self.retry)
