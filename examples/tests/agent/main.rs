@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commands;
+mod croit;
 mod deploy;
 mod diagnose;
+#[path = "../../../waldur-sdk/tests/support/exchanges.rs"]
+mod exchanges;
 mod health;
 mod loops;
 mod modes;
