@@ -41,7 +41,7 @@ const OIDC: &str = "2.9.0-oidc";
 const PUSH: &str = "2.9.0-push";
 
 #[tokio::test(start_paused = true)]
-async fn projects() {
+async fn recorded_projects_are_read() {
     let read = client(recorded(DB, "018-proj-get-name")).projects().get(&project("p-one")).await.unwrap();
     assert_eq!((read.id.get(), read.is_public(), read.repo_count), (2, Some(false), Some(0)));
     assert!(read.creation_time.is_some() && read.cve_allowlist.items.is_empty());
@@ -67,7 +67,7 @@ async fn projects() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quotas() {
+async fn recorded_quotas_are_read() {
     let quota = client(recorded(DB, "058-quota-get")).quotas().get(QuotaId::new(2)).await.unwrap();
     assert_eq!((quota.limit, quota.used), (Some(StorageLimit::at_most(5 << 30).unwrap()), Some(0)));
     let used = client(recorded(PUSH, "003-quota-used"));
@@ -92,7 +92,7 @@ async fn quotas() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_and_members() {
+async fn recorded_groups_and_members_are_read() {
     let name = GroupName::new("renamed").unwrap();
     let found = client(recorded(OIDC, "016-usergroup-q")).groups().find(&name).await.unwrap().unwrap();
     assert_eq!((found.id.get(), found.kind), (1, GroupType::OIDC));
@@ -115,7 +115,7 @@ async fn groups_and_members() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn repositories_and_deletion() {
+async fn recorded_repositories_and_deletions_are_read() {
     let p = project("pushed");
     let listed = client(recorded(PUSH, "004-repos")).repositories().list(&p).collect().await.unwrap();
     let names: Vec<_> = listed.complete().unwrap().into_items().into_iter().map(|found| found.name).collect();
@@ -130,7 +130,7 @@ async fn repositories_and_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_itself() {
+async fn what_a_recorded_server_says_of_itself_is_read() {
     let health = client(recorded(DB, "002-health")).system().health().await.unwrap();
     assert!(!health.is_healthy() && health.sick().any(|part| part == "jobservice"));
     let info = client(recorded(OIDC, "001-systeminfo")).system().info().await.unwrap();
