@@ -23,7 +23,7 @@ use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota,
 const FEW: usize = 4;
 
 /// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
-const FACTS_LAST: Duration = Duration::from_hours(1);
+const FACTS_LAST: Duration = Duration::from_secs(3600);
 
 /// What is remembered of a project between passes. Writes of this process keep it in step.
 #[derive(Clone, Debug)]

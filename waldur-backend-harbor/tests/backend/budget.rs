@@ -22,7 +22,7 @@ use crate::{
 };
 
 const RTT: Duration = Duration::from_millis(50);
-const CYCLE: Duration = Duration::from_mins(5);
+const CYCLE: Duration = Duration::from_secs(300);
 
 /// So many resources in step on both sides, in projects of ten. `library` is among the projects of Harbor.
 struct World {
