@@ -19,8 +19,22 @@ pub fn project(prefix: &str, resource: &MarketplaceResource, candidate: Candidat
     if is_nameless && candidate.attempt == 0 && !SlugNaming::by_project(resource) {
         return ProjectName::for_resource(prefix, &resource.slug, resource.uuid).try_into();
     }
-    let id = SlugNaming::new(prefix).candidate(resource, candidate)?;
+    let mut fitted = resource.clone();
+    for slug in [&mut fitted.slug, &mut fitted.project.slug] {
+        *slug = tail(slug, ProjectName::MAX.saturating_sub(prefix.len() + COUNTER));
+    }
+    let id = SlugNaming::new(prefix).candidate(&fitted, candidate)?;
     ProjectName::from_lossy(id.as_str()).try_into()
+}
+
+/// What a further candidate needs at its end: `-` and a number.
+const COUNTER: usize = 11;
+
+/// The end of a slug, where what tells it from others is; at most so many bytes.
+fn tail(slug: &str, bytes: usize) -> String {
+    let begin = slug.len().saturating_sub(bytes);
+    let begin = (begin..=slug.len()).find(|at| slug.is_char_boundary(*at)).unwrap_or_default();
+    slug.get(begin..).unwrap_or_default().to_owned()
 }
 
 /// The name of the group of a Waldur project, `oidc_group_prefix` and the project's slug: it has to equal what the

@@ -8,7 +8,7 @@ use waldur_sdk::{
 
 use super::{
     Inner,
-    sight::{Seen, inconsistent},
+    sight::{Seen, inconsistent, unless_gone},
     stamp,
 };
 use crate::client::{HarborClient, ProjectName, StorageLimit};
@@ -54,7 +54,8 @@ impl Inner {
         let (name, client) = self.target(cx, &change.backend_id)?;
         let (mut seen, _) = self.look_at_own(&client, &name, &change.backend_id, &change.resource).await?;
         if let Some(wanted) = wanted {
-            seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
+            let changed = self.ensure_quota(cx, &client, &name, seen, wanted).await;
+            seen = unless_gone(&client, &name, changed).await?;
         }
         Verified::limits(&change.limits, &self.state(&change.backend_id, &seen.facts, seen.limit())?)
     }

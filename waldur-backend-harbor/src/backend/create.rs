@@ -9,7 +9,7 @@ use waldur_sdk::{
 
 use super::{
     Inner, metadata,
-    sight::{Seen, inconsistent, ownership},
+    sight::{Seen, inconsistent, ownership, unless_gone},
     stamp::{self, Mark},
     storage::Storage,
 };
@@ -57,7 +57,8 @@ impl Inner {
         let making = self.ensure_project(&client, &wanted, request);
         let (group, place) = join(groups.find(&wanted.group), making).await;
         let place = place?;
-        match self.finish(cx, &client, &wanted, request, group, &place).await {
+        let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
+        match unless_gone(&client, &wanted.name, finished).await {
             Err(error) if matches!(place, Place::New(_)) && is_final(&error) => {
                 // The order fails, so nobody would ever come back to it. Harbor keeps a project with anything in it.
                 let _as_it_is = client.projects().delete(&wanted.name).await;

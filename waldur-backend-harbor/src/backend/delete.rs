@@ -6,7 +6,7 @@ use waldur_sdk::{
     backend::{CONSISTENCY, DeleteRequest, OpContext, Ownership, Removed, ResourceState, Verified, read_back},
 };
 
-use super::Inner;
+use super::{Inner, sight::Facts};
 use crate::client::{HarborClient, ProjectName, RepositoryName, error};
 
 /// How many repositories are deleted at a time.
@@ -27,10 +27,13 @@ impl Inner {
         let ownership = self.owned(id, &request.resource, &seen.facts)?;
         cx.checkpoint()?;
         cx.step("delete");
-        if seen.facts.repositories.is_none_or(|count| count > 0) {
-            self.empty(cx, &client, &name, ownership, seen.facts.repositories).await?;
-        }
-        let removed = self.delete_empty(cx, &client, &name, ownership).await?;
+        let removed = match self.empty_and_delete(cx, &client, &name, ownership, &seen.facts).await {
+            // To robots, what is gone is forbidden: somebody else was faster.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && !client.projects().exists(&name).await? => {
+                Removed::AlreadyAbsent
+            }
+            outcome => outcome?,
+        };
         self.forget(&name);
         cx.step("verify");
         read_back(cx, client.environment(), CONSISTENCY, || async {
@@ -40,23 +43,23 @@ impl Inner {
         .await
     }
 
-    /// Deletes a project that should be empty by now; Harbor knows whether it is.
-    async fn delete_empty(
+    /// Empties the project where it has to be, and deletes it; Harbor knows whether it is empty.
+    async fn empty_and_delete(
         &self,
         cx: &OpContext,
         client: &HarborClient,
         name: &ProjectName,
         ownership: Ownership,
+        facts: &Facts,
     ) -> Result<Removed> {
+        if facts.repositories.is_none_or(|count| count > 0) {
+            self.empty(cx, client, name, ownership, facts.repositories).await?;
+        }
         let mut round = 1;
         loop {
             match client.projects().delete(name).await {
                 Ok(()) => return Ok(Removed::Deleted),
                 Err(error) if error.is_not_found() => return Ok(Removed::AlreadyAbsent),
-                // To robots, what is gone is forbidden.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    return if client.projects().exists(name).await? { Err(error) } else { Ok(Removed::AlreadyAbsent) };
-                }
                 Err(refused) if refused.code() == Some(error::PRECONDITION) && round < ROUNDS => {
                     self.empty(cx, client, name, ownership, None).await?;
                     round += 1;

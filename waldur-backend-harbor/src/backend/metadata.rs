@@ -14,6 +14,9 @@ use crate::{
     settings::HarborSettings,
 };
 
+/// The member that holds the group of the Waldur project.
+pub(super) const GROUP: &str = "oidc_group";
+
 /// The page of a project, for people.
 pub(super) fn page(settings: &HarborSettings, id: ProjectId) -> String {
     format!("{}harbor/projects/{id}", settings.url)
@@ -50,7 +53,7 @@ impl Inner {
     /// With the group, which only the order knows: the rest is published anew in every synchronisation.
     pub(super) fn metadata_with_group(&self, name: &ProjectName, seen: &Seen, group: &GroupName) -> JsonObject {
         let mut metadata = self.metadata(name, &seen.facts, seen.quota.as_ref().map(ProjectQuota::get));
-        metadata.insert("oidc_group".to_owned(), group.as_str().into());
+        metadata.insert(GROUP.to_owned(), group.as_str().into());
         metadata
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
-    Error, ErrorKind, Result,
+    Effect, Error, ErrorKind, Result,
     backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, ResourceState, Status},
     types::{BackendId, Timestamp},
 };
@@ -279,6 +279,18 @@ pub(super) fn ownership(resource: &MarketplaceResource, facts: &Facts) -> Owners
             Some(id) if id == facts.id => Ownership::Ours,
             Some(_) => Ownership::Foreign,
         },
+    }
+}
+
+/// Of a project that was seen a moment ago, "forbidden" may mean that it is gone since: then nothing is wrong with
+/// anybody's rights, and the next attempt finds out what is left to be done.
+pub(super) async fn unless_gone<T>(client: &HarborClient, name: &ProjectName, outcome: Result<T>) -> Result<T> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && !client.projects().exists(name).await? => {
+            let text = format!("{name}: it was there, and does not show any more");
+            Err(Error::not_ready(text).with_effect(Effect::Unknown).with_source(error))
+        }
+        outcome => outcome,
     }
 }
 

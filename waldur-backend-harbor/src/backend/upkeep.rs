@@ -1,30 +1,30 @@
 //! Whether the group of the Waldur project has its role still (harbor.md §5.5).
 
-use std::{collections::HashMap, sync::PoisonError, time::Duration};
+use std::{collections::HashMap, sync::PoisonError};
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Result,
-    backend::{OpContext, ResourceUpkeep, Surroundings},
+    backend::{MarketplaceResource, OpContext, ResourceUpkeep, Surroundings},
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
-use super::{HarborBackend, Inner};
-use crate::names;
+use super::{HarborBackend, Inner, metadata};
+use crate::{client::GroupName, names};
 
-/// How often each project is looked at.
-const ROUND: Duration = Duration::from_hours(1);
+/// The usual pause between two synchronisations, in seconds.
+const CYCLE: i64 = 5 * 60;
 
-/// How long ago it is taken to be that a project was looked at of which nothing is known: the usual pause between two
-/// synchronisations.
-const ONE_CYCLE: Duration = Duration::from_mins(5);
+/// In how many cycles each project is looked at once: an hour.
+const ROUND: i64 = 12;
 
 /// When each project was looked at.
 pub(super) type Looks = HashMap<ResourceUuid, Timestamp>;
 
 /// Harbor tells of members only project by project, so that asking for all of them in every cycle would cost more than
-/// everything else together. Each project therefore has its minute of the hour, by the resource's UUID: a cycle of five
-/// minutes looks at every twelfth, a process that runs once at those whose minute was within the last five.
+/// everything else together. Each project therefore has its turn, five minutes of every hour, by the resource's UUID:
+/// a cycle looks at every twelfth. Turns go by the clock on the wall, so that a process that runs once looks at those
+/// whose turn it is.
 #[async_trait]
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
@@ -40,22 +40,22 @@ impl ResourceUpkeep for HarborBackend {
 
 impl Inner {
     fn is_due(&self, resource: ResourceUuid, now: Timestamp) -> bool {
-        let last = self.looks().get(&resource).copied();
-        let last = last.map_or_else(|| now.as_second() - seconds(ONE_CYCLE), Timestamp::as_second);
-        let round = seconds(ROUND);
-        let minute = i64::try_from(resource.uuid().as_u128() % u128::from(ROUND.as_secs())).unwrap_or_default();
-        let rounds = |second: i64| (second - minute).div_euclid(round);
-        let is_due = rounds(now.as_second()) > rounds(last);
+        let (cycle, turn) = (cycle(now), turn(resource));
+        let rounds = |cycle: i64| (cycle - turn).div_euclid(ROUND);
+        let mut looks = self.looks();
+        // Of one of which nothing is known it is taken that the cycle before looked at it.
+        let last = looks.get(&resource).map_or(cycle - 1, |last| self::cycle(*last));
+        let is_due = rounds(cycle) > rounds(last);
         if !is_due {
-            // A resource whose minute comes between two cycles that are further apart than usual is not passed over.
-            self.looks().entry(resource).or_insert(now);
+            // Its turn may come between two cycles that are further apart than usual.
+            looks.entry(resource).or_insert(now);
         }
         is_due
     }
 
     async fn reassert(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let (project, client) = self.target(cx, id)?;
-        let group = names::group(&self.settings.group_prefix, &about.resource)?;
+        let Some(group) = self.group_of(&about.resource)? else { return Ok(()) };
         let member = client.members().group(&project, &group).await?;
         if member.is_some_and(|member| member.role == self.settings.role) {
             return Ok(());
@@ -64,11 +64,29 @@ impl Inner {
         self.ensure_binding(cx, &client, &project, &group).await.map(drop)
     }
 
+    /// The group of the resource's project. A Waldur of 2024 lists resources without the slug of their project: there it
+    /// is the group that was published when the project was made, and without one nobody knows.
+    fn group_of(&self, resource: &MarketplaceResource) -> Result<Option<GroupName>> {
+        if resource.project.slug.trim().is_empty() {
+            return resource.metadata.text(metadata::GROUP).map(GroupName::new).transpose();
+        }
+        names::group(&self.settings.group_prefix, resource).map(Some)
+    }
+
     pub(super) fn looks(&self) -> std::sync::MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+/// The cycle that an instant lies in.
+fn cycle(instant: Timestamp) -> i64 {
+    instant.as_second().div_euclid(CYCLE)
+}
+
+/// In which cycle of a round it is a resource's turn. UUIDs of one server may be close to each other; turns are not.
+fn turn(resource: ResourceUuid) -> i64 {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (high, low) = resource.uuid().as_u64_pair();
+    let spread = (high ^ low.rotate_left(32)).wrapping_mul(SPREAD) >> 33;
+    i64::try_from(spread).unwrap_or_default().rem_euclid(ROUND)
 }

@@ -22,6 +22,8 @@ pub struct ProjectView {
     pub public: bool,
     /// Metadata.
     pub metadata: BTreeMap<String, String>,
+    /// The list of vulnerabilities that do not count in it.
+    pub allowlist: Vec<String>,
     /// The names of its repositories, without the project's in front.
     pub repositories: Vec<String>,
     /// Bytes stored, each layer once: what is used, before anybody wrote it down.
@@ -227,6 +229,7 @@ fn view(state: &State, project: &Project) -> ProjectView {
         name: project.name.clone(),
         public: project.is_public(),
         metadata: project.metadata.clone(),
+        allowlist: project.tolerated.clone(),
         repositories: project.repositories.keys().cloned().collect(),
         stored: project.stored(),
         quota: state.quota_of(project.id).map(|quota| QuotaView { id: quota.id, hard: quota.hard, used: quota.used }),

@@ -48,12 +48,13 @@ impl State {
         }
         let part = asked.parameter("name").filter(|part| !part.is_empty());
         let (public, owner) = (asked.flag("public"), asked.parameter("owner").filter(|owner| !owner.is_empty()));
+        let sees_all = self.may(call.caller, "project", "list");
         let wanted = |project: &&Project| {
             words.iter().all(|(_, wanted)| wanted.fits(&project.name))
                 && part.is_none_or(|part| contains(&project.name, part))
                 && public.is_none_or(|public| public == project.is_public())
                 && owner.is_none_or(|owner| self.entity_name(Entity::User(project.owner)) == Some(owner))
-                && self.shows(call.caller, project)
+                && (sees_all || self.shows(call.caller, project))
         };
         let mut found: Vec<&Project> = self.projects_by_name().filter(wanted).collect();
         sort(
@@ -113,7 +114,10 @@ impl State {
         if detail == Detail::Whole {
             members.insert("owner_name".to_owned(), json!(self.entity_name(Entity::User(project.owner))));
             if let Some(list) = allowlist.as_object_mut() {
-                let whole = [("id", json!(project.allowlist)), ("items", json!([])), ("project_id", json!(project.id))];
+                let items: Vec<_> = project.tolerated.iter().map(|item| json!({ "cve_id": item })).collect();
+                let whole =
+                    [("id", json!(project.allowlist)), ("items", json!(items)), ("project_id", json!(project.id))];
+                list.extend(project.tolerated_until.map(|end| ("expires_at".to_owned(), json!(end))));
                 list.extend(whole.map(|(name, value)| (name.to_owned(), value)));
             }
         }
@@ -205,13 +209,22 @@ impl State {
         Ok(Reply::Json(self.render_project(call.caller, project, Detail::Whole)))
     }
 
-    /// Merges the metadata. What they say is looked at only when a project is made.
+    /// Merges the metadata, and replaces the list of tolerated vulnerabilities. What metadata say is looked at only when a
+    /// project is made; an entry of the list may be any text that is not blank and there once.
     pub(super) fn update_project(&mut self, call: &Call<'_>) -> Outcome {
         let body = Body::read(call.asked, "project", "ProjectReq")?;
         let metadata = metadata_of(&body)?;
+        let list = body.object("cve_allowlist")?;
         let id = self.project_for(call, "project", "update")?.id;
+        let list = match list {
+            None => None,
+            Some(list) => Some((tolerated(&list)?, list.integer("expires_at")?)),
+        };
         if let Some(project) = self.projects.get_mut(&id) {
             project.metadata.extend(metadata);
+            if let Some(list) = list {
+                (project.tolerated, project.tolerated_until) = list;
+            }
         }
         Ok(Reply::Empty)
     }
@@ -286,6 +299,19 @@ fn metadata_of(body: &Body) -> Result<BTreeMap<String, String>, Refused> {
         }
     }
     Ok(metadata)
+}
+
+/// The entries of a list. What it is refused with, the server does not say anywhere here: an invention.
+fn tolerated(list: &Body) -> Result<Vec<String>, Refused> {
+    let mut items = Vec::new();
+    for row in list.objects("items")? {
+        let item = row.text("cve_id")?.to_owned();
+        if item.trim().is_empty() || items.contains(&item) {
+            return Err(Refused::bad(format!("empty or duplicate CVE ID in allowlist: {item}")));
+        }
+        items.push(item);
+    }
+    Ok(items)
 }
 
 /// Lower case, with single separators between letters and digits.

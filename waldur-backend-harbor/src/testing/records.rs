@@ -34,6 +34,9 @@ pub(super) struct Project {
     pub(super) metadata: BTreeMap<String, String>,
     /// The id of its list of tolerated vulnerabilities.
     pub(super) allowlist: i64,
+    /// What is on that list, and when it ends.
+    pub(super) tolerated: Vec<String>,
+    pub(super) tolerated_until: Option<i64>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
     pub(super) members: Vec<Member>,

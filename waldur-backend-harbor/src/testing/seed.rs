@@ -21,13 +21,21 @@ pub struct SeedProject {
     public: bool,
     hard: Hard,
     groups: Vec<(String, i64, i64)>,
+    tolerated: Vec<String>,
     images: Vec<(String, Image)>,
 }
 
 impl SeedProject {
     /// A private project with the server's default quota.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), public: false, hard: Hard::Default, groups: Vec::new(), images: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            public: false,
+            hard: Hard::Default,
+            groups: Vec::new(),
+            tolerated: Vec::new(),
+            images: Vec::new(),
+        }
     }
 
     /// Everybody may see it.
@@ -56,6 +64,12 @@ impl SeedProject {
     /// A group of any kind with a role in it: 1 LDAP, 2 HTTP, 3 OIDC.
     pub fn group_of_kind(mut self, name: &str, kind: i64, role: i64) -> Self {
         self.groups.push((name.to_owned(), kind, role));
+        self
+    }
+
+    /// An entry of its list of vulnerabilities that do not count.
+    pub fn tolerates(mut self, item: &str) -> Self {
+        self.tolerated.push(item.to_owned());
         self
     }
 
@@ -180,6 +194,13 @@ impl State {
 }
 
 impl FakeHarbor {
+    /// Replaces the list of vulnerabilities that do not count in a project. Is there such a project?
+    pub fn set_allowlist(&self, project: &str, items: &[&str]) -> bool {
+        let mut state = self.state();
+        let project = state.project_named_mut(project);
+        project.map(|project| project.tolerated = items.iter().map(|item| (*item).to_owned()).collect()).is_some()
+    }
+
     /// Puts a project there.
     ///
     /// # Errors
@@ -191,6 +212,9 @@ impl FakeHarbor {
         }
         let owner = state.first_admin().ok_or_else(Refused::internal)?;
         let id = state.insert_project(&seed.name, owner, [("public".to_owned(), seed.public.to_string())].into());
+        if let Some(project) = state.projects.get_mut(&id) {
+            project.tolerated = seed.tolerated;
+        }
         for (name, kind, role) in seed.groups {
             let group = state.group_for(&name, kind);
             state.insert_member(id, Entity::Group(group), role);

@@ -135,6 +135,8 @@ impl State {
             owner,
             metadata,
             allowlist: next(&mut self.counters.allowlist),
+            tolerated: Vec::new(),
+            tolerated_until: None,
             created: now,
             updated: now,
             members: vec![owner_member],
