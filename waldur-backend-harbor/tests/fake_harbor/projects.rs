@@ -193,3 +193,33 @@ async fn a_summary_leaves_out_what_cannot_be_read() {
     keep(&bench, vec![Permission::all_projects(&["project:read"])]);
     assert_eq!(bench.call("GET /projects/p/summary").await.body, json!({ "repo_count": 1 }));
 }
+
+#[tokio::test]
+async fn the_list_of_tolerated_vulnerabilities_holds_any_text_once() {
+    let bench = Bench::with(|builder| builder.version("v2.14.0"));
+    // Nobody says that it is not looked at here.
+    let body = json!({ "project_name": "p", "cve_allowlist": { "items": [{ "cve_id": "CVE-1" }] } });
+    assert_eq!(bench.call_with("POST /projects", body).await.status, 201);
+    let items = |bench: &Bench| bench.harbor.project("p").unwrap().allowlist;
+    assert!(items(&bench).is_empty());
+    let put = async |list: Value| {
+        let body = json!({ "metadata": { "auto_scan": "true" }, "cve_allowlist": list });
+        bench.call_with("PUT /projects/p", body).await.verdict()
+    };
+    let internal = "500 UNKNOWN: internal server error";
+    assert_eq!(put(json!({ "items": [{ "cve_id": "a" }, { "cve_id": "a" }] })).await, internal);
+    assert_eq!(put(json!({ "items": [{ "cve_id": " " }] })).await, internal);
+    assert_eq!(
+        put(json!({ "project_id": 1, "items": [] })).await,
+        "400 BAD_REQUEST: project_id in cve_allowlist must be 2 but it's 1"
+    );
+    assert_eq!(bench.harbor.project("p").unwrap().metadata.get("auto_scan"), None);
+    assert_eq!(put(json!({ "project_id": 2, "expires_at": 9, "items": [{ "cve_id": "any text" }] })).await, "200");
+    assert_eq!(items(&bench), ["any text"]);
+    let list = bench.call("GET /projects/p").await.body["cve_allowlist"].clone();
+    assert_eq!((&list["items"], &list["expires_at"]), (&json!([{ "cve_id": "any text" }]), &json!(9)));
+    assert_eq!(bench.call_with("PUT /projects/p", json!({ "metadata": {} })).await.verdict(), "200");
+    assert_eq!(items(&bench), ["any text"]);
+    bench.harbor.configure(|settings| "v2.13.0".clone_into(&mut settings.version));
+    assert_eq!(put(json!({ "items": [{ "cve_id": " " }] })).await, "200");
+}
