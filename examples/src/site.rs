@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tracing::warn;
 use waldur_backend_croit::S3Factory;
+use waldur_backend_harbor::HarborFactory;
 use waldur_sdk::{
     Error, Result,
     backend::{
@@ -54,7 +55,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Requests go to the network, clocks are the runtime's, and S3 is the one kind of back end.
+    /// Requests go to the network, clocks are the runtime's, and S3 and Harbor are the kinds of back ends.
     pub fn networked() -> Self {
         Self::over(ReqwestConnector, ReqwestConnector, Environment::default().with_timer(tokio::time::sleep))
     }
@@ -62,7 +63,7 @@ impl Site {
     /// Requests to Waldur go one way, those of back ends another.
     pub fn over(waldur: impl Connector, backends: impl Connector, environment: Environment) -> Self {
         Self {
-            registry: Registry::default().with(S3Factory),
+            registry: Registry::default().with(S3Factory).with(HarborFactory),
             usernames: UsernameRegistry::default(),
             waldur: Arc::new(waldur),
             backends: Arc::new(backends),

@@ -88,8 +88,8 @@ impl Inner {
         let mut created = Created::default()
             .with_metadata(self.metadata_with_group(&wanted.name, &seen, &wanted.group))
             .with_endpoint("Harbor project", metadata::page(&self.settings, seen.facts.id));
-        if !request.limits.values().any(|limit| *limit == wanted.limit) {
-            created = created.with_limits(Storage::named(wanted.limit));
+        if let Some(limits) = Storage::told(wanted.limit, &request.limits) {
+            created = created.with_limits(limits);
         }
         Verified::created(created, request, Some(&self.state(&request.backend_id, &seen.facts, seen.limit())?))
     }

@@ -27,7 +27,7 @@ const fn project(resource: &'static str, action: &'static str) -> Right {
 }
 
 /// All that is needed, but for [`FORCE`].
-pub(super) const NEEDED: [Right; 18] = [
+pub(super) const NEEDED: [Right; 19] = [
     system("project", "create"),
     system("project", "list"),
     system("quota", "read"),
@@ -39,6 +39,7 @@ pub(super) const NEEDED: [Right; 18] = [
     project("project", "read"),
     project("project", "update"),
     project("project", "delete"),
+    project("quota", "read"),
     project("member", "create"),
     project("member", "read"),
     project("member", "update"),

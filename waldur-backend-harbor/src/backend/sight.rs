@@ -168,8 +168,8 @@ impl Inner {
         }
         let client = self.client.until(cx.deadline);
         let wanted: HashSet<&str> = ids.iter().map(BackendId::as_str).collect();
-        let quotas = match self.quotas_of(&client, &wanted).await {
-            Ok((quotas, _gap)) => quotas,
+        let (quotas, gap) = match self.quotas_of(&client, &wanted).await {
+            Ok(listed) => listed,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
         };
         let facts = match self.facts_of(&client, &wanted, &quotas).await {
@@ -185,6 +185,11 @@ impl Inner {
             };
             // A quota of another number is that of another project, by the same name.
             let quota = quotas.get(id.as_str()).filter(|quota| quota.project == Some(facts.id));
+            // One that is missing on a page that did not come is not known to be missing.
+            if quota.is_none() && gap.is_some() {
+                others.push(id.clone());
+                continue;
+            }
             states.insert(id.clone(), self.state_from(id, facts, quota, aspects).map(Some));
         }
         states.extend(self.inspect_each(cx, &others, aspects).await);

@@ -93,9 +93,9 @@ impl Storage {
         }
     }
 
-    /// Limits of a resource, given in Waldur's words.
-    pub(super) fn named(limit: Limit) -> Limits {
-        [(STORAGE.to_owned(), limit)].into()
+    /// What is to be told of the limit of a new resource: nothing where it is the one that was ordered.
+    pub(super) fn told(limit: Limit, ordered: &Limits) -> Option<Limits> {
+        (ordered.get(STORAGE) != Some(&limit)).then(|| [(STORAGE.to_owned(), limit)].into())
     }
 
     /// What is used, in Waldur's unit, to two decimals, halves up.

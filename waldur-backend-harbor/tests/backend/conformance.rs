@@ -68,7 +68,7 @@ impl Subject for Registry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_back_end_keeps_the_contract() {
+async fn a_registry_keeps_the_contract() {
     let registry = Registry { gate: Gate::new() };
     let verdicts = conformance::run(&registry).await;
     assert!(verdicts.passed(), "{verdicts}");

@@ -47,7 +47,7 @@ async fn h02_without_a_limit_the_default_is_given_and_told() {
     assert_eq!(created.limits, Some(storage(10)));
     // What the offering does not sell is not in the way.
     gate.fake.remove_project(NAME);
-    let other = [("traffic".to_owned(), waldur_sdk::types::Limit::At(5_u32.into()))].into();
+    let other = [("traffic".to_owned(), waldur_sdk::types::Limit::At(10_u32.into()))].into();
     assert_eq!(create(&backend(&gate), &request(other)).await.unwrap().limits, Some(storage(10)));
 }
 

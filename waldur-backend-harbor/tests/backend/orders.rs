@@ -196,7 +196,7 @@ async fn pass(work: Work, world: &World) -> OrderReport {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_order_comes_to_the_end_it_should() {
+async fn each_order_on_a_registry_comes_to_the_end_it_should() {
     for work in ALL {
         let world = work.world();
         let outcome = pass(work, &world).await.outcome;
@@ -277,7 +277,7 @@ async fn h29_a_restore_order_scales_up_what_was_scaled_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_create_order_takes_seven_round_trips_after_the_listing_and_an_idle_run_writes_nothing() {
+async fn a_new_project_takes_seven_round_trips_after_the_listing_and_an_idle_run_writes_nothing() {
     for group_exists in [true, false] {
         for work in [Work::Create, Work::CreateOnAnOldServer] {
             let world = work.world();
@@ -301,7 +301,7 @@ async fn a_create_order_takes_seven_round_trips_after_the_listing_and_an_idle_ru
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_survives_the_death_of_its_process_anywhere() {
+async fn a_project_survives_the_death_of_its_process_anywhere() {
     for work in ALL {
         let sweep = kill_points(&work, &bounds()).await.unwrap();
         assert!(sweep.points >= 10, "{work:?}: {} points", sweep.points);
@@ -309,14 +309,14 @@ async fn an_order_survives_the_death_of_its_process_anywhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_survives_a_dropped_future_anywhere() {
+async fn a_project_survives_a_dropped_future_anywhere() {
     for work in ALL {
         drop_points(&work, &bounds()).await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_agents_leave_what_one_would() {
+async fn two_agents_leave_of_a_registry_what_one_would() {
     for work in ALL {
         let met = interleave(&work, &Interleaving::switches(1), &bounds()).await.unwrap();
         assert!(met.schedules >= 10, "{work:?}: {} schedules", met.schedules);

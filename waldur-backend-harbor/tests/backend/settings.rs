@@ -60,7 +60,7 @@ fn the_seeds_settings_load_unchanged() {
 }
 
 #[test]
-fn every_key_has_the_default_of_the_specification() {
+fn every_key_of_a_registry_has_the_default_of_the_specification() {
     let (settings, warnings) = read(&minimal()).unwrap();
     assert_eq!(settings.url.to_string(), "https://harbor.example.com/");
     assert_eq!(settings.default_limit, Limit::At(10_u32.into()));
@@ -101,7 +101,7 @@ fn an_address_may_have_the_apis_path_or_not() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_and_no_value() {
+fn all_problems_of_a_registry_are_told_at_once_and_no_value() {
     let tree = json!({
         "robot_username": "can:ary", "robot_password": ["canary-secret"], "default_storage_quota_gb": 0,
         "project_role_id": 6, "timeout": 0, "storage_bytes_per_unit": 0, "verify_ssl": "canary-maybe",
@@ -148,7 +148,7 @@ fn the_component_has_to_be_there_and_billed_by_limit() {
 }
 
 #[test]
-fn certificates_are_verified_unless_the_build_allows_otherwise() {
+fn certificates_of_a_registry_are_verified_unless_the_build_allows_otherwise() {
     let tree = with(json!({ "verify_ssl": false }));
     if cfg!(feature = "danger-accept-invalid-certs") {
         let (_, warnings) = read(&tree).unwrap();
