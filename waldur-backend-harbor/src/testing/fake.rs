@@ -30,9 +30,13 @@ pub struct FakeHarbor {
     shared: Arc<Shared>,
 }
 
+/// Sees every exchange.
+type Observer = Arc<dyn Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync>;
+
 struct Shared {
     state: Mutex<State>,
     overlap: bool,
+    observer: Option<Observer>,
     admin_password: SecretString,
     robot: (String, SecretString),
 }
@@ -55,6 +59,7 @@ impl FakeHarbor {
             settings: Settings::default(),
             clock: Arc::new(Timestamp::now),
             overlap: true,
+            observer: None,
             admin_password: "Harbor12345".into(),
             robot: Some(SeedRobot::system("waldur", Permission::needed())),
         }
@@ -120,6 +125,7 @@ impl HttpTransport for FakeHarbor {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let limit = request.extensions().get::<RequestMeta>().map_or(usize::MAX, |meta| meta.max_body);
         let line = format!("{} {}", request.method(), request.uri());
+        let observed = self.shared.observer.as_ref().map(|observer| (observer, request.clone()));
         let asked = Asked::read(request);
         let outcome = self.answer(&asked).await;
         let mut state = self.state();
@@ -129,6 +135,9 @@ impl HttpTransport for FakeHarbor {
         let envelope = state.envelope(&asked);
         drop(state);
         let response = wire::print(outcome, &envelope);
+        if let Some((observer, request)) = observed {
+            observer(&request, &response);
+        }
         if response.body().len() > limit {
             return Err(TransportError::new(TransportErrorKind::TooLarge));
         }
@@ -253,6 +262,7 @@ pub struct FakeHarborBuilder {
     settings: Settings,
     clock: Clock,
     overlap: bool,
+    observer: Option<Observer>,
     admin_password: SecretString,
     robot: Option<SeedRobot>,
 }
@@ -280,6 +290,13 @@ impl FakeHarborBuilder {
     /// told 500 and change nothing. Default: yes. A sequential caller sees no difference.
     pub fn quota_overlap(mut self, overlap: bool) -> Self {
         self.overlap = overlap;
+        self
+    }
+
+    /// Shows every exchange to `observer` as it was here, beneath whatever a test puts around the fake: for checks against a
+    /// contract.
+    pub fn observer(mut self, observer: impl Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -317,8 +334,8 @@ impl FakeHarborBuilder {
         state.insert_quota(library, -1);
         let robot = self.robot.map(|robot| state.add_robot(robot));
         let robot = robot.unwrap_or_else(|| (String::new(), SecretString::from("")));
-        let (overlap, admin_password) = (self.overlap, self.admin_password);
-        FakeHarbor { shared: Arc::new(Shared { state: Mutex::new(state), overlap, admin_password, robot }) }
+        let Self { overlap, observer, admin_password, .. } = self;
+        FakeHarbor { shared: Arc::new(Shared { state: Mutex::new(state), overlap, observer, admin_password, robot }) }
     }
 }
 

@@ -117,13 +117,6 @@ impl State {
         if self.rename_group(id, name) { Ok(Reply::Empty) } else { Err(missing(id)) }
     }
 
-    pub(super) fn rename_group(&mut self, id: i64, name: String) -> bool {
-        let place = self.place();
-        let Some(group) = self.groups.get_mut(&id) else { return false };
-        (group.name, group.place) = (name, place);
-        true
-    }
-
     /// 200 for one that is not there, too.
     pub(super) fn delete_group(&mut self, call: &Call<'_>) -> Outcome {
         let id = call.number(0, "group_id")?;

@@ -210,16 +210,13 @@ impl State {
     }
 
     /// Merges the metadata, and replaces the list of tolerated vulnerabilities. What metadata say is looked at only when a
-    /// project is made; an entry of the list may be any text that is not blank and there once.
+    /// project is made.
     pub(super) fn update_project(&mut self, call: &Call<'_>) -> Outcome {
         let body = Body::read(call.asked, "project", "ProjectReq")?;
         let metadata = metadata_of(&body)?;
         let list = body.object("cve_allowlist")?;
         let id = self.project_for(call, "project", "update")?.id;
-        let list = match list {
-            None => None,
-            Some(list) => Some((tolerated(&list)?, list.integer("expires_at")?)),
-        };
+        let list = list.map(|list| tolerated(&list, id, self.settings.is_since(2, 14))).transpose()?;
         if let Some(project) = self.projects.get_mut(&id) {
             project.metadata.extend(metadata);
             if let Some(list) = list {
@@ -301,17 +298,22 @@ fn metadata_of(body: &Body) -> Result<BTreeMap<String, String>, Refused> {
     Ok(metadata)
 }
 
-/// The entries of a list. What it is refused with, the server does not say anywhere here: an invention.
-fn tolerated(list: &Body) -> Result<Vec<String>, Refused> {
+/// The entries of a list, which may be any text, and when it ends. It may say whose it is; an entry that is there twice
+/// or, from 2.14 on, blank is an error that nobody foresaw, and nothing of the request is kept.
+fn tolerated(list: &Body, project: i64, no_blanks: bool) -> Result<(Vec<String>, Option<i64>), Refused> {
+    let said = list.integer("project_id")?.filter(|said| *said != 0 && *said != project);
+    if let Some(said) = said {
+        return Err(Refused::bad(format!("project_id in cve_allowlist must be {project} but it's {said}")));
+    }
     let mut items = Vec::new();
     for row in list.objects("items")? {
         let item = row.text("cve_id")?.to_owned();
-        if item.trim().is_empty() || items.contains(&item) {
-            return Err(Refused::bad(format!("empty or duplicate CVE ID in allowlist: {item}")));
+        if (no_blanks && item.trim().is_empty()) || items.contains(&item) {
+            return Err(Refused::internal());
         }
         items.push(item);
     }
-    Ok(items)
+    Ok((items, list.integer("expires_at")?))
 }
 
 /// Lower case, with single separators between letters and digits.

@@ -57,18 +57,13 @@ pub(super) fn sort<T>(
     let Some(text) = asked.parameter("sort").filter(|text| !text.is_empty()) else { return Ok(()) };
     for key in text.split(',').rev() {
         let (name, turned) = key.strip_prefix('-').map_or((key, false), |name| (name, true));
-        let mut known = true;
-        rows.sort_by(|one, other| match by(name, one, other) {
-            Some(order) if turned => order.reverse(),
-            Some(order) => order,
-            None => {
-                known = false;
-                Ordering::Equal
-            }
-        });
-        if !known {
+        if rows.first().is_some_and(|row| by(name, row, row).is_none()) {
             return Err(Refused::unmodelled());
         }
+        rows.sort_by(|one, other| {
+            let order = by(name, one, other).unwrap_or(Ordering::Equal);
+            if turned { order.reverse() } else { order }
+        });
     }
     Ok(())
 }

@@ -61,6 +61,7 @@ pub(super) struct State {
     pub(super) quotas: BTreeMap<i64, Quota>,
     quota_of: BTreeMap<i64, i64>,
     pub(super) groups: BTreeMap<i64, Group>,
+    group_names: BTreeMap<String, i64>,
     pub(super) robots: BTreeMap<i64, Robot>,
     pub(super) users: BTreeMap<i64, User>,
     /// Projects that are gone keep their row, under the name `name#id`.
@@ -83,6 +84,7 @@ impl State {
             quotas: BTreeMap::new(),
             quota_of: BTreeMap::new(),
             groups: BTreeMap::new(),
+            group_names: BTreeMap::new(),
             robots: BTreeMap::new(),
             users: BTreeMap::new(),
             deleted: BTreeSet::new(),
@@ -199,12 +201,13 @@ impl State {
     }
 
     pub(super) fn group_named(&self, name: &str) -> Option<&Group> {
-        self.groups.values().find(|group| group.name == name)
+        self.groups.get(self.group_names.get(name)?)
     }
 
     pub(super) fn insert_group(&mut self, name: &str, kind: i64, dn: &str) -> i64 {
         let (id, place) = (next(&mut self.counters.group), self.place());
         let (name, dn) = (name.to_owned(), dn.to_owned());
+        self.group_names.insert(name.clone(), id);
         self.groups.insert(id, Group { id, name, kind, dn, place, by_request: false });
         id
     }
@@ -214,7 +217,18 @@ impl State {
         for project in self.projects.values_mut() {
             project.members.retain(|member| member.entity != Entity::Group(id));
         }
-        self.groups.remove(&id).is_some()
+        let removed = self.groups.remove(&id);
+        removed.map(|group| self.group_names.remove(&group.name)).is_some()
+    }
+
+    /// A row that is changed moves to the end of its table.
+    pub(super) fn rename_group(&mut self, id: i64, name: String) -> bool {
+        let place = self.place();
+        let Some(group) = self.groups.get_mut(&id) else { return false };
+        self.group_names.remove(&group.name);
+        self.group_names.insert(name.clone(), id);
+        (group.name, group.place) = (name, place);
+        true
     }
 
     /// The lowest administrator: what robots make belongs to them.

@@ -1,6 +1,8 @@
 //! Clients and back ends over a script or over the fake Harbor, on clocks that tests move.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+mod exchanges;
+
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -145,7 +147,7 @@ impl Gate {
     }
 
     pub(crate) fn with(detail: impl FnOnce(FakeHarborBuilder) -> FakeHarborBuilder) -> Self {
-        Self::over(detail(FakeHarbor::builder().clock(now)).build())
+        Self::over(detail(exchanges::written_down(FakeHarbor::builder().clock(now))).build())
     }
 
     pub(crate) fn over(fake: FakeHarbor) -> Self {

@@ -8,6 +8,8 @@
     missing_docs
 )]
 
+#[path = "../common/exchanges.rs"]
+mod exchanges;
 mod groups;
 mod images;
 mod projects;

@@ -92,10 +92,11 @@ impl Replay {
                     self.also("POST /projects", json!({ "project_name": name })).await;
                 }
             }
-            "2.9.0/096-usergroup-create-dup" => self.also("POST /usergroups", recorded.body.clone()).await,
+            "2.9.0/096-usergroup-create-dup" | "2.9.0-oidc/007-usergroup-dup" => {
+                self.also("POST /usergroups", recorded.body.clone()).await
+            }
             "2.9.0/103-robot-create-dup" => self.make_up_the_robot().await,
             "2.9.0/107-robot-create-dur0" => self.bench.set_clock("2026-11-22T04:53:05.426Z"),
-            "2.9.0-oidc/007-usergroup-dup" => self.also("POST /usergroups", recorded.body.clone()).await,
             "2.9.0-oidc/011-usergroups" => {
                 self.also("POST /usergroups", json!({ "group_name": "h", "group_type": 2 })).await;
                 let ldap = json!({ "group_name": "l", "group_type": 1, "ldap_group_dn": "cn=l,dc=x" });

@@ -18,6 +18,8 @@ use serde_json::Value;
 use waldur_backend_harbor::testing::{FakeHarbor, FakeHarborBuilder};
 use waldur_sdk::rest::HttpTransport;
 
+use super::exchanges::written_down;
+
 /// The headers that mean something.
 const KEPT: [&str; 4] = ["content-type", "link", "location", "x-total-count"];
 
@@ -129,8 +131,8 @@ impl Bench {
     pub(crate) fn with(settings: impl FnOnce(FakeHarborBuilder) -> FakeHarborBuilder) -> Self {
         let clock = Arc::new(AtomicI64::new(1_795_323_084_000));
         let seen = clock.clone();
-        let builder = FakeHarbor::builder()
-            .clock(move || Timestamp::from_millisecond(seen.fetch_add(1, Ordering::SeqCst)).unwrap());
+        let builder = written_down(FakeHarbor::builder());
+        let builder = builder.clock(move || Timestamp::from_millisecond(seen.fetch_add(1, Ordering::SeqCst)).unwrap());
         Self { harbor: settings(builder).build(), clock }
     }
 
