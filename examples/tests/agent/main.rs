@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commands;
+mod deploy;
 mod diagnose;
 mod health;
 mod loops;
 mod modes;
 mod order_process;
 mod passes;
+#[cfg(target_os = "linux")]
+mod service;
 mod stage;
