@@ -43,16 +43,14 @@ impl Inner {
         project: &ProjectName,
         group: &GroupName,
     ) -> Result<bool> {
-        match client.members().group(project, group).await? {
-            Some(member) => self.ensure_role(cx, client, project, group, &member).await,
-            None => {
-                cx.checkpoint()?;
-                cx.step("group");
-                let found = client.groups().find(group).await?;
-                let id = self.ensure_group(client, group, found).await?;
-                self.add(cx, client, project, group, id).await
-            }
+        if let Some(member) = client.members().group(project, group).await? {
+            return self.ensure_role(cx, client, project, group, &member).await;
         }
+        cx.checkpoint()?;
+        cx.step("group");
+        let found = client.groups().find(group).await?;
+        let id = self.ensure_group(client, group, found).await?;
+        self.add(cx, client, project, group, id).await
     }
 
     /// Makes the group a member. Harbor says so with 201, which is proof enough: no later answer undoes it.

@@ -35,6 +35,9 @@ use crate::{client::HarborClient, names, settings::HarborSettings};
 /// How many projects are read at a time.
 const AT_A_TIME: usize = 8;
 
+/// So many projects that a listing does not name are asked about by themselves.
+const BY_THEMSELVES: usize = 64;
+
 /// The back end `harbor`: one private project for each resource, with a quota, in which the group of the Waldur project
 /// has a role. Cheap to clone; clones share what is remembered.
 ///

@@ -14,7 +14,7 @@ use waldur_sdk::{
 };
 
 use super::{
-    AT_A_TIME, Inner,
+    AT_A_TIME, BY_THEMSELVES, Inner,
     stamp::{self, Mark, Marks},
 };
 use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota, Quota, StorageLimit};
@@ -23,7 +23,7 @@ use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota,
 const FEW: usize = 4;
 
 /// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
-const FACTS_LAST: Duration = Duration::from_hours(1);
+const FACTS_LAST: Duration = Duration::from_secs(3600);
 
 /// What is remembered of a project between passes. Writes of this process keep it in step.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ impl Inner {
             Ok(listed) => listed,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
         };
-        let facts = match self.facts_of(&client, &wanted, &quotas).await {
+        let (facts, are_fresh) = match self.facts_of(&client, &wanted, &quotas).await {
             Ok(facts) => facts,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
         };
@@ -185,8 +185,8 @@ impl Inner {
             };
             // A quota of another number is that of another project, by the same name.
             let quota = quotas.get(id.as_str()).filter(|quota| quota.project == Some(facts.id));
-            // One that is missing on a page that did not come is not known to be missing.
-            if quota.is_none() && gap.is_some() {
+            // One that is missing may be that of a project which is gone, or be on a page that did not come.
+            if quota.is_none() && !(are_fresh && gap.is_none()) {
                 others.push(id.clone());
                 continue;
             }
@@ -233,24 +233,25 @@ impl Inner {
         Ok((named.filter(|(name, _)| wanted.contains(name.as_str())).collect(), gap))
     }
 
-    /// What is known of the wanted projects beside their quotas. Listed anew when that is an hour old, or does not fit.
+    /// What is known of the wanted projects beside their quotas, and whether it was listed just now: when it is an hour
+    /// old, when it does not fit the quotas, or when so many have none that asking about each would cost more.
     async fn facts_of(
         &self,
         client: &HarborClient,
         wanted: &HashSet<&str>,
         quotas: &HashMap<String, Quota>,
-    ) -> Result<HashMap<String, Facts>> {
+    ) -> Result<(HashMap<String, Facts>, bool)> {
         let now = client.environment().instant();
         {
             let known = self.known();
             let is_young = known.listed.is_some_and(|then| now.saturating_duration_since(then) < FACTS_LAST);
-            let fits = |name: &str| {
-                let (facts, quota) = (known.facts.get(name), quotas.get(name));
-                facts.zip(quota).is_some_and(|(facts, quota)| quota.project == Some(facts.id))
+            let fits = |(name, quota): (&String, &Quota)| {
+                known.facts.get(name).is_some_and(|facts| quota.project == Some(facts.id))
             };
-            if is_young && wanted.iter().all(|name| fits(name)) {
+            let without = wanted.len().saturating_sub(quotas.len());
+            if is_young && without <= BY_THEMSELVES && quotas.iter().all(fits) {
                 let facts = known.facts.iter().filter(|(name, _)| wanted.contains(name.as_str()));
-                return Ok(facts.map(|(name, facts)| (name.clone(), facts.clone())).collect());
+                return Ok((facts.map(|(name, facts)| (name.clone(), facts.clone())).collect(), false));
             }
         }
         let (projects, _bad, gap) = client.projects().list().collect().await?.into_parts();
@@ -262,7 +263,7 @@ impl Inner {
         if gap.is_none() {
             known.listed = Some(now);
         }
-        Ok(facts)
+        Ok((facts, true))
     }
 
     pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {

@@ -10,14 +10,11 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::{AT_A_TIME, HarborBackend, Inner};
+use super::{AT_A_TIME, BY_THEMSELVES, HarborBackend, Inner};
 use crate::client::{HarborClient, ProjectName};
 
-/// So many of those that the listing does not name are asked about by themselves; of the others it is not known what
-/// they use.
-const BY_THEMSELVES: usize = 64;
-
-/// Storage as it is now. Harbor keeps no history, so that a month that is over is [`Usage::NotYet`] for ever.
+/// Storage as it is now. Harbor keeps no history, so that a month that is over is [`Usage::NotYet`] for ever. Of those
+/// that the listing does not name, a few are asked about by themselves; of the others it is not known what they use.
 #[async_trait]
 impl UsageSource for HarborBackend {
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {

@@ -168,6 +168,18 @@ async fn h25_an_empty_project_goes_and_its_absence_is_proven() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h25_a_harbor_that_forbids_to_ask_about_what_is_gone_does_not_fail_the_order() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB)).unwrap();
+    gate.fail("HEAD ", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.projects().is_empty());
+    // Of one that nobody here deleted it proves nothing.
+    let error = delete(&backend(&gate)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn h25_nothing_but_harbor_proves_an_absence() {
     let gate = Gate::new();
     gate.fake.add_project(seed(GIB)).unwrap();

@@ -12,6 +12,7 @@ mod diagnosis;
 mod limits;
 mod membership;
 mod orders;
+mod secrets;
 mod settings;
 mod status;
 mod usage;

@@ -21,7 +21,7 @@ use crate::common::{GIB, Gate, backend_with, components, http, now, pass_time};
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
-const HOUR: Duration = Duration::from_hours(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A Waldur and a Harbor that agree about one resource.
 struct Site {

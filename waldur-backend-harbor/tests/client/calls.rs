@@ -15,7 +15,7 @@ use crate::common::{
 };
 
 fn json_page(total: u64, rows: &serde_json::Value) -> Answer {
-    Answer::json(rows).with_header("x-total-count", &total.to_string())
+    Answer::json(rows).with_header("x-total-count", total.to_string())
 }
 
 fn group(name: &str) -> GroupName {

@@ -1,7 +1,7 @@
 //! What a refusal means, and what is repeated.
 
 use serde_json::json;
-use waldur_backend_harbor::client::{GroupName, GroupType, NewProject, Role, StorageLimit, error};
+use waldur_backend_harbor::client::{Allowlist, GroupName, GroupType, NewProject, Role, StorageLimit, error};
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind,
     rest::TransportErrorKind,
@@ -12,7 +12,7 @@ use crate::common::{SECRET, client, impatient, project, refused};
 
 async fn told(answer: Answer) -> Error {
     let script = ScriptedTransport::new().then(answer);
-    impatient(script).projects().set_allowlist(&project("p"), &Default::default()).await.unwrap_err()
+    impatient(script).projects().set_allowlist(&project("p"), &Allowlist::default()).await.unwrap_err()
 }
 
 #[tokio::test(start_paused = true)]
