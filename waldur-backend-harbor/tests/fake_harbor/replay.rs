@@ -93,7 +93,7 @@ impl Replay {
                 }
             }
             "2.9.0/096-usergroup-create-dup" | "2.9.0-oidc/007-usergroup-dup" => {
-                self.also("POST /usergroups", recorded.body.clone()).await
+                self.also("POST /usergroups", recorded.body.clone()).await;
             }
             "2.9.0/103-robot-create-dup" => self.make_up_the_robot().await,
             "2.9.0/107-robot-create-dur0" => self.bench.set_clock("2026-11-22T04:53:05.426Z"),
