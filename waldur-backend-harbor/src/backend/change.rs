@@ -54,8 +54,15 @@ impl Inner {
         let (name, client) = self.target(cx, &change.backend_id)?;
         let (mut seen, _) = self.look_at_own(&client, &name, &change.backend_id, &change.resource).await?;
         if let Some(wanted) = wanted {
-            let changed = self.ensure_quota(cx, &client, &name, seen, wanted).await;
-            seen = unless_gone(&client, &name, changed).await?;
+            let changed = async {
+                let seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
+                // Whatever it was scaled down to, it is not any more. If it still is to be, the next pass sees to it.
+                if seen.facts.marks.downscaled && !self.is_small(wanted)? {
+                    return self.mark(&client, &name, &change.resource, seen, false).await;
+                }
+                Ok(seen)
+            };
+            seen = unless_gone(&client, &name, changed.await).await?;
         }
         Verified::limits(&change.limits, &self.state(&change.backend_id, &seen.facts, seen.limit())?)
     }
@@ -73,31 +80,28 @@ impl Inner {
         match status {
             Status::Paused => Err(Error::unsupported("pausing a project of Harbor")),
             Status::Downscaled => {
-                let (seen, _) = self.look_at_own(&client, &name, id, resource).await?;
-                // The mark first: without it, nobody would know that the small quota is to end.
-                let seen = self.mark(&client, &name, resource, seen, true).await?;
+                let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
                 let is_small = seen.limit().map(|limit| self.is_small(limit)).transpose()?;
                 if is_small != Some(true) {
-                    self.ensure_quota(cx, &client, &name, seen, self.storage.one_unit()?).await?;
+                    seen = self.ensure_quota(cx, &client, &name, seen, self.storage.one_unit()?).await?;
                 }
-                Ok(())
+                // Last, so that whoever dies in between finds it not scaled down yet.
+                self.mark(&client, &name, resource, seen, true).await.map(drop)
             }
             Status::Active => {
-                let (seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+                let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
                 if !seen.facts.marks.downscaled {
                     return Ok(());
                 }
-                let state = self.state(id, &seen.facts, seen.limit())?;
+                let is_small = seen.limit().map(|limit| self.is_small(limit)).transpose()?;
                 // Somebody else has raised it meanwhile: that stays, and only the mark goes.
-                let seen = if state.status == Status::Downscaled {
+                if is_small != Some(false) {
                     let wanted = self.storage.of_limits(&resource.limits)?.ok_or_else(|| {
                         let text = format!("{id}: Waldur does not say how much it had before it was scaled down");
                         Error::new(ErrorKind::InvalidRequest, text)
                     })?;
-                    self.ensure_quota(cx, &client, &name, seen, wanted).await?
-                } else {
-                    seen
-                };
+                    seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
+                }
                 self.mark(&client, &name, resource, seen, false).await.map(drop)
             }
         }

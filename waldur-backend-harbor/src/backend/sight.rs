@@ -99,11 +99,11 @@ impl Inner {
             Mark::None => {}
             Mark::Broken => state.foreign = true,
         }
+        if facts.marks.downscaled {
+            state.status = Status::Downscaled;
+        }
         if let Some(limit) = limit {
             state.limits = self.storage.limits(limit)?;
-            if facts.marks.downscaled && self.is_small(limit)? {
-                state.status = Status::Downscaled;
-            }
         }
         Ok(state)
     }

@@ -56,12 +56,27 @@ impl Inner {
     async fn reassert(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let (project, client) = self.target(cx, id)?;
         let Some(group) = self.group_of(&about.resource)? else { return Ok(()) };
+        let former = self.former_group(&about.resource, &group)?;
         let member = client.members().group(&project, &group).await?;
-        if member.is_some_and(|member| member.role == self.settings.role) {
+        let is_bound = member.is_some_and(|member| member.role == self.settings.role);
+        if is_bound && former.is_none() {
             return Ok(());
         }
         self.look_at_own(&client, &project, id, &about.resource).await?;
-        self.ensure_binding(cx, &client, &project, &group).await.map(drop)
+        self.ensure_binding(cx, &client, &project, &group).await?;
+        let Some(former) = former else { return Ok(()) };
+        match client.members().group(&project, &former).await? {
+            Some(member) => client.members().remove(&project, member.id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The group of the project that the resource was in when it was made, if it has moved to another one since: those
+    /// who are left behind lose access. One with another prefix was named by other settings, and stays.
+    fn former_group(&self, resource: &MarketplaceResource, group: &GroupName) -> Result<Option<GroupName>> {
+        let published = resource.metadata.text(metadata::GROUP);
+        let published = published.filter(|name| *name != group.as_str());
+        published.filter(|name| name.starts_with(&self.settings.group_prefix)).map(GroupName::new).transpose()
     }
 
     /// The group of the resource's project. A Waldur of 2024 lists resources without the slug of their project: there it

@@ -11,13 +11,16 @@ use waldur_backend_harbor::{
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend as _},
     client::WaldurClient,
-    process::{MembershipReport, MembershipSync, SyncOutcome},
+    process::{MembershipReport, MembershipSync, ResourceSync, SyncOutcome},
     rest::HttpTransport,
-    testing::waldur::{Billing, FakeWaldur, Generation},
+    testing::{
+        Cycle, Life, Limits, Scenario, drop_points, kill_points,
+        waldur::{Billing, FakeWaldur, Generation},
+    },
     types::{OfferingUuid, ProjectUuid, ResourceUuid},
 };
 
-use crate::common::{GIB, Gate, backend_with, components, http, now, pass_time};
+use crate::common::{GIB, Gate, backend_with, components, environment, http, now, pass_time};
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
@@ -169,6 +172,90 @@ async fn h38_people_come_and_go_and_harbor_is_not_asked() {
         assert_synced(&report);
         assert!(report.resources[0].changes.is_empty(), "{report:?}");
         assert_eq!(site.gate.take_log(), before, "nobody is new, and nobody is stale");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_of_a_project_that_a_resource_has_left_loses_its_role() {
+    let site = Site::new(20, 2);
+    site.gate.fake.set_group_role(NAME, "waldur-before", 2);
+    site.gate.fake.set_group_role(NAME, "other-before", 2);
+    site.gate.fake.set_group_role(NAME, "waldur-guests", 3);
+    let published = |group: &str| {
+        let metadata = json!({ "oidc_group": group });
+        site.waldur.change_resource(site.resource, |resource| resource.backend_metadata(metadata));
+    };
+    // Named by other settings, or unknown to the project: nobody loses anything.
+    for group in ["other-before", "waldur-nobody", GROUP] {
+        published(group);
+        site.pass().await;
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 4, "{group}");
+    }
+    published("waldur-before");
+    assert_synced(&site.pass().await);
+    let expected = [(GROUP, 2), ("other-before", 2), ("waldur-guests", 3)];
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), expected);
+    assert!(site.gate.fake.group("waldur-before").is_some(), "the group itself is the other project's");
+}
+
+/// Scaling down, or up again, by processes that die.
+struct Scaling {
+    down: bool,
+}
+
+impl Scenario for Scaling {
+    type World = Site;
+    type Agent = MembershipSync;
+    type Verdict = (Option<i64>, Vec<String>, serde_json::Value);
+
+    fn world(&self) -> Site {
+        let site = Site::new(20, 2);
+        if !self.down {
+            let stamp = format!("waldur-resource-{}", site.resource.hex());
+            site.gate.fake.set_allowlist(NAME, &[&stamp, "waldur-downscaled"]);
+            site.gate.fake.set_quota(NAME, GIB);
+        }
+        site.waldur.change_resource(site.resource, |resource| resource.downscaled(self.down));
+        site
+    }
+
+    fn start(&self, site: &Site, life: &Life) -> MembershipSync {
+        let backend = backend_with(life.around(site.gate.clone()), &site.gate.fake, json!({}));
+        sync(&site.waldur, life.around(site.waldur.clone()), backend, site.offering)
+    }
+
+    async fn cycle(&self, agent: &mut MembershipSync) -> Cycle {
+        match agent.run_once(&OpContext::new("sweep")).await {
+            Ok(report) if report.warnings.is_empty() && report.resources.iter().all(is_idle) => Cycle::Idle,
+            _ => Cycle::Busy,
+        }
+    }
+
+    fn verdict(&self, site: &Site) -> Self::Verdict {
+        let project = site.gate.fake.project(NAME).unwrap();
+        let limits = json!(site.waldur.resource_view(site.resource).limits);
+        let kinds = project.allowlist.iter().map(|entry| entry.split('-').take(2).collect::<Vec<_>>().join("-"));
+        (project.quota.map(|quota| quota.hard), kinds.collect(), limits)
+    }
+}
+
+fn is_idle(resource: &ResourceSync) -> bool {
+    resource.changes.is_empty() && matches!(resource.outcome, SyncOutcome::Synced)
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_scaling_survives_the_death_of_its_process_anywhere() {
+    for down in [true, false] {
+        let bounds = Limits::default().with_environment(environment());
+        let sweep = kill_points(&Scaling { down }, &bounds).await.unwrap();
+        assert!(sweep.points >= 10, "{down}: {} points", sweep.points);
+        drop_points(&Scaling { down }, &bounds).await.unwrap();
+        let site = Scaling { down }.world();
+        let agent = site.agent();
+        agent.run_once(&OpContext::new("once")).await.unwrap();
+        let hard = site.gate.fake.quota_of(NAME).unwrap().hard;
+        assert_eq!(hard, if down { GIB } else { 20 * GIB });
     }
 }
 

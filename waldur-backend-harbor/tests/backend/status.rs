@@ -73,6 +73,12 @@ async fn what_somebody_raised_while_it_was_scaled_down_stays() {
     assert_eq!(status(&gate).await, Status::Active, "and so the next pass scales it down again, if it is to be");
     set_status(&backend(&gate), storage(20), Status::Active).await.unwrap();
     assert_eq!(hard(&gate), Some(30 * GIB));
+    // By hand, in Harbor: it counts as scaled down until Waldur says otherwise, and keeps what it was given.
+    set_status(&backend(&gate), storage(30), Status::Downscaled).await.unwrap();
+    gate.fake.set_quota(NAME, 7 * GIB);
+    assert_eq!(status(&gate).await, Status::Downscaled);
+    set_status(&backend(&gate), storage(30), Status::Active).await.unwrap();
+    assert_eq!((hard(&gate), status(&gate).await), (Some(7 * GIB), Status::Active));
     assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP]);
 }
 
