@@ -6,12 +6,15 @@ mod common;
 
 mod conformance;
 mod consistency;
+mod croit;
 mod deletion;
 mod diagnosis;
 mod metadata;
 mod names;
 mod orders;
 mod ownership;
+mod purging;
 mod quotas;
+mod real_s3;
 mod settings;
 mod sweeps;

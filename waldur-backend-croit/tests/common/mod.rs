@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use waldur_backend_croit::{
-    RadosGwBackend, RadosGwSettings,
-    client::{RadosGwClient, S3Key},
-    testing::FakeRadosGw,
+    S3Backend, S3Settings,
+    radosgw::{RadosGwClient, S3Key},
+    testing::{FakeCroit, FakeRadosGw},
 };
 use waldur_sdk::{
     Result,
@@ -94,14 +94,27 @@ pub(crate) fn lines(script: &ScriptedTransport) -> Vec<String> {
 }
 
 fn line(method: &http::Method, path: &str, query: &str) -> String {
-    let query = query.strip_prefix("format=json").unwrap().trim_start_matches('&');
+    // Every call of the Admin Ops API begins so.
+    let query = query.strip_prefix("format=json").unwrap_or(query).trim_start_matches('&');
     format!("{method} {path}{}{query}", if query.is_empty() { "" } else { "?" })
 }
 
-/// A fake gateway behind a gate that keeps a log and can fail.
+/// A flavour of storage to run a test on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    RadosGw,
+    Croit,
+}
+
+pub(crate) const TOKEN: &str = "canary-croit-token-never-to-be-seen";
+
+/// A fake gateway behind a gate that keeps a log and can fail; before it, or beside it, a fake croit.
 #[derive(Clone)]
 pub(crate) struct Gate {
+    pub(crate) on: On,
     pub(crate) fake: FakeRadosGw,
+    /// Where no test asks for it, nobody calls it.
+    pub(crate) croit: FakeCroit,
     log: Arc<Mutex<Vec<String>>>,
     faults: Arc<Mutex<Vec<Fault>>>,
 }
@@ -124,11 +137,40 @@ pub(crate) enum Failure {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self::over(FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(now).build())
+        Self::on(On::RadosGw)
+    }
+
+    pub(crate) fn croit() -> Self {
+        Self::on(On::Croit)
+    }
+
+    pub(crate) fn on(on: On) -> Self {
+        let fake = FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(now).build();
+        let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake.clone()).build();
+        Self { on, fake, croit, log: Arc::default(), faults: Arc::default() }
     }
 
     pub(crate) fn over(fake: FakeRadosGw) -> Self {
-        Self { fake, log: Arc::default(), faults: Arc::default() }
+        Self { fake, ..Self::new() }
+    }
+
+    /// A gate to this croit, and to its gateway.
+    pub(crate) fn over_croit(croit: FakeCroit) -> Self {
+        Self { fake: croit.gateway().clone(), croit, ..Self::croit() }
+    }
+
+    /// The back end for what is behind the gate.
+    pub(crate) fn backend(&self, more: Value, components: &Components) -> S3Backend {
+        self.backend_over(self.clone(), more, components)
+    }
+
+    /// The same, over another way to it.
+    pub(crate) fn backend_over(&self, way: impl HttpTransport, more: Value, components: &Components) -> S3Backend {
+        let settings = match self.on {
+            On::RadosGw => settings(more),
+            On::Croit => croit_settings(more),
+        };
+        S3Backend::new(Http::new(way).with_environment(environment()), settings, components).unwrap()
     }
 
     /// The next `times` requests whose line contains `pattern` fail and are not carried out.
@@ -180,7 +222,10 @@ impl HttpTransport for Gate {
         self.log.lock().unwrap().push(line.clone());
         let fault = self.fault(&line);
         if fault.as_ref().is_none_or(|fault| fault.carried_out) {
-            let answer = self.fake.send(request).await;
+            let answer = match self.on {
+                On::RadosGw => self.fake.send(request).await,
+                On::Croit => self.croit.send(request).await,
+            };
             if fault.is_none() {
                 return answer;
             }
@@ -197,16 +242,25 @@ impl HttpTransport for Gate {
 }
 
 /// Settings of the flavour `radosgw` with `more` in them.
-pub(crate) fn settings(more: Value) -> RadosGwSettings {
-    let mut tree = json!({
+pub(crate) fn settings(more: Value) -> S3Settings {
+    let tree = json!({
         "flavour": "radosgw", "s3_endpoint": "http://localhost:7480",
         "admin_access_key": ACCESS_KEY, "admin_secret_key": SECRET_KEY,
     });
+    read(tree, more)
+}
+
+/// Settings of the flavour `croit` with `more` in them.
+pub(crate) fn croit_settings(more: Value) -> S3Settings {
+    read(json!({ "api_url": "http://localhost:7480/api", "token": TOKEN }), more)
+}
+
+fn read(mut tree: Value, more: Value) -> S3Settings {
     if let Value::Object(more) = more {
         tree.as_object_mut().unwrap().extend(more);
     }
     let (settings, _) = BackendSettings::from_value("backend_settings", &tree).unwrap();
-    settings.read(RadosGwSettings::read).unwrap().0
+    settings.read(S3Settings::read).unwrap().0
 }
 
 /// The seed's components: `s3_storage` in GiB and `s3_objects`. `more` goes into both.
@@ -227,12 +281,12 @@ pub(crate) fn usage_components() -> Components {
     components(AccountingType::Usage, &json!({}))
 }
 
-pub(crate) fn backend(transport: impl HttpTransport) -> RadosGwBackend {
+pub(crate) fn backend(transport: impl HttpTransport) -> S3Backend {
     backend_with(transport, json!({}), &usage_components())
 }
 
-pub(crate) fn backend_with(transport: impl HttpTransport, more: Value, components: &Components) -> RadosGwBackend {
-    RadosGwBackend::new(Http::new(transport).with_environment(environment()), settings(more), components).unwrap()
+pub(crate) fn backend_with(transport: impl HttpTransport, more: Value, components: &Components) -> S3Backend {
+    S3Backend::new(Http::new(transport).with_environment(environment()), settings(more), components).unwrap()
 }
 
 pub(crate) fn cx() -> OpContext {
@@ -269,7 +323,7 @@ pub(crate) fn request(attributes: Value) -> CreateRequest {
 }
 
 /// Creates a resource, which has to succeed at once.
-pub(crate) async fn create(backend: &RadosGwBackend, request: &CreateRequest) -> Result<waldur_sdk::backend::Created> {
+pub(crate) async fn create(backend: &S3Backend, request: &CreateRequest) -> Result<waldur_sdk::backend::Created> {
     match backend.create(&cx(), request).await? {
         Progress::Done(created) => Ok(Verified::into_inner(created)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
@@ -291,21 +345,21 @@ pub(crate) fn count(log: &[String], pattern: &str) -> usize {
     log.iter().filter(|line| line.contains(pattern)).count()
 }
 
-pub(crate) async fn delete(backend: &RadosGwBackend) -> Result<Removed> {
+pub(crate) async fn delete(backend: &S3Backend) -> Result<Removed> {
     match backend.delete(&cx(), &DeleteRequest::new(order(), resource(json!({})), id())).await? {
         Progress::Done(removed) => Ok(Verified::into_inner(removed)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
     }
 }
 
-pub(crate) async fn set_limits(backend: &RadosGwBackend, limits: Limits) -> Result<Limits> {
+pub(crate) async fn set_limits(backend: &S3Backend, limits: Limits) -> Result<Limits> {
     match backend.set_limits(&cx(), &LimitChange::new(resource(json!({})), id(), limits)).await? {
         Progress::Done(limits) => Ok(Verified::into_inner(limits)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
     }
 }
 
-pub(crate) async fn update_options(backend: &RadosGwBackend, new: Value) -> Result<()> {
+pub(crate) async fn update_options(backend: &S3Backend, new: Value) -> Result<()> {
     let object = |value: Value| JsonObject::from(value.as_object().unwrap().clone());
     let old = object(json!({ "storage_limit": 100 }));
     match backend

@@ -7,11 +7,12 @@ use waldur_sdk::{
 };
 
 use super::{
-    RadosGwClient, error,
-    ids::{AccessKeyId, ListedUid, Uid},
+    AccessKeyId, ListedUid, RadosGwClient, Uid, error,
     listing::{self, PageSize},
-    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, checked},
+    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser},
 };
+
+use crate::s3::checked;
 
 const TEMPLATE: &str = "/user";
 
