@@ -55,6 +55,9 @@ pub struct MarketplaceResource {
     pub end_date: Option<Date>,
     /// What was published about it so far.
     pub metadata: JsonObject,
+    /// The limits that Waldur has on record, in Waldur's units; empty where it has none, or none that are limits. What an
+    /// order asks for is in its request.
+    pub limits: Limits,
 }
 
 impl MarketplaceResource {
@@ -74,6 +77,7 @@ impl MarketplaceResource {
             created: None,
             end_date: None,
             metadata: JsonObject::new(),
+            limits: Limits::new(),
         }
     }
 
