@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod metering;
 pub mod names;
 pub mod settings;
 #[cfg(feature = "testing")]

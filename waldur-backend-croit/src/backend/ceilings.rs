@@ -289,7 +289,7 @@ impl Wishes {
 }
 
 /// `backend_name` (default the component's own name) and `enforce_limits`.
-fn own_keys(component: &Component) -> Result<(String, bool)> {
+pub(crate) fn own_keys(component: &Component) -> Result<(String, bool)> {
     let (keys, _all_known_by_now) = component.raw.read(|mut section| {
         let backend_name = section.key("backend_name").blank_is_missing().text().or(component.name.clone());
         let enforced = section.key("enforce_limits").boolean().or(true);

@@ -1,7 +1,7 @@
 //! The back end: one S3 user for each resource.
 
 mod again;
-mod ceilings;
+pub(crate) mod ceilings;
 mod change;
 mod create;
 mod diagnose;

@@ -1,0 +1,7 @@
+//! Metering (s3.md §6, §11): the arithmetic, and the back end over the fakes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod gb_days;
