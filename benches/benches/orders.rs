@@ -11,7 +11,7 @@ use std::{hint::black_box, time::Duration};
 use cpu::{CpuTime, environment, runtime, size};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
-use waldur_backend_croit::client::{RadosGwClient, Uid};
+use waldur_backend_croit::radosgw::{RadosGwClient, Uid};
 use waldur_benches::{
     bare::BareLoop,
     canned::{Canned, PAGE, one_user, pending},

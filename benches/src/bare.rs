@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join, future::
 use http::{HeaderValue, Method, Request, Response, header};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use waldur_backend_croit::{client::SigV4, names::clean};
+use waldur_backend_croit::{names::clean, radosgw::SigV4};
 use waldur_sdk::{
     client::{OrderQuery, OrderState},
     rest::{Authenticator as _, Environment, Http, HttpTransport, encode},

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use waldur_backend_croit::{RadosGwBackend, RadosGwSettings, client::S3Key, testing::FakeRadosGw};
+use waldur_backend_croit::{S3Backend, S3Settings, radosgw::S3Key, testing::FakeRadosGw};
 use waldur_sdk::{
     backend::OpContext,
     client::{AgentMode, WaldurClient},
@@ -89,7 +89,7 @@ impl World {
         let waldur = self.client(Arc::clone(&transport), environment)?;
         let components = components()?;
         let http = Http::new(transport).with_environment(environment.clone());
-        let backend = RadosGwBackend::new(http, self.settings()?, &components)?;
+        let backend = S3Backend::new(http, self.settings()?, &components)?;
         let mut policy = OrderPolicy::default();
         policy.concurrency = in_flight;
         Ok(OrderProcessor::new(waldur, Arc::new(backend), self.offering)
@@ -97,14 +97,14 @@ impl World {
             .with_components(components))
     }
 
-    fn settings(&self) -> Result<RadosGwSettings> {
+    fn settings(&self) -> Result<S3Settings> {
         let tree = json!({
             "flavour": "radosgw",
             "s3_endpoint": GATEWAY,
             "admin_access_key": self.gateway.access_key(),
             "admin_secret_key": self.gateway.secret_key().expose_secret(),
         });
-        Ok(BackendSettings::from_value("backend_settings", &tree)?.0.read(RadosGwSettings::read)?.0)
+        Ok(BackendSettings::from_value("backend_settings", &tree)?.0.read(S3Settings::read)?.0)
     }
 
     /// Processes what is pending with the SDK.

@@ -2,12 +2,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod backend;
-pub mod client;
 pub mod metering;
 pub mod names;
+pub mod radosgw;
+pub mod s3;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use backend::{RadosGwBackend, S3Factory};
-pub use settings::RadosGwSettings;
+pub use backend::{S3Backend, S3Factory};
+pub use settings::S3Settings;

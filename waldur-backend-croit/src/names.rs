@@ -8,7 +8,7 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use crate::client::Uid;
+use crate::s3::Uid;
 
 /// How a new user is named.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,22 +8,21 @@ use waldur_sdk::{
 };
 
 use crate::{
-    client::{MAX_NAME, S3Key, check_name, has_name_characters},
     names::{Naming, SeedNaming},
+    s3::{MAX_NAME, S3Key, check_name, has_name_characters},
 };
 
-/// Settings of the `radosgw` flavour.
+/// Settings of an offering.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct RadosGwSettings {
-    /// `s3_endpoint`: where tenants reach the storage; the admin API is below it. Required. Plain `http` is warned of.
+pub struct S3Settings {
+    /// `flavour`, and what only that flavour has.
+    pub flavour: Flavour,
+    /// `s3_endpoint`: where tenants reach the storage; RadosGW's admin API is below it. Required. Plain `http` is
+    /// warned of.
     pub endpoint: BaseUrl,
     /// `s3_region`: what is published as the region. Default `default`.
     pub region: String,
-    /// `admin_access_key` and `admin_secret_key`: a user with the capabilities `users=*;buckets=read`. Required.
-    pub admin: S3Key,
-    /// `admin_path`: the path of the admin API. Default `admin`.
-    pub admin_path: String,
     /// `naming`, and what goes with it. Default `seed`.
     pub naming: Naming,
     /// `user_prefix` and `allocation_prefix`: what a user is called by that was made for Waldur before there were stamps.
@@ -31,12 +30,55 @@ pub struct RadosGwSettings {
     pub prefixes: [String; 2],
     /// `default_placement`: where new users' buckets go. Default the gateway's own.
     pub placement: Option<String>,
+    /// `credentials_mode`: how customers get their keys. Default `metadata`.
+    pub credentials: CredentialsMode,
     /// `delete_mode`: default `refuse_if_buckets`.
     pub delete_mode: DeleteMode,
     /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s. Deletion with data has its own.
     pub timeout: Duration,
     /// `verify_ssl`: whether the gateway's certificate is verified. Default true.
     pub verify_ssl: bool,
+}
+
+/// How the storage is managed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Flavour {
+    /// By RadosGW's Admin Ops API.
+    RadosGw(RadosGwSettings),
+}
+
+/// Settings of the flavour `radosgw` alone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RadosGwSettings {
+    /// `admin_access_key` and `admin_secret_key`: a user with the capabilities `users=*;buckets=read`. Required.
+    pub admin: S3Key,
+    /// `admin_path`: the path of the admin API. Default `admin`.
+    pub admin_path: String,
+}
+
+/// `credentials_mode`: how customers get their keys (s3.md §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialsMode {
+    /// `metadata`: a key pair stands in the resource's metadata, where everybody reads it who reads the resource.
+    Metadata,
+    /// `api_keys`: as Waldur's API keys of the resource, and nowhere else.
+    ApiKeys,
+    /// `both`.
+    Both,
+}
+
+impl CredentialsMode {
+    /// Whether a key pair is published in the metadata.
+    pub fn publishes(self) -> bool {
+        matches!(self, Self::Metadata | Self::Both)
+    }
+
+    /// Whether API keys are issued.
+    pub fn issues(self) -> bool {
+        matches!(self, Self::ApiKeys | Self::Both)
+    }
 }
 
 /// `delete_mode`: what happens to a user that still owns buckets (s3.md §7).
@@ -49,7 +91,7 @@ pub enum DeleteMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flavour {
+enum FlavourName {
     Croit,
     RadosGw,
 }
@@ -58,16 +100,16 @@ enum Flavour {
 const CROIT_ONLY: [&str; 6] = ["api_url", "token", "username", "password", "default_tenant", "default_storage_class"];
 const RADOSGW_ONLY: [&str; 3] = ["admin_access_key", "admin_secret_key", "admin_path"];
 
-impl RadosGwSettings {
+impl S3Settings {
     /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
     ///
     /// # Errors
     /// When a key is missing or wrong, when keys of both flavours are mixed, and for the flavour `croit` and every
     /// `credentials_mode` but `metadata`, which this version does not have. All problems are recorded.
     pub fn read(mut section: Section<'_>) -> Read<Self> {
-        const FLAVOURS: [(&str, Flavour); 2] = [("croit", Flavour::Croit), ("radosgw", Flavour::RadosGw)];
-        let flavour = section.key("flavour").one_of(&FLAVOURS).or(Flavour::Croit);
-        if flavour == Flavour::Croit {
+        const FLAVOURS: [(&str, FlavourName); 2] = [("croit", FlavourName::Croit), ("radosgw", FlavourName::RadosGw)];
+        let flavour = section.key("flavour").one_of(&FLAVOURS).or(FlavourName::Croit);
+        if flavour == FlavourName::Croit {
             refuse(&mut section, &RADOSGW_ONLY, "belongs to the flavour radosgw, not to croit");
             return Err(section.refuse("flavour", "croit is not in this version yet; radosgw is"));
         }
@@ -79,7 +121,7 @@ impl RadosGwSettings {
         let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
-        credentials_mode(&mut section);
+        let credentials = credentials_mode(&mut section);
         let delete_mode = delete_mode(&mut section);
         usage_model(&mut section);
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
@@ -87,13 +129,13 @@ impl RadosGwSettings {
         section.finish()?;
         let (naming, prefixes) = naming?;
         Ok(Self {
+            flavour: Flavour::RadosGw(RadosGwSettings { admin: S3Key::new(access_key?, secret_key?), admin_path }),
             endpoint: endpoint?,
             region,
-            admin: S3Key::new(access_key?, secret_key?),
-            admin_path,
             naming,
             prefixes,
             placement,
+            credentials,
             delete_mode,
             timeout: Duration::from_secs(timeout),
             verify_ssl,
@@ -140,15 +182,17 @@ fn naming(section: &mut Section<'_>) -> Read<(Naming, [String; 2])> {
     }
 }
 
-fn credentials_mode(section: &mut Section<'_>) {
-    const MODES: [(&str, bool); 3] = [("metadata", true), ("api_keys", false), ("both", false)];
-    let metadata = section.key("credentials_mode").one_of(&MODES).or(true);
-    if metadata {
+fn credentials_mode(section: &mut Section<'_>) -> CredentialsMode {
+    use CredentialsMode as Mode;
+    const MODES: [(&str, Mode); 3] = [("metadata", Mode::Metadata), ("api_keys", Mode::ApiKeys), ("both", Mode::Both)];
+    let mode = section.key("credentials_mode").one_of(&MODES).or(Mode::Metadata);
+    if mode == Mode::Metadata {
         section.warn("credentials_mode", "secret keys are published in the metadata of the resource");
     } else {
         // Without a way to issue API keys, nobody could use the users that were made.
         section.refuse("credentials_mode", "is not in this version yet; metadata is");
     }
+    mode
 }
 
 fn delete_mode(section: &mut Section<'_>) -> DeleteMode {

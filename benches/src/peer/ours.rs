@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use waldur_backend_croit::{RadosGwBackend, RadosGwSettings};
+use waldur_backend_croit::{S3Backend, S3Settings};
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
@@ -216,7 +216,7 @@ fn backend(system: System, mode: Mode, offering: &OfferingSettings, http: Http) 
         }
         System::CephS3 => {
             let environment = http.environment().clone();
-            let inner = RadosGwBackend::new(http, settings.read(RadosGwSettings::read)?.0, components)?;
+            let inner = S3Backend::new(http, settings.read(S3Settings::read)?.0, components)?;
             match mode {
                 Mode::Report => Arc::new(Metered::new(inner, components.clone(), environment)),
                 Mode::OrderProcess | Mode::MembershipSync => Arc::new(inner),

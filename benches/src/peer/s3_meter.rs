@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use waldur_backend_croit::RadosGwBackend;
+use waldur_backend_croit::S3Backend;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{
@@ -25,20 +25,21 @@ pub const OBJECTS: &str = "s3_objects";
 /// The back end, and its meter.
 #[derive(Clone, Debug)]
 pub struct Metered {
-    inner: RadosGwBackend,
+    inner: S3Backend,
     components: Components,
     environment: Environment,
 }
 
 impl Metered {
     /// Adds a meter to a back end.
-    pub fn new(inner: RadosGwBackend, components: Components, environment: Environment) -> Self {
+    pub fn new(inner: S3Backend, components: Components, environment: Environment) -> Self {
         Self { inner, components, environment }
     }
 
     /// What each user stores. Of one without a bucket nothing is known, since nobody looked whether there is such a user.
     async fn stored(&self) -> Result<BTreeMap<String, UsageReport>> {
-        let buckets = self.inner.client().buckets().all().collect().await?.complete()?.into_items();
+        let gateway = self.inner.radosgw().ok_or_else(|| Error::unsupported("another flavour than radosgw"))?;
+        let buckets = gateway.buckets().all().collect().await?.complete()?.into_items();
         let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for bucket in buckets {
             let unknown = || Error::new(ErrorKind::Inconsistent, "a bucket does not say what it holds");

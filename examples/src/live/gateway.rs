@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use waldur_backend_croit::client::{RadosGwClient, S3Key, Uid, User};
+use waldur_backend_croit::radosgw::{RadosGwClient, S3Key, Uid, User};
 use waldur_sdk::{
     Error, Result,
     backend::{OpContext, ReqwestConnector},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde_json::json;
-use waldur_backend_croit::client::{AccessKeyId, PageSize, Quota, QuotaObjects, QuotaSize, RadosGwClient, Uid};
+use waldur_backend_croit::radosgw::{AccessKeyId, PageSize, Quota, QuotaObjects, QuotaSize, RadosGwClient, Uid};
 use waldur_sdk::{
     ErrorKind, Result,
     rest::{Environment, PollPolicy, PollStep, poll_until},

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use waldur_backend_croit::client::{S3Key, SigV4};
+use waldur_backend_croit::radosgw::{S3Key, SigV4};
 use waldur_sdk::{
     Error, Result,
     rest::{BaseUrl, Http, RestClient},

@@ -25,7 +25,7 @@ impl Inner {
     where
         Trying: Future<Output = Result<T>>,
     {
-        let (environment, policy) = (self.client.environment(), RetryPolicy::default());
+        let (environment, policy) = (self.storage.environment(), RetryPolicy::default());
         for number in 1..WRITES {
             match attempt(number).await {
                 Err(error) if error.kind() == ErrorKind::Inconsistent => {}
@@ -43,6 +43,6 @@ impl Inner {
     where
         Looking: Future<Output = Result<T>>,
     {
-        read_back(cx, self.client.environment(), CONSISTENCY / WRITES, look).await
+        read_back(cx, self.storage.environment(), CONSISTENCY / WRITES, look).await
     }
 }

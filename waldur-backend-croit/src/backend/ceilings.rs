@@ -10,7 +10,7 @@ use waldur_sdk::{
     types::{BackendAmount, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
 };
 
-use crate::client::{Quota, QuotaObjects, QuotaSize, Quotas};
+use crate::s3::{Quota, QuotaObjects, QuotaSize, Quotas};
 
 /// The two things that can have a ceiling, as far as the offering has a component for them.
 #[derive(Clone, Debug, Default)]

@@ -2,15 +2,18 @@
 
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{
-        Aspects, DeleteRequest, MarketplaceResource, OpContext, Origin, Ownership, Removed, ResourceState, Verified,
-    },
+    backend::{DeleteRequest, MarketplaceResource, OpContext, Origin, Ownership, Removed, ResourceState, Verified},
     types::BackendId,
 };
 
-use super::{Inner, ceilings::Wishes};
+use super::{
+    Inner,
+    ceilings::Wishes,
+    storage::{Account, Storage},
+};
 use crate::{
-    client::{Quotas, RadosGwClient, Uid, User, error},
+    radosgw::error,
+    s3::{Quotas, Uid},
     settings::DeleteMode,
 };
 
@@ -18,23 +21,29 @@ impl Inner {
     /// Sets the quotas that are wanted, unless they are so already. `true`: something was written.
     pub(super) async fn set_quotas(
         &self,
-        client: &RadosGwClient,
+        storage: &Storage,
         uid: &Uid,
-        user: &User,
+        account: &Account,
         wishes: Wishes,
     ) -> Result<bool> {
-        let current = quotas(user)?;
+        let current = quotas(account)?;
         let wanted = wishes.over(current);
-        if agree(wanted, current) {
+        if storage.agree(wanted, current) {
             return Ok(false);
         }
-        client.quotas().set(uid, wanted).await?;
+        storage.set_quotas(uid, wanted).await?;
         Ok(true)
     }
 
     /// What was read of the user of a resource, if it is not somebody else's.
-    fn ours(&self, id: &BackendId, uid: &Uid, resource: &MarketplaceResource, user: &User) -> Result<ResourceState> {
-        ResourceState::owned(Some(self.state(id, uid, user)?), id, resource.stamp(), Origin::Recorded)
+    fn ours(
+        &self,
+        id: &BackendId,
+        uid: &Uid,
+        resource: &MarketplaceResource,
+        account: &Account,
+    ) -> Result<ResourceState> {
+        ResourceState::owned(Some(self.state(id, uid, account)?), id, resource.stamp(), Origin::Recorded)
     }
 
     /// Brings the quotas of a user to what is wished, and reads them back.
@@ -55,21 +64,21 @@ impl Inner {
         resource: &MarketplaceResource,
         wishes: Wishes,
     ) -> Result<ResourceState> {
-        let (uid, client) = self.target(cx, id)?;
-        let user = client.users().get(&uid).await?.ok_or_else(|| {
+        let (uid, storage) = self.target(cx, id)?;
+        let account = storage.account(&uid).await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("The S3 user {id} does not exist.")).for_customer()
         })?;
-        let state = self.ours(id, &uid, resource, &user)?;
+        let state = self.ours(id, &uid, resource, &account)?;
         cx.checkpoint()?;
         cx.step("quota");
-        if !self.set_quotas(&client, &uid, &user, wishes).await.map_err(not_there(id))? {
+        if !self.set_quotas(&storage, &uid, &account, wishes).await.map_err(not_there(id))? {
             return Ok(state);
         }
         self.read_back(cx, || async {
-            let user = client.users().get(&uid).await?;
-            let user = user.ok_or_else(|| inconsistent(id, "it was there, and does not show any more"))?;
-            let state = self.ours(id, &uid, resource, &user)?;
-            verify(id, &user, wishes)?;
+            let account = storage.account(&uid).await?;
+            let account = account.ok_or_else(|| inconsistent(id, "it was there, and does not show any more"))?;
+            let state = self.ours(id, &uid, resource, &account)?;
+            verify(&storage, id, &account, wishes)?;
             Ok(state)
         })
         .await
@@ -83,19 +92,19 @@ impl Inner {
         number: u32,
     ) -> Result<Verified<Removed>> {
         let (id, stamp) = (&request.backend_id, request.resource.stamp());
-        let (uid, client) = self.target(cx, id)?;
-        let Some(user) = client.users().get(&uid).await? else {
+        let (uid, storage) = self.target(cx, id)?;
+        let Some(account) = storage.account(&uid).await? else {
             // What an earlier attempt deleted was late to go.
             let removed = if number > 1 { Removed::Deleted } else { Removed::AlreadyAbsent };
             return Verified::removed(id, removed, None);
         };
-        let ownership = self.ours(id, &uid, &request.resource, &user)?.ownership(stamp);
+        let ownership = self.ours(id, &uid, &request.resource, &account)?.ownership(stamp);
         cx.checkpoint()?;
         cx.step("delete");
         let outcome = match (self.settings.delete_mode, ownership) {
-            (DeleteMode::Purge, Ownership::Ours) => client.users().delete_with_data(&uid).await,
+            (DeleteMode::Purge, Ownership::Ours) => storage.purge(cx, &uid).await,
             // A name alone is not proof enough to destroy data.
-            _ => delete_empty(&client, &uid).await,
+            _ => delete_empty(&storage, &uid).await,
         };
         let removed = match outcome {
             Ok(()) => Removed::Deleted,
@@ -104,7 +113,7 @@ impl Inner {
         };
         cx.step("verify");
         self.read_back(cx, || async {
-            let found = self.inspect_one(cx, id, Aspects::EXISTENCE).await?;
+            let found = self.look(cx, id).await?;
             Verified::removed(id, removed, found.as_ref())
         })
         .await
@@ -112,11 +121,11 @@ impl Inner {
 }
 
 /// Deletes a user that owns no buckets; the customer learns how many there are.
-async fn delete_empty(client: &RadosGwClient, uid: &Uid) -> Result<()> {
-    match client.users().delete(uid).await {
+async fn delete_empty(storage: &Storage, uid: &Uid) -> Result<()> {
+    match storage.delete(uid).await {
         Err(refused) if refused.code() == Some(error::USER_HAS_BUCKETS) => {
-            let left = match client.buckets().names_of_user(uid).await {
-                Ok(names) => format!("{} bucket{}", names.len(), if names.len() == 1 { "" } else { "s" }),
+            let left = match storage.count_buckets(uid).await {
+                Ok(number) => format!("{number} bucket{}", if number == 1 { "" } else { "s" }),
                 Err(_) => "buckets".to_owned(),
             };
             let text = format!("The S3 user {uid} still owns {left}. Delete them with their data first.");
@@ -126,23 +135,16 @@ async fn delete_empty(client: &RadosGwClient, uid: &Uid) -> Result<()> {
     }
 }
 
-/// Both quotas of a user. The gateway always tells; if it did not, that would be neither 0 nor unlimited.
-pub(super) fn quotas(user: &User) -> Result<Quotas> {
-    match (user.user_quota, user.bucket_quota) {
-        (Some(user), Some(bucket)) => Ok(Quotas::new(user, bucket)),
-        _ => Err(Error::new(ErrorKind::Inconsistent, "the gateway does not say which quotas the user has")),
-    }
+/// Both quotas of a user. If they are not told, that is neither 0 nor unlimited.
+pub(super) fn quotas(account: &Account) -> Result<Quotas> {
+    let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say which quotas the user has");
+    account.quotas.ok_or_else(unknown)
 }
 
-/// Whether two pairs of quotas have the same effect.
-pub(super) fn agree(a: Quotas, b: Quotas) -> bool {
-    a.user_quota.effective() == b.user_quota.effective() && a.bucket_quota.effective() == b.bucket_quota.effective()
-}
-
-/// Holds the quotas that were read back against the wishes. The gateway keeps them to the byte.
-pub(super) fn verify(id: &BackendId, user: &User, wishes: Wishes) -> Result<()> {
-    let found = quotas(user)?;
-    if agree(wishes.over(found), found) {
+/// Holds the quotas that were read back against the wishes.
+pub(super) fn verify(storage: &Storage, id: &BackendId, account: &Account, wishes: Wishes) -> Result<()> {
+    let found = quotas(account)?;
+    if storage.agree(wishes.over(found), found) {
         Ok(())
     } else {
         Err(inconsistent(id, &format!("the quotas were set, but read otherwise: {found:?}")))

@@ -9,10 +9,14 @@ use waldur_sdk::{
 use super::{
     Inner,
     ceilings::Wishes,
-    change::{agree, inconsistent, not_there, quotas, verify},
+    change::{inconsistent, not_there, quotas, verify},
     metadata, stamp,
+    storage::{Account, AccountWithKeys, NewAccount, Storage},
 };
-use crate::client::{NewUser, Quota, Quotas, RadosGwClient, Uid, UserChange, UserWithKeys, error};
+use crate::{
+    radosgw::error,
+    s3::{Quota, Quotas, Uid},
+};
 
 /// The longest name for people that is sent, in characters.
 const DISPLAY_NAME: usize = 255;
@@ -26,33 +30,33 @@ impl Inner {
         wishes: Wishes,
     ) -> Result<Verified<Created>> {
         let id = &request.backend_id;
-        let (uid, client) = self.target(cx, id)?;
+        let (uid, storage) = self.target(cx, id)?;
         cx.step("user");
-        let (made, is_new) = self.ensure_user(&client, &uid, request).await?;
+        let (made, is_new) = self.ensure_user(&storage, &uid, request).await?;
         cx.checkpoint()?;
         cx.step("quota");
-        self.set_quotas(&client, &uid, &made.user, wishes).await.map_err(not_there(id))?;
+        self.set_quotas(&storage, &uid, &made, wishes).await.map_err(not_there(id))?;
         cx.step("verify");
-        let found = self.read_back(cx, || whole(&client, id, &uid, wishes)).await?;
-        let created = self.created(&client, &uid, request, &found, is_new).await?;
-        Verified::created(created, request, Some(&self.state(id, &uid, &found.user)?))
+        let found = self.read_back(cx, || whole(&storage, id, &uid, wishes)).await?;
+        let created = self.created(&storage, &uid, request, &found, is_new).await?;
+        Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
     }
 
     /// What is told about a user that was read back.
     async fn created(
         &self,
-        client: &RadosGwClient,
+        storage: &Storage,
         uid: &Uid,
         request: &CreateRequest,
-        found: &UserWithKeys,
+        found: &AccountWithKeys,
         is_new: bool,
     ) -> Result<Created> {
         let mut warnings = Vec::new();
-        if agree(quotas(&found.user)?, Quotas::both(Quota::UNLIMITED)) {
+        if storage.agree(Quotas::both(Quota::UNLIMITED), quotas(&found.account)?) {
             warnings.extend(self.ceilings.nothing_capped(request));
         }
         let published = &request.resource.metadata;
-        let summary = if is_new { metadata::summary(&[]) } else { self.summary(client, uid).await };
+        let summary = if is_new { metadata::summary(&[]) } else { self.summary(storage, uid).await };
         // The order is about the user, not about statistics: without them, what is published of them stays.
         let summary = match summary {
             Ok(summary) => Some(summary),
@@ -69,28 +73,20 @@ impl Inner {
     }
 
     /// Makes the user, or finds the one that an earlier attempt made. `true`: it was made just now.
-    async fn ensure_user(
-        &self,
-        client: &RadosGwClient,
-        uid: &Uid,
-        request: &CreateRequest,
-    ) -> Result<(UserWithKeys, bool)> {
+    async fn ensure_user(&self, storage: &Storage, uid: &Uid, request: &CreateRequest) -> Result<(Account, bool)> {
         let resource = &request.resource;
-        let mut new = NewUser::new(uid.clone(), display_name(resource))?.with_generated_key();
-        new = new.with_email(stamp::address(resource.stamp(), uid))?;
-        if let Some(placement) = &self.settings.placement {
-            new = new.with_placement(placement.as_str())?;
-        }
-        let refused = match client.users().create(&new).await {
-            Ok(user) => return Ok((user, true)),
+        let email = stamp::address(resource.stamp(), uid);
+        let new = NewAccount { uid: uid.clone(), name: display_name(resource), email };
+        let refused = match storage.create(&new, &self.settings).await {
+            Ok(account) => return Ok((account, true)),
             Err(refused) => refused,
         };
         let taken = refused.kind() == ErrorKind::AlreadyExists;
         if !taken && refused.effect() == Effect::NotApplied {
             return Err(refused);
         }
-        match client.users().get_with_keys(uid).await {
-            Ok(Some(found)) => self.adopt(client, uid, request, found).await.map(|user| (user, false)),
+        match storage.with_keys(uid).await {
+            Ok(Some(found)) => self.adopt(storage, uid, request, found).await.map(|account| (account, false)),
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
             // Taken by its e-mail address; or an attempt that came to nothing.
@@ -109,24 +105,25 @@ impl Inner {
     /// Takes over a user that is there already, if it is ours.
     async fn adopt(
         &self,
-        client: &RadosGwClient,
+        storage: &Storage,
         uid: &Uid,
         request: &CreateRequest,
-        mut found: UserWithKeys,
-    ) -> Result<UserWithKeys> {
+        found: AccountWithKeys,
+    ) -> Result<Account> {
         let (id, stamp) = (&request.backend_id, request.resource.stamp());
-        let state = self.state(id, uid, &found.user)?;
+        let AccountWithKeys { mut account, keys } = found;
+        let state = self.state(id, uid, &account)?;
         if !state.ownership(stamp).permits(request.origin) {
             return Err(state.foreign_to(stamp));
         }
-        if found.user.email.is_none() {
-            let stamped = UserChange::default().with_email(stamp::address(stamp, uid))?;
-            found.user = client.users().modify(uid, &stamped).await.map_err(not_there(id))?;
+        if account.email.is_none() {
+            let stamped = storage.stamp(uid, stamp::address(stamp, uid)).await.map_err(not_there(id))?;
+            account = stamped.unwrap_or(account);
         }
-        if found.own_keys().next().is_none() {
-            found.keys = client.keys().mint(uid).await.map_err(not_there(id))?;
+        if keys.is_empty() {
+            storage.mint(uid).await.map_err(not_there(id))?;
         }
-        Ok(found)
+        Ok(account)
     }
 }
 
@@ -134,16 +131,16 @@ impl Inner {
 ///
 /// # Errors
 /// `Inconsistent` when something of it does not show.
-async fn whole(client: &RadosGwClient, id: &BackendId, uid: &Uid, wishes: Wishes) -> Result<UserWithKeys> {
-    let found = client.users().get_with_keys(uid).await?;
+async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, wishes: Wishes) -> Result<AccountWithKeys> {
+    let found = storage.with_keys(uid).await?;
     let found = found.ok_or_else(|| inconsistent(id, "it was created but cannot be read"))?;
-    if found.user.email.is_none() {
+    if found.account.email.is_none() {
         return Err(inconsistent(id, "it was stamped, but the stamp does not show"));
     }
-    if found.own_keys().next().is_none() {
+    if found.keys.is_empty() {
         return Err(inconsistent(id, "a key was made, but does not show"));
     }
-    verify(id, &found.user, wishes)?;
+    verify(storage, id, &found.account, wishes)?;
     Ok(found)
 }
 

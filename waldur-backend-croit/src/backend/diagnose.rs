@@ -5,9 +5,11 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
+use super::storage::Storage;
 use crate::{
-    client::{BucketName, PageSize, RadosGwClient, Uid, UserChange},
-    settings::{DeleteMode, RadosGwSettings},
+    radosgw::{RadosGwClient, UserChange},
+    s3::{BucketName, Uid},
+    settings::{DeleteMode, S3Settings},
 };
 
 /// A user and a bucket that nobody has: asking about them needs the right and changes nothing.
@@ -16,13 +18,16 @@ const PROBE: &str = "waldur-sdk-probe-of-rights";
 /// A clock that is further off than this is worth a warning, in seconds.
 const NOTABLE_SKEW: i64 = 60;
 
-/// The cheapest call that needs the credentials.
-pub(super) async fn ping(client: &RadosGwClient) -> Result<()> {
-    client.users().list(PageSize::new(1)?).next_page().await.map(drop)
+pub(super) async fn findings(storage: &Storage, settings: &S3Settings) -> Vec<Finding> {
+    let mut findings = match storage {
+        Storage::RadosGw(client) => of_radosgw(storage, client).await,
+    };
+    findings.extend(choices(settings));
+    findings
 }
 
-pub(super) async fn findings(client: &RadosGwClient, settings: &RadosGwSettings) -> Vec<Finding> {
-    let reachable = ping(client).await;
+async fn of_radosgw(storage: &Storage, client: &RadosGwClient) -> Vec<Finding> {
+    let reachable = storage.ping().await;
     let down = reachable.as_ref().err().is_some_and(|error| error.kind() != ErrorKind::PermissionDenied);
     let mut findings = vec![finding("users=read", reachable)];
     if !down {
@@ -30,7 +35,6 @@ pub(super) async fn findings(client: &RadosGwClient, settings: &RadosGwSettings)
         findings.push(finding("buckets=read", may_read_buckets(client).await));
     }
     findings.push(clock(client.learnt_clock_offset()));
-    findings.extend(choices(settings));
     findings
 }
 
@@ -70,7 +74,7 @@ fn clock(offset: i64) -> Finding {
     Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
 }
 
-fn choices(settings: &RadosGwSettings) -> Vec<Finding> {
+fn choices(settings: &S3Settings) -> Vec<Finding> {
     let detail = "secret keys are published in the metadata of resources";
     let mut choices = vec![Finding::new("credentials_mode", Outcome::Warning, detail)];
     if settings.delete_mode == DeleteMode::Purge {

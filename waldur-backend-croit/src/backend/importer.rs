@@ -9,15 +9,19 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::{AT_A_TIME, Inner, RadosGwBackend, change::quotas};
-use crate::client::{ListedUid, PageSize, RadosGwClient, Uid};
+use super::{AT_A_TIME, Inner, S3Backend, change::quotas, storage::Storage};
+use crate::{
+    radosgw::{ListedUid, PageSize, RadosGwClient},
+    s3::Uid,
+};
 
 /// Users whose name begins as ours do under either naming, outside tenants; everybody else's are passed over. With an
 /// empty prefix these are all users, the administrators included.
 #[async_trait]
-impl Importer for RadosGwBackend {
+impl Importer for S3Backend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let (this, client) = (self.0.clone(), self.0.client.until(cx.deadline));
+        let Storage::RadosGw(client) = self.0.storage.until(cx.deadline);
+        let this = self.0.clone();
         let pager = Pager::new(
             |item: &Importable| item.backend_id.to_string(),
             move |token: Option<PageToken>| {
@@ -55,7 +59,7 @@ impl Inner {
         let mut item = Importable::new(BackendId::new(uid.name())?);
         if self.ceilings.has_limits() {
             let Some(user) = client.users().get(&uid).await? else { return Ok(None) };
-            item.limits = self.ceilings.limits(quotas(&user)?.user_quota)?;
+            item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota)?;
         }
         Ok(Some(item))
     }

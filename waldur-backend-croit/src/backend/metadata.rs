@@ -4,21 +4,22 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
 
+use super::storage::Held;
 use crate::{
-    client::{Bucket, Quota, Quotas, S3Key, Uid},
-    settings::RadosGwSettings,
+    s3::{Quota, Quotas, S3Key, Uid},
+    settings::S3Settings,
 };
 
 const SUMMARY: &str = "storage_summary";
 
 /// The address that tenants are given: without a trailing slash.
-pub(super) fn endpoint(settings: &RadosGwSettings) -> String {
+pub(super) fn endpoint(settings: &S3Settings) -> String {
     settings.endpoint.to_string().trim_end_matches('/').to_owned()
 }
 
 /// Everything that is published. Without a `key`, no credentials; without a `summary`, none.
 pub(super) fn all(
-    settings: &RadosGwSettings,
+    settings: &S3Settings,
     uid: &Uid,
     quotas: Quotas,
     key: Option<&S3Key>,
@@ -51,14 +52,14 @@ pub(super) fn all(
 ///
 /// # Errors
 /// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
-pub(super) fn summary(buckets: &[Bucket]) -> Result<Value> {
+pub(super) fn summary(buckets: &[Held]) -> Result<Value> {
     let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds");
     let (mut size, mut objects, mut rows) = (0_u64, 0_u64, Vec::with_capacity(buckets.len()));
     for bucket in buckets {
-        let stored = bucket.stored().ok_or_else(unknown)?;
-        size = size.checked_add(stored.size).ok_or_else(unknown)?;
-        objects = objects.checked_add(stored.num_objects).ok_or_else(unknown)?;
-        rows.push(json!({ "name": bucket.bucket, "size_bytes": stored.size, "objects": stored.num_objects }));
+        let (bytes, number) = bucket.stored.ok_or_else(unknown)?;
+        size = size.checked_add(bytes).ok_or_else(unknown)?;
+        objects = objects.checked_add(number).ok_or_else(unknown)?;
+        rows.push(json!({ "name": bucket.name, "size_bytes": bytes, "objects": number }));
     }
     Ok(json!({
         "bucket_count": rows.len(),
@@ -79,7 +80,7 @@ fn quota(quota: Quota) -> Value {
 }
 
 /// The key to publish: the one that is published already if the user still has it, else the first by position.
-pub(super) fn choose<'a>(keys: impl Iterator<Item = &'a S3Key>, published: &JsonObject) -> Option<&'a S3Key> {
+pub(super) fn choose<'a>(keys: &'a [S3Key], published: &JsonObject) -> Option<&'a S3Key> {
     let known = published.get("s3_credentials").and_then(|credentials| credentials.get("access_key")?.as_str());
     let mut first = None;
     for key in keys {
@@ -99,13 +100,13 @@ mod tests {
 
     use super::*;
 
-    fn read(mode: &str) -> Result<RadosGwSettings> {
+    fn read(mode: &str) -> Result<S3Settings> {
         let tree = json!({
             "flavour": "radosgw", "s3_endpoint": "https://s3.example.org", "credentials_mode": mode,
             "admin_access_key": "ADMIN", "admin_secret_key": "canary-admin-secret",
         });
         let (settings, _) = BackendSettings::from_value("backend_settings", &tree)?;
-        settings.read(RadosGwSettings::read).map(|(settings, _)| settings)
+        settings.read(S3Settings::read).map(|(settings, _)| settings)
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod diagnose;
 mod importer;
 mod metadata;
 mod stamp;
+mod storage;
 
 use std::sync::Arc;
 
@@ -26,67 +27,70 @@ use waldur_sdk::{
     types::{BackendId, JsonObject, Limits},
 };
 
-use self::{ceilings::Ceilings, change::quotas, stamp::Mark};
-use crate::{
-    client::{RadosGwClient, Uid, User, UserWithKeys},
-    settings::RadosGwSettings,
+use self::{
+    ceilings::Ceilings,
+    change::quotas,
+    stamp::Mark,
+    storage::{Account, AccountWithKeys, Storage, View},
 };
+use crate::{radosgw::RadosGwClient, s3::Uid, settings::S3Settings};
 
 /// How many users are read at a time.
 const AT_A_TIME: usize = 8;
 
-/// The back end of the flavour `radosgw`: one S3 user for each resource, over the Admin Ops API. Cheap to clone.
+/// The back end: one S3 user for each resource, on the flavour of storage that the settings name. Cheap to clone.
 ///
-/// A user carries the resource's stamp as its e-mail address. Its key pair is minted by the gateway when it is
+/// A user carries the resource's stamp as its e-mail address. Its key pair is minted by the storage when it is
 /// created, so that no secret stands in a URL. Its ceilings are quotas on the user and on each of its buckets.
 #[derive(Clone, Debug)]
-pub struct RadosGwBackend(Arc<Inner>);
+pub struct S3Backend(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: RadosGwClient,
-    settings: RadosGwSettings,
+    storage: Storage,
+    settings: S3Settings,
     ceilings: Ceilings,
 }
 
-impl RadosGwBackend {
+impl S3Backend {
     /// A back end over a pipeline.
     ///
     /// # Errors
     /// `Config` when the components do not fit (see the crate's documentation), or the admin key is blank.
-    pub fn new(http: Http, settings: RadosGwSettings, components: &Components) -> Result<Self> {
+    pub fn new(http: Http, settings: S3Settings, components: &Components) -> Result<Self> {
         let ceilings = Ceilings::of(components)?;
-        let client = RadosGwClient::at(http, &settings.endpoint, &settings.admin_path, &settings.admin)?;
-        let client = client.with_timeout(settings.timeout);
-        Ok(Self(Arc::new(Inner { client, settings, ceilings })))
+        let storage = Storage::of(http, &settings)?;
+        Ok(Self(Arc::new(Inner { storage, settings, ceilings })))
     }
 
-    /// The client underneath.
-    pub fn client(&self) -> &RadosGwClient {
-        &self.0.client
+    /// The client underneath, where the flavour is `radosgw`.
+    pub fn radosgw(&self) -> Option<&RadosGwClient> {
+        match &self.0.storage {
+            Storage::RadosGw(client) => Some(client),
+        }
     }
 }
 
 impl Inner {
-    /// The user that a back-end id names, and a client for one operation on it. Ids come from outside, so this is the
+    /// The user that a back-end id names, and the storage for one operation on it. Ids come from outside, so this is the
     /// check before any request.
-    fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(Uid, RadosGwClient)> {
-        Ok((Uid::new(id.as_str())?, self.client.until(cx.deadline)))
+    fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(Uid, Storage)> {
+        Ok((Uid::new(id.as_str())?, self.storage.until(cx.deadline)))
     }
 
     /// What a user's record says.
-    fn state(&self, id: &BackendId, uid: &Uid, user: &User) -> Result<ResourceState> {
+    fn state(&self, id: &BackendId, uid: &Uid, account: &Account) -> Result<ResourceState> {
         let mut state = ResourceState::new(id.clone());
-        match stamp::read(user.email.as_deref(), uid) {
+        match stamp::read(account.email.as_deref(), uid) {
             Mark::Stamp(stamp) => state.stamp = Some(stamp),
             Mark::None => state.foreign = !self.is_named_by_us(uid.name()),
             Mark::Broken => state.foreign = true,
         }
-        if user.suspended {
+        if account.suspended {
             state.status = Status::Paused;
         }
         if self.ceilings.has_limits() {
-            state.limits = self.ceilings.limits(quotas(user)?.user_quota)?;
+            state.limits = self.ceilings.limits(quotas(account)?.user_quota)?;
         }
         Ok(state)
     }
@@ -98,36 +102,51 @@ impl Inner {
     }
 
     /// What the user's buckets hold.
-    async fn summary(&self, client: &RadosGwClient, uid: &Uid) -> Result<Value> {
-        metadata::summary(&client.buckets().of_user(uid).collect().await?.complete()?.into_items())
+    async fn summary(&self, storage: &Storage, uid: &Uid) -> Result<Value> {
+        metadata::summary(&storage.buckets(uid).await?)
     }
 
     /// What is published about a user.
     fn metadata(
         &self,
         uid: &Uid,
-        found: &UserWithKeys,
+        found: &AccountWithKeys,
         published: &JsonObject,
         summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let key = metadata::choose(found.own_keys(), published);
-        Ok(metadata::all(&self.settings, uid, quotas(&found.user)?, key, summary))
+        let key = metadata::choose(&found.keys, published);
+        Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
     }
 
-    async fn inspect_one(&self, cx: &OpContext, id: &BackendId, aspects: Aspects) -> Result<Option<ResourceState>> {
-        let (uid, client) = self.target(cx, id)?;
-        let Some(found) = client.users().get_with_keys(&uid).await? else { return Ok(None) };
-        let mut state = self.state(id, &uid, &found.user)?;
-        if aspects.metadata {
-            let summary = self.summary(&client, &uid).await?;
-            state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
+    /// What `view` shows of the user of a back-end id.
+    async fn inspect_one(
+        &self,
+        storage: &Storage,
+        view: &View,
+        id: &BackendId,
+        aspects: Aspects,
+    ) -> Result<Option<ResourceState>> {
+        let uid = Uid::new(id.as_str())?;
+        if !aspects.metadata {
+            let account = view.account(&uid).await?;
+            return account.map(|account| self.state(id, &uid, &account)).transpose();
         }
+        let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
+        let mut state = self.state(id, &uid, &found.account)?;
+        let summary = self.summary(storage, &uid).await?;
+        state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))
+    }
+
+    /// What the user of a back-end id is like now.
+    async fn look(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        let (uid, storage) = self.target(cx, id)?;
+        storage.account(&uid).await?.map(|account| self.state(id, &uid, &account)).transpose()
     }
 }
 
 #[async_trait]
-impl ResourceBackend for RadosGwBackend {
+impl ResourceBackend for S3Backend {
     fn backend_type(&self) -> &'static str {
         "ceph_s3"
     }
@@ -142,7 +161,7 @@ impl ResourceBackend for RadosGwBackend {
     }
 
     async fn ping(&self, cx: &OpContext) -> Result<()> {
-        diagnose::ping(&self.0.client.until(cx.deadline)).await
+        self.0.storage.until(cx.deadline).ping().await
     }
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
@@ -153,7 +172,7 @@ impl ResourceBackend for RadosGwBackend {
 
     /// One call. Metadata costs another one: [`Self::inspect`] brings it.
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.0.inspect_one(cx, id, Aspects::EXISTENCE).await
+        self.0.look(cx, id).await
     }
 
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
@@ -161,12 +180,20 @@ impl ResourceBackend for RadosGwBackend {
         Ok(Progress::Done(removed))
     }
 
-    /// One call for each id, several at a time; two where metadata is wanted. The gateway has no listing that tells
-    /// whose a user is.
+    /// On RadosGW one call for each id, several at a time; two where metadata is wanted, since it has no listing that
+    /// tells whose a user is.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let read = |id: BackendId| async move {
-            let state = self.0.inspect_one(cx, &id, aspects).await;
-            (id, state)
+        let storage = self.0.storage.until(cx.deadline);
+        let view = match storage.view().await {
+            Ok(view) => view,
+            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
+        };
+        let read = |id: BackendId| {
+            let (storage, view) = (&storage, &view);
+            async move {
+                let state = self.0.inspect_one(storage, view, &id, aspects).await;
+                (id, state)
+            }
         };
         let reads: Vec<_> = ids.iter().cloned().map(read).collect();
         stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
@@ -189,7 +216,7 @@ impl ResourceBackend for RadosGwBackend {
     }
 
     async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        diagnose::findings(&self.0.client.until(cx.deadline), &self.0.settings).await
+        diagnose::findings(&self.0.storage.until(cx.deadline), &self.0.settings).await
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
@@ -210,12 +237,12 @@ impl BackendFactory for S3Factory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (settings, warnings) = environment.settings.read(RadosGwSettings::read)?;
+        let (settings, warnings) = environment.settings.read(S3Settings::read)?;
         if environment.backend_type.eq_ignore_ascii_case("croit_usage") {
             return Err(Error::config("backend_type: croit_usage needs the flavour croit; radosgw keeps no history"));
         }
         let http = environment.http(&options(&settings))?;
-        let backend = RadosGwBackend::new(http, settings, &environment.components)?;
+        let backend = S3Backend::new(http, settings, &environment.components)?;
         if environment.settings.core.soft_delete && !backend.0.ceilings.can_close() {
             return Err(Error::config(
                 "soft_delete: closes a user by its quotas, and no component sets one; take enforce_limits: false away \
@@ -227,13 +254,13 @@ impl BackendFactory for S3Factory {
 }
 
 #[cfg(feature = "danger-accept-invalid-certs")]
-fn options(settings: &RadosGwSettings) -> HttpOptions {
+fn options(settings: &S3Settings) -> HttpOptions {
     let options = HttpOptions::default();
     if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
 }
 
 /// Certificates are always verified: the settings were refused otherwise.
 #[cfg(not(feature = "danger-accept-invalid-certs"))]
-fn options(_settings: &RadosGwSettings) -> HttpOptions {
+fn options(_settings: &S3Settings) -> HttpOptions {
     HttpOptions::default()
 }

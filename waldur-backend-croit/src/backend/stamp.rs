@@ -2,7 +2,7 @@
 
 use waldur_sdk::{backend::Stamp, types::Uuid};
 
-use crate::client::Uid;
+use crate::s3::Uid;
 
 const PREFIX: &str = "waldur-";
 const SUFFIX: &str = "@invalid";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use waldur_backend_croit::{RadosGwBackend, testing::SeedUser};
+use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
     backend::{CONSISTENCY, Cancellation, Origin, ProgressObserver, Removed, ResourceBackend as _, Step},
@@ -36,7 +36,7 @@ fn settled() -> Gate {
     gate
 }
 
-fn by_limits(gate: &Gate) -> RadosGwBackend {
+fn by_limits(gate: &Gate) -> S3Backend {
     backend_with(gate.clone(), json!({}), &components(AccountingType::Limit, &json!({})))
 }
 
@@ -203,7 +203,7 @@ async fn the_pause_before_a_write_is_repeated_has_jitter() {
         let gate = settled();
         gate.fake.lose_writes("quota.set", 1);
         let http = Http::new(gate.clone()).with_environment(environment().with_random(move || random));
-        let backend = RadosGwBackend::new(http, settings(json!({})), &usage_components()).unwrap();
+        let backend = S3Backend::new(http, settings(json!({})), &usage_components()).unwrap();
         let begin = Instant::now();
         update_options(&backend, json!({ "storage_limit": 5 })).await.unwrap();
         lasted.push(begin.elapsed());

@@ -46,7 +46,7 @@ async fn s20_metadata_has_the_shape_that_offerings_know() {
     // What is published already stays published when a second key comes.
     let first = "AKIAIOSFODNN7EXAMPLE";
     gate.fake.mint_next("AAAA-BEFORE-IT", "another-secret");
-    backend.client().keys().mint(&waldur_backend_croit::client::Uid::new(UID).unwrap()).await.unwrap();
+    backend.radosgw().unwrap().keys().mint(&waldur_backend_croit::radosgw::Uid::new(UID).unwrap()).await.unwrap();
     let mut again = request.clone();
     again.resource.metadata = metadata;
     assert_eq!(create(&backend, &again).await.unwrap().metadata["s3_credentials"]["access_key"], first);
@@ -107,8 +107,9 @@ async fn s39_no_secret_is_in_an_error_or_a_debug_text() {
     let backend = backend(gate.clone());
     let mut texts = Vec::new();
     let created = create(&backend, &request(json!({}))).await.unwrap();
-    texts.push(format!("{created:?} {backend:?} {:?}", backend.client()));
-    let found = backend.client().users().get_with_keys(&waldur_backend_croit::client::Uid::new(UID).unwrap()).await;
+    texts.push(format!("{created:?} {backend:?} {:?}", backend.radosgw().unwrap()));
+    let found =
+        backend.radosgw().unwrap().users().get_with_keys(&waldur_backend_croit::radosgw::Uid::new(UID).unwrap()).await;
     texts.push(format!("{found:?}"));
     // Answers that hold a secret and cannot be used.
     let echo = format!(r#"{{"Code":"InvalidArgument","secret_key":"{canary}"}}"#);

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use waldur_backend_croit::{
-    client::Uid,
     names::{Naming, SeedNaming, clean},
+    radosgw::Uid,
 };
 use waldur_sdk::{
     ErrorClass, ErrorKind,

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::common::{components, usage_components};
 use serde_json::{Value, json};
-use waldur_backend_croit::{RadosGwSettings, S3Factory, names::Naming, settings::DeleteMode};
+use waldur_backend_croit::{
+    S3Factory, S3Settings,
+    names::Naming,
+    settings::{DeleteMode, Flavour},
+};
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{BuildEnv, Registry},
@@ -28,9 +32,9 @@ fn with(more: Value) -> Value {
     tree
 }
 
-fn read(tree: &Value) -> Result<(RadosGwSettings, Vec<Warning>)> {
+fn read(tree: &Value) -> Result<(S3Settings, Vec<Warning>)> {
     let (settings, _) = BackendSettings::from_value("backend_settings", tree).unwrap();
-    settings.read(RadosGwSettings::read)
+    settings.read(S3Settings::read)
 }
 
 fn paths(error: &Error) -> Vec<String> {
@@ -48,7 +52,8 @@ fn build(backend_type: &str, tree: &Value, components: Components) -> Result<&'s
 fn every_key_has_the_default_of_the_specification() {
     let (settings, warnings) = read(&minimal()).unwrap();
     assert_eq!(settings.endpoint.to_string(), "https://s3.example.org/");
-    assert_eq!((settings.region.as_str(), settings.admin_path.as_str()), ("default", "admin"));
+    let Flavour::RadosGw(gateway) = &settings.flavour else { panic!("{settings:?}") };
+    assert_eq!((settings.region.as_str(), gateway.admin_path.as_str()), ("default", "admin"));
     assert!(matches!(&settings.naming, Naming::Seed(seed) if seed.prefix() == "waldur_"));
     assert_eq!(settings.placement, None);
     assert_eq!(settings.delete_mode, DeleteMode::RefuseIfBuckets);

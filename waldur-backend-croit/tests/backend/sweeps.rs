@@ -8,7 +8,7 @@ use crate::common::{
 use futures_util::future::join;
 use serde_json::json;
 use waldur_backend_croit::{
-    RadosGwBackend,
+    S3Backend,
     testing::{FakeRadosGw, SeedUser},
 };
 use waldur_sdk::{
@@ -54,7 +54,7 @@ enum Work {
 }
 
 struct Agent {
-    backend: RadosGwBackend,
+    backend: S3Backend,
     told: Arc<Mutex<Told>>,
 }
 

@@ -3,7 +3,7 @@
 use crate::common::{Gate, admin, body, client, client_with, endpoint, environment, lines, refused, user};
 use futures_util::future::join_all;
 use serde_json::json;
-use waldur_backend_croit::client::{
+use waldur_backend_croit::radosgw::{
     AccessKeyId, BucketName, Cap, CapKind, CapPerm, Freshness, InitialKey, MaxBuckets, NewUser, PageSize, Quota,
     QuotaObjects, QuotaSize, Quotas, RadosGwClient, Removed, Tenant, Uid, UsageQuery, UserChange, error,
 };
@@ -408,7 +408,7 @@ async fn two_processes_that_write_to_one_user_both_get_through() {
     let (one, other) = (client(gate.clone()), client(gate.clone()));
     one.users().create(&NewUser::new(alice(), "Alice").unwrap()).await.unwrap();
     let uid = alice();
-    let put = |client: &waldur_backend_croit::client::RadosGwClient, objects: u64| {
+    let put = |client: &waldur_backend_croit::radosgw::RadosGwClient, objects: u64| {
         let (client, uid) = (client.clone(), uid.clone());
         async move { client.quotas().set_user(&uid, quota(1000, objects)).await }
     };
@@ -431,7 +431,7 @@ async fn users_are_listed_to_the_end_whatever_their_names() {
         let size = PageSize::new(3).unwrap();
         let pager = if metadata { client.metadata().users(size) } else { client.users().list(size) };
         let users = pager.collect().await.unwrap().complete().unwrap().into_items();
-        let names: Vec<_> = users.iter().map(waldur_backend_croit::client::ListedUid::as_str).collect();
+        let names: Vec<_> = users.iter().map(waldur_backend_croit::radosgw::ListedUid::as_str).collect();
         assert_eq!(names, ["a\nb", "acme$tn2", "alice", "odd user@x"]);
         assert_eq!(users[1].to_uid().unwrap().to_string(), "acme$tn2");
         assert!(users[0].to_uid().is_err() && users[3].to_uid().is_err());
@@ -495,7 +495,7 @@ async fn a_bucket_says_what_it_holds_or_that_it_does_not_know() {
     let listing = client(script).buckets().of_user(&alice()).collect().await.unwrap();
     let held: Vec<_> = listing.items().iter().map(|bucket| (bucket.bucket.as_str(), bucket.stored())).collect();
     assert_eq!(held[0].1.unwrap().size, 5);
-    assert_eq!(held[1], ("new", Some(waldur_backend_croit::client::Stored::default())));
+    assert_eq!(held[1], ("new", Some(waldur_backend_croit::radosgw::Stored::default())));
     assert_eq!(held[2], ("silent", None));
     let bad: Vec<_> = listing.bad().iter().map(|row| row.id.as_deref().unwrap()).collect();
     assert_eq!(bad, ["negative", "odd"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{ACCESS_KEY, Gate, SECRET_KEY, client, refused, user};
 use serde_json::json;
 use waldur_backend_croit::{
-    client::{PageSize, RadosGwClient, Uid, error},
+    radosgw::{PageSize, RadosGwClient, Uid, error},
     testing::FakeRadosGw,
 };
 use waldur_sdk::{

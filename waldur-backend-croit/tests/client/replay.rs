@@ -6,7 +6,7 @@ use crate::recorded::{ADMIN, Exchange, exchanges};
 use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
-use waldur_backend_croit::client::{Bucket, ListedUid, PageSize, Quotas, S3Key, SigV4, Tenant, Uid, UsageQuery};
+use waldur_backend_croit::radosgw::{Bucket, ListedUid, PageSize, Quotas, S3Key, SigV4, Tenant, Uid, UsageQuery};
 use waldur_sdk::{
     ErrorKind,
     rest::{Authenticator as _, Environment, Http, RetryPolicy},

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use waldur_backend_croit::{
-    RadosGwBackend, RadosGwSettings,
-    client::{RadosGwClient, S3Key},
+    S3Backend, S3Settings,
+    radosgw::{RadosGwClient, S3Key},
     testing::FakeRadosGw,
 };
 use waldur_sdk::{
@@ -197,7 +197,7 @@ impl HttpTransport for Gate {
 }
 
 /// Settings of the flavour `radosgw` with `more` in them.
-pub(crate) fn settings(more: Value) -> RadosGwSettings {
+pub(crate) fn settings(more: Value) -> S3Settings {
     let mut tree = json!({
         "flavour": "radosgw", "s3_endpoint": "http://localhost:7480",
         "admin_access_key": ACCESS_KEY, "admin_secret_key": SECRET_KEY,
@@ -206,7 +206,7 @@ pub(crate) fn settings(more: Value) -> RadosGwSettings {
         tree.as_object_mut().unwrap().extend(more);
     }
     let (settings, _) = BackendSettings::from_value("backend_settings", &tree).unwrap();
-    settings.read(RadosGwSettings::read).unwrap().0
+    settings.read(S3Settings::read).unwrap().0
 }
 
 /// The seed's components: `s3_storage` in GiB and `s3_objects`. `more` goes into both.
@@ -227,12 +227,12 @@ pub(crate) fn usage_components() -> Components {
     components(AccountingType::Usage, &json!({}))
 }
 
-pub(crate) fn backend(transport: impl HttpTransport) -> RadosGwBackend {
+pub(crate) fn backend(transport: impl HttpTransport) -> S3Backend {
     backend_with(transport, json!({}), &usage_components())
 }
 
-pub(crate) fn backend_with(transport: impl HttpTransport, more: Value, components: &Components) -> RadosGwBackend {
-    RadosGwBackend::new(Http::new(transport).with_environment(environment()), settings(more), components).unwrap()
+pub(crate) fn backend_with(transport: impl HttpTransport, more: Value, components: &Components) -> S3Backend {
+    S3Backend::new(Http::new(transport).with_environment(environment()), settings(more), components).unwrap()
 }
 
 pub(crate) fn cx() -> OpContext {
@@ -269,7 +269,7 @@ pub(crate) fn request(attributes: Value) -> CreateRequest {
 }
 
 /// Creates a resource, which has to succeed at once.
-pub(crate) async fn create(backend: &RadosGwBackend, request: &CreateRequest) -> Result<waldur_sdk::backend::Created> {
+pub(crate) async fn create(backend: &S3Backend, request: &CreateRequest) -> Result<waldur_sdk::backend::Created> {
     match backend.create(&cx(), request).await? {
         Progress::Done(created) => Ok(Verified::into_inner(created)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
@@ -291,21 +291,21 @@ pub(crate) fn count(log: &[String], pattern: &str) -> usize {
     log.iter().filter(|line| line.contains(pattern)).count()
 }
 
-pub(crate) async fn delete(backend: &RadosGwBackend) -> Result<Removed> {
+pub(crate) async fn delete(backend: &S3Backend) -> Result<Removed> {
     match backend.delete(&cx(), &DeleteRequest::new(order(), resource(json!({})), id())).await? {
         Progress::Done(removed) => Ok(Verified::into_inner(removed)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
     }
 }
 
-pub(crate) async fn set_limits(backend: &RadosGwBackend, limits: Limits) -> Result<Limits> {
+pub(crate) async fn set_limits(backend: &S3Backend, limits: Limits) -> Result<Limits> {
     match backend.set_limits(&cx(), &LimitChange::new(resource(json!({})), id(), limits)).await? {
         Progress::Done(limits) => Ok(Verified::into_inner(limits)),
         Progress::Pending { .. } => unreachable!("nothing takes longer here"),
     }
 }
 
-pub(crate) async fn update_options(backend: &RadosGwBackend, new: Value) -> Result<()> {
+pub(crate) async fn update_options(backend: &S3Backend, new: Value) -> Result<()> {
     let object = |value: Value| JsonObject::from(value.as_object().unwrap().clone());
     let old = object(json!({ "storage_limit": 100 }));
     match backend

@@ -27,7 +27,7 @@ pub const CLOCK_SKEW: &str = "RequestTimeTooSkewed";
 pub(super) const INVALID_KEY: &str = "InvalidAccessKeyId";
 
 /// The code of an error body.
-pub(super) fn code(body: &[u8]) -> Option<String> {
+pub(crate) fn code(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(rename = "Code", borrow)]

@@ -4,8 +4,7 @@ use http::Method;
 use waldur_sdk::{Error, Result};
 
 use super::{
-    RadosGwClient,
-    ids::Uid,
+    RadosGwClient, Uid,
     model::{Cap, CapKind, CapPerm},
 };
 

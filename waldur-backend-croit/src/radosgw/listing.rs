@@ -9,7 +9,7 @@ use waldur_sdk::{
     types::lenient,
 };
 
-use super::ids::ListedUid;
+use super::ListedUid;
 
 /// How many names a page has: 1 to 1000. The gateway cuts what is more, and never ends a list with pages of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

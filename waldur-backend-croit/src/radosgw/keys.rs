@@ -3,11 +3,7 @@
 use http::Method;
 use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 
-use super::{
-    RadosGwClient, error,
-    ids::{AccessKeyId, Uid},
-    model::{S3Key, UserWithKeys},
-};
+use super::{AccessKeyId, RadosGwClient, S3Key, Uid, error, model::UserWithKeys};
 
 /// Calls on the key pairs of a user. The gateway mints the secrets.
 ///

@@ -4,8 +4,7 @@ use http::Method;
 use waldur_sdk::rest::Pager;
 
 use super::{
-    RadosGwClient,
-    ids::ListedUid,
+    ListedUid, RadosGwClient,
     listing::{self, PageSize},
 };
 

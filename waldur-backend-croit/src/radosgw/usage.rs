@@ -4,11 +4,7 @@
 use http::Method;
 use waldur_sdk::{Result, types::Timestamp};
 
-use super::{
-    RadosGwClient,
-    ids::{BucketName, Uid},
-    model::UsageLog,
-};
+use super::{BucketName, RadosGwClient, Uid, model::UsageLog};
 
 /// Calls on the usage log.
 #[derive(Clone, Copy, Debug)]

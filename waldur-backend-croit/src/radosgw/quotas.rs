@@ -3,11 +3,7 @@
 use http::Method;
 use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 
-use super::{
-    RadosGwClient,
-    ids::Uid,
-    quota_model::{Quota, Quotas},
-};
+use super::{Quota, Quotas, RadosGwClient, Uid};
 
 /// Calls on the quotas of a user.
 #[derive(Clone, Copy, Debug)]

@@ -6,13 +6,7 @@ use waldur_sdk::{
     rest::{Call, Page, Pager},
 };
 
-use super::{
-    RadosGwClient, error,
-    ids::{BucketName, Uid},
-    model::Bucket,
-    quota_model::Quota,
-    quotas,
-};
+use super::{BucketName, Quota, RadosGwClient, Uid, error, model::Bucket, quotas};
 
 const TEMPLATE: &str = "/bucket";
 

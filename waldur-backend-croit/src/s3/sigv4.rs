@@ -30,7 +30,8 @@ use waldur_sdk::{
     rest::{Authenticator, Environment, Generation, Http},
 };
 
-use super::{error, model::S3Key};
+use super::S3Key;
+use crate::radosgw::error;
 
 /// What stands in the scope; the gateway compares neither (recorded: t6_auth/023 to 034).
 const REGION: &str = "us-east-1";

@@ -1,7 +1,7 @@
 //! A typed client of RadosGW's Admin Ops API, usable without the rest of the SDK.
 //!
 //! ```
-//! use waldur_backend_croit::client::{NewUser, Quota, QuotaObjects, QuotaSize, Quotas, RadosGwClient, S3Key, Uid};
+//! use waldur_backend_croit::radosgw::{NewUser, Quota, QuotaObjects, QuotaSize, Quotas, RadosGwClient, S3Key, Uid};
 //! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
 //! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
 //! let gateway = BaseUrl::parse("endpoint", "https://s3.example.org/", PlainHttp::default())?;
@@ -24,14 +24,11 @@
 mod buckets;
 mod caps;
 pub mod error;
-mod ids;
 mod keys;
 mod listing;
 mod metadata;
 mod model;
-mod quota_model;
 mod quotas;
-mod sigv4;
 mod usage;
 mod users;
 
@@ -50,22 +47,21 @@ use waldur_sdk::{
 pub use self::{
     buckets::Buckets,
     caps::Caps,
-    ids::{AccessKeyId, BucketName, ListedUid, MAX_NAME, Tenant, Uid},
     keys::{Keys, Removed},
     listing::PageSize,
     metadata::Metadata,
     model::{
-        Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, S3Key, Stored, Traffic, TrafficSummary, UsageLog,
-        User, UserTraffic, UserWithKeys,
+        Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, Stored, Traffic, TrafficSummary, UsageLog, User,
+        UserTraffic, UserWithKeys,
     },
-    quota_model::{Quota, QuotaObjects, QuotaSize, Quotas},
     quotas::QuotaCalls,
-    sigv4::SigV4,
     usage::{Usage, UsageQuery},
     users::{Freshness, InitialKey, NewUser, UserChange, Users},
 };
 
-pub(crate) use self::ids::{check as check_name, has_name_characters};
+pub use crate::s3::{
+    AccessKeyId, BucketName, ListedUid, MAX_NAME, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, SigV4, Tenant, Uid,
+};
 
 /// A client of one gateway. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
@@ -100,7 +96,7 @@ impl RadosGwClient {
     /// `Config` when a segment of the path is not made of letters, digits and `.-_`, or as [`Self::new`].
     pub fn at(http: Http, endpoint: &BaseUrl, admin_path: &str, admin: &S3Key) -> Result<Self> {
         let path = admin_path.trim_matches('/');
-        path.split('/').try_for_each(|segment| ids::check("admin_path", segment))?;
+        path.split('/').try_for_each(|segment| crate::s3::check_name("admin_path", segment))?;
         // Whether plain http is allowed was decided when the endpoint was read.
         let base = BaseUrl::parse("endpoint", &format!("{endpoint}{path}"), PlainHttp::Allowed)?;
         let signer = SigV4::new(admin, http.environment().clone())?;

@@ -7,8 +7,7 @@ use waldur_sdk::{
 };
 
 use super::{
-    RadosGwClient, error,
-    ids::{AccessKeyId, ListedUid, Uid},
+    AccessKeyId, ListedUid, RadosGwClient, Uid, error,
     listing::{self, PageSize},
     model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, checked},
 };

@@ -1,0 +1,219 @@
+//! The storage underneath, whichever flavour it is of: users, keys, quotas, buckets.
+//!
+//! The life of a resource (`create`, `change`, `metadata`, `importer`) is written against [`Storage`] and [`View`], and
+//! knows no flavour. What only one flavour has (the listing of everybody's buckets, statistics over time, suspension)
+//! is no method here: who wants it matches on [`Storage`], and so says what the other flavour does instead.
+//!
+//! What differs, and where that is kept:
+//!
+//! * Reading. RadosGW reads one user a call, its keys with it. croit has nothing but the list of all users, without
+//!   usable keys. A [`View`] is a moment's look at the users: the list, or the promise to ask for each. Whoever looks at
+//!   many takes one view; whoever reads back what was written takes a new one each time.
+//! * Keys. RadosGW mints them; to croit we bring our own ([`Storage::mint`]).
+//! * Quotas. RadosGW takes both in one write, to the byte; croit one by one, rounded up to whole KiB
+//!   ([`Storage::agree`]).
+//! * The stamp can be written later on RadosGW only ([`Storage::stamp`]).
+//! * Purging is one call of RadosGW's, and work of ours on croit.
+
+mod radosgw;
+
+use std::time::Instant;
+
+use waldur_sdk::{
+    Result,
+    backend::OpContext,
+    rest::{Environment, Http},
+};
+
+use crate::{
+    radosgw::RadosGwClient,
+    s3::{Quota, Quotas, S3Key, Uid},
+    settings::{Flavour, S3Settings},
+};
+
+/// A storage that resources are made on.
+#[derive(Clone, Debug)]
+pub(super) enum Storage {
+    /// RadosGW, by its Admin Ops API.
+    RadosGw(RadosGwClient),
+}
+
+/// The users as they are at one moment.
+pub(super) enum View {
+    /// Each is asked for by itself.
+    RadosGw(RadosGwClient),
+}
+
+/// What is told of a user.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    /// Where the stamp stands.
+    pub(super) email: Option<String>,
+    /// Whether it is locked out.
+    pub(super) suspended: bool,
+    /// `None` when the storage does not say: that is neither 0 nor unlimited.
+    pub(super) quotas: Option<Quotas>,
+}
+
+/// A user and its own keys, the first one first.
+#[derive(Clone, Debug)]
+pub(super) struct AccountWithKeys {
+    pub(super) account: Account,
+    pub(super) keys: Vec<S3Key>,
+}
+
+/// A user to be made, with its stamp, and with a key of the storage's making.
+#[derive(Clone, Debug)]
+pub(super) struct NewAccount {
+    pub(super) uid: Uid,
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
+/// A bucket of a user.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) name: String,
+    /// Bytes and objects; `None` when the storage does not say, which is not 0.
+    pub(super) stored: Option<(u64, u64)>,
+}
+
+impl Storage {
+    /// The storage of the settings, over a pipeline.
+    pub(super) fn of(http: Http, settings: &S3Settings) -> Result<Self> {
+        match &settings.flavour {
+            Flavour::RadosGw(gateway) => {
+                let client = RadosGwClient::at(http, &settings.endpoint, &gateway.admin_path, &gateway.admin)?;
+                Ok(Self::RadosGw(client.with_timeout(settings.timeout)))
+            }
+        }
+    }
+
+    /// The same storage, where nothing begins after `deadline`.
+    pub(super) fn until(&self, deadline: Option<Instant>) -> Self {
+        match self {
+            Self::RadosGw(client) => Self::RadosGw(client.until(deadline)),
+        }
+    }
+
+    /// Sleep, clocks and randomness.
+    pub(super) fn environment(&self) -> &Environment {
+        match self {
+            Self::RadosGw(client) => client.environment(),
+        }
+    }
+
+    /// The cheapest call that needs the credentials.
+    pub(super) async fn ping(&self) -> Result<()> {
+        match self {
+            Self::RadosGw(client) => radosgw::ping(client).await,
+        }
+    }
+
+    /// A look at the users.
+    pub(super) async fn view(&self) -> Result<View> {
+        match self {
+            Self::RadosGw(client) => Ok(View::RadosGw(client.clone())),
+        }
+    }
+
+    /// Reads a user now; `None` is proven absence.
+    pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
+        self.view().await?.account(uid).await
+    }
+
+    /// Reads a user and its keys now; `None` is proven absence.
+    pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
+        self.view().await?.with_keys(uid).await
+    }
+
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name or the stamp is taken; with an effect that is unknown, the user has to be read.
+    pub(super) async fn create(&self, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+        match self {
+            Self::RadosGw(client) => radosgw::create(client, new, settings).await,
+        }
+    }
+
+    /// Stamps a user that has no e-mail address, and tells what it is then. `None`: this storage cannot, and a user
+    /// without a stamp stays one.
+    pub(super) async fn stamp(&self, uid: &Uid, email: String) -> Result<Option<Account>> {
+        match self {
+            Self::RadosGw(client) => radosgw::stamp(client, uid, email).await.map(Some),
+        }
+    }
+
+    /// Gives a user one more key.
+    pub(super) async fn mint(&self, uid: &Uid) -> Result<()> {
+        match self {
+            Self::RadosGw(client) => client.keys().mint(uid).await.map(drop),
+        }
+    }
+
+    /// Replaces both quotas of a user.
+    pub(super) async fn set_quotas(&self, uid: &Uid, quotas: Quotas) -> Result<()> {
+        match self {
+            Self::RadosGw(client) => client.quotas().set(uid, quotas).await,
+        }
+    }
+
+    /// Whether the quotas that were read have the effect of those that are wanted, as exactly as the storage keeps them.
+    pub(super) fn agree(&self, wanted: Quotas, found: Quotas) -> bool {
+        let agree = |wanted: Quota, found: Quota| match self {
+            Self::RadosGw(_) => wanted.effective() == found.effective(),
+        };
+        agree(wanted.user_quota, found.user_quota) && agree(wanted.bucket_quota, found.bucket_quota)
+    }
+
+    /// Deletes a user that owns no buckets.
+    ///
+    /// # Errors
+    /// `Conflict` with the code [`USER_HAS_BUCKETS`](crate::radosgw::error::USER_HAS_BUCKETS) when it owns some.
+    pub(super) async fn delete(&self, uid: &Uid) -> Result<()> {
+        match self {
+            Self::RadosGw(client) => client.users().delete(uid).await,
+        }
+    }
+
+    /// Deletes a user with **all its data**.
+    pub(super) async fn purge(&self, _cx: &OpContext, uid: &Uid) -> Result<()> {
+        match self {
+            Self::RadosGw(client) => client.users().delete_with_data(uid).await,
+        }
+    }
+
+    /// How many buckets a user owns.
+    pub(super) async fn count_buckets(&self, uid: &Uid) -> Result<usize> {
+        match self {
+            Self::RadosGw(client) => Ok(client.buckets().names_of_user(uid).await?.len()),
+        }
+    }
+
+    /// All buckets of a user with what they hold.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such user; whenever the list may not be whole.
+    pub(super) async fn buckets(&self, uid: &Uid) -> Result<Vec<Held>> {
+        match self {
+            Self::RadosGw(client) => radosgw::buckets(client, uid).await,
+        }
+    }
+}
+
+impl View {
+    /// What the view shows of a user; `None` is proven absence.
+    pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
+        match self {
+            Self::RadosGw(client) => Ok(client.users().get(uid).await?.map(Account::from)),
+        }
+    }
+
+    /// What the view shows of a user, and its keys.
+    pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
+        match self {
+            Self::RadosGw(client) => radosgw::with_keys(client, uid).await,
+        }
+    }
+}

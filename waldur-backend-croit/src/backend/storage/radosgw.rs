@@ -1,0 +1,57 @@
+//! RadosGW in the words of [`Storage`](super::Storage).
+
+use waldur_sdk::Result;
+
+use super::{Account, AccountWithKeys, Held, NewAccount};
+use crate::{
+    radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys},
+    s3::{Quotas, Uid},
+    settings::S3Settings,
+};
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        let quotas = user.user_quota.zip(user.bucket_quota);
+        let quotas = quotas.map(|(user_quota, bucket_quota)| Quotas::new(user_quota, bucket_quota));
+        Self { email: user.email, suspended: user.suspended, quotas }
+    }
+}
+
+impl From<UserWithKeys> for AccountWithKeys {
+    fn from(found: UserWithKeys) -> Self {
+        Self { keys: found.own_keys().cloned().collect(), account: found.user.into() }
+    }
+}
+
+impl From<Bucket> for Held {
+    fn from(bucket: Bucket) -> Self {
+        let stored = bucket.stored().map(|stored| (stored.size, stored.num_objects));
+        Self { name: bucket.bucket, stored }
+    }
+}
+
+pub(super) async fn ping(client: &RadosGwClient) -> Result<()> {
+    client.users().list(PageSize::new(1)?).next_page().await.map(drop)
+}
+
+pub(super) async fn with_keys(client: &RadosGwClient, uid: &Uid) -> Result<Option<AccountWithKeys>> {
+    Ok(client.users().get_with_keys(uid).await?.map(AccountWithKeys::from))
+}
+
+pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+    let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_generated_key();
+    user = user.with_email(new.email.as_str())?;
+    if let Some(placement) = &settings.placement {
+        user = user.with_placement(placement.as_str())?;
+    }
+    Ok(client.users().create(&user).await?.user.into())
+}
+
+pub(super) async fn stamp(client: &RadosGwClient, uid: &Uid, email: String) -> Result<Account> {
+    Ok(client.users().modify(uid, &UserChange::default().with_email(email)?).await?.into())
+}
+
+pub(super) async fn buckets(client: &RadosGwClient, uid: &Uid) -> Result<Vec<Held>> {
+    let buckets = client.buckets().of_user(uid).collect().await?.complete()?.into_items();
+    Ok(buckets.into_iter().map(Held::from).collect())
+}
