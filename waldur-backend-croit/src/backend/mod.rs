@@ -9,6 +9,7 @@ mod importer;
 mod metadata;
 mod stamp;
 mod storage;
+mod usage;
 
 use std::sync::Arc;
 
@@ -20,10 +21,10 @@ use waldur_sdk::{
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
         Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
-        ResourceBackend, ResourceState, Status, Verified,
+        ResourceBackend, ResourceState, Status, UsageSource, Verified,
     },
     rest::{Http, HttpOptions},
-    settings::{Components, Warning},
+    settings::{Components, TimeZone, Warning},
     types::{BackendId, JsonObject, Limits},
 };
 
@@ -33,7 +34,7 @@ use self::{
     stamp::Mark,
     storage::{Account, AccountWithKeys, Storage, View},
 };
-use crate::{radosgw::RadosGwClient, s3::Uid, settings::S3Settings};
+use crate::{metering::Meter, radosgw::RadosGwClient, s3::Uid, settings::S3Settings};
 
 /// How many users are read at a time.
 const AT_A_TIME: usize = 8;
@@ -45,11 +46,13 @@ const AT_A_TIME: usize = 8;
 #[derive(Clone, Debug)]
 pub struct S3Backend(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     storage: Storage,
     settings: S3Settings,
     ceilings: Ceilings,
+    meter: Meter,
+    time_zone: TimeZone,
 }
 
 impl S3Backend {
@@ -60,7 +63,15 @@ impl S3Backend {
     pub fn new(http: Http, settings: S3Settings, components: &Components) -> Result<Self> {
         let ceilings = Ceilings::of(components)?;
         let storage = Storage::of(http, &settings)?;
-        Ok(Self(Arc::new(Inner { storage, settings, ceilings })))
+        let meter = Meter::of(components)?;
+        Ok(Self(Arc::new(Inner { storage, settings, ceilings, meter, time_zone: TimeZone::UTC })))
+    }
+
+    /// Has months begin and end in `zone` (the setting `timezone`) and not in UTC.
+    #[must_use]
+    pub fn with_time_zone(mut self, zone: TimeZone) -> Self {
+        Arc::make_mut(&mut self.0).time_zone = zone;
+        self
     }
 
     /// The client underneath, where the flavour is `radosgw`.
@@ -219,6 +230,10 @@ impl ResourceBackend for S3Backend {
         diagnose::findings(&self.0.storage.until(cx.deadline), &self.0.settings).await
     }
 
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        Some(self)
+    }
+
     fn importer(&self) -> Option<&dyn Importer> {
         Some(self)
     }
@@ -243,6 +258,7 @@ impl BackendFactory for S3Factory {
         }
         let http = environment.http(&options(&settings))?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
+        let backend = backend.with_time_zone(environment.time_zone.clone());
         if environment.settings.core.soft_delete && !backend.0.ceilings.can_close() {
             return Err(Error::config(
                 "soft_delete: closes a user by its quotas, and no component sets one; take enforce_limits: false away \

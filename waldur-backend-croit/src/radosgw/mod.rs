@@ -51,8 +51,8 @@ pub use self::{
     listing::PageSize,
     metadata::Metadata,
     model::{
-        Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, Stored, Traffic, TrafficSummary, UsageLog, User,
-        UserTraffic, UserWithKeys,
+        Bucket, BucketTraffic, BucketUsage, Cap, CapKind, CapPerm, MaxBuckets, Stored, Traffic, TrafficSummary,
+        UsageLog, User, UserTraffic, UserWithKeys,
     },
     quotas::QuotaCalls,
     usage::{Usage, UsageQuery},

@@ -5,3 +5,5 @@
 mod common;
 
 mod gb_days;
+mod radosgw;
+mod report;
