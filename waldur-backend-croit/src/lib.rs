@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod backend;
+pub mod croit;
 pub mod metering;
 pub mod names;
 pub mod radosgw;

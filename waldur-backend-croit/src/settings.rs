@@ -8,18 +8,19 @@ use waldur_sdk::{
 };
 
 use crate::{
+    croit::Login,
     names::{Naming, SeedNaming},
-    s3::{MAX_NAME, S3Key, check_name, has_name_characters},
+    s3::{MAX_NAME, S3Key, Tenant, check_name, has_name_characters},
 };
 
 /// Settings of an offering.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct S3Settings {
-    /// `flavour`, and what only that flavour has.
+    /// `flavour`, and what only that flavour has. Default `croit`.
     pub flavour: Flavour,
-    /// `s3_endpoint`: where tenants reach the storage; RadosGW's admin API is below it. Required. Plain `http` is
-    /// warned of.
+    /// `s3_endpoint`: where tenants reach the storage; RadosGW's admin API is below it. Required for the flavour
+    /// `radosgw`; for `croit` the default is `api_url` without its `/api`, with a warning. Plain `http` is warned of.
     pub endpoint: BaseUrl,
     /// `s3_region`: what is published as the region. Default `default`.
     pub region: String,
@@ -28,15 +29,15 @@ pub struct S3Settings {
     /// `user_prefix` and `allocation_prefix`: what a user is called by that was made for Waldur before there were stamps.
     /// The Python plugin named by the second, whatever its settings said of the first. An empty one says nothing.
     pub prefixes: [String; 2],
-    /// `default_placement`: where new users' buckets go. Default the gateway's own.
+    /// `default_placement`: where new users' buckets go. Default the storage's own.
     pub placement: Option<String>,
-    /// `credentials_mode`: how customers get their keys. Default `metadata`.
+    /// `credentials_mode`: how customers get their keys. Default `metadata`, which is warned of.
     pub credentials: CredentialsMode,
     /// `delete_mode`: default `refuse_if_buckets`.
     pub delete_mode: DeleteMode,
     /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s. Deletion with data has its own.
     pub timeout: Duration,
-    /// `verify_ssl`: whether the gateway's certificate is verified. Default true.
+    /// `verify_ssl`: whether the server's certificate is verified. Default true.
     pub verify_ssl: bool,
 }
 
@@ -46,6 +47,8 @@ pub struct S3Settings {
 pub enum Flavour {
     /// By RadosGW's Admin Ops API.
     RadosGw(RadosGwSettings),
+    /// By croit's management API.
+    Croit(CroitSettings),
 }
 
 /// Settings of the flavour `radosgw` alone.
@@ -56,6 +59,41 @@ pub struct RadosGwSettings {
     pub admin: S3Key,
     /// `admin_path`: the path of the admin API. Default `admin`.
     pub admin_path: String,
+}
+
+/// Settings of the flavour `croit` alone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CroitSettings {
+    /// `api_url`: the address of croit; its API is at `/api`, written or not. Required.
+    pub api_url: BaseUrl,
+    /// `token`, or `username` and `password`: one of them.
+    pub login: Login,
+    /// `default_tenant`: the tenant of RadosGW's that new users are put into. Default none.
+    pub tenant: Option<Tenant>,
+    /// `default_storage_class`: the storage class of new users' objects. Default the storage's own.
+    pub storage_class: Option<String>,
+    /// `usage_model`, if it is given.
+    pub usage_model: Option<UsageModel>,
+}
+
+/// `usage_model`: what is reported as usage (s3.md §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UsageModel {
+    /// `current`: what is stored now.
+    Current,
+    /// `gb_days`: what was stored over the month, times how long.
+    GbDays,
+}
+
+impl S3Settings {
+    /// What is reported as usage. Default `current`.
+    pub fn usage_model(&self) -> UsageModel {
+        match &self.flavour {
+            Flavour::RadosGw(_) => UsageModel::Current,
+            Flavour::Croit(croit) => croit.usage_model.unwrap_or(UsageModel::Current),
+        }
+    }
 }
 
 /// `credentials_mode`: how customers get their keys (s3.md §4).
@@ -104,33 +142,26 @@ impl S3Settings {
     /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
     ///
     /// # Errors
-    /// When a key is missing or wrong, when keys of both flavours are mixed, and for the flavour `croit` and every
-    /// `credentials_mode` but `metadata`, which this version does not have. All problems are recorded.
+    /// When a key is missing or wrong, and when keys of both flavours are mixed. All problems are recorded.
     pub fn read(mut section: Section<'_>) -> Read<Self> {
         const FLAVOURS: [(&str, FlavourName); 2] = [("croit", FlavourName::Croit), ("radosgw", FlavourName::RadosGw)];
         let flavour = section.key("flavour").one_of(&FLAVOURS).or(FlavourName::Croit);
-        if flavour == FlavourName::Croit {
-            refuse(&mut section, &RADOSGW_ONLY, "belongs to the flavour radosgw, not to croit");
-            return Err(section.refuse("flavour", "croit is not in this version yet; radosgw is"));
-        }
-        refuse(&mut section, &CROIT_ONLY, "belongs to the flavour croit, not to radosgw");
-        let endpoint = section.key("s3_endpoint").base_url(PlainHttp::Allowed).required();
+        let own = match flavour {
+            FlavourName::Croit => croit(&mut section),
+            FlavourName::RadosGw => radosgw(&mut section),
+        };
         let region = section.key("s3_region").text().or("default".to_owned());
-        let access_key = section.key("admin_access_key").blank_is_missing().text().required();
-        let secret_key = section.key("admin_secret_key").blank_is_missing().secret().required();
-        let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
         let credentials = credentials_mode(&mut section);
         let delete_mode = delete_mode(&mut section);
-        usage_model(&mut section);
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
         let verify_ssl = verify_ssl(&mut section);
         section.finish()?;
-        let (naming, prefixes) = naming?;
+        let ((flavour, endpoint), (naming, prefixes)) = (own?, naming?);
         Ok(Self {
-            flavour: Flavour::RadosGw(RadosGwSettings { admin: S3Key::new(access_key?, secret_key?), admin_path }),
-            endpoint: endpoint?,
+            flavour,
+            endpoint,
             region,
             naming,
             prefixes,
@@ -142,6 +173,66 @@ impl S3Settings {
         })
     }
 }
+
+/// What the flavour `radosgw` has for itself, and the tenants' address.
+fn radosgw(section: &mut Section<'_>) -> Read<(Flavour, BaseUrl)> {
+    refuse(section, &CROIT_ONLY, "belongs to the flavour croit, not to radosgw");
+    let endpoint = section.key("s3_endpoint").base_url(PlainHttp::Allowed).required();
+    let access_key = section.key("admin_access_key").blank_is_missing().text().required();
+    let secret_key = section.key("admin_secret_key").blank_is_missing().secret().required();
+    let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
+    // RadosGW keeps no history, so GB-days cannot be told afterwards.
+    if section.key("usage_model").one_of(&USAGE_MODELS).or(UsageModel::Current) == UsageModel::GbDays {
+        section.refuse("usage_model", "gb_days needs the flavour croit");
+    }
+    let own = RadosGwSettings { admin: S3Key::new(access_key?, secret_key?), admin_path };
+    Ok((Flavour::RadosGw(own), endpoint?))
+}
+
+/// What the flavour `croit` has for itself, and the tenants' address.
+fn croit(section: &mut Section<'_>) -> Read<(Flavour, BaseUrl)> {
+    refuse(section, &RADOSGW_ONLY, "belongs to the flavour radosgw, not to croit");
+    let api_url = section.key("api_url").base_url(PlainHttp::Allowed).required();
+    let endpoint = section.key("s3_endpoint").blank_is_missing().base_url(PlainHttp::Allowed).given();
+    let login = login(section);
+    let tenant = section.key("default_tenant").blank_is_missing().text();
+    let tenant = tenant.try_map(|text| Tenant::new(text).map_err(|_| "may only contain letters, digits and _")).given();
+    let storage_class = section.key("default_storage_class").blank_is_missing().text().optional();
+    let usage_model = section.key("usage_model").one_of(&USAGE_MODELS).given();
+    let (api_url, endpoint) = (api_url?, endpoint?);
+    let endpoint = endpoint.unwrap_or_else(|| {
+        section.warn("s3_endpoint", "is not set: customers are given api_url, where croit may not serve S3 at all");
+        api_url.clone().without_trailing_segment("api")
+    });
+    let own = CroitSettings { api_url, login: login?, tenant: tenant?, storage_class, usage_model: usage_model? };
+    Ok((Flavour::Croit(own), endpoint))
+}
+
+/// Either a token, or a user and a password.
+fn login(section: &mut Section<'_>) -> Read<Login> {
+    const RULE: &str = "give either token, or username and password";
+    let token = section.key("token").blank_is_missing().secret().given();
+    let user = section.key("username").blank_is_missing().text().given();
+    let password = section.key("password").blank_is_missing().secret().given();
+    match (token?, user?, password?) {
+        (Some(token), None, None) => Ok(Login::Token(token)),
+        (None, Some(user), Some(password)) => Ok(Login::Password { user, password }),
+        (Some(_), user, password) => {
+            let mut outcome = section.refuse("token", RULE);
+            for (key, is_given) in [("username", user.is_some()), ("password", password.is_some())] {
+                if is_given {
+                    outcome = section.refuse(key, RULE);
+                }
+            }
+            Err(outcome)
+        }
+        (None, None, Some(_)) => Err(section.refuse("username", RULE)),
+        (None, Some(_), None) => Err(section.refuse("password", RULE)),
+        (None, None, None) => Err(section.refuse("token", RULE)),
+    }
+}
+
+const USAGE_MODELS: [(&str, UsageModel); 2] = [("current", UsageModel::Current), ("gb_days", UsageModel::GbDays)];
 
 /// Records a problem for each of `keys` that is written and not blank.
 fn refuse(section: &mut Section<'_>, keys: &[&'static str], rule: &'static str) {
@@ -186,11 +277,8 @@ fn credentials_mode(section: &mut Section<'_>) -> CredentialsMode {
     use CredentialsMode as Mode;
     const MODES: [(&str, Mode); 3] = [("metadata", Mode::Metadata), ("api_keys", Mode::ApiKeys), ("both", Mode::Both)];
     let mode = section.key("credentials_mode").one_of(&MODES).or(Mode::Metadata);
-    if mode == Mode::Metadata {
+    if mode.publishes() {
         section.warn("credentials_mode", "secret keys are published in the metadata of the resource");
-    } else {
-        // Without a way to issue API keys, nobody could use the users that were made.
-        section.refuse("credentials_mode", "is not in this version yet; metadata is");
     }
     mode
 }
@@ -205,20 +293,12 @@ fn delete_mode(section: &mut Section<'_>) -> DeleteMode {
     mode
 }
 
-fn usage_model(section: &mut Section<'_>) {
-    // RadosGW keeps no history, so GB-days cannot be told afterwards.
-    let gb_days = section.key("usage_model").one_of(&[("current", false), ("gb_days", true)]).or(false);
-    if gb_days {
-        section.refuse("usage_model", "gb_days needs the flavour croit");
-    }
-}
-
 fn verify_ssl(section: &mut Section<'_>) -> bool {
     let verify = section.key("verify_ssl").boolean().or(true);
     if !verify {
         if cfg!(feature = "danger-accept-invalid-certs") {
             section
-                .warn("verify_ssl", "the gateway's certificate is not verified: anybody on the way can take the keys");
+                .warn("verify_ssl", "the server's certificate is not verified: anybody on the way can take the keys");
         } else {
             let rule = "must be true in a build without the feature danger-accept-invalid-certs";
             section.refuse("verify_ssl", rule);

@@ -34,10 +34,16 @@ impl Inner {
         cx.step("user");
         let (made, is_new) = self.ensure_user(&storage, &uid, request).await?;
         cx.checkpoint()?;
+        let publishes = self.settings.credentials.publishes();
+        if is_new && !publishes {
+            cx.step("key");
+            storage.take_first_key(&uid).await.map_err(not_there(id))?;
+        }
         cx.step("quota");
         self.set_quotas(&storage, &uid, &made, wishes).await.map_err(not_there(id))?;
         cx.step("verify");
-        let found = self.read_back(cx, || whole(&storage, id, &uid, wishes)).await?;
+        let needs = Needs { stamp: is_new || storage.can_stamp(), key: publishes };
+        let found = self.read_back(cx, || whole(&storage, id, &uid, needs, wishes)).await?;
         let created = self.created(&storage, &uid, request, &found, is_new).await?;
         Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
     }
@@ -76,7 +82,8 @@ impl Inner {
     async fn ensure_user(&self, storage: &Storage, uid: &Uid, request: &CreateRequest) -> Result<(Account, bool)> {
         let resource = &request.resource;
         let email = stamp::address(resource.stamp(), uid);
-        let new = NewAccount { uid: uid.clone(), name: display_name(resource), email };
+        let with_key = self.settings.credentials.publishes();
+        let new = NewAccount { uid: uid.clone(), name: display_name(resource), email, with_key };
         let refused = match storage.create(&new, &self.settings).await {
             Ok(account) => return Ok((account, true)),
             Err(refused) => refused,
@@ -120,24 +127,31 @@ impl Inner {
             let stamped = storage.stamp(uid, stamp::address(stamp, uid)).await.map_err(not_there(id))?;
             account = stamped.unwrap_or(account);
         }
-        if keys.is_empty() {
+        if keys.is_empty() && self.settings.credentials.publishes() {
             storage.mint(uid).await.map_err(not_there(id))?;
         }
         Ok(account)
     }
 }
 
+/// What a user has to have in the end, beside its quotas.
+#[derive(Clone, Copy)]
+struct Needs {
+    stamp: bool,
+    key: bool,
+}
+
 /// The user with all that a creation writes.
 ///
 /// # Errors
 /// `Inconsistent` when something of it does not show.
-async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, wishes: Wishes) -> Result<AccountWithKeys> {
+async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, needs: Needs, wishes: Wishes) -> Result<AccountWithKeys> {
     let found = storage.with_keys(uid).await?;
     let found = found.ok_or_else(|| inconsistent(id, "it was created but cannot be read"))?;
-    if found.account.email.is_none() {
+    if needs.stamp && found.account.email.is_none() {
         return Err(inconsistent(id, "it was stamped, but the stamp does not show"));
     }
-    if found.keys.is_empty() {
+    if needs.key && found.keys.is_empty() {
         return Err(inconsistent(id, "a key was made, but does not show"));
     }
     verify(storage, id, &found.account, wishes)?;

@@ -21,6 +21,7 @@ const NOTABLE_SKEW: i64 = 60;
 pub(super) async fn findings(storage: &Storage, settings: &S3Settings) -> Vec<Finding> {
     let mut findings = match storage {
         Storage::RadosGw(client) => of_radosgw(storage, client).await,
+        Storage::Croit(_) => vec![Finding::of_result("users", storage.ping().await)],
     };
     findings.extend(choices(settings));
     findings
@@ -75,8 +76,11 @@ fn clock(offset: i64) -> Finding {
 }
 
 fn choices(settings: &S3Settings) -> Vec<Finding> {
-    let detail = "secret keys are published in the metadata of resources";
-    let mut choices = vec![Finding::new("credentials_mode", Outcome::Warning, detail)];
+    let mut choices = Vec::new();
+    if settings.credentials.publishes() {
+        let detail = "secret keys are published in the metadata of resources";
+        choices.push(Finding::new("credentials_mode", Outcome::Warning, detail));
+    }
     if settings.delete_mode == DeleteMode::Purge {
         let detail = "terminating a resource deletes its buckets and objects";
         choices.push(Finding::new("delete_mode", Outcome::Warning, detail));

@@ -11,7 +11,8 @@ use waldur_sdk::{
 
 use super::{AT_A_TIME, Inner, S3Backend, change::quotas, storage::Storage};
 use crate::{
-    radosgw::{ListedUid, PageSize, RadosGwClient},
+    croit::UserList,
+    radosgw::{PageSize, RadosGwClient},
     s3::Uid,
 };
 
@@ -20,13 +21,18 @@ use crate::{
 #[async_trait]
 impl Importer for S3Backend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let Storage::RadosGw(client) = self.0.storage.until(cx.deadline);
         let this = self.0.clone();
+        let storage = self.0.storage.until(cx.deadline);
         let pager = Pager::new(
             |item: &Importable| item.backend_id.to_string(),
             move |token: Option<PageToken>| {
-                let (this, client) = (this.clone(), client.clone());
-                async move { this.importable_page(&client, token).await }
+                let (this, storage) = (this.clone(), storage.clone());
+                async move {
+                    match &storage {
+                        Storage::RadosGw(client) => this.importable_page(client, token).await,
+                        Storage::Croit(client) => this.importable_of(client.users().all().await?),
+                    }
+                }
             },
         );
         pager.collect().await?.complete()
@@ -41,14 +47,26 @@ impl Inner {
             None => users,
         };
         let Some(page) = users.next_page().await? else { return Ok(Page::new(Vec::new(), None)) };
-        let ours: Vec<Uid> = page.items.iter().filter_map(|user| self.importable(user)).collect();
+        let ours: Vec<Uid> = page.items.iter().filter_map(|user| self.importable(user.as_str())).collect();
         let reads: Vec<_> = ours.into_iter().map(|uid| self.read_importable(client, uid)).collect();
         let items = stream::iter(reads).buffer_unordered(AT_A_TIME).try_collect::<Vec<_>>().await?;
         Ok(Page::new(items.into_iter().flatten().collect(), page.next).with_bad(page.bad))
     }
 
-    fn importable(&self, user: &ListedUid) -> Option<Uid> {
-        let name = user.as_str();
+    /// croit tells everything about everybody in one listing.
+    fn importable_of(&self, users: UserList) -> Result<Page<Importable>> {
+        let mut items = Vec::new();
+        for user in users.iter().filter(|user| self.importable(&user.uid).is_some()) {
+            let mut item = Importable::new(BackendId::new(user.uid.as_str())?);
+            if self.ceilings.has_limits() {
+                item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota)?;
+            }
+            items.push(item);
+        }
+        Ok(Page::new(items, None).with_bad(users.bad().to_vec()))
+    }
+
+    fn importable(&self, name: &str) -> Option<Uid> {
         // What cannot be our uid was not made by us.
         let ours = name.starts_with(self.settings.naming.prefix()) || self.is_named_by_us(name);
         ours.then(|| Uid::new(name).ok())?

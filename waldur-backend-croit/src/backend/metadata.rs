@@ -96,7 +96,7 @@ pub(super) fn choose<'a>(keys: &'a [S3Key], published: &JsonObject) -> Option<&'
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use waldur_sdk::settings::{BackendSettings, problems};
+    use waldur_sdk::settings::BackendSettings;
 
     use super::*;
 
@@ -110,14 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn s21_api_keys_are_refused_and_without_a_key_no_secret_is_in_the_metadata() {
-        for mode in ["api_keys", "both"] {
-            let error = read(mode).unwrap_err();
-            let paths: Vec<_> = problems(&error).iter().map(|problem| problem.path().to_owned()).collect();
-            assert_eq!(paths, ["backend_settings.credentials_mode"]);
-            assert!(error.chain().iter().any(|line| line.contains("is not in this version yet; metadata is")));
-        }
-        let (settings, uid) = (read("metadata").unwrap(), Uid::new("alice").unwrap());
+    fn s21_without_a_key_no_secret_is_in_the_metadata() {
+        let (settings, uid) = (read("api_keys").unwrap(), Uid::new("alice").unwrap());
         let quotas = Quotas::both(Quota::UNLIMITED);
         let published = |key| serde_json::to_string(&all(&settings, &uid, quotas, key, None)).unwrap();
         let key = S3Key::new("CUSTOMERKEY", "customer-secret");

@@ -34,7 +34,13 @@ use self::{
     stamp::Mark,
     storage::{Account, AccountWithKeys, Storage, View},
 };
-use crate::{metering::Meter, radosgw::RadosGwClient, s3::Uid, settings::S3Settings};
+use crate::{
+    croit::CroitClient,
+    metering::Meter,
+    radosgw::RadosGwClient,
+    s3::Uid,
+    settings::{Flavour, S3Settings, UsageModel},
+};
 
 /// How many users are read at a time.
 const AT_A_TIME: usize = 8;
@@ -78,6 +84,15 @@ impl S3Backend {
     pub fn radosgw(&self) -> Option<&RadosGwClient> {
         match &self.0.storage {
             Storage::RadosGw(client) => Some(client),
+            Storage::Croit(_) => None,
+        }
+    }
+
+    /// The client underneath, where the flavour is `croit`.
+    pub fn croit(&self) -> Option<&CroitClient> {
+        match &self.0.storage {
+            Storage::Croit(client) => Some(client),
+            Storage::RadosGw(_) => None,
         }
     }
 }
@@ -125,7 +140,7 @@ impl Inner {
         published: &JsonObject,
         summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let key = metadata::choose(&found.keys, published);
+        let key = metadata::choose(&found.keys, published).filter(|_| self.settings.credentials.publishes());
         Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
     }
 
@@ -159,12 +174,19 @@ impl Inner {
 #[async_trait]
 impl ResourceBackend for S3Backend {
     fn backend_type(&self) -> &'static str {
-        "ceph_s3"
+        match &self.0.storage {
+            Storage::RadosGw(_) => "ceph_s3",
+            Storage::Croit(_) => "croit_s3",
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
-        // Objects are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage()
+        let capabilities = Capabilities::default();
+        match self.0.settings.usage_model() {
+            // Objects are deleted, so usage goes down.
+            UsageModel::Current => capabilities.with_decreasing_usage(),
+            UsageModel::GbDays => capabilities,
+        }
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
@@ -192,7 +214,7 @@ impl ResourceBackend for S3Backend {
     }
 
     /// On RadosGW one call for each id, several at a time; two where metadata is wanted, since it has no listing that
-    /// tells whose a user is.
+    /// tells whose a user is. On croit one call for all, and two more for each where metadata is wanted.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         let storage = self.0.storage.until(cx.deadline);
         let view = match storage.view().await {
@@ -239,7 +261,8 @@ impl ResourceBackend for S3Backend {
     }
 }
 
-/// Builds the back end from settings, under the words `ceph_s3` and `croit_s3`.
+/// Builds the back end from settings, under the words `ceph_s3`, `croit_s3` and `croit_usage`. The settings choose the
+/// flavour; the last word is croit's, and means `usage_model: gb_days`.
 ///
 /// `soft_delete` is refused where no component sets a quota, as nothing would be closed. Suspending the user is no way
 /// out: that wants to be asked for (s3.md §8), and a restoration could not tell it from a suspension by the operator.
@@ -252,9 +275,9 @@ impl BackendFactory for S3Factory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (settings, warnings) = environment.settings.read(S3Settings::read)?;
+        let (mut settings, warnings) = environment.settings.read(S3Settings::read)?;
         if environment.backend_type.eq_ignore_ascii_case("croit_usage") {
-            return Err(Error::config("backend_type: croit_usage needs the flavour croit; radosgw keeps no history"));
+            measure_over_time(&mut settings)?;
         }
         let http = environment.http(&options(&settings))?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
@@ -267,6 +290,18 @@ impl BackendFactory for S3Factory {
         }
         Ok((Arc::new(backend), warnings))
     }
+}
+
+/// `croit_usage` is the name of the back end that reports GB-days.
+fn measure_over_time(settings: &mut S3Settings) -> Result<()> {
+    let Flavour::Croit(croit) = &mut settings.flavour else {
+        return Err(Error::config("backend_type: croit_usage needs the flavour croit; radosgw keeps no history"));
+    };
+    if croit.usage_model == Some(UsageModel::Current) {
+        return Err(Error::config("usage_model: croit_usage reports gb_days, not what is stored now"));
+    }
+    croit.usage_model = Some(UsageModel::GbDays);
+    Ok(())
 }
 
 #[cfg(feature = "danger-accept-invalid-certs")]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
-use waldur_sdk::{Error, Result, open_enum, types::lenient};
+use waldur_sdk::{Result, open_enum, types::lenient};
 
 use crate::{
     metering::current::{Held, unknown},
@@ -341,19 +341,4 @@ pub struct Traffic {
     pub ops: u64,
     /// Calls that succeeded.
     pub successful_ops: u64,
-}
-
-/// Checks what becomes free text at the gateway.
-///
-/// # Errors
-/// `Config` when it is blank or contains a control character.
-pub(super) fn checked(what: &'static str, text: impl Into<String>) -> Result<String> {
-    let text = text.into();
-    if text.trim().is_empty() {
-        Err(Error::config(format!("{what}: must not be blank")))
-    } else if text.chars().any(char::is_control) {
-        Err(Error::config(format!("{what}: must not contain control characters")))
-    } else {
-        Ok(text)
-    }
 }

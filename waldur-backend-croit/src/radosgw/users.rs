@@ -9,8 +9,10 @@ use waldur_sdk::{
 use super::{
     AccessKeyId, ListedUid, RadosGwClient, Uid, error,
     listing::{self, PageSize},
-    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser, checked},
+    model::{Cap, MaxBuckets, User, UserWithKeys, WireUser},
 };
+
+use crate::s3::checked;
 
 const TEMPLATE: &str = "/user";
 

@@ -32,6 +32,21 @@ pub(crate) fn has_name_characters(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
+/// Checks what becomes free text at the gateway.
+///
+/// # Errors
+/// `Config` when it is blank or contains a control character.
+pub(crate) fn checked(what: &'static str, text: impl Into<String>) -> Result<String> {
+    let text = text.into();
+    if text.trim().is_empty() {
+        Err(Error::config(format!("{what}: must not be blank")))
+    } else if text.chars().any(char::is_control) {
+        Err(Error::config(format!("{what}: must not contain control characters")))
+    } else {
+        Ok(text)
+    }
+}
+
 /// A tenant: letters, digits and `_`; anything else is `InvalidTenantName` (recorded: t1_users/073).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(String);

@@ -13,4 +13,4 @@ pub use self::{
     sigv4::SigV4,
 };
 
-pub(crate) use self::ids::{check as check_name, has_name_characters};
+pub(crate) use self::ids::{check as check_name, checked, has_name_characters};

@@ -90,9 +90,9 @@ fn all_problems_are_told_at_once_and_no_value() {
         "admin_access_key",
         "admin_secret_key",
         "admin_path",
+        "usage_model",
         "user_prefix",
         "delete_mode",
-        "usage_model",
         "timeout",
         "verify_ssl",
     ];
@@ -121,6 +121,12 @@ fn s35_radosgw_cannot_report_for_croit_usage() {
     for backend_type in ["ceph_s3", "croit_s3", "Ceph_S3"] {
         assert_eq!(build(backend_type, &minimal(), usage_components()).unwrap(), "ceph_s3");
     }
+    let croit = |model: Value| json!({ "api_url": "https://croit.example.org", "token": "t", "usage_model": model });
+    for backend_type in ["ceph_s3", "croit_s3", "croit_usage"] {
+        assert_eq!(build(backend_type, &croit(json!("gb_days")), usage_components()).unwrap(), "croit_s3");
+    }
+    let error = build("croit_usage", &croit(json!("current")), usage_components()).unwrap_err();
+    assert!(error.message().starts_with("usage_model:"), "{error}");
 }
 
 #[test]
@@ -134,11 +140,70 @@ fn s36_a_mixed_configuration_names_the_keys_that_do_not_belong() {
 
     let mut other = mixed;
     other.as_object_mut().unwrap().insert("flavour".to_owned(), json!("croit"));
-    assert_eq!(paths(&read(&other).unwrap_err()), ["admin_access_key", "admin_secret_key", "flavour"]);
-    // The default flavour is croit, which has to wait.
-    let error = read(&json!({ "api_url": "https://croit.example.org", "token": "t" })).unwrap_err();
-    assert_eq!(paths(&error), ["flavour"]);
-    assert!(error.chain().iter().any(|line| line.contains("not in this version yet")));
+    let error = read(&other).unwrap_err();
+    assert_eq!(paths(&error), ["admin_access_key", "admin_secret_key", "token", "username", "password"]);
+    assert!(!format!("{:?}", error.chain()).contains("canary"));
+}
+
+#[test]
+fn croit_is_the_default_and_takes_exactly_one_login() {
+    let croit = |more: Value| {
+        let mut tree = json!({ "api_url": "https://croit.example.org" });
+        tree.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        read(&tree)
+    };
+    for login in [json!({ "token": "t", "username": "" }), json!({ "username": "u", "password": "canary" })] {
+        let (settings, _) = croit(login).unwrap();
+        assert!(matches!(settings.flavour, Flavour::Croit(_)));
+        assert!(!format!("{settings:?}").contains("canary"));
+    }
+    let wrong: [(Value, &[&str]); 5] = [
+        (json!({}), &["token"]),
+        (json!({ "username": "u" }), &["password"]),
+        (json!({ "password": "canary" }), &["username"]),
+        (json!({ "token": "canary", "username": "u" }), &["token", "username"]),
+        (json!({ "token": "canary", "username": "u", "password": "canary" }), &["token", "username", "password"]),
+    ];
+    for (login, expected) in wrong {
+        let error = croit(login.clone()).unwrap_err();
+        assert_eq!(paths(&error), expected, "{login}");
+        assert!(!format!("{error:?} {:?}", error.chain()).contains("canary"));
+    }
+    assert_eq!(paths(&read(&json!({ "token": "t" })).unwrap_err()), ["api_url"]);
+    let error = croit(json!({ "token": "t", "default_tenant": "a-b", "usage_model": "canary" })).unwrap_err();
+    assert_eq!(paths(&error), ["default_tenant", "usage_model"]);
+}
+
+#[test]
+fn s23_without_an_endpoint_customers_get_the_address_of_croit_without_its_api() {
+    let read = |api_url: &str, more: Value| {
+        let mut tree = json!({ "api_url": api_url, "token": "t" });
+        tree.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        read(&tree).unwrap()
+    };
+    for (api_url, endpoint) in [
+        ("https://api.host/api", "https://api.host/"),
+        ("https://api.host/api/", "https://api.host/"),
+        ("https://api.host", "https://api.host/"),
+        ("https://api.host/some-api", "https://api.host/some-api/"),
+        ("https://host/apis/api", "https://host/apis/"),
+    ] {
+        let (settings, warnings) = read(api_url, json!({}));
+        assert_eq!(settings.endpoint.to_string(), endpoint, "{api_url}");
+        assert!(warnings.iter().any(|warning| warning.path().ends_with("s3_endpoint")), "{api_url}");
+    }
+    let (settings, warnings) = read("https://api.host/api", json!({ "s3_endpoint": "https://s3.host" }));
+    assert_eq!(settings.endpoint.to_string(), "https://s3.host/");
+    assert!(!warnings.iter().any(|warning| warning.path().ends_with("s3_endpoint")));
+}
+
+#[test]
+fn s21_keys_in_the_metadata_are_warned_of_and_api_keys_are_not() {
+    for (mode, publishes, issues) in [("metadata", true, false), ("api_keys", false, true), ("both", true, true)] {
+        let (settings, warnings) = read(&with(json!({ "credentials_mode": mode }))).unwrap();
+        assert_eq!((settings.credentials.publishes(), settings.credentials.issues()), (publishes, issues));
+        assert_eq!(warnings.iter().any(|warning| warning.path().ends_with("credentials_mode")), publishes);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@
 //! * The stamp can be written later on RadosGW only ([`Storage::stamp`]).
 //! * Purging is one call of RadosGW's, and work of ours on croit.
 
+mod croit;
 mod radosgw;
 
 use std::time::Instant;
@@ -26,6 +27,7 @@ use waldur_sdk::{
 };
 
 use crate::{
+    croit::{CroitClient, UserList},
     radosgw::RadosGwClient,
     s3::{Quota, Quotas, S3Key, Uid},
     settings::{Flavour, S3Settings},
@@ -36,12 +38,16 @@ use crate::{
 pub(super) enum Storage {
     /// RadosGW, by its Admin Ops API.
     RadosGw(RadosGwClient),
+    /// croit, by its management API.
+    Croit(CroitClient),
 }
 
 /// The users as they are at one moment.
 pub(super) enum View {
     /// Each is asked for by itself.
     RadosGw(RadosGwClient),
+    /// All of them; their keys are asked for.
+    Croit(CroitClient, UserList),
 }
 
 /// What is told of a user.
@@ -62,12 +68,14 @@ pub(super) struct AccountWithKeys {
     pub(super) keys: Vec<S3Key>,
 }
 
-/// A user to be made, with its stamp, and with a key of the storage's making.
+/// A user to be made, with its stamp.
 #[derive(Clone, Debug)]
 pub(super) struct NewAccount {
     pub(super) uid: Uid,
     pub(super) name: String,
     pub(super) email: String,
+    /// With a key of the storage's making. croit gives it one anyhow: [`Storage::take_first_key`].
+    pub(super) with_key: bool,
 }
 
 /// A bucket of a user.
@@ -86,6 +94,10 @@ impl Storage {
                 let client = RadosGwClient::at(http, &settings.endpoint, &gateway.admin_path, &gateway.admin)?;
                 Ok(Self::RadosGw(client.with_timeout(settings.timeout)))
             }
+            Flavour::Croit(croit) => {
+                let client = CroitClient::new(http, &croit.api_url, &croit.login)?;
+                Ok(Self::Croit(client.with_timeout(settings.timeout)))
+            }
         }
     }
 
@@ -93,6 +105,7 @@ impl Storage {
     pub(super) fn until(&self, deadline: Option<Instant>) -> Self {
         match self {
             Self::RadosGw(client) => Self::RadosGw(client.until(deadline)),
+            Self::Croit(client) => Self::Croit(client.until(deadline)),
         }
     }
 
@@ -100,6 +113,7 @@ impl Storage {
     pub(super) fn environment(&self) -> &Environment {
         match self {
             Self::RadosGw(client) => client.environment(),
+            Self::Croit(client) => client.environment(),
         }
     }
 
@@ -107,6 +121,7 @@ impl Storage {
     pub(super) async fn ping(&self) -> Result<()> {
         match self {
             Self::RadosGw(client) => radosgw::ping(client).await,
+            Self::Croit(client) => client.users().all().await.map(drop),
         }
     }
 
@@ -114,6 +129,7 @@ impl Storage {
     pub(super) async fn view(&self) -> Result<View> {
         match self {
             Self::RadosGw(client) => Ok(View::RadosGw(client.clone())),
+            Self::Croit(client) => Ok(View::Croit(client.clone(), client.users().all().await?)),
         }
     }
 
@@ -134,6 +150,7 @@ impl Storage {
     pub(super) async fn create(&self, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
         match self {
             Self::RadosGw(client) => radosgw::create(client, new, settings).await,
+            Self::Croit(client) => croit::create(client, new, settings).await,
         }
     }
 
@@ -142,6 +159,25 @@ impl Storage {
     pub(super) async fn stamp(&self, uid: &Uid, email: String) -> Result<Option<Account>> {
         match self {
             Self::RadosGw(client) => radosgw::stamp(client, uid, email).await.map(Some),
+            Self::Croit(_) => Ok(None),
+        }
+    }
+
+    /// Whether a user can be stamped that is there already.
+    pub(super) fn can_stamp(&self) -> bool {
+        match self {
+            Self::RadosGw(_) => true,
+            Self::Croit(_) => false,
+        }
+    }
+
+    /// Takes away the key that the storage gave a user which was made a moment ago, where customers get their keys in
+    /// another way.
+    pub(super) async fn take_first_key(&self, uid: &Uid) -> Result<()> {
+        match self {
+            // It was told to make none.
+            Self::RadosGw(_) => Ok(()),
+            Self::Croit(client) => croit::take_first_key(client, uid).await,
         }
     }
 
@@ -149,6 +185,7 @@ impl Storage {
     pub(super) async fn mint(&self, uid: &Uid) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.keys().mint(uid).await.map(drop),
+            Self::Croit(client) => client.keys().put(uid, &S3Key::mint(uid)?).await,
         }
     }
 
@@ -156,6 +193,7 @@ impl Storage {
     pub(super) async fn set_quotas(&self, uid: &Uid, quotas: Quotas) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.quotas().set(uid, quotas).await,
+            Self::Croit(client) => croit::set_quotas(client, uid, quotas).await,
         }
     }
 
@@ -163,6 +201,7 @@ impl Storage {
     pub(super) fn agree(&self, wanted: Quotas, found: Quotas) -> bool {
         let agree = |wanted: Quota, found: Quota| match self {
             Self::RadosGw(_) => wanted.effective() == found.effective(),
+            Self::Croit(_) => croit::agree(wanted, found),
         };
         agree(wanted.user_quota, found.user_quota) && agree(wanted.bucket_quota, found.bucket_quota)
     }
@@ -174,6 +213,7 @@ impl Storage {
     pub(super) async fn delete(&self, uid: &Uid) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.users().delete(uid).await,
+            Self::Croit(client) => client.users().delete(uid).await,
         }
     }
 
@@ -181,6 +221,7 @@ impl Storage {
     pub(super) async fn purge(&self, _cx: &OpContext, uid: &Uid) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.users().delete_with_data(uid).await,
+            Self::Croit(_) => Err(waldur_sdk::Error::unsupported("purging")),
         }
     }
 
@@ -188,6 +229,7 @@ impl Storage {
     pub(super) async fn count_buckets(&self, uid: &Uid) -> Result<usize> {
         match self {
             Self::RadosGw(client) => Ok(client.buckets().names_of_user(uid).await?.len()),
+            Self::Croit(client) => Ok(croit::buckets(client, uid).await?.len()),
         }
     }
 
@@ -198,6 +240,7 @@ impl Storage {
     pub(super) async fn buckets(&self, uid: &Uid) -> Result<Vec<Held>> {
         match self {
             Self::RadosGw(client) => radosgw::buckets(client, uid).await,
+            Self::Croit(client) => croit::buckets(client, uid).await,
         }
     }
 }
@@ -207,6 +250,7 @@ impl View {
     pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
         match self {
             Self::RadosGw(client) => Ok(client.users().get(uid).await?.map(Account::from)),
+            Self::Croit(_, users) => Ok(users.get(uid)?.map(Account::from)),
         }
     }
 
@@ -214,6 +258,7 @@ impl View {
     pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
         match self {
             Self::RadosGw(client) => radosgw::with_keys(client, uid).await,
+            Self::Croit(client, users) => croit::with_keys(client, users, uid).await,
         }
     }
 }

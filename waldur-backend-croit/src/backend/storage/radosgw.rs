@@ -39,8 +39,10 @@ pub(super) async fn with_keys(client: &RadosGwClient, uid: &Uid) -> Result<Optio
 }
 
 pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
-    let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_generated_key();
-    user = user.with_email(new.email.as_str())?;
+    let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_email(new.email.as_str())?;
+    if new.with_key {
+        user = user.with_generated_key();
+    }
     if let Some(placement) = &settings.placement {
         user = user.with_placement(placement.as_str())?;
     }

@@ -1,25 +1,18 @@
-//! Usage: what the users of an offering store (s3.md §6).
+//! What users store now, by RadosGW.
 //!
-//! On RadosGW few users are read one by one. Many are read by one listing of everybody's buckets, which is added up while
-//! it arrives, so that a report costs one call and flat memory. A listing shows nothing of a user without buckets, and
-//! nothing of one that does not exist: that those few are there is proven by reading them, that many are by the list of
-//! users, for as long as its pages cost less.
-//!
-//! RadosGW keeps no history: of a month that is over it answers *not yet*, for ever.
+//! Few users are read one by one. Many are read by one listing of everybody's buckets, which is added up while it arrives,
+//! so that a report costs one call and flat memory. A listing shows nothing of a user without buckets, and nothing of one
+//! that does not exist: that few of those are there is proven by reading them, that many are by the list of users, for as
+//! long as its pages cost less.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
-use waldur_sdk::{
-    Error, ErrorKind, Result,
-    backend::{OpContext, Period, Usage, UsageReport, UsageSource},
-    rest::BadRow,
-    types::BackendId,
-};
+use waldur_sdk::{Error, ErrorKind, Result, rest::BadRow};
 
-use super::{AT_A_TIME, Inner, S3Backend, storage::Storage};
+use super::{ByUser, no_such_user};
 use crate::{
+    backend::AT_A_TIME,
     metering::current::{Held, Sums},
     radosgw::{BucketUsage, PageSize, RadosGwClient},
     s3::Uid,
@@ -31,67 +24,11 @@ const FEW: usize = 2 * AT_A_TIME;
 /// So many users without buckets are read for each page of the list of users: what a page costs in the time of calls.
 const READS_PER_PAGE: usize = AT_A_TIME;
 
-#[async_trait]
-impl UsageSource for S3Backend {
-    async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
-        if ids.is_empty() {
-            return BTreeMap::new();
-        }
-        match self.0.measure(cx, ids, period).await {
-            Ok(usage) => usage,
-            Err(error) => ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),
-        }
-    }
-}
-
-impl Inner {
-    /// # Errors
-    /// When nothing is known of anybody.
-    async fn measure(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> Result<BTreeMap<BackendId, Usage>> {
-        cx.checkpoint()?;
-        cx.step("usage");
-        let today = self.storage.environment().now().to_zoned(self.time_zone.clone()).date();
-        if period != Period::containing(today) {
-            return Ok(ids.iter().map(|id| (id.clone(), Usage::NotYet)).collect());
-        }
-        if self.meter.is_idle() {
-            let nothing = || Usage::Measured(UsageReport::default());
-            return Ok(ids.iter().map(|id| (id.clone(), nothing())).collect());
-        }
-        let mut usage = BTreeMap::new();
-        let mut users = BTreeMap::new();
-        for id in ids {
-            match Uid::new(id.as_str()) {
-                Ok(uid) => drop(users.insert(uid, id)),
-                Err(error) => drop(usage.insert(id.clone(), Usage::Unreadable(error))),
-            }
-        }
-        let uids: BTreeSet<Uid> = users.keys().cloned().collect();
-        let held = match &self.storage.until(cx.deadline) {
-            Storage::RadosGw(gateway) => on_gateway(gateway, uids).await?,
-        };
-        for (uid, id) in users {
-            let held = held.get(&uid).cloned().unwrap_or_else(|| Err(no_such_user()));
-            usage.insert(id.clone(), self.sold(held));
-        }
-        Ok(usage)
-    }
-
-    fn sold(&self, held: Result<Held>) -> Usage {
-        match held.and_then(|held| self.meter.current(held)) {
-            Ok(amounts) => Usage::Measured(UsageReport::new(amounts)),
-            Err(error) => Usage::Unreadable(error),
-        }
-    }
-}
-
-type ByUser = BTreeMap<Uid, Result<Held>>;
-
 /// What users store now. One that is not named does not exist.
 ///
 /// # Errors
 /// When nothing is known of anybody.
-async fn on_gateway(gateway: &RadosGwClient, uids: BTreeSet<Uid>) -> Result<ByUser> {
+pub(super) async fn held(gateway: &RadosGwClient, uids: BTreeSet<Uid>) -> Result<ByUser> {
     if uids.len() <= FEW {
         return Ok(one_by_one(gateway, uids).await);
     }
@@ -189,8 +126,4 @@ async fn prove(gateway: &RadosGwClient, mut idle: BTreeSet<Uid>) -> ByUser {
 /// Nothing, if the user exists.
 async fn is_there(gateway: &RadosGwClient, uid: &Uid) -> Result<Held> {
     gateway.users().get(uid).await?.map(|_| Held::default()).ok_or_else(no_such_user)
-}
-
-fn no_such_user() -> Error {
-    Error::new(ErrorKind::NotFound, "the S3 user does not exist")
 }

@@ -1,0 +1,111 @@
+//! croit in the words of [`Storage`](super::Storage).
+
+use waldur_sdk::Result;
+
+use super::{Account, AccountWithKeys, Held, NewAccount};
+use crate::{
+    croit::{Bucket, CroitClient, NewUser, User, UserList, error},
+    s3::{Quota, Quotas, Uid},
+    settings::{Flavour, S3Settings},
+};
+
+/// What sizes are rounded up to.
+const KIB: u64 = 1024;
+
+/// A user without a quota has no ceiling; a quota that was set and is not told would be found out by reading back.
+impl From<&User> for Account {
+    fn from(user: &User) -> Self {
+        let quota = |quota: Option<Quota>| quota.unwrap_or(Quota::UNLIMITED);
+        Self {
+            email: user.email.clone(),
+            suspended: user.suspended,
+            quotas: Some(Quotas::new(quota(user.user_quota), quota(user.bucket_quota))),
+        }
+    }
+}
+
+impl From<Bucket> for Held {
+    fn from(bucket: Bucket) -> Self {
+        Self { name: bucket.name, stored: bucket.stored.map(|stored| (stored.size, stored.num_objects)) }
+    }
+}
+
+pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<AccountWithKeys>> {
+    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    match client.keys().list(uid).await {
+        Ok(keys) => Ok(Some(AccountWithKeys { account, keys })),
+        // It went away since it was listed.
+        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+    let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_email(new.email.as_str())?;
+    if let Some(placement) = &settings.placement {
+        user = user.with_placement(placement.as_str())?;
+    }
+    if let Flavour::Croit(croit) = &settings.flavour {
+        if let Some(tenant) = &croit.tenant {
+            user = user.in_tenant(tenant.as_str())?;
+        }
+        if let Some(class) = &croit.storage_class {
+            user = user.with_storage_class(class.as_str())?;
+        }
+    }
+    let made = client.users().create(&user).await?;
+    // croit may answer nothing at all. What a user has that was made a moment ago is known.
+    let as_asked =
+        || Account { email: Some(new.email.clone()), suspended: false, quotas: Some(Quotas::both(Quota::UNLIMITED)) };
+    Ok(made.as_ref().map_or_else(as_asked, Account::from))
+}
+
+/// With more than one key, somebody gave the user a key meanwhile, and nobody knows which is croit's.
+pub(super) async fn take_first_key(client: &CroitClient, uid: &Uid) -> Result<()> {
+    match client.keys().list(uid).await?.as_slice() {
+        [only] => client.keys().delete(uid, &only.id()?).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// One after the other: croit has a call for each.
+pub(super) async fn set_quotas(client: &CroitClient, uid: &Uid, quotas: Quotas) -> Result<()> {
+    client.quotas().set_user(uid, quotas.user_quota).await?;
+    client.quotas().set_bucket(uid, quotas.bucket_quota).await
+}
+
+/// croit keeps sizes in whole KiB.
+pub(super) fn agree(wanted: Quota, found: Quota) -> bool {
+    let ((wanted, wanted_objects), (found, found_objects)) = (wanted.effective(), found.effective());
+    let sizes_agree = match (wanted.limit(), found.limit()) {
+        (Some(wanted), Some(found)) => wanted.abs_diff(found) < KIB,
+        (wanted, found) => wanted == found,
+    };
+    sizes_agree && wanted_objects == found_objects
+}
+
+pub(super) async fn buckets(client: &CroitClient, uid: &Uid) -> Result<Vec<Held>> {
+    let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
+    Ok(buckets.into_iter().map(Held::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::s3::{QuotaObjects, QuotaSize};
+
+    #[test]
+    fn sizes_agree_to_the_kibibyte_and_no_further() {
+        let at = |size: u64| Quota::new(QuotaSize::at_most(size).unwrap(), QuotaObjects::UNLIMITED);
+        // 5 GB, as it is read back.
+        assert!(agree(at(5_000_000_000), at(5_000_000_512)));
+        assert!(!agree(at(5_000_000_000), at(5_000_001_024)));
+        assert!(!agree(at(0), at(1024)), "closed is closed");
+        assert!(!agree(at(1), Quota::UNLIMITED));
+        assert!(!agree(Quota::UNLIMITED, at(1)));
+        let objects = |number: u64| Quota::new(QuotaSize::UNLIMITED, QuotaObjects::at_most(number).unwrap());
+        assert!(!agree(objects(10), objects(11)));
+    }
+}

@@ -1,0 +1,58 @@
+//! croit's errors in the SDK's words. It has no codes of its own worth the name, and some of its 500s are no faults but
+//! answers (croit-api.md §4): those are told apart by call and text, and never repeated.
+
+use bytes::Bytes;
+use http::Response;
+use serde::Deserialize;
+use waldur_sdk::{Error, ErrorKind};
+
+pub use crate::radosgw::error::{KEY_EXISTS, NO_SUCH_USER, USER_EXISTS, USER_HAS_BUCKETS};
+
+/// The user has no such key.
+pub const NO_SUCH_KEY: &str = "NoSuchKey";
+/// croit does not draw this graph (any more): nothing is said about the user.
+pub const NO_SUCH_GRAPH: &str = "NoSuchGraph";
+
+/// The text of an error body, in lower case: the first member of those that is one.
+fn text(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        message: Option<serde_json::Value>,
+        error: Option<serde_json::Value>,
+        detail: Option<serde_json::Value>,
+    }
+    let Ok(body) = serde_json::from_slice::<Body>(body) else {
+        return String::from_utf8_lossy(body).to_ascii_lowercase();
+    };
+    let texts = [body.message, body.error, body.detail].into_iter().flatten();
+    let text = texts.filter_map(|value| value.as_str().map(str::to_ascii_lowercase)).find(|text| !text.is_empty());
+    text.unwrap_or_default()
+}
+
+/// Puts a refusal of croit's into the SDK's words. Its own text is looked at and never passed on: it may hold what was
+/// sent.
+pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
+    use ErrorKind as K;
+    let operation = error.operation();
+    let says = |what: &str| text(answer.body()).contains(what);
+    let (kind, code, message) = match (answer.status().as_u16(), operation) {
+        (401, _) => {
+            return error.with_message("croit refused the token, or user and password; a token expires");
+        }
+        (409, "users.create") => (K::AlreadyExists, USER_EXISTS, "a user of that name or e-mail address exists"),
+        (500, "users.create") if says("exists") => {
+            (K::AlreadyExists, USER_EXISTS, "a user of that name or e-mail address exists")
+        }
+        (409, "keys.put") => (K::AlreadyExists, KEY_EXISTS, "that access key exists"),
+        (500, "users.delete") if says("buckets") => (K::Conflict, USER_HAS_BUCKETS, "the user still owns buckets"),
+        (500, "keys.delete") if says("unable to find access key") => {
+            (K::NotFound, NO_SUCH_KEY, "the user has no such key")
+        }
+        (404, "stats.user_data") if error.kind() == K::NotFound => {
+            (K::Unsupported, NO_SUCH_GRAPH, "croit has no such graph; this says nothing about the user")
+        }
+        (404, _) if error.kind() == K::NotFound => (K::NotFound, NO_SUCH_USER, "the user does not exist"),
+        _ => return error,
+    };
+    error.with_kind(kind).with_code(code).with_message(message)
+}

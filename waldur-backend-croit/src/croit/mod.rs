@@ -1,0 +1,188 @@
+//! A typed client of croit's management API for S3, usable without the rest of the SDK.
+//!
+//! ```
+//! use waldur_backend_croit::croit::{CroitClient, Login, NewUser, Quota, QuotaObjects, QuotaSize, Uid};
+//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
+//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
+//! let croit = BaseUrl::parse("api_url", "https://croit.example.org/", PlainHttp::default())?;
+//! let client = CroitClient::new(Http::new(transport), &croit, &Login::Token("t0k3n".into()))?;
+//!
+//! let alice = Uid::new("alice")?;
+//! client.users().create(&NewUser::new(alice.clone(), "Alice")?).await?;
+//! let ceiling = Quota::new(QuotaSize::at_most(100 << 30)?, QuotaObjects::at_most(10_000)?);
+//! client.quotas().set_user(&alice, ceiling).await?;
+//! assert!(client.users().all().await?.get(&alice)?.is_some());
+//! # Ok(()) }
+//! ```
+//!
+//! No croit server was at hand: what is here follows croit-api.md, the contract as the Python plugins use it and as far
+//! as their authors measured it. Where that leaves something open, an answer that could mean two things is an error.
+//!
+//! What would be dangerous cannot be said: a name that a path could be changed by, a quota that is not a checked number,
+//! and the call that replaces all keys of a user at a time (it does so some time later). What croit can do only in an
+//! unsafe way is done so: it takes the secret of a key in the query, so that croit's own access log has it. Here it is
+//! in no error, log and `Debug`.
+//!
+//! All writes on one user pass one after the other, as on RadosGW, which is underneath.
+
+mod buckets;
+pub mod error;
+mod keys;
+mod model;
+mod not_a_number;
+mod quotas;
+mod stats;
+mod users;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use secrecy::SecretString;
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, StaticHeader},
+};
+
+pub use self::{
+    buckets::Buckets,
+    keys::Keys,
+    model::{Bucket, Stored, User},
+    quotas::QuotaCalls,
+    stats::{Level, Point, Series, Stats, Window},
+    users::{NewUser, UserList, Users},
+};
+pub use crate::{
+    radosgw::Removed,
+    s3::{AccessKeyId, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, Uid},
+};
+
+/// How a client proves who it is.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// A token: croit's are of a session, and expire.
+    Token(SecretString),
+    /// A user of croit's and its password, sent with every call.
+    Password {
+        /// `username`.
+        user: String,
+        /// `password`.
+        password: SecretString,
+    },
+}
+
+/// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.
+#[derive(Clone)]
+pub struct CroitClient {
+    rest: RestClient,
+    writes: Arc<Serial<Uid>>,
+}
+
+impl CroitClient {
+    /// A client of the server at `url`. Its API is at `/api`, which may stand at the end of the URL or not.
+    ///
+    /// # Errors
+    /// `Config` when the login is blank, or cannot stand in a header.
+    pub fn new(http: Http, url: &BaseUrl, login: &Login) -> Result<Self> {
+        let root = url.clone().without_trailing_segment("api");
+        // Whether plain http is allowed was decided when the URL was read.
+        let base = BaseUrl::parse("api_url", &format!("{root}api"), PlainHttp::Allowed)?;
+        let login = match login {
+            Login::Token(token) => StaticHeader::bearer(token)?,
+            Login::Password { user, password } => StaticHeader::basic(user, password)?,
+        };
+        let rest = RestClient::new(http, base, login)
+            .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .with_error_reader(error::read);
+        Ok(Self { rest, writes: Arc::new(Serial::new()) })
+    }
+
+    /// Replaces the time limit of a call (default 60 s). Listings have [`RestClient::BULK_TIMEOUT`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.rest = self.rest.with_timeout(timeout);
+        self
+    }
+
+    /// The same client, whose calls begin nothing after `deadline`.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { rest: self.rest.clone().with_deadline(deadline), writes: Arc::clone(&self.writes) }
+    }
+
+    /// Users.
+    pub fn users(&self) -> Users<'_> {
+        Users(self)
+    }
+
+    /// Key pairs of users.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys(self)
+    }
+
+    /// Quotas of users.
+    pub fn quotas(&self) -> QuotaCalls<'_> {
+        QuotaCalls(self)
+    }
+
+    /// Buckets of users.
+    pub fn buckets(&self) -> Buckets<'_> {
+        Buckets(self)
+    }
+
+    /// What was stored over time.
+    pub fn stats(&self) -> Stats<'_> {
+        Stats(self)
+    }
+
+    /// Sleep, clocks and randomness.
+    pub(crate) fn environment(&self) -> &Environment {
+        self.rest.environment()
+    }
+
+    fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.rest.call(method, operation, template, arguments)
+    }
+
+    /// Runs `write` after every earlier write on the same user, here and in all clones.
+    async fn in_turn<T>(&self, uid: &Uid, write: impl Future<Output = Result<T>> + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+    {
+        self.writes.run(uid.clone(), write).await
+    }
+
+    /// Sends a write that croit answers with nothing, in its turn.
+    async fn write(&self, uid: &Uid, operation: &'static str, call: Call) -> Result<()> {
+        self.in_turn(uid, async move { expect(operation, call.send().await?, &[StatusCode::NO_CONTENT]).map(drop) })
+            .await
+    }
+}
+
+impl fmt::Debug for CroitClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CroitClient").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+/// The path of a user of no tenant: in croit's paths a tenant has no place.
+fn name(uid: &Uid) -> Result<&str> {
+    match uid.tenant() {
+        None => Ok(uid.name()),
+        Some(_) => Err(Error::unsupported("a tenant in the name of a user of croit's")),
+    }
+}
+
+/// croit says that it did something by one certain status. Another success is an answer of somebody else: a page of a
+/// proxy has 200.
+fn expect(operation: &'static str, answer: Response<Bytes>, statuses: &[StatusCode]) -> Result<Response<Bytes>> {
+    if statuses.contains(&answer.status()) {
+        return Ok(answer);
+    }
+    let text = format!("croit does not answer this call with {}", answer.status());
+    Err(Error::new(ErrorKind::WrongContent, text).with_operation(operation))
+}
