@@ -1,6 +1,7 @@
 //! The back end: one S3 user for each resource.
 
 mod again;
+mod api_keys;
 pub(crate) mod ceilings;
 mod change;
 mod create;
@@ -19,8 +20,8 @@ use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{
-        Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
+        ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
+        DeleteRequest, Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
         ResourceBackend, ResourceState, Status, UsageSource, Verified,
     },
     rest::{Http, HttpOptions},
@@ -254,6 +255,10 @@ impl ResourceBackend for S3Backend {
 
     fn usage(&self) -> Option<&dyn UsageSource> {
         Some(self)
+    }
+
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.0.settings.credentials.issues().then_some(self)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
