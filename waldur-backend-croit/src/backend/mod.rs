@@ -9,20 +9,23 @@ mod diagnose;
 mod importer;
 mod metadata;
 mod stamp;
+mod status;
 mod storage;
+mod sweep;
+mod upkeep;
 mod usage;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
-        DeleteRequest, Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
-        ResourceBackend, ResourceState, Status, UsageSource, Verified,
+        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
+        Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
+        Verified,
     },
     rest::{Http, HttpOptions},
     settings::{Components, TimeZone, Warning},
@@ -34,6 +37,7 @@ use self::{
     change::quotas,
     stamp::Mark,
     storage::{Account, AccountWithKeys, Storage, View},
+    sweep::Memory,
 };
 use crate::{
     croit::CroitClient,
@@ -60,6 +64,7 @@ struct Inner {
     ceilings: Ceilings,
     meter: Meter,
     time_zone: TimeZone,
+    memory: Arc<Memory>,
 }
 
 impl S3Backend {
@@ -71,7 +76,14 @@ impl S3Backend {
         let ceilings = Ceilings::of(components)?;
         let storage = Storage::of(http, &settings)?;
         let meter = Meter::of(components)?;
-        Ok(Self(Arc::new(Inner { storage, settings, ceilings, meter, time_zone: TimeZone::UTC })))
+        Ok(Self(Arc::new(Inner {
+            storage,
+            settings,
+            ceilings,
+            meter,
+            time_zone: TimeZone::UTC,
+            memory: Arc::default(),
+        })))
     }
 
     /// Has months begin and end in `zone` (the setting `timezone`) and not in UTC.
@@ -155,11 +167,14 @@ impl Inner {
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
         if !aspects.metadata {
-            let account = view.account(&uid).await?;
-            return account.map(|account| self.state(id, &uid, &account)).transpose();
+            let Some(account) = view.account(&uid).await? else { return Ok(None) };
+            let state = self.state(id, &uid, &account)?;
+            self.memory.learn(&state, &account);
+            return Ok(Some(state));
         }
         let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.account)?;
+        self.memory.learn(&state, &found.account);
         let summary = self.summary(storage, &uid).await?;
         state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))
@@ -182,7 +197,8 @@ impl ResourceBackend for S3Backend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let capabilities = Capabilities::default();
+        // Users are made for Waldur; nobody else is to change them.
+        let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
         match self.0.settings.usage_model() {
             // Objects are deleted, so usage goes down.
             UsageModel::Current => capabilities.with_decreasing_usage(),
@@ -214,23 +230,11 @@ impl ResourceBackend for S3Backend {
         Ok(Progress::Done(removed))
     }
 
-    /// On RadosGW one call for each id, several at a time; two where metadata is wanted, since it has no listing that
-    /// tells whose a user is. On croit one call for all, and two more for each where metadata is wanted.
+    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted.
+    /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
+    /// 30 passes.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let storage = self.0.storage.until(cx.deadline);
-        let view = match storage.view().await {
-            Ok(view) => view,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let read = |id: BackendId| {
-            let (storage, view) = (&storage, &view);
-            async move {
-                let state = self.0.inspect_one(storage, view, &id, aspects).await;
-                (id, state)
-            }
-        };
-        let reads: Vec<_> = ids.iter().cloned().map(read).collect();
-        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
+        self.0.inspect_all(cx, ids, aspects).await
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
@@ -259,6 +263,14 @@ impl ResourceBackend for S3Backend {
 
     fn keys(&self) -> Option<&dyn ApiKeys> {
         self.0.settings.credentials.issues().then_some(self)
+    }
+
+    fn status(&self) -> Option<&dyn StatusControl> {
+        self.0.settings.suspend_on_pause.then_some(self)
+    }
+
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
