@@ -102,7 +102,7 @@ impl Inner {
         cx.checkpoint()?;
         cx.step("delete");
         let outcome = match (self.settings.delete_mode, ownership) {
-            (DeleteMode::Purge, Ownership::Ours) => storage.purge(cx, &uid).await,
+            (DeleteMode::Purge, Ownership::Ours) => storage.purge(cx, &uid, &self.settings).await,
             // A name alone is not proof enough to destroy data.
             _ => delete_empty(&storage, &uid).await,
         };

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     radosgw::error,
-    s3::{Quota, Quotas, Uid},
+    s3::{Quota, Quotas, S3Key, Uid},
 };
 
 /// The longest name for people that is sent, in characters.
@@ -92,7 +92,7 @@ impl Inner {
         if !taken && refused.effect() == Effect::NotApplied {
             return Err(refused);
         }
-        match storage.with_keys(uid).await {
+        match storage.found(uid).await {
             Ok(Some(found)) => self.adopt(storage, uid, request, found).await.map(|account| (account, false)),
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
@@ -115,10 +115,10 @@ impl Inner {
         storage: &Storage,
         uid: &Uid,
         request: &CreateRequest,
-        found: AccountWithKeys,
+        found: (Account, Option<Vec<S3Key>>),
     ) -> Result<Account> {
         let (id, stamp) = (&request.backend_id, request.resource.stamp());
-        let AccountWithKeys { mut account, keys } = found;
+        let (mut account, keys) = found;
         let state = self.state(id, uid, &account)?;
         if !state.ownership(stamp).permits(request.origin) {
             return Err(state.foreign_to(stamp));
@@ -127,8 +127,14 @@ impl Inner {
             let stamped = storage.stamp(uid, stamp::address(stamp, uid)).await.map_err(not_there(id))?;
             account = stamped.unwrap_or(account);
         }
-        if keys.is_empty() && self.settings.credentials.publishes() {
-            storage.mint(uid).await.map_err(not_there(id))?;
+        if self.settings.credentials.publishes() {
+            let keys = match keys {
+                Some(keys) => keys,
+                None => storage.keys(uid).await.map_err(not_there(id))?,
+            };
+            if keys.is_empty() {
+                storage.mint(uid).await.map_err(not_there(id))?;
+            }
         }
         Ok(account)
     }

@@ -61,6 +61,8 @@ pub use crate::{
     s3::{AccessKeyId, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, Uid},
 };
 
+use crate::s3::OwnBuckets;
+
 /// How a client proves who it is.
 #[derive(Clone, Debug)]
 pub enum Login {
@@ -78,7 +80,9 @@ pub enum Login {
 /// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct CroitClient {
+    http: Http,
     rest: RestClient,
+    deadline: Option<Instant>,
     writes: Arc<Serial<Uid>>,
 }
 
@@ -95,10 +99,10 @@ impl CroitClient {
             Login::Token(token) => StaticHeader::bearer(token)?,
             Login::Password { user, password } => StaticHeader::basic(user, password)?,
         };
-        let rest = RestClient::new(http, base, login)
+        let rest = RestClient::new(http.clone(), base, login)
             .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_error_reader(error::read);
-        Ok(Self { rest, writes: Arc::new(Serial::new()) })
+        Ok(Self { http, rest, deadline: None, writes: Arc::new(Serial::new()) })
     }
 
     /// Replaces the time limit of a call (default 60 s). Listings have [`RestClient::BULK_TIMEOUT`].
@@ -111,7 +115,7 @@ impl CroitClient {
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { rest: self.rest.clone().with_deadline(deadline), writes: Arc::clone(&self.writes) }
+        Self { rest: self.rest.clone().with_deadline(deadline), deadline, ..self.clone() }
     }
 
     /// Users.
@@ -142,6 +146,11 @@ impl CroitClient {
     /// Sleep, clocks and randomness.
     pub(crate) fn environment(&self) -> &Environment {
         self.rest.environment()
+    }
+
+    /// The buckets of whoever holds `key`, where the storage behind croit serves S3.
+    pub(crate) fn own_buckets(&self, endpoint: &BaseUrl, key: &S3Key, timeout: Duration) -> Result<OwnBuckets> {
+        Ok(OwnBuckets::new(self.http.clone(), endpoint, key)?.within(timeout, self.deadline))
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {

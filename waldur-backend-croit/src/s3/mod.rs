@@ -5,6 +5,8 @@ mod key;
 mod mint;
 mod quota;
 mod sigv4;
+mod tenant;
+pub(crate) mod xml;
 
 pub use self::{
     ids::{AccessKeyId, BucketName, ListedUid, MAX_NAME, Tenant, Uid},
@@ -13,4 +15,7 @@ pub use self::{
     sigv4::SigV4,
 };
 
-pub(crate) use self::ids::{check as check_name, checked, has_name_characters};
+pub(crate) use self::{
+    ids::{check as check_name, checked, has_name_characters},
+    tenant::OwnBuckets,
+};

@@ -30,7 +30,7 @@ use waldur_sdk::{
     rest::{Authenticator, Environment, Generation, Http},
 };
 
-use super::S3Key;
+use super::{S3Key, xml};
 use crate::radosgw::error;
 
 /// What stands in the scope; the gateway compares neither (recorded: t6_auth/023 to 034).
@@ -132,7 +132,9 @@ impl Authenticator for SigV4 {
 
     /// Learns the gateway's time from `RequestTimeTooSkewed`; every other refusal is final.
     async fn refused(&self, seen: Generation, answer: &Response<Bytes>) -> bool {
-        if error::code(answer.body()).as_deref() != Some(error::CLOCK_SKEW) {
+        // The admin API says so in JSON, S3 itself in XML.
+        let code = error::code(answer.body()).or_else(|| xml::code(answer.body()));
+        if code.as_deref() != Some(error::CLOCK_SKEW) {
             return false;
         }
         let Some(offset) = self.offset_by(answer.headers()) else { return false };

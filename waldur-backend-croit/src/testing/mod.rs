@@ -1,4 +1,4 @@
-//! A fake RadosGW, for tests. Feature `testing`.
+//! A fake RadosGW and a [fake croit](FakeCroit), for tests. Feature `testing`.
 //!
 //! [`FakeRadosGw`] is an [`HttpTransport`] without a socket: hand it to a client where the real stack would go. It
 //! holds users, keys, caps, quotas, buckets and the usage log, and answers the Admin Ops API of Ceph 16.2 from them,
@@ -66,6 +66,7 @@
 //! [`HttpTransport`]: waldur_sdk::rest::HttpTransport
 
 mod buckets;
+mod croit;
 mod fake;
 mod inspect;
 mod keys;
@@ -83,6 +84,7 @@ mod usage;
 mod users;
 mod wire;
 
+pub use croit::{FakeCroit, FakeCroitBuilder};
 pub use fake::{FakeRadosGw, FakeRadosGwBuilder};
 pub use inspect::{BucketView, KeyView, SeedUser, UserEdit, UserView};
 pub use records::{Caps, Quota};

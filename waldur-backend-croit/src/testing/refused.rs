@@ -50,6 +50,8 @@ refusals! {
     NO_SUCH_BUCKET = 404 "NoSuchBucket";
     /// No such object; on bucket writes also: no such bucket or user.
     NO_SUCH_KEY = 404 "NoSuchKey";
+    /// No such upload of several parts.
+    NO_SUCH_UPLOAD = 404 "NoSuchUpload";
     /// Unknown path, or a method that the path does not have.
     METHOD_NOT_ALLOWED = 405 "MethodNotAllowed";
     /// The uid is taken.

@@ -13,7 +13,7 @@ use waldur_sdk::{
     types::{BackendId, JsonObject, Limits},
 };
 
-use crate::common::{Failure, Gate, backend_with, components, limits};
+use crate::common::{Failure, Gate, On, components, limits};
 
 /// A gateway that sells by what was ordered, or by usage with safety limits among the options.
 struct Gateway {
@@ -26,7 +26,7 @@ struct Gateway {
 impl Subject for Gateway {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
         let components = components(self.accounting, &json!({}));
-        Arc::new(backend_with(self.gate.clone(), json!({ "naming": self.naming }), &components))
+        Arc::new(self.gate.backend(json!({ "naming": self.naming }), &components))
     }
 
     fn limits(&self) -> Limits {
@@ -69,8 +69,8 @@ impl Subject for Gateway {
     }
 }
 
-async fn keeps_the_contract(naming: &'static str, accounting: AccountingType) {
-    let gateway = Gateway { gate: Gate::new(), naming, accounting };
+async fn keeps_the_contract(on: On, naming: &'static str, accounting: AccountingType) {
+    let gateway = Gateway { gate: Gate::on(on), naming, accounting };
     let verdicts = conformance::run(&gateway).await;
     assert!(verdicts.passed(), "{verdicts}");
     let fake = &gateway.gate.fake;
@@ -82,12 +82,16 @@ async fn keeps_the_contract(naming: &'static str, accounting: AccountingType) {
 
 #[tokio::test(start_paused = true)]
 async fn the_back_end_keeps_the_contract() {
-    for naming in ["seed", "processor"] {
-        keeps_the_contract(naming, AccountingType::Limit).await;
+    for on in [On::RadosGw, On::Croit] {
+        for naming in ["seed", "processor"] {
+            keeps_the_contract(on, naming, AccountingType::Limit).await;
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_back_end_keeps_the_contract_when_ceilings_are_the_customers_own() {
-    keeps_the_contract("seed", AccountingType::Usage).await;
+    for on in [On::RadosGw, On::Croit] {
+        keeps_the_contract(on, "seed", AccountingType::Usage).await;
+    }
 }

@@ -6,6 +6,7 @@ mod common;
 
 mod conformance;
 mod consistency;
+mod croit;
 mod deletion;
 mod diagnosis;
 mod metadata;

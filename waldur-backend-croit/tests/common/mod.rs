@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use waldur_backend_croit::{
     S3Backend, S3Settings,
     radosgw::{RadosGwClient, S3Key},
-    testing::FakeRadosGw,
+    testing::{FakeCroit, FakeRadosGw},
 };
 use waldur_sdk::{
     Result,
@@ -94,14 +94,27 @@ pub(crate) fn lines(script: &ScriptedTransport) -> Vec<String> {
 }
 
 fn line(method: &http::Method, path: &str, query: &str) -> String {
-    let query = query.strip_prefix("format=json").unwrap().trim_start_matches('&');
+    // Every call of the Admin Ops API begins so.
+    let query = query.strip_prefix("format=json").unwrap_or(query).trim_start_matches('&');
     format!("{method} {path}{}{query}", if query.is_empty() { "" } else { "?" })
 }
 
-/// A fake gateway behind a gate that keeps a log and can fail.
+/// A flavour of storage to run a test on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    RadosGw,
+    Croit,
+}
+
+pub(crate) const TOKEN: &str = "canary-croit-token-never-to-be-seen";
+
+/// A fake gateway behind a gate that keeps a log and can fail; before it, or beside it, a fake croit.
 #[derive(Clone)]
 pub(crate) struct Gate {
+    pub(crate) on: On,
     pub(crate) fake: FakeRadosGw,
+    /// Where no test asks for it, nobody calls it.
+    pub(crate) croit: FakeCroit,
     log: Arc<Mutex<Vec<String>>>,
     faults: Arc<Mutex<Vec<Fault>>>,
 }
@@ -124,11 +137,40 @@ pub(crate) enum Failure {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self::over(FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(now).build())
+        Self::on(On::RadosGw)
+    }
+
+    pub(crate) fn croit() -> Self {
+        Self::on(On::Croit)
+    }
+
+    pub(crate) fn on(on: On) -> Self {
+        let fake = FakeRadosGw::builder().admin(ACCESS_KEY, SECRET_KEY).clock(now).build();
+        let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake.clone()).build();
+        Self { on, fake, croit, log: Arc::default(), faults: Arc::default() }
     }
 
     pub(crate) fn over(fake: FakeRadosGw) -> Self {
-        Self { fake, log: Arc::default(), faults: Arc::default() }
+        Self { fake, ..Self::new() }
+    }
+
+    /// A gate to this croit, and to its gateway.
+    pub(crate) fn over_croit(croit: FakeCroit) -> Self {
+        Self { fake: croit.gateway().clone(), croit, ..Self::croit() }
+    }
+
+    /// The back end for what is behind the gate.
+    pub(crate) fn backend(&self, more: Value, components: &Components) -> S3Backend {
+        self.backend_over(self.clone(), more, components)
+    }
+
+    /// The same, over another way to it.
+    pub(crate) fn backend_over(&self, way: impl HttpTransport, more: Value, components: &Components) -> S3Backend {
+        let settings = match self.on {
+            On::RadosGw => settings(more),
+            On::Croit => croit_settings(more),
+        };
+        S3Backend::new(Http::new(way).with_environment(environment()), settings, components).unwrap()
     }
 
     /// The next `times` requests whose line contains `pattern` fail and are not carried out.
@@ -180,7 +222,10 @@ impl HttpTransport for Gate {
         self.log.lock().unwrap().push(line.clone());
         let fault = self.fault(&line);
         if fault.as_ref().is_none_or(|fault| fault.carried_out) {
-            let answer = self.fake.send(request).await;
+            let answer = match self.on {
+                On::RadosGw => self.fake.send(request).await,
+                On::Croit => self.croit.send(request).await,
+            };
             if fault.is_none() {
                 return answer;
             }
@@ -198,10 +243,19 @@ impl HttpTransport for Gate {
 
 /// Settings of the flavour `radosgw` with `more` in them.
 pub(crate) fn settings(more: Value) -> S3Settings {
-    let mut tree = json!({
+    let tree = json!({
         "flavour": "radosgw", "s3_endpoint": "http://localhost:7480",
         "admin_access_key": ACCESS_KEY, "admin_secret_key": SECRET_KEY,
     });
+    read(tree, more)
+}
+
+/// Settings of the flavour `croit` with `more` in them.
+pub(crate) fn croit_settings(more: Value) -> S3Settings {
+    read(json!({ "api_url": "http://localhost:7480/api", "token": TOKEN }), more)
+}
+
+fn read(mut tree: Value, more: Value) -> S3Settings {
     if let Value::Object(more) = more {
         tree.as_object_mut().unwrap().extend(more);
     }

@@ -16,6 +16,7 @@
 //! * Purging is one call of RadosGW's, and work of ours on croit.
 
 mod croit;
+mod croit_purge;
 mod radosgw;
 
 use std::time::Instant;
@@ -138,6 +139,29 @@ impl Storage {
         self.view().await?.account(uid).await
     }
 
+    /// Reads a user now that may be anybody's, with its own keys only where they come along: a stranger's are not asked
+    /// for.
+    pub(super) async fn found(&self, uid: &Uid) -> Result<Option<(Account, Option<Vec<S3Key>>)>> {
+        match self {
+            Self::RadosGw(client) => {
+                let found = radosgw::with_keys(client, uid).await?;
+                Ok(found.map(|AccountWithKeys { account, keys }| (account, Some(keys))))
+            }
+            Self::Croit(_) => Ok(self.account(uid).await?.map(|account| (account, None))),
+        }
+    }
+
+    /// The own keys of a user, the first one first.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such user.
+    pub(super) async fn keys(&self, uid: &Uid) -> Result<Vec<S3Key>> {
+        match self {
+            Self::RadosGw(client) => radosgw::keys(client, uid).await,
+            Self::Croit(client) => client.keys().list(uid).await,
+        }
+    }
+
     /// Reads a user and its keys now; `None` is proven absence.
     pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
         self.view().await?.with_keys(uid).await
@@ -218,10 +242,13 @@ impl Storage {
     }
 
     /// Deletes a user with **all its data**.
-    pub(super) async fn purge(&self, _cx: &OpContext, uid: &Uid) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Cancelled` in between, with part of the data deleted: the next attempt goes on.
+    pub(super) async fn purge(&self, cx: &OpContext, uid: &Uid, settings: &S3Settings) -> Result<()> {
         match self {
             Self::RadosGw(client) => client.users().delete_with_data(uid).await,
-            Self::Croit(_) => Err(waldur_sdk::Error::unsupported("purging")),
+            Self::Croit(client) => croit_purge::purge(client, cx, uid, settings).await,
         }
     }
 

@@ -1,11 +1,11 @@
 //! RadosGW in the words of [`Storage`](super::Storage).
 
-use waldur_sdk::Result;
+use waldur_sdk::{Error, ErrorKind, Result};
 
 use super::{Account, AccountWithKeys, Held, NewAccount};
 use crate::{
-    radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys},
-    s3::{Quotas, Uid},
+    radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys, error},
+    s3::{Quotas, S3Key, Uid},
     settings::S3Settings,
 };
 
@@ -36,6 +36,11 @@ pub(super) async fn ping(client: &RadosGwClient) -> Result<()> {
 
 pub(super) async fn with_keys(client: &RadosGwClient, uid: &Uid) -> Result<Option<AccountWithKeys>> {
     Ok(client.users().get_with_keys(uid).await?.map(AccountWithKeys::from))
+}
+
+pub(super) async fn keys(client: &RadosGwClient, uid: &Uid) -> Result<Vec<S3Key>> {
+    let gone = || Error::new(ErrorKind::NotFound, "the user does not exist").with_code(error::NO_SUCH_USER);
+    Ok(with_keys(client, uid).await?.ok_or_else(gone)?.keys)
 }
 
 pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {

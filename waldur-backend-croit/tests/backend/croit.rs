@@ -1,0 +1,440 @@
+//! What is different on croit (s3.md §11, croit-api.md).
+
+use std::sync::{Arc, Mutex};
+
+use crate::common::{
+    Failure, GIB, Gate, STAMP, UID, components, count, create, cx, delete, id, limits, published_key_works, quotas,
+    request, set_limits, update_options, usage_components,
+};
+use serde_json::{Value, json};
+use waldur_backend_croit::{
+    S3Backend,
+    testing::{FakeCroit, SeedUser},
+};
+use waldur_sdk::{
+    ErrorClass, ErrorKind,
+    backend::{Aspects, Cancellation, Origin, ProgressObserver, Removed, ResourceBackend as _, Step},
+    rest::TransportErrorKind,
+    settings::AccountingType,
+    types::BackendId,
+};
+
+fn backend(gate: &Gate) -> S3Backend {
+    gate.backend(json!({}), &usage_components())
+}
+
+fn with(gate: &Gate, more: Value) -> S3Backend {
+    gate.backend(more, &usage_components())
+}
+
+/// Nothing was asked that croit does not have, and nobody came in without the token.
+fn is_well_behaved(gate: &Gate) {
+    assert!(gate.fake.unmodelled().is_empty(), "{:?}", gate.fake.unmodelled());
+    assert_eq!((gate.fake.unsigned_requests(), gate.fake.rejected_signatures()), (0, 0));
+    assert!(gate.fake.duplicate_stamps().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s02_a_creation_on_croit_costs_three_calls_and_a_look() {
+    let gate = Gate::croit();
+    let order = request(json!({ "storage_limit": 100, "object_limit": 10_000 }));
+    let created = create(&backend(&gate), &order).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 107_374_182_400, 10_000); 2]);
+    let expected = [
+        "POST /api/s3/users".to_owned(),
+        format!("PUT /api/s3/users/{UID}/quota"),
+        format!("PUT /api/s3/users/{UID}/bucket-quota"),
+        "GET /api/s3/users".to_owned(),
+        format!("GET /api/s3/users/{UID}/keys"),
+    ];
+    assert_eq!(gate.take_log(), expected);
+    let user = gate.fake.user(UID).unwrap();
+    assert_eq!((user.email.as_str(), user.display_name.as_str(), user.keys.len()), (STAMP, "My bucket", 1));
+    assert_eq!(published_key_works(&gate.fake, &json!(created.metadata)), Some(true));
+    is_well_behaved(&gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s03_s04_s05_ceilings_on_croit_are_those_that_were_chosen() {
+    let gate = Gate::croit();
+    create(&backend(&gate), &request(json!({ "object_limit": 7 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, -1, 7); 2]);
+
+    for (more, told) in [(json!({}), 1), (json!({ "enforce_limits": false }), 0)] {
+        let gate = Gate::croit();
+        let backend = gate.backend(json!({}), &components(AccountingType::Usage, &more));
+        let chosen = if told == 1 { json!({}) } else { json!({ "storage_limit": 5 }) };
+        let created = create(&backend, &request(chosen)).await.unwrap();
+        assert_eq!(count(&gate.take_log(), "quota"), 0);
+        assert_eq!(created.warnings.len(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_croit_answers_with_nothing_is_read_back() {
+    let croit = FakeCroit::builder().token(crate::common::TOKEN).clock(crate::common::now).silent_creates().build();
+    let gate = Gate::over_croit(croit);
+    create(&backend(&gate), &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    assert_eq!(gate.fake.request_count("user.create"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s06_a_user_of_ours_on_croit_keeps_its_keys_when_it_is_adopted() {
+    for mode in ["metadata", "api_keys", "both"] {
+        let gate = Gate::croit();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+        let backend = with(&gate, json!({ "credentials_mode": mode }));
+        create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+        assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+        assert_eq!(gate.fake.user(UID).unwrap().keys.len(), 1, "{mode}");
+        assert_eq!(gate.fake.request_count("key.delete"), 0, "{mode}");
+    }
+    // One that has none is given one.
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+    let created = create(&backend(&gate), &request(json!({}))).await.unwrap();
+    assert_eq!(published_key_works(&gate.fake, &json!(created.metadata)), Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_from_before_there_were_stamps_is_taken_over_and_stays_without() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).key("OLDKEY", "old-secret")).unwrap();
+    let recorded = request(json!({ "storage_limit": 5 })).with_origin(Origin::Recorded);
+    create(&backend(&gate), &recorded).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    assert_eq!(gate.fake.user(UID).unwrap().email, "");
+    let reserved = request(json!({ "storage_limit": 5 }));
+    assert_eq!(create(&backend(&gate), &reserved).await.unwrap_err().class(), ErrorClass::Foreign);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s07_a_strangers_user_on_croit_is_left_alone_and_its_keys_are_not_read() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email("stranger@example.org").key("THEIRS", "canary-secret")).unwrap();
+    let error = create(&backend(&gate), &request(json!({ "storage_limit": 5 }))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Foreign);
+    let log = gate.take_log();
+    assert_eq!((count(&log, "key"), count(&log, "quota")), (0, 0), "{log:?}");
+    assert!(!format!("{error:?} {:?}", error.chain()).contains("canary"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s08_a_taken_name_on_croit_that_cannot_be_read_is_nobodys_yet() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    gate.fail("GET /api/s3/users", u32::MAX, Failure::Status(403, "{}".to_owned()));
+    let error = create(&backend(&gate), &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotReady, "{error}");
+    assert_eq!(gate.fake.users().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s09_a_taken_name_that_croit_calls_a_fault_is_a_taken_name() {
+    let croit = FakeCroit::builder().token(crate::common::TOKEN).clock(crate::common::now).conflicts_are_faults();
+    let gate = Gate::over_croit(croit.build());
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    create(&backend(&gate), &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    assert_eq!(gate.fake.request_count("user.create"), 1, "it is no fault, and is not repeated");
+
+    gate.fake.edit_user(UID, |user| "stranger@example.org".clone_into(user.email)).unwrap();
+    let error = create(&backend(&gate), &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Foreign);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_on_croit_whose_answer_was_lost_is_finished_and_not_repeated() {
+    let failures = [
+        Failure::Status(500, r#"{"code":500,"message":"backend timeout"}"#.to_owned()),
+        Failure::Status(502, "<html>bad gateway</html>".to_owned()),
+        Failure::Status(200, "<html>log in</html>".to_owned()),
+        Failure::Transport(TransportErrorKind::Timeout),
+        Failure::Transport(TransportErrorKind::Interrupted),
+    ];
+    for failure in failures {
+        let gate = Gate::croit();
+        gate.lose_answer("POST", 1, failure);
+        create(&backend(&gate), &request(json!({ "storage_limit": 5 }))).await.unwrap();
+        assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+        assert_eq!((gate.fake.request_count("user.create"), gate.fake.users().len()), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s20_s21_keys_of_croit_are_published_or_taken_away() {
+    for (mode, keys) in [("metadata", 1), ("api_keys", 0), ("both", 1)] {
+        let gate = Gate::croit();
+        let backend = with(&gate, json!({ "credentials_mode": mode, "s3_endpoint": "https://s3.example.org" }));
+        let created =
+            create(&backend, &request(json!({ "storage_limit": 100, "object_limit": 10_000 }))).await.unwrap();
+        assert_eq!(gate.fake.user(UID).unwrap().keys.len(), keys, "{mode}");
+        let quota = json!({ "enabled": true, "maxSize": 107_374_182_400_i64, "maxObjects": 10_000 });
+        let metadata = json!(created.metadata);
+        assert_eq!(metadata["quotas"], json!({ "user_quota": quota, "bucket_quota": quota }));
+        assert_eq!(metadata["s3_endpoint"], "https://s3.example.org");
+        assert_eq!(created.endpoints[0].url, "https://s3.example.org");
+        assert_eq!(metadata.get("s3_credentials").is_some(), keys == 1, "{mode}");
+        let states = backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        let shown = json!(states[&id()].as_ref().unwrap().as_ref().unwrap().metadata);
+        assert_eq!(shown, metadata, "the same at every reading");
+        is_well_behaved(&gate);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s22_metadata_on_croit_that_cannot_be_read_is_an_error() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    create(&backend, &request(json!({}))).await.unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    gate.fake.put_object(UID, "photos", "a", 1234).unwrap();
+    let read = async || backend.inspect(&cx(), &[id()], Aspects::ALL).await.remove(&id()).unwrap();
+    let summary = json!(read().await.unwrap().unwrap().metadata.unwrap())["storage_summary"].clone();
+    let bucket = json!({ "name": "photos", "size_bytes": 1234, "objects": 1 });
+    let expected = json!({ "bucket_count": 1, "total_size_bytes": 1234, "total_objects": 1, "buckets": [bucket] });
+    assert_eq!(summary, expected);
+    gate.croit.forget_statistics("photos");
+    assert_eq!(read().await.unwrap_err().kind(), ErrorKind::Inconsistent);
+    gate.fail("/keys", u32::MAX, Failure::Status(403, "{}".to_owned()));
+    assert!(read().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_s25_a_user_on_croit_is_deleted_when_it_owns_nothing() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    assert_eq!(delete(&backend).await.unwrap(), Removed::AlreadyAbsent);
+    create(&backend, &request(json!({}))).await.unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    gate.take_log();
+    let error = delete(&backend).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Rejected);
+    assert!(error.customer_message().unwrap().contains("1 bucket."), "{error}");
+    assert_eq!(count(&gate.take_log(), "DELETE"), 1, "a refusal is no fault, and is not repeated");
+    gate.fake.delete_bucket(UID, "photos").unwrap();
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty());
+    is_well_behaved(&gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s26_an_id_that_could_change_a_path_never_reaches_croit() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    for hostile in ["../v2", "..", ".", "a/b", "a?b", "a$b", "a%2fb", "a b"] {
+        let Ok(hostile) = BackendId::new(hostile) else { continue };
+        assert_eq!(backend.get(&cx(), &hostile).await.unwrap_err().kind(), ErrorKind::Config, "{hostile}");
+    }
+    assert!(gate.take_log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s38_changes_on_croit_keep_the_other_ceiling_and_cost_nothing_twice() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    create(&backend, &request(json!({ "storage_limit": 100, "object_limit": 10_000 }))).await.unwrap();
+    update_options(&backend, json!({ "storage_limit": 200 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 200 * GIB, 10_000); 2]);
+    update_options(&backend, json!({ "storage_limit": 0, "object_limit": 0 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(false, -1, -1); 2]);
+    gate.take_log();
+    update_options(&backend, json!({ "storage_limit": 0 })).await.unwrap();
+    assert_eq!(gate.take_log(), ["GET /api/s3/users"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sizes_that_croit_rounds_up_are_what_was_ordered() {
+    let gate = Gate::croit();
+    let mut all: Vec<_> = components(AccountingType::Limit, &json!({})).iter().cloned().collect();
+    // 5 GB are no whole number of KiB.
+    all[0].unit_factor = waldur_sdk::types::UnitFactor::new(1_000_000_000.into()).unwrap();
+    assert_eq!(all[0].name, "s3_objects", "by name");
+    all[1].unit_factor = waldur_sdk::types::UnitFactor::new(1_000_000_000.into()).unwrap();
+    all[0].unit_factor = waldur_sdk::types::UnitFactor::ONE;
+    let backend = gate.backend(json!({}), &all.into_iter().collect());
+    create(&backend, &request(json!({})).with_limits(limits(5, 7))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5_000_000_512, 7); 2]);
+    gate.take_log();
+    set_limits(&backend, limits(5, 7)).await.unwrap();
+    assert_eq!(gate.take_log(), ["GET /api/s3/users"], "what is so already is not written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s40_ping_on_croit_lists_users_and_an_expired_token_is_said_to_be_one() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    backend.ping(&cx()).await.unwrap();
+    create(&backend, &request(json!({}))).await.unwrap();
+    gate.croit.expire_token();
+    let error = backend.ping(&cx()).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Unauthenticated, ErrorClass::NotReady));
+    assert!(error.message().contains("expires"), "{error}");
+    // Nobody concludes anything about the user from that.
+    assert_eq!(backend.get(&cx(), &id()).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    assert_eq!(delete(&backend).await.unwrap_err().class(), ErrorClass::NotReady);
+    let findings = backend.diagnose(&cx()).await;
+    assert!(findings.iter().any(|finding| format!("{finding:?}").contains("expires")), "{findings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_no_list_of_users_proves_nothing() {
+    for answer in ["<html>log in</html>", "{}", "null", "[{\"uid\":", "", r#"{"users":[]}"#] {
+        let gate = Gate::croit();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+        gate.fail("GET /api/s3/users", u32::MAX, Failure::Status(200, answer.to_owned()));
+        let backend = backend(&gate);
+        assert!(backend.get(&cx(), &id()).await.is_err(), "{answer}");
+        assert!(delete(&backend).await.is_err(), "{answer}");
+        assert_eq!(gate.fake.users().len(), 1);
+    }
+    // A user among several that cannot be read is unknown; the others are known.
+    let rows =
+        json!([{ "uid": UID, "suspended": "perhaps" }, { "uid": "other" }, { "uid": "twice" }, { "uid": "twice" }]);
+    let gate = Gate::croit();
+    gate.fail("GET /api/s3/users", u32::MAX, Failure::Status(200, rows.to_string()));
+    let ids =
+        [id(), BackendId::new("other").unwrap(), BackendId::new("gone").unwrap(), BackendId::new("twice").unwrap()];
+    let states = backend(&gate).inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+    assert_eq!(states[&ids[0]].as_ref().unwrap_err().kind(), ErrorKind::Inconsistent);
+    assert!(states[&ids[1]].as_ref().unwrap().is_some());
+    assert!(states[&ids[2]].as_ref().unwrap().is_none());
+    assert_eq!(states[&ids[3]].as_ref().unwrap_err().kind(), ErrorKind::Inconsistent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_users_are_looked_at_by_one_list() {
+    let gate = Gate::croit();
+    let ids: Vec<_> = (0..1000).map(|number| BackendId::new(format!("waldur_u{number:04}")).unwrap()).collect();
+    for id in &ids {
+        gate.fake.add_user(SeedUser::new(id.as_str())).unwrap();
+    }
+    let mut aspects = Aspects::EXISTENCE;
+    aspects.limits = true;
+    let states = backend(&gate).inspect(&cx(), &ids, aspects).await;
+    assert!(states.len() == 1000 && states.values().all(|state| matches!(state, Ok(Some(_)))));
+    assert_eq!(gate.take_log(), ["GET /api/s3/users"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_of_ours_on_croit_can_be_imported() {
+    let gate = Gate::croit();
+    for uid in ["waldur_a", "waldur-b", "alice", "waldur_c"] {
+        gate.fake.add_user(SeedUser::new(uid)).unwrap();
+    }
+    let backend = gate.backend(json!({}), &components(AccountingType::Limit, &json!({})));
+    let list = backend.importer().unwrap().list(&cx()).await.unwrap().into_items();
+    let mut names: Vec<_> = list.iter().map(|item| item.backend_id.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["waldur-b", "waldur_a", "waldur_c"]);
+    assert_eq!(gate.take_log(), ["GET /api/s3/users"]);
+}
+
+/// A user of ours with data in two buckets: more than one list of it, old versions, an unfinished upload.
+fn full() -> Gate {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    for bucket in ["photos", "videos"] {
+        gate.fake.create_bucket(UID, bucket).unwrap();
+        gate.fake.put_object(UID, bucket, "a/b & <c>+ü.jpg", 5).unwrap();
+    }
+    for number in 0..1500 {
+        gate.fake.put_object(UID, "photos", &format!("{number:04}"), 5).unwrap();
+    }
+    gate.croit.leave_version("photos", "0001", "v1", Some(5));
+    gate.croit.leave_version("photos", "gone", "v2", None);
+    gate.croit.leave_upload("videos", "film", "2~x", 1 << 20);
+    gate
+}
+
+fn purging(gate: &Gate) -> S3Backend {
+    with(gate, json!({ "delete_mode": "purge" }))
+}
+
+#[derive(Clone, Default)]
+struct Watch {
+    steps: Arc<Mutex<Vec<(u64, Option<u64>)>>>,
+    stop: Cancellation,
+    stops_at: u64,
+}
+
+impl ProgressObserver for Watch {
+    fn on_step(&self, step: &Step<'_>) {
+        if let ("purge", Some(done)) = (step.step, step.done) {
+            self.steps.lock().unwrap().push((done, step.total));
+            if self.stops_at > 0 && done >= self.stops_at {
+                self.stop.cancel();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s25_purging_on_croit_takes_all_data_with_the_users_own_key() {
+    let gate = full();
+    let watch = Watch::default();
+    let cx = cx().with_progress(watch.clone());
+    let order =
+        waldur_sdk::backend::DeleteRequest::new(crate::common::order(), crate::common::resource(json!({})), id());
+    drop(purging(&gate).delete(&cx, &order).await.unwrap());
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+    assert_eq!(gate.croit.leftovers(), 0);
+    let steps = watch.steps.lock().unwrap().clone();
+    assert_eq!(steps.last().map(|step| step.0), Some(1504), "{steps:?}");
+    assert!(steps.iter().all(|(done, total)| total.is_some_and(|total| total >= *done)), "{steps:?}");
+    assert!(!gate.take_log().iter().any(|line| line.contains("our-secret")));
+    is_well_behaved(&gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_on_croit_that_was_stopped_goes_on_where_it_was() {
+    let gate = full();
+    let watch = Watch { stops_at: 1, ..Watch::default() };
+    let cx = cx().with_progress(watch.clone()).with_cancellation(watch.stop.clone());
+    let order =
+        waldur_sdk::backend::DeleteRequest::new(crate::common::order(), crate::common::resource(json!({})), id());
+    let error = purging(&gate).delete(&cx, &order).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Cancelled, ErrorClass::NotReady));
+    let left: u64 = gate.fake.buckets(UID).iter().map(|bucket| bucket.objects).sum();
+    assert!(left > 0 && left < 1502, "{left}");
+    assert_eq!(gate.fake.users().len(), 1);
+    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_purged_on_croit_keeps_its_user() {
+    // An object that is locked.
+    let gate = full();
+    gate.croit.lock("0700");
+    let error = delete(&purging(&gate)).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Rejected, "{error}");
+    assert!(error.customer_message().unwrap().contains("photos"), "{error}");
+    assert_eq!(gate.fake.users().len(), 1);
+    // A name that cannot be sent in a list.
+    let gate = full();
+    gate.fake.put_object(UID, "videos", "a\u{1}b", 5).unwrap();
+    let error = delete(&purging(&gate)).await.unwrap_err();
+    assert!(error.customer_message().unwrap().contains("\\u{1}"), "{error}");
+    // Somebody who does not carry the resource's stamp.
+    for email in ["", "waldur-000000000000000000000000deadbeef-waldur_org_proj_12345678@invalid"] {
+        let gate = full();
+        gate.fake.edit_user(UID, |user| email.clone_into(user.email)).unwrap();
+        delete(&purging(&gate)).await.unwrap_err();
+        assert_eq!(gate.fake.buckets(UID).len(), 2);
+        assert_eq!(gate.fake.request_count("s3.delete"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_without_a_key_is_purged_with_one_that_goes_with_it() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    gate.fake.put_object(UID, "photos", "a", 5).unwrap();
+    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+    // The secret went through a URL, and is nowhere else.
+    assert_eq!(gate.fake.request_count("key.create"), 1);
+}
