@@ -13,7 +13,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{environment, now},
+    common::{On, environment, now},
     world::{UID, World},
 };
 
@@ -49,7 +49,7 @@ impl Keys {
 }
 
 /// A new resource.
-struct Create;
+struct Create(On);
 
 const NEW: &str = "waldur-res";
 
@@ -59,7 +59,7 @@ impl Scenario for Create {
     type Verdict = (usize, Keys);
 
     fn world(&self) -> World {
-        let world = World::new();
+        let world = World::new(self.0);
         let order = world.waldur.order(world.offering).create_resource("Res");
         order.resource(|resource| resource.slug("res")).pending();
         world
@@ -84,22 +84,27 @@ impl Scenario for Create {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn sec12_a_kill_between_mint_and_report_of_an_order_leaves_two_known_keys() {
-    let world = Create.world();
+async fn an_order_may_be_cut_short_anywhere(on: On) {
+    let world = Create(on).world();
     let mut agent = world.orders(world.waldur.clone(), world.gate.clone());
-    while Create.cycle(&mut agent).await == Cycle::Busy {}
-    assert_eq!(Create.verdict(&world), (1, Keys::two()));
-    kill_points(&Create, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    while Create(on).cycle(&mut agent).await == Cycle::Busy {}
+    assert_eq!(Create(on).verdict(&world), (1, Keys::two()));
+    kill_points(&Create(on), &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    drop_points(&Create(on), &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn sec12_an_order_that_is_dropped_between_mint_and_report_leaves_two_known_keys() {
-    drop_points(&Create, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+async fn sec12_an_order_that_is_cut_short_leaves_two_known_keys() {
+    an_order_may_be_cut_short_anywhere(On::RadosGw).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec12_an_order_that_is_cut_short_on_croit_leaves_two_known_keys() {
+    an_order_may_be_cut_short_anywhere(On::Croit).await;
 }
 
 /// The replacement of a key, looked for again and again.
-struct Rotate;
+struct Rotate(On);
 
 struct Stuck {
     world: World,
@@ -112,7 +117,7 @@ impl Scenario for Rotate {
     type Verdict = Keys;
 
     fn world(&self) -> Stuck {
-        let (world, resource) = World::with_keys(&["one", "two"], &["two"]);
+        let (world, resource) = World::with_keys(self.0, &["one", "two"], &["two"]);
         let since = now() - jiff::SignedDuration::from_hours(3);
         world.waldur.api_key(resource, "one").state(ApiKeyState::Updating).modified(since).create();
         Stuck { world, resource }
@@ -135,13 +140,22 @@ impl Scenario for Rotate {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn sec12_a_kill_within_a_rotation_leaves_the_sibling_and_a_known_key() {
-    let stuck = Rotate.world();
+async fn a_rotation_may_be_cut_short_anywhere(on: On) {
+    let stuck = Rotate(on).world();
     let mut agent = stuck.world.keys(stuck.world.waldur.clone(), stuck.world.gate.clone());
-    while Rotate.cycle(&mut agent).await == Cycle::Busy {}
-    assert_eq!(Rotate.verdict(&stuck), Keys::two());
+    while Rotate(on).cycle(&mut agent).await == Cycle::Busy {}
+    assert_eq!(Rotate(on).verdict(&stuck), Keys::two());
     assert!(stuck.world.live().contains("two"));
-    kill_points(&Rotate, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
-    drop_points(&Rotate, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    kill_points(&Rotate(on), &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    drop_points(&Rotate(on), &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec12_a_rotation_that_is_cut_short_leaves_the_sibling_and_a_known_key() {
+    a_rotation_may_be_cut_short_anywhere(On::RadosGw).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec12_a_rotation_that_is_cut_short_on_croit_leaves_the_sibling_and_a_known_key() {
+    a_rotation_may_be_cut_short_anywhere(On::Croit).await;
 }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod croit;
 mod gb_days;
 mod radosgw;
 mod report;

@@ -36,7 +36,7 @@ fn shown(usage: &Usage) -> String {
     }
 }
 
-async fn ask(backend: &S3Backend, names: &[&str], period: Period) -> BTreeMap<String, String> {
+pub(crate) async fn ask(backend: &S3Backend, names: &[&str], period: Period) -> BTreeMap<String, String> {
     let usage = backend.usage().unwrap().usage(&cx(), &ids(names), period).await;
     usage.iter().map(|(id, usage)| (id.to_string(), shown(usage))).collect()
 }
