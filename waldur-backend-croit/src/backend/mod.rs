@@ -254,7 +254,7 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        diagnose::findings(&self.0.storage.until(cx.deadline), &self.0.settings).await
+        self.0.findings(&self.0.storage.until(cx.deadline)).await
     }
 
     fn usage(&self) -> Option<&dyn UsageSource> {
