@@ -27,7 +27,7 @@ crates waldur-sdk 111 --features rustls
 crates waldur-sdk 107 --no-default-features --features rustls-ring
 crates waldur-sdk 91 --no-default-features --features reqwest
 crates waldur-sdk 66 --no-default-features
-crates waldur-backend-croit 106
+crates waldur-backend-croit 109
 crates waldur-backend-harbor 75
 
 for features in rustls rustls-ring native-tls tracing testing; do

@@ -32,16 +32,6 @@ fn the_example_of_the_python_plugin_loads() {
     assert!(warnings.iter().any(|warning| warning.path().ends_with("order_processing_backend")), "{warnings:?}");
 }
 
-#[test]
-fn the_croit_flavour_is_refused_by_name_as_long_as_it_is_not_there() {
-    let (settings, _) = load("croit-s3.yaml").unwrap();
-    let error = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap_err();
-    assert!(
-        error.to_string().contains("offerings[0].backend_settings.flavour: croit is not in this version yet"),
-        "{error}"
-    );
-}
-
 #[tokio::test]
 async fn the_same_offering_on_a_radosgw_builds() {
     let (settings, _) = load("radosgw.yaml").unwrap();

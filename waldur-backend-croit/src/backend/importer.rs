@@ -30,7 +30,7 @@ impl Importer for S3Backend {
                 async move {
                     match &storage {
                         Storage::RadosGw(client) => this.importable_page(client, token).await,
-                        Storage::Croit(client) => this.importable_of(client.users().all().await?),
+                        Storage::Croit(client) => this.importable_of(&client.users().all().await?),
                     }
                 }
             },
@@ -54,7 +54,7 @@ impl Inner {
     }
 
     /// croit tells everything about everybody in one listing.
-    fn importable_of(&self, users: UserList) -> Result<Page<Importable>> {
+    fn importable_of(&self, users: &UserList) -> Result<Page<Importable>> {
         let mut items = Vec::new();
         for user in users.iter().filter(|user| self.importable(&user.uid).is_some()) {
             let mut item = Importable::new(BackendId::new(user.uid.as_str())?);

@@ -80,10 +80,15 @@ pub enum Login {
 /// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct CroitClient {
+    inner: Arc<Inner>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Inner {
     http: Http,
     rest: RestClient,
-    deadline: Option<Instant>,
-    writes: Arc<Serial<Uid>>,
+    writes: Serial<Uid>,
 }
 
 impl CroitClient {
@@ -102,20 +107,21 @@ impl CroitClient {
         let rest = RestClient::new(http.clone(), base, login)
             .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_error_reader(error::read);
-        Ok(Self { http, rest, deadline: None, writes: Arc::new(Serial::new()) })
+        Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new() }), deadline: None })
     }
 
     /// Replaces the time limit of a call (default 60 s). Listings have [`RestClient::BULK_TIMEOUT`].
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.rest = self.rest.with_timeout(timeout);
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.rest = inner.rest.clone().with_timeout(timeout);
         self
     }
 
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { rest: self.rest.clone().with_deadline(deadline), deadline, ..self.clone() }
+        Self { inner: Arc::clone(&self.inner), deadline }
     }
 
     /// Users.
@@ -145,16 +151,16 @@ impl CroitClient {
 
     /// Sleep, clocks and randomness.
     pub(crate) fn environment(&self) -> &Environment {
-        self.rest.environment()
+        self.inner.rest.environment()
     }
 
     /// The buckets of whoever holds `key`, where the storage behind croit serves S3.
     pub(crate) fn own_buckets(&self, endpoint: &BaseUrl, key: &S3Key, timeout: Duration) -> Result<OwnBuckets> {
-        Ok(OwnBuckets::new(self.http.clone(), endpoint, key)?.within(timeout, self.deadline))
+        Ok(OwnBuckets::new(self.inner.http.clone(), endpoint, key)?.within(timeout, self.deadline))
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
-        self.rest.call(method, operation, template, arguments)
+        self.inner.rest.call(method, operation, template, arguments).deadline(self.deadline)
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.
@@ -162,7 +168,7 @@ impl CroitClient {
     where
         T: Send + 'static,
     {
-        self.writes.run(uid.clone(), write).await
+        self.inner.writes.run(uid.clone(), write).await
     }
 
     /// Sends a write that croit answers with nothing, in its turn.
@@ -174,7 +180,7 @@ impl CroitClient {
 
 impl fmt::Debug for CroitClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CroitClient").field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("CroitClient").field("rest", &self.inner.rest).finish_non_exhaustive()
     }
 }
 

@@ -66,9 +66,8 @@ pub(crate) fn read(xml: &[u8], roots: &[&str]) -> Result<Document> {
                 path.pop();
                 content.clear();
             }
-            Event::DocType(_) => return Err(broken()),
             Event::Eof if path.is_empty() && roots.contains(&document.root.name.as_str()) => return Ok(document),
-            Event::Eof => return Err(broken()),
+            Event::DocType(_) | Event::Eof => return Err(broken()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
@@ -85,11 +84,9 @@ impl Document {
 
     fn close(&mut self, path: &[String], content: &str) {
         match path {
-            [_, name] => {
-                // What had no children was no record.
-                if self.records.pop_if(|record| record.texts.is_empty()).is_some() {
-                    self.root.texts.insert(name.clone(), content.to_owned());
-                }
+            // What had no children was no record.
+            [_, name] if self.records.pop_if(|record| record.texts.is_empty()).is_some() => {
+                self.root.texts.insert(name.clone(), content.to_owned());
             }
             [_, _, name] => {
                 if let Some(record) = self.records.last_mut() {

@@ -331,6 +331,42 @@ async fn users_of_ours_on_croit_can_be_imported() {
     assert_eq!(gate.take_log(), ["GET /api/s3/users"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn f050_f074_a_list_of_croits_that_lags_is_waited_for() {
+    // A new user that does not show yet, in a list that is whole otherwise.
+    let gate = Gate::croit();
+    gate.fail("GET /api/s3/users", 3, Failure::Status(200, "[]".to_owned()));
+    create(&backend(&gate), &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    assert_eq!((gate.fake.request_count("user.create"), gate.fake.users().len()), (1, 1));
+
+    // Quotas that show late are not written twice; a deletion that shows late is one.
+    let before = json!([{ "uid": UID, "email": STAMP, "userQuota": null, "bucketQuota": null }]).to_string();
+    let settled = || {
+        let gate = Gate::croit();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+        gate
+    };
+    let gate = settled();
+    gate.fail_after(1, "GET /api/s3/users", 3, Failure::Status(200, before.clone()));
+    update_options(&backend(&gate), json!({ "storage_limit": 5 })).await.unwrap();
+    assert_eq!((quotas(&gate), gate.fake.request_count("quota.set")), ([(true, 5 * GIB, -1); 2], 2));
+    let gate = settled();
+    gate.fail_after(1, "GET /api/s3/users", 3, Failure::Status(200, before));
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::Deleted);
+    assert_eq!(gate.fake.request_count("user.delete"), 1);
+
+    // What never shows is no success.
+    let gate = Gate::croit();
+    gate.fake.lose_writes("user.create", u32::MAX);
+    let error = create(&backend(&gate), &request(json!({}))).await.unwrap_err();
+    assert_eq!((error.kind(), gate.fake.request_count("user.create")), (ErrorKind::Inconsistent, 3), "{error}");
+    let gate = settled();
+    gate.fake.lose_writes("quota.set", u32::MAX);
+    let error = update_options(&backend(&gate), json!({ "storage_limit": 5 })).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Inconsistent, "{error}");
+}
+
 /// A user of ours with data in two buckets: more than one list of it, old versions, an unfinished upload.
 fn full() -> Gate {
     let gate = Gate::croit();
@@ -352,9 +388,12 @@ fn purging(gate: &Gate) -> S3Backend {
     with(gate, json!({ "delete_mode": "purge" }))
 }
 
+/// How much was done, of how much.
+type Told = (u64, Option<u64>);
+
 #[derive(Clone, Default)]
 struct Watch {
-    steps: Arc<Mutex<Vec<(u64, Option<u64>)>>>,
+    steps: Arc<Mutex<Vec<Told>>>,
     stop: Cancellation,
     stops_at: u64,
 }

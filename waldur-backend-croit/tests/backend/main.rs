@@ -14,5 +14,6 @@ mod names;
 mod orders;
 mod ownership;
 mod quotas;
+mod real_s3;
 mod settings;
 mod sweeps;

@@ -7,4 +7,5 @@ mod recorded;
 
 mod calls;
 mod clock;
+mod croit;
 mod replay;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     FakeCroit,
     answer::{Outcome, Refusal, done, with},
+    tenant::Leftovers,
 };
 use crate::testing::{
     FakeRadosGw,
@@ -214,7 +215,7 @@ impl FakeCroit {
         let mine = gateway.buckets.iter().filter(|(_, bucket)| bucket.belongs_to(&owner));
         let rows: Vec<_> = mine
             .map(|((_, name), bucket)| {
-                let hidden = croit.leftovers.get(name).map(|left| left.totals()).unwrap_or_default();
+                let hidden = croit.leftovers.get(name).map(Leftovers::totals).unwrap_or_default();
                 let totals = bucket.totals().plus(hidden);
                 let sum = json!({ "size": totals.bytes, "numObjects": number_with_a_point(totals.objects) });
                 let sum = if croit.unmeasured.contains(name) { Value::Null } else { sum };

@@ -1,0 +1,56 @@
+//! The Python plugin's own example, unchanged, from the file to the user that was ordered.
+
+use std::path::Path;
+
+use serde_json::json;
+use waldur_backend_croit::testing::FakeCroit;
+use waldur_examples::{agent::pass, config, exit::Exit, modes::Mode, site::Site};
+use waldur_sdk::{
+    backend::OpContext,
+    testing::waldur::{Billing, FakeWaldur, Generation, OrderState},
+    types::{OfferingUuid, ResourceUuid},
+};
+
+use crate::passes::{environment, to};
+
+#[tokio::test(start_paused = true)]
+async fn s02_the_seeds_example_makes_the_user_that_the_seed_describes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/croit-s3.yaml");
+    let (settings, _) = config::load(&file).unwrap();
+    let waldur = FakeWaldur::new(Generation::V8).with_base_url(&"https://waldur.example.com/".parse().unwrap());
+    waldur.change_user(waldur.agent(), |agent| agent.token(&"your_waldur_api_token".into()));
+    let offering: OfferingUuid = "713c299671a14f5db9723a793291bc78".parse().unwrap();
+    let seed = waldur.offering().uuid(offering);
+    let seed = seed.component("s3_storage", Billing::Usage).component("s3_objects", Billing::Usage);
+    assert_eq!(seed.create(), offering);
+    // The order of the seed's documentation.
+    let attributes = json!({ "storage_limit": 100, "object_limit": 10_000 });
+    let resource: ResourceUuid = "12345678-9abc-def0-1234-56789abcdef0".parse().unwrap();
+    let order = waldur.order(offering).create_resource("my-s3-storage").attributes(attributes);
+    let order = order.resource(|seed| seed.uuid(resource)).pending();
+
+    let croit = FakeCroit::builder().token("your-bearer-token").build();
+    let site = Site::over(to(waldur.clone()), to(croit.clone()), environment());
+    let (mut units, warnings) = site.units(&settings, &[Mode::OrderProcess], false).unwrap();
+    let passes = pass(&mut units, &OpContext::new("test")).await;
+    assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
+
+    let users = croit.gateway().users();
+    let [user] = users.as_slice() else { panic!("{users:?}") };
+    assert!(user.uid.starts_with("waldur_") && user.uid.ends_with("_12345678"), "{}", user.uid);
+    assert_eq!((user.bucket_quota.enabled, user.bucket_quota.max_size), (true, 107_374_182_400));
+    assert_eq!((user.bucket_quota.max_objects, user.user_quota), (10_000, user.bucket_quota));
+    let view = waldur.resource_view(resource);
+    assert_eq!(view.backend_id, user.uid);
+    let credentials = &view.backend_metadata["s3_credentials"];
+    assert_eq!(credentials["endpoint"], "https://192.168.240.34");
+    assert_eq!(credentials["access_key"], user.keys[0].access_key.as_str());
+    assert_eq!(credentials["region"], "default");
+    let quota = json!({ "enabled": true, "maxSize": 107_374_182_400_i64, "maxObjects": 10_000 });
+    assert_eq!(view.backend_metadata["quotas"], json!({ "bucket_quota": quota, "user_quota": quota }));
+    for warned in ["s3_endpoint", "verify_ssl", "credentials_mode"] {
+        let path = format!("offerings[0].backend_settings.{warned}");
+        assert!(warnings.iter().any(|warning| warning.path() == path), "{warned}: {warnings:?}");
+    }
+}
