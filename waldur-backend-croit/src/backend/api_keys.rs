@@ -5,7 +5,7 @@
 //!
 //! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out its keys, or to
 //! take away those in use. With `credentials_mode: both` the key that stands in the metadata is known to customers, though
-//! it may be none of Waldur's, and is not pruned.
+//! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is.
 
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -84,7 +84,12 @@ impl ApiKeys for S3Backend {
         let (uid, storage) = self.0.target(cx, id)?;
         let found = storage.with_keys(&uid).await?.ok_or_else(|| missing(id))?;
         self.0.must_be_stamped(resource, id, &uid, &found.account)?;
-        let published = metadata::published_key(&resource.metadata).filter(|_| self.0.settings.credentials.publishes());
+        let published = metadata::published_key(&resource.metadata);
+        if self.0.settings.credentials.publishes() && published.is_none() {
+            // Any of them may be the one that is about to be published.
+            return Ok(0);
+        }
+        let published = published.filter(|_| self.0.settings.credentials.publishes());
         let is_known =
             |key: &S3Key| known.items().contains(&key.access_key) || published == Some(key.access_key.as_str());
         let (mut pruned, mut failed) = (0, None);
@@ -185,11 +190,10 @@ impl Inner {
     /// read, that word stands.
     async fn must_show(&self, cx: &OpContext, storage: &Storage, uid: &Uid, key: &str, wanted: bool) -> Result<()> {
         let look = || async {
-            let found = storage.with_keys(uid).await?;
-            let keys = found.iter().flat_map(|found| &found.keys);
-            match keys.into_iter().any(|found| found.access_key == key) == wanted {
-                true => Ok(()),
-                false => Err(Error::new(ErrorKind::Inconsistent, "a key was changed, but that does not show")),
+            if holds(storage, uid, key).await? == wanted {
+                Ok(())
+            } else {
+                Err(Error::new(ErrorKind::Inconsistent, "a key was changed, but that does not show"))
             }
         };
         match self.read_back(cx, look).await {
@@ -205,6 +209,15 @@ async fn remove(storage: &Storage, uid: &Uid, key: &AccessKeyId) -> Result<Remov
         Storage::RadosGw(client) => client.keys().delete(uid, key).await,
         Storage::Croit(client) => client.keys().delete(uid, key).await,
     }
+}
+
+/// Whether a user has a key.
+async fn holds(storage: &Storage, uid: &Uid, key: &str) -> Result<bool> {
+    let keys = match storage {
+        Storage::RadosGw(client) => client.keys().list(uid).await?.unwrap_or_default(),
+        Storage::Croit(client) => client.keys().list(uid).await?,
+    };
+    Ok(keys.iter().any(|found| found.access_key == key))
 }
 
 /// Takes back a key that may have been made and was handed to nobody. What is left of it goes with the next pruning.

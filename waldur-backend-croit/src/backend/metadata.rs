@@ -81,7 +81,8 @@ fn quota(quota: Quota) -> Value {
 
 /// The access key that is published already, if any.
 pub(super) fn published_key(published: &JsonObject) -> Option<&str> {
-    published.get("s3_credentials").and_then(|credentials| credentials.get("access_key")?.as_str())
+    let credentials = published.get("s3_credentials")?;
+    credentials.get("access_key")?.as_str().filter(|key| !key.is_empty())
 }
 
 /// The key to publish: the one that is published already if the user still has it, else the first by position.
