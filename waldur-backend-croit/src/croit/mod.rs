@@ -110,7 +110,7 @@ impl CroitClient {
         Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new() }), deadline: None })
     }
 
-    /// Replaces the time limit of a call (default 60 s). Listings have [`RestClient::BULK_TIMEOUT`].
+    /// Replaces the time limit of a call (default 60 s).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         let inner = Arc::make_mut(&mut self.inner);

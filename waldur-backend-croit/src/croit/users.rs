@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BadRow, Rows},
+    rest::{BadRow, RestClient, Rows},
 };
 
 use super::{CroitClient, expect, model::User, name};
@@ -23,7 +23,8 @@ impl Users<'_> {
     /// `Decode` when the answer is no list: nothing is read into that.
     pub async fn all(&self) -> Result<UserList> {
         let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
-        let (rows, _headers) = call.must_exist().bulk().secret_answer().send_rows("uid").await?;
+        let call = call.must_exist().max_body(RestClient::BULK_MAX_BODY).secret_answer();
+        let (rows, _headers) = call.send_rows("uid").await?;
         Ok(UserList::of(rows))
     }
 

@@ -98,7 +98,12 @@ fn plain(text: &str) -> Option<String> {
 /// S3 says why in XML: the code decides.
 fn explain(answer: &Response<Bytes>, error: Error) -> Error {
     use ErrorKind as K;
-    let Some(code) = xml::code(answer.body()) else { return error };
+    let Some(code) = xml::code(answer.body()) else {
+        // A 404 without a code is no word of S3's about a bucket.
+        let is_elsewhere = error.is_not_found();
+        let text = "something else than S3 answered: check s3_endpoint";
+        return if is_elsewhere { error.with_kind(K::WrongContent).with_message(text) } else { error };
+    };
     let (kind, message) = match code.as_str() {
         "NoSuchBucket" => (K::NotFound, "the bucket does not exist"),
         "BucketNotEmpty" => (K::Conflict, "the bucket is not empty"),

@@ -1,7 +1,5 @@
 //! What is different on croit (s3.md §11, croit-api.md).
 
-use std::sync::{Arc, Mutex};
-
 use crate::common::{
     Failure, GIB, Gate, STAMP, UID, components, count, create, cx, delete, id, limits, published_key_works, quotas,
     request, set_limits, update_options, usage_components,
@@ -13,7 +11,7 @@ use waldur_backend_croit::{
 };
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{Aspects, Cancellation, Origin, ProgressObserver, Removed, ResourceBackend as _, Step},
+    backend::{Aspects, Origin, Removed, ResourceBackend as _},
     rest::TransportErrorKind,
     settings::AccountingType,
     types::BackendId,
@@ -304,6 +302,22 @@ async fn an_answer_that_is_no_list_of_users_proves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn placement_class_and_tenant_of_the_settings_are_the_users() {
+    let gate = Gate::croit();
+    let more = json!({ "default_tenant": "acme", "default_placement": "fast", "default_storage_class": "COLD",
+        "delete_mode": "purge" });
+    let backend = with(&gate, more);
+    create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    let full = format!("acme${UID}");
+    let user = gate.fake.user(&full).unwrap();
+    assert_eq!((user.uid.as_str(), user.user_quota.max_size), (full.as_str(), 5 * GIB));
+    gate.fake.create_bucket(&full, "photos").unwrap();
+    gate.fake.put_object(&full, "photos", "a", 5).unwrap();
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(&full).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_users_are_looked_at_by_one_list() {
     let gate = Gate::croit();
     let ids: Vec<_> = (0..1000).map(|number| BackendId::new(format!("waldur_u{number:04}")).unwrap()).collect();
@@ -365,115 +379,4 @@ async fn f050_f074_a_list_of_croits_that_lags_is_waited_for() {
     gate.fake.lose_writes("quota.set", u32::MAX);
     let error = update_options(&backend(&gate), json!({ "storage_limit": 5 })).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Inconsistent, "{error}");
-}
-
-/// A user of ours with data in two buckets: more than one list of it, old versions, an unfinished upload.
-fn full() -> Gate {
-    let gate = Gate::croit();
-    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
-    for bucket in ["photos", "videos"] {
-        gate.fake.create_bucket(UID, bucket).unwrap();
-        gate.fake.put_object(UID, bucket, "a/b & <c>+ü.jpg", 5).unwrap();
-    }
-    for number in 0..1500 {
-        gate.fake.put_object(UID, "photos", &format!("{number:04}"), 5).unwrap();
-    }
-    gate.croit.leave_version("photos", "0001", "v1", Some(5));
-    gate.croit.leave_version("photos", "gone", "v2", None);
-    gate.croit.leave_upload("videos", "film", "2~x", 1 << 20);
-    gate
-}
-
-fn purging(gate: &Gate) -> S3Backend {
-    with(gate, json!({ "delete_mode": "purge" }))
-}
-
-/// How much was done, of how much.
-type Told = (u64, Option<u64>);
-
-#[derive(Clone, Default)]
-struct Watch {
-    steps: Arc<Mutex<Vec<Told>>>,
-    stop: Cancellation,
-    stops_at: u64,
-}
-
-impl ProgressObserver for Watch {
-    fn on_step(&self, step: &Step<'_>) {
-        if let ("purge", Some(done)) = (step.step, step.done) {
-            self.steps.lock().unwrap().push((done, step.total));
-            if self.stops_at > 0 && done >= self.stops_at {
-                self.stop.cancel();
-            }
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn s25_purging_on_croit_takes_all_data_with_the_users_own_key() {
-    let gate = full();
-    let watch = Watch::default();
-    let cx = cx().with_progress(watch.clone());
-    let order =
-        waldur_sdk::backend::DeleteRequest::new(crate::common::order(), crate::common::resource(json!({})), id());
-    drop(purging(&gate).delete(&cx, &order).await.unwrap());
-    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
-    assert_eq!(gate.croit.leftovers(), 0);
-    let steps = watch.steps.lock().unwrap().clone();
-    assert_eq!(steps.last().map(|step| step.0), Some(1504), "{steps:?}");
-    assert!(steps.iter().all(|(done, total)| total.is_some_and(|total| total >= *done)), "{steps:?}");
-    assert!(!gate.take_log().iter().any(|line| line.contains("our-secret")));
-    is_well_behaved(&gate);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_purge_on_croit_that_was_stopped_goes_on_where_it_was() {
-    let gate = full();
-    let watch = Watch { stops_at: 1, ..Watch::default() };
-    let cx = cx().with_progress(watch.clone()).with_cancellation(watch.stop.clone());
-    let order =
-        waldur_sdk::backend::DeleteRequest::new(crate::common::order(), crate::common::resource(json!({})), id());
-    let error = purging(&gate).delete(&cx, &order).await.unwrap_err();
-    assert_eq!((error.kind(), error.class()), (ErrorKind::Cancelled, ErrorClass::NotReady));
-    let left: u64 = gate.fake.buckets(UID).iter().map(|bucket| bucket.objects).sum();
-    assert!(left > 0 && left < 1502, "{left}");
-    assert_eq!(gate.fake.users().len(), 1);
-    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
-    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_cannot_be_purged_on_croit_keeps_its_user() {
-    // An object that is locked.
-    let gate = full();
-    gate.croit.lock("0700");
-    let error = delete(&purging(&gate)).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Rejected, "{error}");
-    assert!(error.customer_message().unwrap().contains("photos"), "{error}");
-    assert_eq!(gate.fake.users().len(), 1);
-    // A name that cannot be sent in a list.
-    let gate = full();
-    gate.fake.put_object(UID, "videos", "a\u{1}b", 5).unwrap();
-    let error = delete(&purging(&gate)).await.unwrap_err();
-    assert!(error.customer_message().unwrap().contains("\\u{1}"), "{error}");
-    // Somebody who does not carry the resource's stamp.
-    for email in ["", "waldur-000000000000000000000000deadbeef-waldur_org_proj_12345678@invalid"] {
-        let gate = full();
-        gate.fake.edit_user(UID, |user| email.clone_into(user.email)).unwrap();
-        delete(&purging(&gate)).await.unwrap_err();
-        assert_eq!(gate.fake.buckets(UID).len(), 2);
-        assert_eq!(gate.fake.request_count("s3.delete"), 0);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_user_without_a_key_is_purged_with_one_that_goes_with_it() {
-    let gate = Gate::croit();
-    gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
-    gate.fake.create_bucket(UID, "photos").unwrap();
-    gate.fake.put_object(UID, "photos", "a", 5).unwrap();
-    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
-    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
-    // The secret went through a URL, and is nowhere else.
-    assert_eq!(gate.fake.request_count("key.create"), 1);
 }

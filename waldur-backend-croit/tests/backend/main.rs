@@ -13,6 +13,7 @@ mod metadata;
 mod names;
 mod orders;
 mod ownership;
+mod purging;
 mod quotas;
 mod real_s3;
 mod settings;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::{GIB, backend_with, components, environment, published_key_works, shown};
+use crate::common::{GIB, Gate, On, components, environment, published_key_works, shown};
 use serde_json::json;
 use waldur_backend_croit::testing::{FakeRadosGw, Quota, SeedUser};
 use waldur_sdk::{
@@ -19,9 +19,10 @@ use waldur_sdk::{
     types::{OfferingUuid, OrderUuid, ResourceUuid},
 };
 
-/// A Waldur that sells, a gateway that holds, and one order.
+/// A Waldur that sells, a storage that holds, and one order.
 struct World {
     waldur: FakeWaldur,
+    gate: Gate,
     gateway: FakeRadosGw,
     offering: OfferingUuid,
     order: OrderUuid,
@@ -75,17 +76,15 @@ impl Work {
         if self == Self::UpdateOptions { AccountingType::Usage } else { AccountingType::Limit }
     }
 
-    fn new_world(self) -> World {
+    fn new_world(self, on: On) -> World {
         let old = self == Self::CreateOnAnOldServer;
         let waldur = FakeWaldur::new(if old { Generation::V2024 } else { Generation::V8 });
         let billing = if self == Self::UpdateOptions { Billing::Usage } else { Billing::Limit };
         // The plan grants something; who orders other options does not order that (s3.md §5).
         let offering = waldur.offering().component("s3_storage", billing).component("s3_objects", billing);
         let offering = offering.plan("small", |plan| plan.quota("s3_storage", 50).quota("s3_objects", 5)).create();
-        let gateway = FakeRadosGw::builder()
-            .admin(crate::common::ACCESS_KEY, crate::common::SECRET_KEY)
-            .clock(crate::common::now)
-            .build();
+        let gate = Gate::on(on);
+        let gateway = gate.fake.clone();
         let existing = |backend_id: &str| {
             let limits = if billing == Billing::Limit { LIMITS.to_vec() } else { Vec::new() };
             let seed = waldur.resource(offering).name("Data").slug("data").backend_id(backend_id).limits(limits);
@@ -124,7 +123,7 @@ impl Work {
                 .add_user(SeedUser::new("waldur-data").email("stranger@example.org").key("STRANGER", "own"))
                 .unwrap();
         }
-        World { waldur, gateway, offering, order, resource }
+        World { waldur, gate, gateway, offering, order, resource }
     }
 }
 
@@ -136,7 +135,7 @@ fn processor(world: &World, waldur: impl HttpTransport, gateway: impl HttpTransp
         .unwrap();
     let components = components(work.accounting(), &json!({}));
     let naming = if work == Work::Foreign { "processor" } else { "seed" };
-    let backend = backend_with(gateway, json!({ "naming": naming }), &components);
+    let backend = world.gate.backend_over(gateway, json!({ "naming": naming }), &components);
     OrderProcessor::new(client, Arc::new(backend), world.offering).with_components(components)
 }
 
@@ -158,11 +157,11 @@ impl Scenario for Work {
     type Verdict = Verdict;
 
     fn world(&self) -> World {
-        self.new_world()
+        self.new_world(On::RadosGw)
     }
 
     fn start(&self, world: &World, life: &Life) -> OrderProcessor {
-        processor(world, life.around(world.waldur.clone()), life.around(world.gateway.clone()), *self)
+        processor(world, life.around(world.waldur.clone()), life.around(world.gate.clone()), *self)
     }
 
     async fn cycle(&self, agent: &mut OrderProcessor) -> Cycle {
@@ -188,6 +187,31 @@ impl Scenario for Work {
 
 fn bounds() -> Limits {
     Limits::default().with_environment(environment())
+}
+
+/// The same on croit.
+struct OnCroit(Work);
+
+impl Scenario for OnCroit {
+    type World = World;
+    type Agent = OrderProcessor;
+    type Verdict = Verdict;
+
+    fn world(&self) -> World {
+        self.0.new_world(On::Croit)
+    }
+
+    fn start(&self, world: &World, life: &Life) -> OrderProcessor {
+        self.0.start(world, life)
+    }
+
+    async fn cycle(&self, agent: &mut OrderProcessor) -> Cycle {
+        self.0.cycle(agent).await
+    }
+
+    fn verdict(&self, world: &World) -> Verdict {
+        self.0.verdict(world)
+    }
 }
 
 /// A gateway that acknowledges one write of this call and does not keep it.
@@ -225,15 +249,15 @@ const LOSSES: [Losing; 3] = [
 
 /// One pass of one agent.
 async fn pass(work: Work, world: &World) -> OrderReport {
-    let agent = processor(world, world.waldur.clone(), world.gateway.clone(), work);
+    let agent = processor(world, world.waldur.clone(), world.gate.clone(), work);
     let report = agent.run_once(&OpContext::new("orders")).await.unwrap();
     report.orders.into_iter().next().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_order_comes_to_the_end_it_should() {
-    for work in ALL {
-        let world = work.world();
+    for (on, work) in [On::RadosGw, On::Croit].into_iter().flat_map(|on| ALL.map(|work| (on, work))) {
+        let world = work.new_world(on);
         let outcome = pass(work, &world).await.outcome;
         let seen = work.verdict(&world);
         let quotas = world.gateway.users().into_iter().next().map(|user| [user.user_quota, user.bucket_quota]);
@@ -269,9 +293,9 @@ async fn s05_the_operator_is_told_that_nothing_has_a_ceiling() {
     let seed = waldur.order(offering).create_resource("Data").attributes(json!({ "colour": "blue" }));
     let order = seed.resource(|resource| resource.slug("data")).pending();
     let resource = waldur.order_view(order).resource;
-    let gateway = FakeRadosGw::builder().admin(crate::common::ACCESS_KEY, crate::common::SECRET_KEY);
-    let gateway = gateway.clock(crate::common::now).build();
-    let report = pass(Work::UpdateOptions, &World { waldur, gateway, offering, order, resource }).await;
+    let gate = Gate::new();
+    let world = World { waldur, gateway: gate.fake.clone(), gate, offering, order, resource };
+    let report = pass(Work::UpdateOptions, &world).await;
     assert!(matches!(report.outcome, OrderOutcome::Done), "{}", report.outcome);
     assert_eq!(report.warnings.len(), 1);
     assert_eq!(report.warnings[0].step, "create");
@@ -284,7 +308,7 @@ async fn a_create_order_takes_seven_round_trips_after_the_listing_and_an_idle_ru
     for work in [Work::Create, Work::CreateOnAnOldServer] {
         let world = work.world();
         let waldur = Counting::new(world.waldur.clone());
-        let agent = processor(&world, waldur.clone(), waldur.around(world.gateway.clone()), work);
+        let agent = processor(&world, waldur.clone(), waldur.around(world.gate.clone()), work);
         let report = agent.run_once(&OpContext::new("orders")).await.unwrap();
         assert!(matches!(report.orders.first().unwrap().outcome, OrderOutcome::Done), "{report:?}");
         let counts = waldur.counts();
@@ -293,6 +317,28 @@ async fn a_create_order_takes_seven_round_trips_after_the_listing_and_an_idle_ru
         assert!(agent.run_once(&OpContext::new("idle")).await.unwrap().orders.is_empty());
         let idle = waldur.counts();
         assert_eq!((idle.writes, idle.depth), (0, 1), "{idle}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_order_on_croit_takes_two_round_trips_more() {
+    let world = Work::Create.new_world(On::Croit);
+    let waldur = Counting::new(world.waldur.clone());
+    let agent = processor(&world, waldur.clone(), waldur.around(world.gate.clone()), Work::Create);
+    let report = agent.run_once(&OpContext::new("orders")).await.unwrap();
+    assert!(matches!(report.orders.first().unwrap().outcome, OrderOutcome::Done), "{report:?}");
+    // Two quotas in place of one write; a list and the keys in place of one look.
+    assert_eq!(waldur.counts().depth, 10, "{}", waldur.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_on_croit_survives_death_drops_and_company() {
+    for work in [Work::Create, Work::UpdateOptions, Work::Terminate, Work::Foreign] {
+        let scene = OnCroit(work);
+        let sweep = kill_points(&scene, &bounds()).await.unwrap();
+        assert!(sweep.points >= 10, "{work:?}: {} points", sweep.points);
+        drop_points(&scene, &bounds()).await.unwrap();
+        interleave(&scene, &Interleaving::random(7, 20), &bounds()).await.unwrap();
     }
 }
 

@@ -307,7 +307,7 @@ async fn a_key_whose_arrival_is_unclear_is_looked_for_and_not_sent_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s39_the_secret_in_the_query_is_in_no_error_and_no_debug_text() {
+async fn s39_sec04_the_secret_in_the_query_is_in_no_error_and_no_debug_text() {
     let echo = format!("cannot PUT /api/s3/users/alice/keys/KEY1?secretKey={SECRET}");
     for answer in [
         refused(500, &echo),

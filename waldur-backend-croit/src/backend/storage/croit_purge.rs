@@ -29,7 +29,12 @@ pub(super) async fn purge(client: &CroitClient, cx: &OpContext, uid: &Uid, setti
         stream::iter(emptied).buffer_unordered(AT_A_TIME).try_collect::<Vec<()>>().await?;
     }
     cx.checkpoint()?;
-    client.users().delete(uid).await
+    client.users().delete(uid).await.map_err(still_used)
+}
+
+/// Whatever is not empty after it was emptied: somebody still writes, and another run takes that too.
+fn still_used(error: Error) -> Error {
+    if error.kind() == ErrorKind::Conflict { error.with_retryable(true) } else { error }
 }
 
 struct Progress<'a> {
@@ -51,9 +56,7 @@ impl Progress<'_> {
 async fn empty(own: &OwnBuckets, progress: &Progress<'_>, bucket: &Held) -> Result<()> {
     match empty_existing(own, progress, &bucket.name).await {
         Err(gone) if gone.is_not_found() => Ok(()),
-        // Somebody still writes into it.
-        Err(full) if full.kind() == ErrorKind::Conflict => Err(full.with_retryable(true)),
-        outcome => outcome,
+        outcome => outcome.map_err(still_used),
     }
 }
 
