@@ -52,18 +52,18 @@ impl S3 {
         let begun = self.0.post("s3.begin_upload", "/{bucket}/{key}", path).query("uploads", "").send().await?;
         let begun = String::from_utf8_lossy(begun.body());
         let upload = texts(&begun, "UploadId").next().unwrap_or_default();
-        let mut listed = String::new();
+        let mut listed = Vec::new();
         for (number, part) in (1..).zip(parts) {
             let call = self.0.put("s3.put_part", "/{bucket}/{key}", path).query("partNumber", number);
             let call = call.query("uploadId", upload).body("application/octet-stream", part.clone());
             let answer = call.send().await?;
             let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
-            listed += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+            listed.push(format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"));
         }
         if !end {
             return Ok(());
         }
-        let body = format!("<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>");
+        let body = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", listed.concat());
         let call = self.0.post("s3.end_upload", "/{bucket}/{key}", path).query("uploadId", upload);
         call.body("application/xml", Bytes::from(body)).send_unit().await
     }

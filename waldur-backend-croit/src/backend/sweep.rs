@@ -29,7 +29,7 @@ use super::{
     storage::{Account, Storage, View},
 };
 use crate::{
-    radosgw::{PageSize, RadosGwClient},
+    radosgw::{ListedUid, PageSize, RadosGwClient},
     s3::Quotas,
 };
 
@@ -180,7 +180,7 @@ async fn listed(gateway: &RadosGwClient, ids: &[BackendId]) -> BTreeSet<String> 
         let page: Result<_> = list.next_page().await;
         // Who is not found is asked for.
         let Ok(Some(page)) = page else { break };
-        let names = page.items.iter().map(|listed| listed.as_str()).filter(|name| wanted.contains(name));
+        let names = page.items.iter().map(ListedUid::as_str).filter(|name| wanted.contains(name));
         found.extend(names.map(str::to_owned));
     }
     found

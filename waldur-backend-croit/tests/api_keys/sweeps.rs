@@ -18,7 +18,7 @@ use crate::{
 };
 
 fn limits() -> Limits {
-    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600))
+    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_hours(1))
 }
 
 /// What must come out, whatever the keys are called.

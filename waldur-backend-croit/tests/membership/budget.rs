@@ -49,7 +49,8 @@ async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_se
     policy.dry_run = true;
     let agent = world.agent_over(slow_waldur, slow_gateway, json!({})).with_policy(policy);
     pass(&agent).await;
-    (waldur.reset(), gateway.reset());
+    waldur.reset();
+    gateway.reset();
     let begin = Instant::now();
     let report = pass(&agent).await;
     let elapsed = begin.elapsed();

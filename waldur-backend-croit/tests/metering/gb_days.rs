@@ -33,7 +33,7 @@ fn days(samples: &[Sample]) -> Option<Decimal> {
 }
 
 fn some(text: &str) -> Option<Decimal> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }
 
 fn gb(at: i64, gigabytes: i64) -> Sample {

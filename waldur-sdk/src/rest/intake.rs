@@ -58,6 +58,7 @@ fn held<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const HEAD: usize = 512;
 
 type Begin<A> = Box<dyn Fn() -> A + Send + Sync>;
+type Shared<T, A> = Arc<Mutex<Fold<T, A>>>;
 type Each<T, A> = Arc<dyn Fn(&mut A, Result<T, BadRow>) + Send + Sync>;
 
 /// Adds up the entries of an array, anew for every attempt.
@@ -66,7 +67,7 @@ pub(super) struct Folding<T, A> {
     each: Each<T, A>,
     id: &'static str,
     max_row: usize,
-    latest: Mutex<Option<Arc<Mutex<Fold<T, A>>>>>,
+    latest: Mutex<Option<Shared<T, A>>>,
 }
 
 /// What one attempt has brought.
@@ -95,7 +96,7 @@ where
         Self { begin: Box::new(begin), each: Arc::new(each), id, max_row, latest: Mutex::new(None) }
     }
 
-    fn start(&self) -> Arc<Mutex<Fold<T, A>>> {
+    fn start(&self) -> Shared<T, A> {
         let fold = Arc::new(Mutex::new(Fold {
             splitter: Splitter::new(self.max_row),
             each: self.each.clone(),
