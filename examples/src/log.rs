@@ -6,7 +6,7 @@
 
 use std::{
     env,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +17,9 @@ use std::{
 };
 
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Layer, Registry, filter::Targets, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
+};
 use waldur_sdk::settings::LogLevel;
 
 use crate::progress;
@@ -25,7 +27,7 @@ use crate::progress;
 /// Lines that wait to be written.
 const ROOM: usize = 4096;
 
-/// How long the end of the program waits for lines to be written.
+/// How long anybody waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The form of a line.
@@ -38,6 +40,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What the lines are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A log that is kept: as the level of the settings has it.
+    Kept(LogFormat),
+    /// A command at whose end somebody waits: no times, and warnings whatever the level.
+    Beside,
+}
+
 /// Begins to log, until the answer is dropped. `RUST_LOG` (`debug`, `warn,waldur_sdk=trace`) wins over `level`, which is meant for the agent's own
 /// lines: libraries below it speak from warnings on.
 ///
@@ -45,20 +56,23 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When `RUST_LOG` cannot be read.
-pub fn init(format: LogFormat, level: LogLevel) -> Result<Log, String> {
-    let targets = match env::var("RUST_LOG") {
-        Ok(text) if !text.trim().is_empty() => {
-            text.parse().map_err(|_| "RUST_LOG: must be levels such as info or warn,waldur_sdk=debug".to_owned())?
-        }
-        _ => Targets::new().with_default(LevelFilter::WARN).with_target("waldur", as_tracing(level)),
-    };
-    let log = Log::begin();
+pub fn init(form: Form, level: LogLevel) -> Result<Log, String> {
+    let of_environment = of_environment()?;
+    let is_fixed = of_environment.is_some();
+    let level = if form == Form::Beside { at_least_warnings(level) } else { level };
+    let (targets, handle) = reload::Layer::new(of_environment.unwrap_or_else(|| targets(level)));
+    let log = Log::begin((!is_fixed).then_some(handle));
     let sink = log.sink.clone();
-    let lines = fmt::layer().with_writer(move || sink.clone()).with_ansi(io::stderr().is_terminal());
+    let lines = fmt::layer().with_writer(move || sink.clone()).with_ansi(console::colors_enabled_stderr());
     let registry = tracing_subscriber::registry();
-    let begun = match format {
-        LogFormat::Text => registry.with(lines.with_target(false).compact().with_filter(targets)).try_init(),
-        LogFormat::Json => {
+    let begun = match form {
+        Form::Beside => {
+            registry.with(lines.with_target(false).compact().without_time().with_filter(targets)).try_init()
+        }
+        Form::Kept(LogFormat::Text) => {
+            registry.with(lines.with_target(false).compact().with_filter(targets)).try_init()
+        }
+        Form::Kept(LogFormat::Json) => {
             let lines = lines.json().flatten_event(true).with_span_list(false).with_current_span(false);
             registry.with(lines.with_filter(targets)).try_init()
         }
@@ -67,11 +81,38 @@ pub fn init(format: LogFormat, level: LogLevel) -> Result<Log, String> {
     Ok(log)
 }
 
+fn of_environment() -> Result<Option<Targets>, String> {
+    match env::var("RUST_LOG") {
+        Ok(text) if !text.trim().is_empty() => {
+            let targets = text.parse();
+            targets.map(Some).map_err(|_| "RUST_LOG: must be levels such as info or warn,waldur_sdk=debug".to_owned())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn targets(level: LogLevel) -> Targets {
+    Targets::new().with_default(LevelFilter::WARN).with_target("waldur", as_tracing(level))
+}
+
+/// The level of a log that goes on.
+#[derive(Clone, Debug)]
+pub struct Levels(Option<reload::Handle<Targets, Registry>>);
+
+impl Levels {
+    /// From now on this level holds, unless `RUST_LOG` does.
+    pub fn set(&self, level: LogLevel) {
+        // Where another log was first there is nothing to set.
+        let _has_log = self.0.as_ref().is_some_and(|handle| handle.reload(targets(level)).is_ok());
+    }
+}
+
 /// The log of the program. Dropping it waits, but not for ever, until what was said is written.
 #[must_use = "what was said last is lost unless this is kept until the end"]
 #[derive(Debug)]
 pub struct Log {
     sink: Sink,
+    levels: Levels,
 }
 
 #[derive(Clone, Debug)]
@@ -87,18 +128,24 @@ enum Line {
 }
 
 impl Log {
-    fn begin() -> Self {
+    /// The way to another level.
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
+    }
+
+    fn begin(handle: Option<reload::Handle<Targets, Registry>>) -> Self {
         let (lines, waiting) = mpsc::sync_channel(ROOM);
         let dropped = Arc::new(AtomicU64::new(0));
         let sink = Sink { lines, dropped: dropped.clone() };
         // Ends with the process.
         thread::spawn(move || write_all(&waiting, &dropped));
-        Self { sink }
+        Self { sink, levels: Levels(handle) }
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
+impl Log {
+    /// Waits, but not for ever, until what was said is written.
+    pub fn settle(&self) {
         let begin = Instant::now();
         let (written, all) = mpsc::sync_channel(1);
         let mut end = Line::End(written);
@@ -114,6 +161,12 @@ impl Drop for Log {
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
@@ -141,6 +194,13 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn at_least_warnings(level: LogLevel) -> LogLevel {
+    match level {
+        LogLevel::Error | LogLevel::Critical => LogLevel::Warning,
+        level => level,
     }
 }
 

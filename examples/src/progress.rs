@@ -52,6 +52,11 @@ impl Bars {
 pub struct UnitBar(ProgressBar);
 
 impl UnitBar {
+    /// It has come to its end, and makes room.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+
     /// This line, and another observer.
     pub fn and(self, other: impl ProgressObserver) -> impl ProgressObserver {
         Both(self, other)

@@ -8,7 +8,6 @@ use std::{
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use tracing::warn;
 use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
     Error, Result,
@@ -126,9 +125,6 @@ impl Site {
         let mut warnings = Vec::new();
         let mut problems = self.problems(settings, modes, &mut warnings);
         for (offering, mode, backend_type) in wanted(settings, modes) {
-            if mode.comes_by_event(offering) {
-                warn!(offering = offering.name, %mode, "this version reads no events; the offering is polled");
-            }
             match Unit::new(self, settings, offering, mode, backend_type, dry_run) {
                 Ok(unit) => units.push(unit),
                 Err(error) => problems.push(format!("offering {}: {}", offering.name, error.message())),

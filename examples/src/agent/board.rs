@@ -1,9 +1,6 @@
 //! What is known of all units together: alive, ready, counted; and the endpoints that tell it.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +18,6 @@ use super::{
 pub struct Board {
     metrics: Metrics,
     pulses: Arc<Mutex<Vec<Arc<Pulse>>>>,
-    lost: Arc<AtomicBool>,
 }
 
 impl Board {
@@ -30,14 +26,23 @@ impl Board {
         Self { metrics, ..Self::default() }
     }
 
-    /// These units work from now on.
+    /// These units work from now on, and of these alone there are numbers.
     pub(super) fn replace(&self, pulses: Vec<Arc<Pulse>>) {
+        self.metrics.only(pulses.iter().map(|pulse| pulse.labels().clone()).collect());
         *self.pulses.lock().unwrap_or_else(PoisonError::into_inner) = pulses;
     }
 
-    /// A unit's loop is gone, and nobody asked it to end.
-    pub(super) fn lose(&self) {
-        self.lost.store(true, Ordering::Relaxed);
+    /// The process was halted and goes on.
+    pub(super) fn rouse(&self) {
+        self.pulses.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|pulse| pulse.rouse());
+    }
+
+    /// How many units are ready, for people.
+    pub(super) fn status(&self) -> String {
+        let units = self.vitals();
+        let (all, ready) = (units.len(), units.iter().filter(|unit| unit.ready).count());
+        let stuck = units.iter().filter(|unit| unit.stuck).count();
+        if stuck == 0 { format!("{ready} of {all} ready") } else { format!("{ready} of {all} ready, {stuck} stuck") }
     }
 
     fn vitals(&self) -> Vec<Vitals> {
@@ -46,13 +51,14 @@ impl Board {
 
     /// Whether every unit either rests or moves.
     pub fn is_alive(&self) -> bool {
-        !self.lost.load(Ordering::Relaxed) && self.vitals().iter().all(|unit| !unit.stuck)
+        self.vitals().iter().all(|unit| !unit.stuck)
     }
 
-    /// Whether the last pass of any unit reached its systems, or there is no unit at all.
+    /// Whether there is a unit, and the last pass of each reached Waldur and the back end. What has not had its first
+    /// pass is not ready.
     pub fn is_ready(&self) -> bool {
         let units = self.vitals();
-        units.is_empty() || units.iter().any(|unit| unit.ready)
+        !units.is_empty() && units.iter().all(|unit| unit.ready)
     }
 }
 

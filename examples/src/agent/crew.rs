@@ -10,7 +10,7 @@ use tokio::{
 use tracing::{error, info, warn};
 use waldur_sdk::backend::{Cancellation, OpContext};
 
-use super::{Board, GRACE, Pass, Unit, Watch, heartbeat::Heartbeat};
+use super::{Board, GRACE, Manager, Pass, Unit, Watch, heartbeat::Heartbeat, manager::News};
 use crate::{
     config::ConfigError,
     exit::Exit,
@@ -48,6 +48,7 @@ pub struct Crew {
     schedule: Schedule,
     board: Board,
     heartbeat: Heartbeat,
+    manager: Manager,
     reload: Option<Reload>,
     bars: Option<Bars>,
 }
@@ -55,7 +56,8 @@ pub struct Crew {
 impl Crew {
     /// Units that nobody watches.
     pub fn new(units: Vec<Unit>, schedule: Schedule) -> Self {
-        Self { units, schedule, board: Board::default(), heartbeat: Heartbeat::none(), reload: None, bars: None }
+        let (board, heartbeat, manager) = (Board::default(), Heartbeat::none(), Manager::default());
+        Self { units, schedule, board, heartbeat, manager, reload: None, bars: None }
     }
 
     /// Tells `board` how the units do.
@@ -69,6 +71,13 @@ impl Crew {
     #[must_use]
     pub fn with_heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Tells the service manager how the units do.
+    #[must_use]
+    pub fn with_manager(mut self, manager: Manager) -> Self {
+        self.manager = manager;
         self
     }
 
@@ -88,32 +97,71 @@ impl Crew {
 
     /// Works until one pass of each unit was enough, or until asked to end: passes under way then have [`GRACE`] to
     /// finish what they began. A second request ends them at once, which costs nothing but time: the next run resumes.
+    ///
+    /// A unit's loop ends with the process alone. Should one be gone before, by a defect outside of a pass, the others
+    /// come to a safe point and the answer is [`Exit::Failed`]: whoever started the process starts it anew, with all of
+    /// its units.
     pub async fn run(mut self, events: impl Stream<Item = Event>) -> Exit {
         let mut events = pin!(events.fuse());
         let units = std::mem::take(&mut self.units);
         let mut shift = self.begin(units);
+        let mut seen = time::Instant::now();
         loop {
             if self.schedule == Schedule::Once && shift.loops.is_empty() {
                 return shift.exit;
             }
-            if self.board.is_alive() {
-                self.heartbeat.beat(jiff::Timestamp::now());
-            }
+            self.look_after(&mut seen);
             tokio::select! {
-                Some(ended) = shift.loops.join_next() => shift.note(&ended, &self.board, self.schedule),
+                Some(ended) = shift.loops.join_next() => {
+                    shift.note(&ended);
+                    if self.schedule != Schedule::Once {
+                        error!("the loop of an offering is gone, by a defect: the agent ends, to be started anew");
+                        return self.end(shift, &mut events).await.or_worse(Exit::Failed);
+                    }
+                }
                 Some(event) = events.next() => match event {
                     Event::Stop => {
                         info!("asked to stop: what is under way comes to a safe point first");
-                        return shift.end(&mut events, true).await.exit;
+                        return self.end(shift, &mut events).await;
                     }
                     Event::Reload => match self.relieve(shift, &mut events).await {
-                        Ok(relief) => shift = relief,
+                        Ok(relief) => {
+                            shift = relief;
+                            seen = time::Instant::now();
+                        }
                         Err(exit) => return exit,
                     },
                 },
-                () = time::sleep(TICK) => {}
+                () = time::sleep(self.tick()) => {}
             }
         }
+    }
+
+    fn tick(&self) -> Duration {
+        self.manager.interval().map_or(TICK, |interval| interval.min(TICK))
+    }
+
+    /// Signs of life to whoever looks for them. When last it came here is `seen`: a process that was stopped, or whose
+    /// machine was, comes late, and what did not move meanwhile could not.
+    fn look_after(&mut self, seen: &mut time::Instant) {
+        let since = seen.elapsed();
+        if since > 2 * TICK {
+            warn!(seconds = since.as_secs(), "the process was halted, and goes on");
+            self.board.rouse();
+        }
+        *seen = time::Instant::now();
+        let status = self.board.status();
+        if self.board.is_alive() {
+            self.heartbeat.beat(jiff::Timestamp::now());
+            self.manager.tell(News::Alive(&status));
+        } else {
+            self.manager.tell(News::Stuck(&status));
+        }
+    }
+
+    async fn end(&self, shift: Shift, events: &mut (impl Stream<Item = Event> + Unpin)) -> Exit {
+        self.manager.tell(News::Stopping);
+        shift.end(events, true).await.exit
     }
 
     fn begin(&self, units: Vec<Unit>) -> Shift {
@@ -123,6 +171,7 @@ impl Crew {
             let bar = self.bars.as_ref().map(|bars| bars.unit(unit.name(), unit.mode()));
             shift.loops.spawn(cycle(unit, self.schedule, shift.cancellation.clone(), bar));
         }
+        self.manager.tell(News::Ready);
         shift
     }
 
@@ -133,16 +182,19 @@ impl Crew {
     /// The end of the program, if it was asked for meanwhile.
     async fn relieve(&mut self, shift: Shift, events: &mut (impl Stream<Item = Event> + Unpin)) -> Result<Shift, Exit> {
         let Some(reload) = &mut self.reload else { return Ok(shift) };
+        self.manager.tell(News::Reloading);
         let mut units = match reload() {
             Ok(units) => units,
             Err(problems) => {
                 error!("the settings are wrong now and stay as they were: {problems}");
+                self.manager.tell(News::Ready);
                 return Ok(shift);
             }
         };
         info!(units = units.len(), "settings are read anew: the passes under way come to a safe point first");
         let ended = shift.end(events, false).await;
         if ended.stops {
+            self.manager.tell(News::Stopping);
             return Err(ended.exit);
         }
         if ended.reloads {
@@ -175,15 +227,8 @@ impl Default for Shift {
 }
 
 impl Shift {
-    fn note(&mut self, ended: &Result<Exit, JoinError>, board: &Board, schedule: Schedule) {
-        match ended {
-            Ok(exit) => self.exit = self.exit.or_worse(*exit),
-            Err(_) => self.exit = self.exit.or_worse(Exit::Failed),
-        }
-        if schedule != Schedule::Once {
-            error!("the loop of an offering is gone; the agent counts as dead from now on");
-            board.lose();
-        }
+    fn note(&mut self, ended: &Result<Exit, JoinError>) {
+        self.exit = self.exit.or_worse(ended.as_ref().map_or(Exit::Failed, |exit| *exit));
     }
 
     /// Lets all passes come to a safe point. `stops` says that the program ends with them; a request for that may come
@@ -194,7 +239,11 @@ impl Shift {
         let mut reloads = false;
         let exit = loop {
             tokio::select! {
-                ended = self.loops.join_next() => if ended.is_none() { break Exit::Done },
+                ended = self.loops.join_next() => match ended {
+                    None => break Exit::Done,
+                    Some(Err(_)) => self.exit = self.exit.or_worse(Exit::Failed),
+                    Some(Ok(_)) => {}
+                },
                 () = &mut grace => {
                     warn!("stopped after {} s with work under way; the next run resumes it", GRACE.as_secs());
                     break Exit::Temporary;
@@ -212,7 +261,8 @@ impl Shift {
                 },
             }
         };
-        Ended { exit, stops, reloads }
+        // What a single pass came to before it was asked to stop still holds.
+        Ended { exit: self.exit.or_worse(exit), stops, reloads }
     }
 }
 
@@ -233,7 +283,10 @@ async fn cycle(mut unit: Unit, schedule: Schedule, stop: Cancellation, bar: Opti
             None => cx.with_progress(watch),
         };
         let pass: Pass = unit.run_once(&cx).await;
-        let Schedule::Every(periods) = schedule else { return pass.exit() };
+        let Schedule::Every(periods) = schedule else {
+            bar.iter().for_each(UnitBar::end);
+            return pass.exit();
+        };
         let pause = periods.of(unit.mode());
         if cx.pause(unit.environment(), pause).await.is_err() {
             return Exit::Done;

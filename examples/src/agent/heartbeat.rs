@@ -1,11 +1,15 @@
 //! The heartbeat: a file whose age tells whether the agent lives (core.md §5.9).
 //!
-//! It is written anew beside its place and then moved there, so that no link is ever followed and no reader sees half
-//! of it. `/tmp/waldur-site-agent-heartbeat`, where the Python agent has its own, is kept up for those who watch it, as
-//! long as nothing that belongs to somebody else is there.
+//! It is written anew beside its place, under a name that nobody can guess, and then moved there: no link is ever followed
+//! and no reader sees half of it. What is there and is no file of ours, a link included, is never replaced.
+//! `/tmp/waldur-site-agent-heartbeat`, where the Python agent has its own, is kept up for those who watch it.
+//!
+//! A reader believes no file from the future, and where everybody may put files, none of anybody's but root's and its own.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File, Metadata, Permissions},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -22,6 +26,9 @@ const RUNTIME: &str = "/run/waldur-agent";
 
 const PREFIX: &str = "heartbeat-";
 
+/// How far ahead of the clock a file may be: clocks are set back by a little.
+const SKEW: Duration = Duration::from_secs(30);
+
 /// The files that are kept young.
 #[derive(Debug)]
 pub struct Heartbeat(Vec<Place>);
@@ -29,7 +36,6 @@ pub struct Heartbeat(Vec<Place>);
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    legacy: bool,
     warned: bool,
 }
 
@@ -41,15 +47,14 @@ impl Heartbeat {
 
     /// This file, and no other.
     pub fn at(path: PathBuf) -> Self {
-        Self(vec![Place { path, legacy: false, warned: false }])
+        Self(vec![Place { path, warned: false }])
     }
 
     /// A file of these modes' own in the runtime directory, where there is one, and the legacy one.
     pub fn of(modes: &[Mode]) -> Self {
         let own = directories().into_iter().find(|directory| directory.is_dir());
-        let own = own.map(|directory| Place { path: directory.join(name(modes)), legacy: false, warned: false });
-        let legacy = Place { path: PathBuf::from(LEGACY), legacy: true, warned: false };
-        Self(own.into_iter().chain([legacy]).collect())
+        let paths = own.map(|directory| directory.join(name(modes))).into_iter().chain([PathBuf::from(LEGACY)]);
+        Self(paths.map(|path| Place { path, warned: false }).collect())
     }
 
     /// Where it is written.
@@ -74,44 +79,49 @@ impl Heartbeat {
 
 impl Place {
     fn write(&self, text: &str) -> io::Result<()> {
-        if self.legacy && fs::symlink_metadata(&self.path).is_ok_and(|there| !there.is_file()) {
-            return Err(io::Error::other("something that is no file is there"));
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut beside = builder().prefix(&format!(".{name}.")).suffix(".new").tempfile_in(directory_of(&self.path))?;
+        beside.write_all(text.as_bytes())?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(there) if !there.is_file() => return Err(io::Error::other("something that is no file is there")),
+            Ok(there) if !is_same_owner(&there, beside.as_file())? => {
+                return Err(io::Error::other("a file of somebody else is there"));
+            }
+            _ => {}
         }
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let beside = self.path.with_file_name(name);
-        // Left by a process of the same number that was killed.
-        drop(fs::remove_file(&beside));
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
-        let moved = io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| self.replace(&beside));
-        if moved.is_err() {
-            drop(fs::remove_file(&beside));
-        }
-        moved
-    }
-
-    fn replace(&self, beside: &Path) -> io::Result<()> {
-        if self.legacy && !is_ours(&self.path, beside) {
-            return Err(io::Error::other("a file of somebody else is there"));
-        }
-        fs::rename(beside, &self.path)
+        // Gone again if it cannot be moved.
+        beside.persist(&self.path).map(drop).map_err(|refused| refused.error)
     }
 }
 
-/// Whether nothing is there, or something of the user who has just made `made`.
+/// Files that everybody may read.
 #[cfg(unix)]
-fn is_ours(path: &Path, made: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (fs::symlink_metadata(path), fs::symlink_metadata(made)) {
-        (Err(error), _) => error.kind() == io::ErrorKind::NotFound,
-        (Ok(there), Ok(made)) => there.uid() == made.uid(),
-        (Ok(_), Err(_)) => false,
-    }
+fn builder() -> tempfile::Builder<'static, 'static> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(Permissions::from_mode(0o644));
+    builder
 }
 
 #[cfg(not(unix))]
-fn is_ours(_path: &Path, _made: &Path) -> bool {
-    true
+fn builder() -> tempfile::Builder<'static, 'static> {
+    tempfile::Builder::new()
+}
+
+/// That of the working directory for a bare name.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(unix)]
+fn is_same_owner(there: &Metadata, made: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(there.uid() == made.metadata()?.uid())
+}
+
+#[cfg(not(unix))]
+fn is_same_owner(_there: &Metadata, _made: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// The files that a watcher looks at when it is not told which: those in the runtime directories, also in those of the
@@ -135,13 +145,33 @@ fn beats_in(directory: &Path) -> Vec<PathBuf> {
 /// How long ago a file was written.
 ///
 /// # Errors
-/// When it is not there, or is no file.
+/// When it is not there, is no file, comes from the future, or may be anybody's.
 pub fn age(path: &Path, now: SystemTime) -> io::Result<Duration> {
     let there = fs::symlink_metadata(path)?;
     if !there.is_file() {
         return Err(io::Error::other("is no file"));
     }
-    Ok(now.duration_since(there.modified()?).unwrap_or_default())
+    if !is_of_an_agent(path, &there)? {
+        let text = "belongs to another user, and everybody may put files there: whoever did is not believed";
+        return Err(io::Error::other(text));
+    }
+    match now.duration_since(there.modified()?) {
+        Ok(age) => Ok(age),
+        Err(ahead) if ahead.duration() <= SKEW => Ok(Duration::ZERO),
+        Err(ahead) => Err(io::Error::other(format!("was written {} s in the future", ahead.duration().as_secs()))),
+    }
+}
+
+#[cfg(unix)]
+fn is_of_an_agent(path: &Path, there: &Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let is_shared = fs::metadata(directory_of(path))?.mode() & 0o002 != 0;
+    Ok(!is_shared || [0, rustix::process::geteuid().as_raw()].contains(&there.uid()))
+}
+
+#[cfg(not(unix))]
+fn is_of_an_agent(_path: &Path, _there: &Metadata) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// `heartbeat-order_process`, `heartbeat-all`.
@@ -167,20 +197,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_python_agent_writes_nothing_of_others_is_replaced() {
-        let directory = env::temp_dir().join(format!("waldur-agent-heartbeat-test-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("legacy");
-        let place = Place { path: path.clone(), legacy: true, warned: false };
+    fn nothing_of_others_is_replaced_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("heartbeat");
+        let place = Place { path: path.clone(), warned: false };
         place.write("1").unwrap();
         place.write("2").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "2");
         fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink(directory.join("victim"), &path).unwrap();
+        std::os::unix::fs::symlink(directory.path().join("victim"), &path).unwrap();
         assert!(place.write("3").is_err());
-        assert!(!directory.join("victim").exists());
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left beside it");
-        fs::remove_dir_all(&directory).unwrap();
+        assert!(!directory.path().join("victim").exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    /// The name under which a file was made before it was moved was the heartbeat's, a dot and the number of the process:
+    /// whoever put something there first kept the agent from writing.
+    #[test]
+    fn a_name_that_somebody_guessed_keeps_nobody_from_writing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("heartbeat");
+        let guessed = directory.path().join(format!("heartbeat.{}", std::process::id()));
+        fs::create_dir(&guessed).unwrap();
+        Place { path: path.clone(), warned: false }.write("1").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1");
+        assert!(guessed.is_dir());
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_no_sign_of_life() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let now = SystemTime::now();
+        for (ahead, alive) in [(0, true), (20, true), (60, false), (86_400, false)] {
+            file.as_file().set_modified(now + Duration::from_secs(ahead)).unwrap();
+            assert_eq!(age(file.path(), now).is_ok(), alive, "{ahead} s ahead");
+        }
+    }
+
+    /// Only root can make a file somebody else's; whoever else runs this sees that its own is believed.
+    #[test]
+    fn where_everybody_may_put_files_a_strangers_is_not_believed() {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("heartbeat");
+        Place { path: path.clone(), warned: false }.write("1").unwrap();
+        let strange = chown(&path, Some(65_533), None).is_ok();
+        for (mode, believed) in [(0o755, true), (0o1777, !strange)] {
+            fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(age(&path, SystemTime::now()).is_ok(), believed, "{mode:o}, {strange}");
+            let replaced = Place { path: path.clone(), warned: false }.write("2");
+            assert_eq!(replaced.is_err(), strange, "nor is it replaced");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the agent counts, for Prometheus.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use jiff::Timestamp;
@@ -14,12 +15,12 @@ use prometheus_client::{
 use waldur_sdk::rest::AttemptEvent;
 
 use super::Pass;
-use crate::exit::Exit;
+use crate::{exit::Exit, modes::Mode};
 
 /// The type of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(crate) struct UnitLabels {
     pub(crate) offering: String,
     pub(crate) mode: &'static str,
@@ -50,6 +51,16 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+impl UnitLabels {
+    fn with_result(&self, result: &'static str) -> PassLabels {
+        PassLabels { offering: self.offering.clone(), mode: self.mode, result }
+    }
+
+    fn with_outcome(&self, outcome: &'static str) -> ItemLabels {
+        ItemLabels { offering: self.offering.clone(), mode: self.mode, outcome }
+    }
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The counters of a process. Clones share them. No label holds more than names of offerings and of operations.
@@ -57,6 +68,8 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub struct Metrics {
     families: Families,
     registry: Arc<Registry>,
+    /// The outcomes that were counted of each unit.
+    outcomes: Arc<Mutex<BTreeMap<UnitLabels, BTreeSet<&'static str>>>>,
 }
 
 #[derive(Clone)]
@@ -88,13 +101,32 @@ impl Metrics {
         };
         let mut registry = Registry::with_prefix("waldur_agent");
         families.register(&mut registry);
-        Self { families, registry: Arc::new(registry) }
+        Self { families, registry: Arc::new(registry), outcomes: Arc::default() }
+    }
+
+    fn outcomes(&self) -> MutexGuard<'_, BTreeMap<UnitLabels, BTreeSet<&'static str>>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of these units alone is told from now on. What can be told of one that has not had a pass yet stands at nothing:
+    /// an alert cannot miss a series that is not there.
+    pub(super) fn only(&self, units: BTreeSet<UnitLabels>) {
+        let mut outcomes = self.outcomes();
+        for (gone, counted) in &*outcomes {
+            if !units.contains(gone) {
+                self.families.forget(gone, counted);
+            }
+        }
+        outcomes.retain(|unit, _| units.contains(unit));
+        for unit in units {
+            self.families.begin(&unit);
+            outcomes.entry(unit).or_default();
+        }
     }
 
     pub(super) fn pass(&self, unit: &UnitLabels, pass: &Pass, now: Timestamp) {
         let inner = &self.families;
-        let UnitLabels { offering, mode } = unit.clone();
-        inner.passes.get_or_create(&PassLabels { offering, mode, result: result(pass.exit()) }).inc();
+        inner.passes.get_or_create(&unit.with_result(result(pass.exit()))).inc();
         inner.durations.get_or_create(unit).observe(pass.elapsed.as_secs_f64());
         if pass.panicked {
             inner.panics.get_or_create(unit).inc();
@@ -102,12 +134,16 @@ impl Metrics {
         if pass.exit() == Exit::Done {
             inner.last_success.get_or_create(unit).set(now.as_duration().as_secs_f64());
         }
-        let Ok(summary) = &pass.outcome else { return };
-        for (outcome, count) in &summary.outcomes {
-            let UnitLabels { offering, mode } = unit.clone();
-            inner.items.get_or_create(&ItemLabels { offering, mode, outcome }).inc_by(*count);
+        if pass.mode == Mode::Report {
+            inner.set_unreadable(unit, pass);
         }
-        inner.unreadable.get_or_create(unit).set(i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX));
+        let Ok(summary) = &pass.outcome else { return };
+        let mut outcomes = self.outcomes();
+        let counted = outcomes.entry(unit.clone()).or_default();
+        for (outcome, count) in &summary.outcomes {
+            inner.items.get_or_create(&unit.with_outcome(outcome)).inc_by(*count);
+            counted.insert(outcome);
+        }
     }
 
     pub(super) fn attempt(&self, event: &AttemptEvent<'_>) {
@@ -148,11 +184,45 @@ impl fmt::Debug for Metrics {
 }
 
 impl Families {
+    fn begin(&self, unit: &UnitLabels) {
+        for result in RESULTS {
+            drop(self.passes.get_or_create(&unit.with_result(result)));
+        }
+        drop(self.last_success.get_or_create(unit));
+        drop(self.panics.get_or_create(unit));
+    }
+
+    fn forget(&self, unit: &UnitLabels, outcomes: &BTreeSet<&'static str>) {
+        for result in RESULTS {
+            self.passes.remove(&unit.with_result(result));
+        }
+        for outcome in outcomes {
+            self.items.remove(&unit.with_outcome(outcome));
+        }
+        self.durations.remove(unit);
+        self.last_success.remove(unit);
+        self.panics.remove(unit);
+        self.unreadable.remove(unit);
+    }
+
+    /// A run that failed as a whole does not know how many there are: the number of an earlier one would be a lie.
+    fn set_unreadable(&self, unit: &UnitLabels, pass: &Pass) {
+        match &pass.outcome {
+            Ok(summary) => {
+                let count = i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX);
+                self.unreadable.get_or_create(unit).set(count);
+            }
+            Err(_) => {
+                self.unreadable.remove(unit);
+            }
+        }
+    }
+
     fn register(&self, to: &mut Registry) {
         to.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         to.register("passes", "Passes that ended, by how they ended", self.passes.clone());
         to.register("pass_duration_seconds", "How long passes took", self.durations.clone());
-        let help = "When a pass last ended well, in seconds since 1970";
+        let help = "When a pass last ended well, in seconds since 1970; 0 as long as none did";
         to.register("last_success_timestamp_seconds", help, self.last_success.clone());
         to.register("items", "Orders, resources and accounts that passes dealt with, by outcome", self.items.clone());
         to.register("panics", "Passes that a defect ended", self.panics.clone());
@@ -164,12 +234,15 @@ impl Families {
     }
 }
 
+const RESULTS: [&str; 4] = ["done", "temporary", "failed", "config"];
+
 fn result(exit: Exit) -> &'static str {
+    let [done, temporary, failed, config] = RESULTS;
     match exit {
-        Exit::Done | Exit::Skipped => "done",
-        Exit::Temporary => "temporary",
-        Exit::Failed => "failed",
-        Exit::Config => "config",
+        Exit::Done | Exit::Skipped => done,
+        Exit::Temporary => temporary,
+        Exit::Failed | Exit::Io => failed,
+        Exit::Config | Exit::Usage => config,
     }
 }
 

@@ -4,6 +4,7 @@
 mod board;
 mod crew;
 pub mod heartbeat;
+mod manager;
 mod metrics;
 mod pulse;
 mod unit;
@@ -16,6 +17,7 @@ use waldur_sdk::{backend::OpContext, settings::Warning};
 
 pub use board::Board;
 pub use crew::{Crew, Event, Schedule};
+pub use manager::Manager;
 pub use metrics::Metrics;
 pub(crate) use pulse::Watch;
 pub use unit::{Pass, Unit};

@@ -34,7 +34,7 @@ struct State {
     under_way: Option<Instant>,
     last_success: Option<Timestamp>,
     last_exit: Option<Exit>,
-    /// Whether the last pass came to an end of its own, be it with failed items.
+    /// Whether the last pass reached Waldur and the back end, be it with failed items.
     reached: bool,
 }
 
@@ -68,11 +68,21 @@ impl Pulse {
         self.metrics.pass(&self.labels, pass, self.environment.now());
         let mut state = self.state();
         state.under_way = None;
-        state.reached = pass.outcome.is_ok();
+        state.reached = pass.outcome.as_ref().is_ok_and(|summary| summary.reached);
         state.last_exit = Some(pass.exit());
         if pass.exit() == Exit::Done {
             state.last_success = Some(self.environment.now());
         }
+    }
+
+    /// Whom its numbers are about.
+    pub(super) fn labels(&self) -> &UnitLabels {
+        &self.labels
+    }
+
+    /// The process was halted and goes on: nothing could move meanwhile.
+    pub(super) fn rouse(&self) {
+        self.beat();
     }
 
     fn beat(&self) {

@@ -124,7 +124,7 @@ impl Unit {
         let outcome = guarded.unwrap_or_else(|_what_it_says_may_be_secret| {
             // What is half done inside may not be used again.
             self.ready = None;
-            Err(Error::new(ErrorKind::Other, "a defect ended the pass; the process's first lines about it say where"))
+            Err(Error::new(ErrorKind::Other, "a defect ended the pass; a line of its own says where"))
         });
         let elapsed = self.environment().instant().saturating_duration_since(begin);
         let pass = Pass { offering: self.name().to_owned(), mode: self.mode, outcome, elapsed, panicked };

@@ -1,7 +1,6 @@
 //! The reference agent: a drop-in for the Python site agent, and a demo that needs no network.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 wrong arguments, 75 something failed for a passing reason, 78 the
-//! configuration is wrong.
+//! [`Exit`](waldur_examples::exit::Exit) has the exit codes.
 
 use std::{env, process::ExitCode};
 

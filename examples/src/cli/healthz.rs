@@ -1,7 +1,8 @@
-//! `healthz`: whether an agent on this machine lives and can work (core.md §5.9).
+//! `healthz`: whether an agent on this machine lives and can work (core.md §5.9). The answer is 0 or 1, whatever is wrong:
+//! those who watch know no other.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -14,8 +15,11 @@ use waldur_sdk::{
     settings::{AgentSettings, OfferingSettings},
 };
 
-use super::{printed, refused};
-use crate::{agent::heartbeat, config, exit::Exit, site::Site};
+use super::{
+    opening::{Opened, open},
+    printed, refused,
+};
+use crate::{agent::heartbeat, exit::Exit, log::Form, site::Site};
 
 /// How long a Waldur may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -44,6 +48,12 @@ pub(super) struct Options {
 }
 
 pub(super) async fn main(options: &Options) -> Exit {
+    let exit = liveness(options);
+    let exit = if options.liveness_only || exit != Exit::Done { exit } else { readiness(&options.config).await };
+    exit.min(Exit::Failed)
+}
+
+fn liveness(options: &Options) -> Exit {
     let files = options.heartbeat.clone().map_or_else(heartbeat::known, |file| vec![file]);
     let mut exit = Exit::Done;
     for file in files {
@@ -55,12 +65,13 @@ pub(super) async fn main(options: &Options) -> Exit {
         };
         exit = exit.or_worse(said(line));
     }
-    if options.liveness_only || exit != Exit::Done {
-        return exit;
-    }
-    match config::load(&options.config) {
-        Ok((settings, _)) => said(readiness(&settings).await),
-        Err(problems) => refused(&problems),
+    exit
+}
+
+async fn readiness(config: &Path) -> Exit {
+    match open(config, Form::Beside) {
+        Ok(Opened { settings, log: _until_the_end, .. }) => said(any_answer(&settings).await),
+        Err(refusal) => refused(&refusal),
     }
 }
 
@@ -77,7 +88,7 @@ async fn ask(site: &Site, settings: &AgentSettings, offering: &OfferingSettings)
 }
 
 /// Whether any one offering's Waldur answers to its credentials.
-async fn readiness(settings: &AgentSettings) -> Result<String, String> {
+async fn any_answer(settings: &AgentSettings) -> Result<String, String> {
     let site = Site::networked();
     let mut answers = stream::iter(&settings.offerings)
         .map(|offering| async { (offering.name.clone(), ask(&site, settings, offering).await) })

@@ -1,19 +1,26 @@
 //! `load-components`: the components of the settings file are made in Waldur, or brought to what the file says
-//! (core.md §6.4).
+//! (core.md §6.4). Each is said as soon as it is done; asked to stop, the one under way is finished, and the others are
+//! said to be left.
 
 use clap::Args;
 use waldur_sdk::{
-    Error, Result,
+    Error, ErrorKind, Result,
+    backend::Cancellation,
     client::{AgentMode, ComponentDefinition, OfferingComponent, WaldurClient},
     rest::TracingObserver,
     settings::{AccountingType, AgentSettings, Component, OfferingSettings},
     types::{BillingType, Limit, LimitPeriod, OfferingUuid},
 };
 
-use super::{File, printed};
+use super::{
+    File, offerings,
+    opening::{Opened, Refusal, open},
+    printed, signals,
+};
 use crate::{
-    config::{self, ConfigError},
+    config::ConfigError,
     exit::Exit,
+    log::Form,
     modes::{exit_of, told},
     site::Site,
 };
@@ -31,60 +38,102 @@ pub(super) struct Options {
     offering: Vec<String>,
 }
 
-pub(super) async fn main(options: &Options) -> Result<Exit, ConfigError> {
-    let (settings, _) = config::load(&options.file.config)?;
-    let wanted: Vec<_> = offerings(&settings, &options.offering).collect();
-    if wanted.is_empty() && !options.offering.is_empty() {
-        return Err(ConfigError::new("--offering: there is none of that name"));
-    }
+pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
+    let Opened { settings, log: _until_the_end, .. } = open(&options.file.config, Form::Beside)?;
+    let wanted = offerings(&settings, &options.offering)?;
     let placeholders = wanted.iter().filter(|offering| offering.has_placeholder());
     let text = "waldur_offering_uuid: is a placeholder of an example";
     let problems = placeholders.map(|offering| format!("offering {}: {text}", offering.name)).collect();
     if let Some(problems) = ConfigError::of(problems) {
-        return Err(problems);
+        return Err(problems.into());
     }
+    let events = signals::events().map_err(|cause| Refusal::io("signals cannot be handled", &cause))?;
+    let mut loading = Loading { stop: Cancellation::default(), dry_run: options.dry_run, exit: Exit::Done, to: stdout };
+    let stop = loading.stop.clone();
     let site = Site::networked();
-    let mut exit = Exit::Done;
-    for offering in wanted {
-        let (of_offering, text) = match load(&site, &settings, offering, options.dry_run).await {
-            Ok(outcome) => outcome,
-            Err(error) => (exit_of(&error), format!("  FAILED    {}\n", told(&error))),
-        };
-        exit = exit.or_worse(of_offering);
-        exit = printed(exit, &format!("{}\n{text}", offering.name));
+    let work = async {
+        for offering in wanted {
+            loading.offering(&site, &settings, offering).await;
+        }
+    };
+    if signals::heeding(events, &stop, work).await.is_none() {
+        loading.note(Exit::Temporary);
+        loading.say("What was under way may be done or not, and what is not listed here was not done.\n");
     }
-    Ok(exit)
+    Ok(loading.exit)
 }
 
-fn offerings<'s>(settings: &'s AgentSettings, names: &'s [String]) -> impl Iterator<Item = &'s OfferingSettings> {
-    settings.offerings.iter().filter(|offering| names.is_empty() || names.contains(&offering.name))
+fn stdout(text: &str) -> Exit {
+    printed(Exit::Done, text)
 }
 
-/// One offering's components, one after the other; one that fails stops no other.
-async fn load(
+/// A loading under way, and what came of it so far.
+struct Loading<W> {
+    stop: Cancellation,
+    dry_run: bool,
+    exit: Exit,
+    /// Where each line goes.
+    to: W,
+}
+
+impl<W: FnMut(&str) -> Exit> Loading<W> {
+    fn say(&mut self, text: &str) {
+        let exit = (self.to)(text);
+        self.note(exit);
+    }
+
+    fn note(&mut self, exit: Exit) {
+        self.exit = self.exit.or_worse(exit);
+    }
+
+    /// One offering's components, one after the other; one that fails stops no other.
+    async fn offering(&mut self, site: &Site, settings: &AgentSettings, offering: &OfferingSettings) {
+        self.say(&format!("{}\n", offering.name));
+        match known(site, settings, offering, &self.stop).await {
+            Ok((waldur, theirs)) => self.components(&waldur, offering, &theirs).await,
+            Err(error) => {
+                self.note(exit_of(&error));
+                self.say(&format!("  FAILED     {}\n", told(&error)));
+            }
+        }
+    }
+
+    async fn components(&mut self, waldur: &WaldurClient, offering: &OfferingSettings, theirs: &[OfferingComponent]) {
+        for component in offering.components.iter() {
+            let name = &component.name;
+            if self.stop.is_cancelled() {
+                self.note(Exit::Temporary);
+                self.say(&format!("  not done   {name}: asked to stop\n"));
+                continue;
+            }
+            let known = theirs.iter().find(|known| known.kind == *name);
+            match one(waldur, offering.offering_uuid, component, known, self.dry_run).await {
+                Ok((word, what)) => self.say(&format!("  {word:<10} {name}{what}\n")),
+                Err(error) => {
+                    self.note(exit_of(&error));
+                    self.say(&format!("  FAILED     {name}: {}\n", told(&error)));
+                }
+            }
+        }
+        for known in theirs.iter().filter(|known| offering.components.get(&known.kind).is_none()) {
+            self.say(&format!("  left       {}: not in the file\n", known.kind));
+        }
+    }
+}
+
+/// The way to an offering, and the components that it has.
+async fn known(
     site: &Site,
     settings: &AgentSettings,
     offering: &OfferingSettings,
-    dry_run: bool,
-) -> Result<(Exit, String)> {
+    stop: &Cancellation,
+) -> Result<(WaldurClient, Vec<OfferingComponent>)> {
+    if stop.is_cancelled() {
+        return Err(Error::new(ErrorKind::Cancelled, "asked to stop, nothing of it was done"));
+    }
     let waldur = site.waldur(settings, offering, AgentMode::Testing, TracingObserver)?;
     let theirs = waldur.provider_offerings().get(offering.offering_uuid).await?.components;
-    let (mut exit, mut text) = (Exit::Done, String::new());
-    for component in offering.components.iter() {
-        let known = theirs.iter().find(|known| known.kind == component.name);
-        let line = match one(&waldur, offering.offering_uuid, component, known, dry_run).await {
-            Ok(word) => format!("  {word:<9} {}\n", component.name),
-            Err(error) => {
-                exit = exit.or_worse(exit_of(&error));
-                format!("  FAILED    {}: {}\n", component.name, told(&error))
-            }
-        };
-        text.push_str(&line);
-    }
-    for known in theirs.iter().filter(|known| offering.components.get(&known.kind).is_none()) {
-        text.extend(["  left      ", &known.kind, ": not in the file\n"]);
-    }
-    Ok((exit, text))
+    Ok((waldur, theirs))
 }
 
 async fn one(
@@ -93,18 +142,24 @@ async fn one(
     component: &Component,
     known: Option<&OfferingComponent>,
     dry_run: bool,
-) -> Result<&'static str> {
+) -> Result<(&'static str, String)> {
     let definition = definition(component, known)?;
     let offerings = waldur.provider_offerings();
-    match known {
-        None if dry_run => Ok("would make"),
-        None => offerings.create_component(offering, &definition).await.map(|()| "made"),
-        Some(known) if is_same(&definition, known) => Ok("unchanged"),
-        Some(_) if dry_run => Ok("would set"),
-        Some(known) => {
-            let uuid = known.uuid.ok_or_else(|| Error::config("Waldur does not say which component it is"))?;
-            offerings.update_component(offering, uuid, &definition).await.map(|()| "set")
+    let Some(known) = known else {
+        if dry_run {
+            return Ok(("would make", String::new()));
         }
+        return offerings.create_component(offering, &definition).await.map(|()| ("made", String::new()));
+    };
+    let differences = differences(&definition, known);
+    let what = format!(": {}", differences.join(", "));
+    if differences.is_empty() {
+        Ok(("unchanged", String::new()))
+    } else if dry_run {
+        Ok(("would set", what))
+    } else {
+        let uuid = known.uuid.ok_or_else(|| Error::config("Waldur does not say which component it is"))?;
+        offerings.update_component(offering, uuid, &definition).await.map(|()| ("set", what))
     }
 }
 
@@ -146,19 +201,25 @@ fn limit_amount(limit: Option<Limit>) -> Result<Option<i64>> {
     whole.map(Some).map_err(|_| Error::config("limit: must be a whole number for Waldur"))
 }
 
-/// Whether Waldur has it so already, as far as it tells: what it does not show is sent every time.
-fn is_same(wanted: &ComponentDefinition, known: &OfferingComponent) -> bool {
+/// What Waldur has otherwise. What it does not show is sent every time.
+fn differences(wanted: &ComponentDefinition, known: &OfferingComponent) -> Vec<&'static str> {
     let amount = wanted.limit_amount.map(Into::into);
-    let told = known.billing_type.as_ref() == Some(&wanted.billing_type)
-        && known.name.as_deref() == Some(&*wanted.name)
-        && known.measured_unit.as_deref().unwrap_or_default() == wanted.measured_unit
-        && known.limit_amount == amount
-        && known.limit_period == wanted.limit_period
-        && wanted.is_prepaid.is_none_or(|prepaid| known.is_prepaid == Some(prepaid));
+    let told = [
+        ("accounting_type", known.billing_type.as_ref() == Some(&wanted.billing_type)),
+        ("label", known.name.as_deref() == Some(&*wanted.name)),
+        ("measured_unit", known.measured_unit.as_deref().unwrap_or_default() == wanted.measured_unit),
+        ("limit", known.limit_amount == amount),
+        ("limit_period", known.limit_period == wanted.limit_period),
+        ("is_prepaid", wanted.is_prepaid.is_none_or(|prepaid| known.is_prepaid == Some(prepaid))),
+    ];
+    let mut differences: Vec<_> = told.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect();
     let mut bare =
         ComponentDefinition::new(&*wanted.kind, wanted.billing_type.clone(), &*wanted.name, &*wanted.measured_unit);
     bare.limit_amount = wanted.limit_amount;
     bare.limit_period.clone_from(&wanted.limit_period);
     bare.is_prepaid = wanted.is_prepaid;
-    told && bare == *wanted
+    if bare != *wanted {
+        differences.push("what Waldur does not show");
+    }
+    differences
 }

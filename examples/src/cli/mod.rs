@@ -6,6 +6,7 @@ mod healthz;
 mod load_components;
 mod load_usage;
 mod names;
+mod opening;
 mod run;
 mod show;
 mod signals;
@@ -17,8 +18,15 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use waldur_sdk::settings::{AgentSettings, OfferingSettings};
 
-use crate::{config::ConfigError, demo, exit::Exit, log::LogFormat, modes::Mode};
+use self::opening::Refusal;
+use crate::{
+    demo,
+    exit::Exit,
+    log::{Form, LogFormat},
+    modes::Mode,
+};
 
 /// The file of the Python agent.
 const DEFAULT_FILE: &str = "waldur-site-agent-config.yaml";
@@ -39,13 +47,15 @@ const AFTER: &str = "\
 Exit codes:
    0  all went well, or the agent was asked to stop and did
    1  something failed, such as an order that is erred now, a check or the health of an agent
-   2  wrong arguments
-  75  something failed for a passing reason; run again later
+   2  the arguments are wrong; nothing was done
+  74  this machine failed: a file, a stream, a socket
+  75  something failed for a passing reason, or was stopped before its end; run again later
   78  the configuration is wrong; nothing was done
+healthz knows 0 and 1 alone, and 2 for wrong arguments.
 
 Signals:
-  TERM, INT, QUIT  come to a safe point within 25 s and end; a second one ends at once
-  HUP              read the settings anew
+  TERM, INT, QUIT, TSTP  come to a safe point within 25 s and end; a second one ends at once
+  HUP                    read the settings anew; load-usage and load-components end
 
 Environment:
   RUST_LOG  levels of log lines, e.g. debug or warn,waldur_sdk=trace; wins over log_level
@@ -56,7 +66,7 @@ Environment:
 /// The Python agent's own command line.
 #[derive(Debug, Args)]
 struct Compatible {
-    /// What to do.
+    /// What to do: order_process, report, membership_sync or all.
     #[arg(short, long, value_parser = mode_or_all, default_value = "order_process")]
     mode: Modes,
     #[command(flatten)]
@@ -75,15 +85,21 @@ struct File {
 #[derive(Clone, Copy, Debug, Args)]
 struct Logging {
     /// The form of log lines, which go to stderr.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
+}
+
+impl Logging {
+    fn form(self) -> Form {
+        Form::Kept(self.log_format)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Does everything for the offerings of a settings file: orders, usage, members.
     Run {
-        /// Only this, instead of everything; may be given again.
+        /// Only this, instead of everything: order_process, report or membership_sync; may be given again.
         #[arg(short, long, value_parser = one_mode)]
         mode: Vec<Mode>,
         #[command(flatten)]
@@ -136,7 +152,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, clap:
     // Code that blocks holds its own thread up, and no other offering.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(cause) => return Ok(told(Exit::Failed, &format!("waldur-agent: no runtime: {cause}"))),
+        Err(cause) => return Ok(refused(&Refusal::io("no runtime", &cause))),
     };
     let exit = runtime.block_on(dispatch(arguments));
     // A name that is being looked up and a back end that blocks cannot be interrupted: nobody waits for them.
@@ -163,12 +179,21 @@ async fn dispatch(arguments: Arguments) -> Exit {
     outcome.unwrap_or_else(|problems| refused(&problems))
 }
 
-/// Says what is wrong with the configuration.
-fn refused(problems: &ConfigError) -> Exit {
-    told(Exit::Config, &format!("waldur-agent: {problems}"))
+/// The offerings of these names, or all if there is no name.
+fn offerings<'s>(settings: &'s AgentSettings, names: &[String]) -> Result<Vec<&'s OfferingSettings>, Refusal> {
+    if let Some(name) = names.iter().find(|name| settings.offerings.iter().all(|offering| offering.name != **name)) {
+        return Err(Refusal::usage(format!("--offering: there is no offering {name:?} in the file")));
+    }
+    let wanted = |offering: &&OfferingSettings| names.is_empty() || names.contains(&offering.name);
+    Ok(settings.offerings.iter().filter(wanted).collect())
 }
 
-/// Says why the program ends, on stderr. A reader who is gone changes nothing.
+/// Says why nothing was done.
+fn refused(refusal: &Refusal) -> Exit {
+    told(refusal.exit, &format!("waldur-agent: {refusal}"))
+}
+
+/// Says how it went, on stderr. A reader who is gone changes nothing.
 fn told(exit: Exit, text: &str) -> Exit {
     drop(writeln!(io::stderr(), "{text}"));
     exit
@@ -176,13 +201,18 @@ fn told(exit: Exit, text: &str) -> Exit {
 
 /// Prints a result. A reader who is gone is a failure: nobody has it.
 fn printed(exit: Exit, text: &str) -> Exit {
-    if io::stdout().write_all(text.as_bytes()).is_ok() { exit } else { exit.or_worse(Exit::Failed) }
+    if io::stdout().write_all(text.as_bytes()).is_ok() { exit } else { exit.or_worse(Exit::Io) }
 }
 
-/// A panic says where it happened and no more: what it would say may be made of anything.
+/// A panic says where it happened and no more: what it would say may be made of anything. It is a line of the log, where
+/// there is one.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        drop(writeln!(io::stderr(), "waldur-agent: a defect at {place}; what it said is withheld"));
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("a defect at {place}; what it said is withheld");
+        } else {
+            drop(writeln!(io::stderr(), "waldur-agent: a defect at {place}; what it said is withheld"));
+        }
     }));
 }

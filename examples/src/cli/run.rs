@@ -1,20 +1,20 @@
 //! `run`, `order-process`, `report`, `membership-sync`: passes over the offerings of a settings file.
 
-use std::{
-    env,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
+use waldur_sdk::settings::AgentSettings;
 
-use super::{File, Logging, signals};
+use super::{
+    File, Logging,
+    opening::{Opened, Refusal, open},
+    signals,
+};
 use crate::{
-    agent::{self, Board, Crew, Schedule, Unit, heartbeat::Heartbeat},
+    agent::{self, Board, Crew, Manager, Schedule, Unit, heartbeat::Heartbeat},
     config::{self, ConfigError},
     exit::Exit,
-    log,
+    log::Levels,
     modes::{Mode, Periods},
     progress::Bars,
     serve::{Server, serve},
@@ -42,28 +42,26 @@ pub(super) struct Options {
     logging: Logging,
 }
 
-pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, ConfigError> {
-    let (settings, mut warnings) = config::load(&options.file.config)?;
-    let _log = log::init(options.logging.log_format, settings.log_level).map_err(ConfigError::new)?;
+pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, Refusal> {
+    let Opened { settings, log, .. } = open(&options.file.config, options.logging.form())?;
     let schedule = schedule(options.once)?;
-    let site = Site::networked();
-    let (units, more) = site.units(&settings, modes, options.dry_run)?;
-    warnings.extend(more);
-    agent::announce(&warnings);
-    for mode in idle(modes, &units) {
-        let key = mode.1;
-        tracing::warn!("no offering has a {key}: there is nothing to do in mode {}", mode.0);
-    }
     let dry_run = options.dry_run;
+    let again = Again { site: Site::networked(), path: options.file.config.clone(), modes: modes.to_vec(), dry_run };
+    let units = again.units(&settings)?;
+    for (mode, key) in idle(modes, &units) {
+        tracing::warn!("no offering has a {key}: there is nothing to do in mode {mode}");
+    }
     tracing::info!(units = units.len(), dry_run, "waldur-agent {} begins", env!("CARGO_PKG_VERSION"));
-    let events = signals::events().map_err(|cause| ConfigError::new(format!("signals cannot be handled: {cause}")))?;
-    let board = Board::new(site.metrics().clone());
+    let events = signals::events().map_err(|cause| Refusal::io("signals cannot be handled", &cause))?;
+    let board = Board::new(again.site.metrics().clone());
     let server = listen(options.listen, &board).await?;
     let crew = Crew::new(units, schedule)
         .with_board(board)
         .with_heartbeat(heartbeat(options, modes))
-        .with_bars(if options.once { Bars::on_terminal() } else { None })
-        .with_reload(reload(site, options.file.config.clone(), modes.to_vec(), dry_run));
+        .with_manager(Manager::of_environment())
+        .with_bars(if options.once { Bars::on_terminal() } else { None });
+    // A single pass goes on with what it began with, also when its terminal is gone.
+    let crew = if options.once { crew } else { crew.with_reload(again.reload(log.levels())) };
     let exit = crew.run(events).await;
     tracing::info!(code = exit.code(), "waldur-agent ends");
     if let Some(server) = server {
@@ -90,36 +88,47 @@ fn idle(modes: &[Mode], units: &[Unit]) -> Vec<(Mode, &'static str)> {
     without.map(|mode| (*mode, mode.key())).collect()
 }
 
-/// A single pass needs no sign of life, and a dry run must not pass for a living agent.
+/// A single pass needs no sign of life unless it is told where, and a dry run must not pass for a living agent.
 fn heartbeat(options: &Options, modes: &[Mode]) -> Heartbeat {
     match &options.heartbeat {
+        _ if options.dry_run => Heartbeat::none(),
         Some(path) => Heartbeat::at(path.clone()),
-        None if options.once || options.dry_run => Heartbeat::none(),
+        None if options.once => Heartbeat::none(),
         None => Heartbeat::of(modes),
     }
 }
 
-async fn listen(address: Option<SocketAddr>, board: &Board) -> Result<Option<Server>, ConfigError> {
+async fn listen(address: Option<SocketAddr>, board: &Board) -> Result<Option<Server>, Refusal> {
     let Some(address) = address else { return Ok(None) };
     let server = serve(board.clone(), address).await;
-    let server = server.map_err(|cause| ConfigError::new(format!("--listen {address}: {cause}")))?;
+    let server = server.map_err(|cause| Refusal::io(format_args!("--listen {address}"), &cause))?;
     tracing::info!(address = %server.address(), "/livez, /readyz and /metrics are served");
     Ok(Some(server))
 }
 
-fn reload(
+/// What units are made of, again and again.
+struct Again {
     site: Site,
     path: PathBuf,
     modes: Vec<Mode>,
     dry_run: bool,
-) -> impl FnMut() -> Result<Vec<Unit>, ConfigError> + Send {
-    move || units(&site, &path, &modes, dry_run)
 }
 
-fn units(site: &Site, path: &Path, modes: &[Mode], dry_run: bool) -> Result<Vec<Unit>, ConfigError> {
-    let (settings, mut warnings) = config::load(path)?;
-    let (units, more) = site.units(&settings, modes, dry_run)?;
-    warnings.extend(more);
-    agent::announce(&warnings);
-    Ok(units)
+impl Again {
+    fn units(&self, settings: &AgentSettings) -> Result<Vec<Unit>, ConfigError> {
+        let (units, warnings) = self.site.units(settings, &self.modes, self.dry_run)?;
+        agent::announce(&warnings);
+        Ok(units)
+    }
+
+    /// Units of the file as it is by then, at the log level that it has by then.
+    fn reload(self, levels: Levels) -> impl FnMut() -> Result<Vec<Unit>, ConfigError> + Send {
+        move || {
+            let (settings, warnings) = config::load(&self.path)?;
+            let units = self.units(&settings)?;
+            levels.set(settings.log_level);
+            agent::announce(&warnings);
+            Ok(units)
+        }
+    }
 }

@@ -103,6 +103,11 @@ pub(super) fn of_backend(value: &Value) -> Shown {
     guarded("", value)
 }
 
+/// What a component says to the back end alone: names and numbers.
+pub(super) fn of_component(key: &str, value: &Value) -> Shown {
+    if sounds_secret(key) { Shown::secret(&value.to_string()) } else { Shown::Plain(value.clone()) }
+}
+
 fn guarded(key: &str, value: &Value) -> Shown {
     match value {
         Value::Object(members) => {
@@ -119,8 +124,7 @@ fn guarded(key: &str, value: &Value) -> Shown {
 }
 
 const SECRET: [&str; 6] = ["pass", "secret", "token", "key", "credential", "dsn"];
-const HARMLESS: [&str; 17] = [
-    "account",
+const HARMLESS: [&str; 16] = [
     "component",
     "flavour",
     "method",
@@ -152,13 +156,15 @@ fn is_harmless(key: &str) -> bool {
     !sounds_secret(key) && HARMLESS.iter().any(|word| key.ends_with(word))
 }
 
-/// An address without user, query and fragment; whatever is no address is a secret on the wrong line.
-fn address(text: &str) -> Shown {
+/// An address without user, query, fragment, and without its path: tokens stand in any of them. `/api/`, which is
+/// Waldur's, is none. Whatever is no address is a secret on the wrong line.
+pub(super) fn address(text: &str) -> Shown {
     let Ok(uri) = text.trim().parse::<http::Uri>() else { return Shown::secret(text) };
     match (uri.scheme_str(), uri.host()) {
         (Some(scheme @ ("http" | "https")), Some(host)) => {
             let port = uri.port().map_or_else(String::new, |port| format!(":{port}"));
-            Shown::text(format_args!("{scheme}://{host}{port}{}", uri.path()))
+            let path = if ["/", "/api/"].contains(&uri.path()) { uri.path() } else { "/…" };
+            Shown::text(format_args!("{scheme}://{host}{port}{path}"))
         }
         _ => Shown::secret(text),
     }
@@ -175,13 +181,15 @@ mod tests {
     #[test]
     fn sec13_what_could_be_secret_is_not_shown() {
         let shown = of_backend(&json!({
-            "harbor_url": "https://robot:hidden@registry.example.com:8443/a?token=hidden",
+            "harbor_url": "https://robot:hidden@registry.example.com:8443/hidden/a?token=hidden",
+            "root_url": "https://registry.example.com", "default_account": "hidden",
             "robot_username": "hidden", "robot_password": "hidden", "pin_token": 4711, "project_role_id": 2,
             "allocation_prefix": "waldur-", "cluster_url": "hidden", "nested": {"private_key": "hidden", "on": true},
             "list": ["hidden"], "default_tenant": "",
         }))
         .json();
-        assert_eq!(shown["harbor_url"], "https://registry.example.com:8443/a");
+        assert_eq!(shown["harbor_url"], "https://registry.example.com:8443/…");
+        assert_eq!(shown["root_url"], "https://registry.example.com/");
         assert_eq!((&shown["allocation_prefix"], &shown["project_role_id"]), (&json!("waldur-"), &json!(2)));
         assert_eq!((&shown["nested"]["on"], &shown["default_tenant"]), (&json!(true), &json!("")));
         let text = shown.to_string();

@@ -4,10 +4,11 @@
 
 mod pairs;
 mod references;
+mod unserved;
 mod yaml;
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -17,33 +18,48 @@ use waldur_sdk::{
     settings::{AgentSettings, Warning, problems},
 };
 
+use crate::exit::Exit;
+
 /// The largest file that is read, in bytes.
 pub const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Everything that is wrong with a configuration.
+/// Everything that is wrong with a configuration, or why it could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(Vec<String>);
+pub struct ConfigError {
+    problems: Vec<String>,
+    exit: Exit,
+}
 
 impl ConfigError {
     /// One problem.
     pub fn new(problem: impl Into<String>) -> Self {
-        Self(vec![problem.into()])
+        Self { problems: vec![problem.into()], exit: Exit::Config }
+    }
+
+    /// A file that is there or not, and could not be read.
+    pub(crate) fn unreadable(problem: impl Into<String>, cause: &io::Error) -> Self {
+        Self { exit: Exit::of_io(cause), ..Self::new(problem) }
     }
 
     /// Many problems; `None` when there is none.
     pub fn of(problems: Vec<String>) -> Option<Self> {
-        (!problems.is_empty()).then_some(Self(problems))
+        (!problems.is_empty()).then_some(Self { problems, exit: Exit::Config })
     }
 
     /// The problems, each with the path of its key where it has one.
     pub fn problems(&self) -> &[String] {
-        &self.0
+        &self.problems
+    }
+
+    /// How a program ends with it: wrong settings, or a machine on which they could not be read.
+    pub fn exit(&self) -> Exit {
+        self.exit
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
+        match self.problems.as_slice() {
             [one] => write!(f, "configuration: {one}"),
             many => {
                 write!(f, "configuration: {} problems", many.len())?;
@@ -58,7 +74,7 @@ impl std::error::Error for ConfigError {}
 impl From<Error> for ConfigError {
     /// The problems of the settings reader, or the error's own message.
     fn from(error: Error) -> Self {
-        Self(lines(&error))
+        Self { problems: lines(&error), exit: Exit::Config }
     }
 }
 
@@ -89,9 +105,22 @@ impl fmt::Debug for Tree {
     }
 }
 
-/// `backend_settings` of each offering as written, in the order in which the settings have them. Secrets are in there.
-pub(crate) fn backend_settings(tree: &Tree) -> Vec<Option<&Value>> {
-    pairs::written(&tree.0)
+/// What an offering's file says to its back end. Secrets are in there.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Written<'t> {
+    /// `backend_settings`.
+    pub(crate) settings: Option<&'t Value>,
+    /// `backend_components`.
+    pub(crate) components: Option<&'t Value>,
+}
+
+/// That of each offering, in the order in which the settings have them.
+pub(crate) fn written(tree: &Tree) -> Vec<Written<'_>> {
+    let of = |offering| Written {
+        settings: pairs::either(offering, "backend_settings", "backend"),
+        components: pairs::either(offering, "backend_components", "components"),
+    };
+    pairs::offerings(&tree.0).into_iter().map(of).collect()
 }
 
 /// Reads a settings file.
@@ -128,16 +157,19 @@ pub fn parse(text: &str) -> Result<(AgentSettings, Vec<Warning>), ConfigError> {
 fn understand(text: &str, beside: &Path) -> Result<Loaded, ConfigError> {
     let (mut tree, mut warnings) = yaml::tree(text)?;
     let unresolved = references::resolve(&mut tree, beside, &mut warnings);
-    let read = AgentSettings::from_value(&tree);
-    let mut problems = unresolved;
-    match read {
-        Ok((settings, more)) if problems.is_empty() => {
+    match (AgentSettings::from_value(&tree), unresolved) {
+        (Ok((settings, more)), None) => {
             warnings.extend(more);
             warnings.extend(pairs::alike(&settings, &tree));
-            return Ok(Loaded { settings, warnings, tree: Tree(tree) });
+            warnings.extend(unserved::keys(&settings));
+            Ok(Loaded { settings, warnings, tree: Tree(tree) })
         }
-        Ok(_) => {}
-        Err(error) => problems.extend(lines(&error)),
+        (Ok(_), Some(unresolved)) => Err(unresolved),
+        (Err(error), None) => Err(error.into()),
+        (Err(error), Some(mut all)) => {
+            all.problems.extend(lines(&error));
+            all.exit = Exit::Config;
+            Err(all)
+        }
     }
-    Err(ConfigError(problems))
 }

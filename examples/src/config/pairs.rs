@@ -42,13 +42,20 @@ fn is_filled(settings: &Value) -> bool {
 
 /// `backend_settings` of each offering as written, in the order in which the settings have them.
 pub(super) fn written(tree: &Value) -> Vec<Option<&Value>> {
-    fn of(offering: &Value) -> Option<&Value> {
-        offering.get("backend_settings").or_else(|| offering.get("backend"))
-    }
+    offerings(tree).into_iter().map(|offering| either(offering, "backend_settings", "backend")).collect()
+}
+
+/// The offerings as written, in the order in which the settings have them.
+pub(super) fn offerings(tree: &Value) -> Vec<&Value> {
     let root = tree.get("offerings").or_else(|| tree.pointer("/waldur/offerings"));
     match root {
-        Some(Value::Array(offerings)) => offerings.iter().map(of).collect(),
-        Some(Value::Object(offerings)) => offerings.values().map(of).collect(),
+        Some(Value::Array(offerings)) => offerings.iter().collect(),
+        Some(Value::Object(offerings)) => offerings.values().collect(),
         _ => Vec::new(),
     }
+}
+
+/// What stands under a key, or under the older name of it.
+pub(super) fn either<'v>(offering: &'v Value, key: &str, older: &str) -> Option<&'v Value> {
+    offering.get(key).or_else(|| offering.get(older))
 }

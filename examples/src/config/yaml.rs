@@ -20,7 +20,8 @@ use super::{ConfigError, MAX_SIZE};
 /// The text of a file, up to [`MAX_SIZE`].
 pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
     let shown = path.display();
-    let unreadable = |cause: std::io::Error| ConfigError::new(format!("{shown}: cannot be read: {cause}"));
+    let unreadable =
+        |cause: std::io::Error| ConfigError::unreadable(format!("{shown}: cannot be read: {cause}"), &cause);
     let mut text = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut text)).map_err(unreadable)?;
     if text.len() as u64 > MAX_SIZE {

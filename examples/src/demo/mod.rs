@@ -109,7 +109,7 @@ pub async fn main(options: &Options) -> Exit {
         }
         Err(error) => (Exit::Failed, writeln!(err, "waldur-agent: the demo cannot run: {error}")),
     };
-    if written.is_ok() { exit } else { exit.or_worse(Exit::Failed) }
+    if written.is_ok() { exit } else { exit.or_worse(Exit::Io) }
 }
 
 /// Marks in colour, where stdout shows colours.

@@ -12,7 +12,7 @@ use waldur_sdk::{
     },
 };
 
-use super::{Parts, Summary, Work, exit_of, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The members of an offering's resources.
@@ -55,11 +55,11 @@ fn note(offering: &str, report: &MembershipReport) -> Summary {
     let mut summary = Summary::new();
     if let Some(error) = &report.not_ready {
         warn!(offering, "the back end is not ready, nothing was done: {}", told(error));
-        summary.note(exit_of(error));
+        summary.miss(error);
     }
     if let Some(error) = &report.listing_gap {
         warn!(offering, "the list of resources is not proven whole: {}", told(error));
-        summary.note(exit_of(error));
+        summary.miss(error);
     }
     for row in &report.unreadable {
         warn!(offering, row = row.id, "a resource cannot be read: {}", told(&row.error));
@@ -75,9 +75,16 @@ fn note(offering: &str, report: &MembershipReport) -> Summary {
     }
     note_usernames(offering, &report.usernames, &mut summary);
     report.resources.iter().for_each(|resource| note_resource(offering, resource, &mut summary));
+    let waiting = report.resources.iter().map(|resource| match &resource.outcome {
+        SyncOutcome::Deferred(error) => outage(error),
+        _ => None,
+    });
+    if let Some(error) = stalled(waiting) {
+        summary.miss(error);
+    }
     let changed = report.resources.iter().filter(|resource| resource.has_changed()).count();
     let bad = report.count(SyncOutcome::is_unfinished);
-    info!(offering, resources = report.resources.len(), changed, bad, "pass ended");
+    info!(offering, mode = %Mode::MembershipSync, resources = report.resources.len(), changed, bad, "pass ended");
     summary
 }
 
@@ -191,6 +198,7 @@ fn note_usernames(offering: &str, report: &UsernameReport, summary: &mut Summary
             AccountOutcome::Named => ("account_named", None),
             AccountOutcome::LeftToOthers => ("account_left_to_others", None),
             AccountOutcome::NoName => ("account_without_name", None),
+            AccountOutcome::DryRun => ("account_dry_run", None),
             AccountOutcome::Asked | AccountOutcome::StillWaiting => ("account_waiting", None),
             AccountOutcome::Failed(error) | AccountOutcome::NotReported(error, _) => ("account_failed", Some(error)),
             AccountOutcome::Deferred(error) => ("account_deferred", Some(error)),

@@ -83,15 +83,6 @@ impl Mode {
             Self::MembershipSync => offering.membership_sync_backend.as_deref(),
         }
     }
-
-    /// Whether the file says that events bring its work.
-    pub fn comes_by_event(self, offering: &OfferingSettings) -> bool {
-        match self {
-            Self::OrderProcess => offering.events.orders,
-            Self::MembershipSync => offering.events.membership,
-            Self::Report => false,
-        }
-    }
 }
 
 impl fmt::Display for Mode {
@@ -183,12 +174,20 @@ pub struct Summary {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Of how many resources the usage could not be read. 0 in every mode but `report`.
     pub unreadable_usage: u64,
+    /// Whether Waldur and the back end both answered, and with whole lists.
+    pub reached: bool,
 }
 
 impl Summary {
     /// Nothing happened, and all went well.
     pub fn new() -> Self {
-        Self { exit: Exit::Done, outcomes: BTreeMap::new(), unreadable_usage: 0 }
+        Self { exit: Exit::Done, outcomes: BTreeMap::new(), unreadable_usage: 0, reached: true }
+    }
+
+    /// One of the two sides did not answer as it should.
+    pub fn miss(&mut self, error: &Error) {
+        self.reached = false;
+        self.note(exit_of(error));
     }
 
     /// Counts one more item.
@@ -225,6 +224,20 @@ pub fn exit_of(error: &Error) -> Exit {
         }
         _ => Exit::Failed,
     }
+}
+
+/// Why nothing came to an end, if that is so: of each thing, why it did not. One that waits among many says nothing about
+/// the systems.
+pub(crate) fn stalled<'e>(mut things: impl Iterator<Item = Option<&'e Error>>) -> Option<&'e Error> {
+    let first = things.next().flatten()?;
+    things.all(|error| error.is_some()).then_some(first)
+}
+
+/// The error of a thing that waits because a system could not be reached, or let nobody in. What waits for its own sake,
+/// such as for somebody's approval, may do so for weeks.
+pub(crate) fn outage(error: &Error) -> Option<&Error> {
+    let is_outage = error.class() == ErrorClass::Transient || error.kind() == ErrorKind::Unauthenticated;
+    is_outage.then_some(error)
 }
 
 /// An error with its causes, on one line.

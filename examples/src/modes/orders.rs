@@ -13,7 +13,7 @@ use waldur_sdk::{
     },
 };
 
-use super::{Parts, Summary, Work, exit_of, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The orders of an offering.
@@ -90,7 +90,14 @@ fn summary(report: &OrderRunReport) -> Summary {
         summary.note(Exit::Failed);
     }
     for error in [&report.listing_gap, &report.not_ready].into_iter().flatten() {
-        summary.note(exit_of(error));
+        summary.miss(error);
+    }
+    let waiting = report.orders.iter().map(|order| match &order.outcome {
+        OrderOutcome::Deferred(error) => outage(error),
+        _ => None,
+    });
+    if let Some(error) = stalled(waiting) {
+        summary.miss(error);
     }
     for order in &report.orders {
         summary.count(word(&order.outcome));
@@ -101,6 +108,10 @@ fn summary(report: &OrderRunReport) -> Summary {
 
 /// Keys that customers wanted replaced.
 fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
+    if let Some(error) = &stuck.listing_gap {
+        warn!(offering, "the list of keys that wait is not proven whole: {}", told(error));
+        summary.miss(error);
+    }
     for rotation in &stuck.rotations {
         let (key, resource) = (rotation.key.hex(), rotation.resource.hex());
         let (word, exit) = match &rotation.outcome {
@@ -169,7 +180,7 @@ fn log(offering: &str, report: &OrderRunReport) {
     if report.orders.is_empty() {
         debug!(offering, "no orders");
     } else {
-        info!(offering, orders = report.orders.len(), done, bad, "pass ended");
+        info!(offering, mode = %Mode::OrderProcess, orders = report.orders.len(), done, bad, "pass ended");
     }
 }
 

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use tracing::{debug, info, warn};
 use waldur_sdk::{
-    Result,
+    Error, Result,
     backend::OpContext,
     process::{PeriodUsageReport, ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
 };
 
-use super::{Parts, Summary, Work, exit_of, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
 /// The usage of an offering's resources.
@@ -59,15 +59,28 @@ fn note(offering: &str, report: &UsageRunReport) -> Summary {
     }
     if let Some(error) = &report.listing_gap {
         warn!(offering, "the list of resources is not proven whole: {}", told(error));
-        summary.note(exit_of(error));
+        summary.miss(error);
     }
     for resource in &report.resources {
         note_resource(offering, resource, &mut summary);
     }
+    if let Some(error) = unreachable(report) {
+        summary.miss(error);
+    }
     let submitted = report.count(|outcome| matches!(outcome, UsageOutcome::Submitted));
     let bad = report.count(|outcome| !outcome.is_good());
-    info!(offering, resources = report.resources.len(), submitted, bad, "pass ended");
+    info!(offering, mode = %Mode::Report, resources = report.resources.len(), submitted, bad, "pass ended");
     summary
+}
+
+/// Why nothing at all could be measured, if that is so. One resource that is unreadable is not the back end.
+fn unreachable(report: &UsageRunReport) -> Option<&Error> {
+    let outcomes = report.resources.iter().flat_map(|resource| &resource.periods).map(|month| &month.outcome);
+    stalled(outcomes.map(|outcome| match outcome {
+        UsageOutcome::Unreadable(error) => Some(error),
+        UsageOutcome::Deferred(error) => outage(error),
+        _ => None,
+    }))
 }
 
 /// What is said about a resource, and what it counts for.

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_sdk::testing::waldur::OrderState;
 
-use crate::stage::{Stage, agent, run, text};
+use crate::stage::{Stage, agent, ended, run, send, text, waits_for};
 
 async fn called(arguments: &[&str]) -> Output {
     run(agent(arguments)).await
@@ -68,6 +68,11 @@ async fn c66_c70_check_config_shows_what_holds_and_no_secret() {
         offering["oidc_token_url"] = json!("https://idp.example.com/token");
         offering["stomp_membership_sync_enabled"] = json!(true);
         offering["verify_sl"] = json!(true);
+        offering["backend_components"]["s3_objects"]["limit"] = json!(500);
+        offering["backend_settings"]["default_account"] = json!("service-account");
+        offering["protected_users"] = json!(["somebody"]);
+        offering["stomp_ws_path"] = json!("/a-path");
+        config["elastic_apm_server_url"] = json!("https://apm.example.com/a-path");
     });
     for format in [&[][..], &["--json"]] {
         let before = stage.waldur.requests().len();
@@ -87,7 +92,12 @@ async fn c66_c70_check_config_shows_what_holds_and_no_secret() {
     let offering = &shown["settings"]["offerings"][0];
     assert_eq!(offering["reporting_backend"], "", "a key that is not written where another is");
     assert_eq!(offering["backend_settings"]["s3_endpoint"], json!(stage.gateway_server.url()));
-    assert_eq!(offering["backend_components"]["s3_storage"]["unit_factor"], "1073741824");
+    let storage = &offering["backend_components"]["s3_storage"];
+    assert_eq!((&storage["unit_factor"], &storage["backend_name"]), (&json!("1073741824"), &json!("storage")));
+    assert_eq!(offering["backend_components"]["s3_objects"]["limit"], "500");
+    for hidden in ["service-account", "/a-path", "somebody"] {
+        assert!(!shown.to_string().contains(hidden), "{hidden} is in {shown}");
+    }
     assert_eq!(shown["settings"]["pauses"]["report"], "1800 s");
 }
 
@@ -105,6 +115,18 @@ async fn check_config_says_what_would_keep_the_agent_from_starting() {
     }
     let start = called(&["order-process", "--once", "-c", config.to_str().unwrap()]).await;
     assert_eq!(start.status.code(), Some(78));
+    let unreadable = stage.config("check-unreadable", |config| config["timezone"] = json!("Nowhere"));
+    for (config, command, problem) in [
+        (&config, "check-config", "is a placeholder"),
+        (&unreadable, "check-config", "timezone: "),
+        (&unreadable, "diagnose", "timezone: "),
+    ] {
+        let output = called(&[command, "--json", "-c", config.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = shown["problems"].as_array().unwrap();
+        assert!(problems.iter().any(|found| found.as_str().unwrap().contains(problem)), "{command}: {shown}");
+    }
     stage.assert_silent(&output);
 }
 
@@ -151,7 +173,7 @@ async fn components_are_made_or_brought_to_what_the_file_says() {
 
     let output = called(&["load-components", "-c", config]).await;
     assert_eq!(output.status.code(), Some(78), "a limit that Waldur cannot store: {}", text(&output));
-    assert!(text(&output).contains("FAILED    odd: limit: must be a whole number"), "{}", text(&output));
+    assert!(text(&output).contains("FAILED     odd: limit: must be a whole number"), "{}", text(&output));
     let writes = stage.waldur.writes();
     let made = writes.iter().find(|request| request.path.ends_with("/create_offering_component/")).unwrap();
     assert_eq!(made.body["type"], "s3_traffic");
@@ -190,33 +212,21 @@ async fn sec09_f133_a_renewed_credential_is_taken_at_sighup() {
     let config = stage.config("renewed", |config| {
         config["offerings"][0]["waldur_api_token"] = json!({ "from_file": "renewed-token" });
     });
-    let mut child = agent(&["run", "--heartbeat", "/dev/null/nowhere", "-c", config.to_str().unwrap()])
+    let child = agent(&["run", "--heartbeat", "/dev/null/nowhere", "-c", config.to_str().unwrap()])
         .env("WALDUR_SITE_AGENT_ORDER_PROCESS_PERIOD_MINUTES", "0.002")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let send = |signal: &str| {
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    };
-    let waits_for = async |what: &str, holds: &dyn Fn() -> bool| {
-        let begin = Instant::now();
-        while !holds() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "{what} within twenty seconds");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
     waits_for("an order", &|| stage.state() == OrderState::Done).await;
     let renewed = stage.canaries.mint("renewed token");
     stage.waldur.change_user(stage.waldur.agent(), |agent| agent.token(&renewed));
     waits_for("a refusal", &|| !stage.waldur.unauthenticated_requests().is_empty()).await;
     fs::write(&file, format!("{}\n", renewed.expose_secret())).unwrap();
-    send("-HUP");
+    send(&child, "-HUP");
     let later = stage.another(1);
     waits_for("an order after the renewal", &|| stage.waldur.order_view(later).state == OrderState::Done).await;
-    send("-TERM");
-    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-    assert_eq!(ended.code(), Some(0));
+    send(&child, "-TERM");
+    assert_eq!(ended(child).await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,6 +252,6 @@ async fn a_back_end_without_usage_or_members_is_no_failure_and_has_no_past() {
         ["--start-date", "2019-01-01", "--end-date", "2026-01-01"],
     ] {
         let output = called(&[&["load-usage", "-c", config], &wrong[..]].concat()).await;
-        assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     }
 }

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream;
-use http::Request;
+use futures_util::{StreamExt as _, stream};
+use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::{
@@ -18,16 +19,18 @@ use tokio::{
 };
 use waldur_backend_croit::testing::FakeRadosGw;
 use waldur_examples::{
-    agent::{Board, Crew, Schedule},
-    modes::Mode,
+    agent::{Board, Crew, Event, Schedule},
+    modes::{Mode, Periods},
     site::Site,
 };
 use waldur_sdk::{
-    rest::HttpTransport as _,
+    rest::{HttpTransport, TransportError, TransportErrorKind},
+    settings::AgentSettings,
     testing::{
-        Faults, op, status,
+        Faults, hang, op, status,
         waldur::{FakeWaldur, Generation},
     },
+    types::{OfferingUuid, Uuid},
 };
 
 use crate::{
@@ -58,7 +61,8 @@ async fn the_metrics_count_passes_items_calls_and_retries() {
     for line in [
         format!("waldur_agent_passes_total{{{unit},result=\"done\"}} 1"),
         format!("waldur_agent_items_total{{{unit},outcome=\"done\"}} 1"),
-        format!("waldur_agent_usage_unreadable_resources{{{unit}}} 0"),
+        format!("waldur_agent_passes_total{{{unit},result=\"failed\"}} 0"),
+        format!("waldur_agent_panics_total{{{unit}}} 0"),
         format!("waldur_agent_pass_duration_seconds_count{{{unit}}} 1"),
         "waldur_agent_http_attempts_total{operation=\"orders.list\",status=\"503\"} 1".to_owned(),
         "waldur_agent_http_attempts_total{operation=\"orders.list\",status=\"200\"} 1".to_owned(),
@@ -66,32 +70,116 @@ async fn the_metrics_count_passes_items_calls_and_retries() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    assert!(text.contains(&format!("waldur_agent_last_success_timestamp_seconds{{{unit}}} ")), "{text}");
+    let success = format!("waldur_agent_last_success_timestamp_seconds{{{unit}}} ");
+    let success = text.lines().find_map(|line| line.strip_prefix(&success)).unwrap();
+    assert!(success.parse::<f64>().unwrap() > 0.0, "{success}");
+    assert!(!text.contains("unreadable_resources{"), "this mode reads no usage: {text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
 }
 
+/// One pass over offerings whose Waldur and back end are these; what `/readyz` says then.
+async fn readiness(waldur: impl HttpTransport, gateway: impl HttpTransport, tree: &AgentSettings) -> (u16, Value) {
+    let site = Site::over(to(waldur), to(gateway), environment());
+    let units = site.units(tree, &[Mode::OrderProcess], false).unwrap().0;
+    let board = Board::new(site.metrics().clone());
+    Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending()).await;
+    assert_eq!(get(&board, "/livez").await.0, 200, "an outage is nobody's death");
+    let (code, body) = get(&board, "/readyz").await;
+    (code, serde_json::from_str(&body).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
-async fn ready_is_whoever_reached_its_systems() {
+async fn ready_is_whose_last_pass_reached_both_sides() {
     let waldur = FakeWaldur::new(Generation::V8);
     let offering = sold(&waldur);
-    let board = Board::default();
-    assert_eq!(get(&board, "/readyz").await.0, 200, "nothing to do is done");
-    for (down, code) in [(true, 503), (false, 200)] {
-        let faults = Faults::new(waldur.clone());
-        let way = if down { faults.on(op("provider_offerings.get"), status(503)) } else { faults };
-        let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
-        let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
-        Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending()).await;
-        let (found, body) = get(&board, "/readyz").await;
-        assert_eq!(found, code, "{body}");
-        let body: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(body["ready"], json!(!down));
-        assert_eq!(body["units"][0]["last_exit_code"], json!(if down { 75 } else { 0 }));
-        assert_eq!(get(&board, "/livez").await.0, 200, "an outage is nobody's death");
+    let tree = settings(&waldur, &[offering]);
+    let gateway = FakeRadosGw::new;
+    let waldur_without = |operation| Faults::new(waldur.clone()).on(op(operation), status(503));
+    let all = Faults::new(waldur.clone());
+    let readiness_with_an_order = async || {
+        ordered(&waldur, offering);
+        readiness(waldur.clone(), Down, &tree).await
+    };
+    for (name, (code, body), expected, exit) in [
+        ("well", readiness(all, gateway(), &tree).await, 200, 0),
+        ("no offering", readiness(waldur_without("provider_offerings.get"), gateway(), &tree).await, 503, 75),
+        ("no orders", readiness(waldur_without("orders.list"), gateway(), &tree).await, 503, 75),
+        ("nothing to ask the back end for", readiness(waldur.clone(), Down, &tree).await, 200, 0),
+        ("no back end", readiness_with_an_order().await, 503, 75),
+    ] {
+        assert_eq!(code, expected, "{name}: {body}");
+        assert_eq!(body["ready"], json!(expected == 200));
+        assert_eq!(body["units"][0]["last_exit_code"], json!(exit), "{name}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_ready_is_not_hidden_by_others_and_nothing_is_not_ready() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (here, nowhere) = (sold(&waldur), OfferingUuid::new(Uuid::from_u128(0x404)));
+    let (code, body) = readiness(waldur.clone(), FakeRadosGw::new(), &settings(&waldur, &[here, nowhere])).await;
+    assert_eq!((code, &body["ready"]), (503, &json!(false)));
+    assert_eq!((&body["units"][0]["ready"], &body["units"][1]["ready"]), (&json!(true), &json!(false)));
+    let board = Board::default();
+    assert_eq!(get(&board, "/readyz").await.0, 503, "there is nothing that could be ready");
+    assert_eq!(get(&board, "/livez").await.0, 200);
     assert_eq!(get(&board, "/elsewhere").await.0, 404);
     let post = Request::post("http://h/livez").body(Bytes::new()).unwrap();
     assert_eq!(board.send(post).await.unwrap().status(), 405);
+}
+
+/// Nobody answers.
+struct Down;
+
+#[async_trait]
+impl HttpTransport for Down {
+    async fn send(&self, _request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        Err(TransportError::new(TransportErrorKind::Connect))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_its_first_pass_an_offering_has_numbers_and_after_its_removal_none() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (stays, goes) = (sold(&waldur), sold(&waldur));
+    ordered(&waldur, goes);
+    let hangs = Faults::new(waldur.clone()).on(op("provider_offerings.get"), hang());
+    let hanging = Site::over(to(hangs), to(FakeRadosGw::new()), environment());
+    let board = Board::new(hanging.metrics().clone());
+    let units = hanging.units(&settings(&waldur, &[stays]), &[Mode::OrderProcess], false).unwrap().0;
+    let crew = Crew::new(units, Schedule::Once).with_board(board.clone());
+    assert!(tokio::time::timeout(Duration::from_secs(1), crew.run(stream::pending())).await.is_err());
+    let (_, text) = get(&board, "/metrics").await;
+    let of = |offering: OfferingUuid| format!("offering=\"Offering {}\",mode=\"order_process\"", offering.hex());
+    for series in ["passes_total", "panics_total", "last_success_timestamp_seconds"] {
+        let line = format!("waldur_agent_{series}{{{}", of(stays));
+        let found = text.lines().find(|found| found.starts_with(&line)).unwrap_or_else(|| panic!("{line} in\n{text}"));
+        assert!(found.ends_with(" 0") || found.ends_with(" 0.0"), "{found}");
+    }
+
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment());
+    let board = Board::new(site.metrics().clone());
+    let (renewing, tree) = (site.clone(), settings(&waldur, &[stays]));
+    let units = site.units(&settings(&waldur, &[stays, goes]), &[Mode::OrderProcess], false).unwrap().0;
+    let crew = Crew::new(units, Schedule::Every(Periods::all(Duration::from_mins(5))))
+        .with_board(board.clone())
+        .with_reload(move || renewing.units(&tree, &[Mode::OrderProcess], false).map(|(units, _)| units));
+    let events = stream::iter([Event::Reload, Event::Stop]).then(|event| async move {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        event
+    });
+    let seen = board.clone();
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        get(&seen, "/metrics").await.1
+    };
+    let (_, before) = futures_util::future::join(crew.run(events.boxed()), look).await;
+    let (_, after) = get(&board, "/metrics").await;
+    let count = |text: &str, offering| text.lines().filter(|line| line.contains(&of(offering))).count();
+    assert!(count(&before, goes) > 10, "{before}");
+    assert_eq!(count(&after, goes), 0, "{after}");
+    // What goes on counts on.
+    assert!(after.contains(&format!("waldur_agent_passes_total{{{},result=\"done\"}} 2", of(stays))), "{after}");
 }
 
 async fn ask(address: &str, path: &str) -> String {
@@ -162,6 +250,21 @@ fn beat(name: &str, age: Option<Duration>) -> PathBuf {
 fn healthz(heartbeat: &Path, more: &[&str]) -> (Option<i32>, String) {
     let output = agent(&["healthz", "--heartbeat", heartbeat.to_str().unwrap()]).args(more).output().unwrap();
     (output.status.code(), text(&output))
+}
+
+/// What supervisors of the Python agent know: 0 and 1.
+#[test]
+fn c69_whatever_is_wrong_the_answer_is_1() {
+    let path = beat("beat-no-settings", Some(Duration::ZERO));
+    let (code, printed) = healthz(&path, &["-c", "/nowhere/at/all.yaml"]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("/nowhere/at/all.yaml: cannot be read"), "{printed}");
+    let future = beat("beat-future", Some(Duration::ZERO));
+    let file = fs::File::options().write(true).open(&future).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_hours(1)).unwrap();
+    let (code, printed) = healthz(&future, &["--liveness-only"]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("in the future"), "{printed}");
 }
 
 #[test]

@@ -325,14 +325,71 @@ mod stuck {
 fn a_heartbeat_follows_no_link_and_says_how_old_it_is() {
     use waldur_examples::agent::heartbeat;
     let (path, victim) = (beat_file("linked-heartbeat"), beat_file("victim"));
+    let (then, now) = (jiff::Timestamp::from_second(1_700_000_000).unwrap(), std::time::SystemTime::now);
     fs::write(&victim, "untouched").unwrap();
     std::os::unix::fs::symlink(&victim, &path).unwrap();
-    assert!(heartbeat::age(&path, std::time::SystemTime::now()).is_err(), "a link is no heartbeat");
-    Heartbeat::at(path.clone()).beat(jiff::Timestamp::from_second(1_700_000_000).unwrap());
+    assert!(heartbeat::age(&path, now()).is_err(), "a link is no heartbeat");
+    let mut beat = Heartbeat::at(path.clone());
+    beat.beat(then);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+    assert!(fs::symlink_metadata(&path).unwrap().is_symlink(), "whoever put it there finds it again");
+    fs::remove_file(&path).unwrap();
+    beat.beat(then);
     assert_eq!(fs::read_to_string(&path).unwrap(), "1700000000");
-    assert!(fs::symlink_metadata(&path).unwrap().is_file());
-    assert!(heartbeat::age(&path, std::time::SystemTime::now()).unwrap() < Duration::from_mins(1));
+    assert!(heartbeat::age(&path, now()).unwrap() < Duration::from_mins(1));
+}
+
+/// Units of one offering, with a clock that breaks in a pause between two passes.
+fn doomed(waldur: &FakeWaldur, offering: OfferingUuid, pause: Duration) -> Vec<Unit> {
+    let breaking = environment().with_timer(move |duration| {
+        assert!(duration != pause, "hidden-value");
+        tokio::time::sleep(duration)
+    });
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), breaking);
+    site.units(&settings(waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0
+}
+
+/// Whoever started the agent then starts it anew; nobody has to find out that one of many is missing.
+#[tokio::test(start_paused = true)]
+async fn f129_a_loop_that_breaks_outside_of_a_pass_ends_the_agent_once_the_others_are_safe() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let (broken, sound) = (sold(&waldur), sold(&waldur));
+    let order = ordered(&waldur, sound);
+    let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
+    let mut units = doomed(&waldur, broken, Duration::from_mins(5));
+    units.extend(agents(&waldur, slow, &[sound]));
+    let begin = tokio::time::Instant::now();
+    let run = tokio::time::timeout(Duration::from_mins(2), Crew::new(units, every(5)).run(stream::pending()));
+    assert_eq!(run.await, Ok(Exit::Failed));
+    assert!(begin.elapsed() < Duration::from_secs(25), "{:?}", begin.elapsed());
+    assert_ne!(waldur.order_view(order).state, OrderState::Erred);
+}
+
+/// `SIGSTOP` and `SIGCONT`, or a laptop's lid: no time that nobody had counts as standing still.
+#[tokio::test(start_paused = true)]
+async fn f032_a_process_that_was_halted_for_hours_is_not_taken_for_stuck() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = sold(&waldur);
+    ordered(&waldur, offering);
+    let pause = Duration::from_hours(24);
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment())
+        .with_layer(move |backend| Arc::new(stuck::Stuck { backend, pause, environment: environment() }));
+    let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
+    let board = Board::new(site.metrics().clone());
+    let crew = Crew::new(units, every(1)).with_board(board.clone());
+    let halt = async {
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert!(board.is_alive());
+        tokio::time::advance(Duration::from_hours(2)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(board.is_alive(), "it could not move");
+        tokio::time::sleep(Duration::from_mins(6)).await;
+        assert!(!board.is_alive(), "now it could");
+    };
+    tokio::select! {
+        exit = crew.run(stream::pending()) => panic!("{exit:?}"),
+        () = halt => {}
+    }
 }
 
 #[test]

@@ -4,10 +4,13 @@
 
 mod commands;
 mod croit;
+mod deploy;
 mod diagnose;
 mod health;
 mod loops;
 mod modes;
 mod order_process;
 mod passes;
+#[cfg(target_os = "linux")]
+mod service;
 mod stage;

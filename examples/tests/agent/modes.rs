@@ -18,7 +18,7 @@ use waldur_sdk::{
     rest::{Environment, HttpOptions},
     settings::{AgentSettings, Warning},
     testing::{
-        MemoryBackend, MemoryService,
+        Faults, MemoryBackend, MemoryService, op, status,
         waldur::{Billing, FakeWaldur, Generation, OfferingUserState, ResourceState},
     },
     types::{OfferingUuid, ResourceUuid},
@@ -182,4 +182,22 @@ async fn an_unknown_way_to_name_people_is_warned_of_and_names_nobody() {
     let passes = pass(&mut units, &OpContext::new("test")).await;
     assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
     assert!(offer.memory.object("cluster-1").unwrap().members.is_empty());
+}
+
+/// A number of an earlier report would be a lie, and 0 another.
+#[tokio::test(start_paused = true)]
+async fn f134_how_much_was_unreadable_is_unknown_after_a_report_that_failed_as_a_whole() {
+    let offer = Offer::new();
+    offer.memory.fail_usage("cluster-1", true);
+    let way = Faults::new(offer.waldur.clone()).on(op("provider_resources.list").nth(2), status(403));
+    let site = Site::over(to(way.clone()), to(offer.memory.clone()), at_mid_month()).with_factory(MemoryFactory);
+    let mut units = site.units(&offer.settings(&[]), &[Mode::Report], false).unwrap().0;
+    let series = "waldur_agent_usage_unreadable_resources{offering=\"Cluster\",mode=\"report\"}";
+    for (known, found) in [("unreadable", Some("1")), ("failed", None), ("unreadable again", Some("1"))] {
+        pass(&mut units, &OpContext::new("test")).await;
+        let text = site.metrics().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)).map(str::trim);
+        assert_eq!(value, found, "{known}");
+    }
+    assert!(way.idle_rules().is_empty());
 }

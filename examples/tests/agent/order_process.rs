@@ -1,12 +1,7 @@
 //! Orders, with the binary as an operator runs it: real sockets, real signals, exit codes, and no secret in what it
 //! prints.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,7 +15,7 @@ use waldur_sdk::{
     testing::waldur::{FakeWaldur, OidcIssuer, OrderState},
 };
 
-use crate::stage::{LOOPBACK, Stage, agent, once, run, text};
+use crate::stage::{LOOPBACK, Stage, agent, ended, once, run, send, text, waits_for};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_becomes_a_user_over_sockets_and_no_secret_is_printed() {
@@ -195,9 +190,9 @@ fn wrong_arguments_and_wrong_settings_have_their_own_codes() {
 async fn passes_repeat_until_a_signal_and_then_it_ends_with_0() {
     let stage = Stage::new().await;
     let config = stage.config("loop", |_| {});
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-TSTP"] {
         stage.waldur.forget_requests();
-        let mut child = agent(&["order-process", "-c", config.to_str().unwrap()])
+        let child = agent(&["order-process", "-c", config.to_str().unwrap()])
             .env("WALDUR_SITE_AGENT_ORDER_PROCESS_PERIOD_MINUTES", "0.002")
             .stderr(Stdio::null())
             .spawn()
@@ -206,15 +201,9 @@ async fn passes_repeat_until_a_signal_and_then_it_ends_with_0() {
             let requests = stage.waldur.requests();
             requests.iter().filter(|request| request.path == "/api/marketplace-orders/").count()
         };
-        let begin = Instant::now();
-        while listings() < 3 {
-            assert!(begin.elapsed() < Duration::from_secs(20), "three passes in twenty seconds");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-        assert_eq!(ended.code(), Some(0), "{signal}");
+        waits_for("three passes", &|| listings() >= 3).await;
+        send(&child, signal);
+        assert_eq!(ended(child).await, Some(0), "{signal}");
         let registrations = stage.waldur.requests();
         let registrations = registrations.iter().filter(|request| request.path.ends_with("/register_service/")).count();
         assert_eq!(registrations, 1, "once in the life of a process");

@@ -4,7 +4,8 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -127,6 +128,35 @@ pub(crate) async fn run(mut command: Command) -> Output {
 
 pub(crate) async fn once(config: &std::path::Path) -> Output {
     run(agent(&["order-process", "--once", "-c", config.to_str().unwrap()])).await
+}
+
+/// Sends a signal, by its option of `kill`.
+pub(crate) fn send(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Looks again and again, for twenty seconds.
+pub(crate) async fn waits_for(what: &str, holds: &dyn Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what} within twenty seconds");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The code with which a child ends. One that goes on is killed, and fails its test.
+pub(crate) async fn ended(mut child: Child) -> Option<i32> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if begin.elapsed() > Duration::from_secs(40) {
+            child.kill().unwrap();
+            panic!("it goes on");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 pub(crate) fn text(output: &Output) -> String {

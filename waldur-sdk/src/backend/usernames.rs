@@ -25,6 +25,15 @@ pub trait UsernameBackend: Send + Sync + 'static {
     /// in the next cycle. Any other: the account is marked as failed, and tried again in the next cycle too.
     async fn username(&self, cx: &OpContext, request: &UsernameRequest) -> Result<UsernameOutcome>;
 
+    /// What [`username`](Self::username) would answer, found out without giving, reserving or writing anything. A dry
+    /// run asks this and nothing else. The default does not know.
+    ///
+    /// # Errors
+    /// As of [`username`](Self::username).
+    async fn preview(&self, _cx: &OpContext, _request: &UsernameRequest) -> Result<Option<UsernameOutcome>> {
+        Ok(None)
+    }
+
     /// Told of everybody who has an account at the offering now, before members are compared. The default has nothing
     /// to do.
     ///

@@ -32,6 +32,10 @@ impl UsernameBackend for NoUsernames {
     async fn username(&self, _cx: &OpContext, _request: &UsernameRequest) -> Result<UsernameOutcome> {
         Ok(UsernameOutcome::Absent)
     }
+
+    async fn preview(&self, cx: &OpContext, request: &UsernameRequest) -> Result<Option<UsernameOutcome>> {
+        self.username(cx, request).await.map(Some)
+    }
 }
 
 /// Makes a name that nobody at the offering has, and remembers it until Waldur shows it: two people of one name who ask
@@ -121,6 +125,11 @@ impl UsernameBackend for GeneratedUsernames {
         Ok(UsernameOutcome::Ready(name))
     }
 
+    /// What is remembered here dies with the process, and nobody else sees it.
+    async fn preview(&self, cx: &OpContext, request: &UsernameRequest) -> Result<Option<UsernameOutcome>> {
+        self.username(cx, request).await.map(Some)
+    }
+
     async fn sync_profiles(&self, _cx: &OpContext, accounts: &[UsernameRequest]) -> Result<()> {
         let named = accounts.iter().filter(|account| account.username.is_some()).map(|account| account.account);
         let mut given = self.given();
@@ -170,6 +179,10 @@ impl UsernameBackend for WaldurUsernames {
             }
             Some(name) => Ok(UsernameOutcome::Ready(name.into())),
         }
+    }
+
+    async fn preview(&self, cx: &OpContext, request: &UsernameRequest) -> Result<Option<UsernameOutcome>> {
+        self.username(cx, request).await.map(Some)
     }
 }
 

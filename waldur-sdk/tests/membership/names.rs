@@ -515,3 +515,17 @@ async fn a_deletion_waits_for_the_last_access_and_for_the_directory() {
     run(&agent).await;
     assert_eq!(state(&site, account).0, S::ErrorDeleting);
 }
+
+/// Being asked is being given a name, for all that anybody knows of a back end that cannot say beforehand.
+#[tokio::test(start_paused = true)]
+async fn sec46_a_dry_run_asks_nobody_for_a_name() {
+    let site = site();
+    let (_, account) = wanting(&site, "ada", S::Requested);
+    site.resource("one", &[]);
+    let names = Names::new();
+    names.answer("ada", Answer::Name("ada"));
+    let report = site.agent().usernames(&names).policy(|policy| policy.dry_run = true).run().await;
+    let [told] = report.usernames.accounts.as_slice() else { panic!("one account: {report:#?}") };
+    assert!(told.account == account && matches!(told.outcome, AccountOutcome::DryRun), "{told:?}");
+    assert_eq!((names.asked(), transitions(&site).len()), (Vec::<String>::new(), 0));
+}

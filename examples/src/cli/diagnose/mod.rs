@@ -15,13 +15,12 @@ use waldur_sdk::{
     settings::{AgentSettings, OfferingSettings},
 };
 
-use super::{File, printed};
-use crate::{
-    config::{self, ConfigError},
-    exit::Exit,
-    modes::Mode,
-    site::Site,
+use super::{
+    File, offerings,
+    opening::{Opened, Refusal, open},
+    printed, refused,
 };
+use crate::{exit::Exit, log::Form, modes::Mode, site::Site};
 
 /// How long each side of an offering may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,30 +44,29 @@ struct Diagnosis {
     findings: Vec<Finding>,
 }
 
-pub(super) async fn main(options: &Options) -> Result<Exit, ConfigError> {
-    let (settings, _) = config::load(&options.file.config)?;
-    let wanted =
-        |offering: &&OfferingSettings| options.offering.is_empty() || options.offering.contains(&offering.name);
-    let site = Site::networked();
-    let all: Vec<_> = settings.offerings.iter().filter(wanted).collect();
-    if all.is_empty() && !options.offering.is_empty() {
-        return Err(ConfigError::new("--offering: there is none of that name"));
+pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
+    match all(options).await {
+        // Who reads JSON reads it there.
+        Err(refusal) if options.json => Ok(printed(refused(&refusal), &as_json(&[], false, &refusal.problems))),
+        outcome => outcome,
     }
+}
+
+async fn all(options: &Options) -> Result<Exit, Refusal> {
+    let Opened { settings, log: _until_the_end, .. } = open(&options.file.config, Form::Beside)?;
+    let site = Site::networked();
+    let all = offerings(&settings, &options.offering)?;
     let diagnoses: Vec<Diagnosis> =
         stream::iter(all).map(|offering| diagnose(&site, &settings, offering)).buffered(8).collect().await;
     let failed = |diagnosis: &Diagnosis| diagnosis.findings.iter().any(|finding| finding.outcome == Outcome::Failed);
     let exit = if diagnoses.iter().any(failed) { Exit::Failed } else { Exit::Done };
-    let text = if options.json { as_json(&diagnoses, exit) } else { table::render(&diagnoses) };
+    let text = if options.json { as_json(&diagnoses, exit == Exit::Done, &[]) } else { table::render(&diagnoses) };
     Ok(printed(exit, &text))
 }
 
 async fn diagnose(site: &Site, settings: &AgentSettings, offering: &OfferingSettings) -> Diagnosis {
     let mut findings = waldur::local(settings, offering);
-    let online = async {
-        let (found, context) = waldur::findings(site, settings, offering).await;
-        (found, context)
-    };
-    let (found, context) = online.await;
+    let (found, context) = waldur::findings(site, settings, offering).await;
     findings.extend(found);
     if let Some(context) = &context {
         findings.extend(components::findings(offering, context));
@@ -80,7 +78,7 @@ async fn diagnose(site: &Site, settings: &AgentSettings, offering: &OfferingSett
     Diagnosis { offering: offering.name.clone(), findings }
 }
 
-fn as_json(diagnoses: &[Diagnosis], exit: Exit) -> String {
+fn as_json(diagnoses: &[Diagnosis], ok: bool, problems: &[String]) -> String {
     let finding = |finding: &Finding| {
         json!({
             "check": finding.check,
@@ -96,5 +94,5 @@ fn as_json(diagnoses: &[Diagnosis], exit: Exit) -> String {
             json!({ "offering": diagnosis.offering, "findings": findings })
         })
         .collect();
-    format!("{:#}\n", json!({ "ok": exit == Exit::Done, "offerings": offerings }))
+    format!("{:#}\n", json!({ "ok": ok, "offerings": offerings, "problems": problems }))
 }

@@ -97,7 +97,8 @@ async fn dns(settings: &AgentSettings, offering: &OfferingSettings) -> Finding {
     match found {
         Ok(Ok(addresses)) => match addresses.count() {
             0 => failed("dns", format!("{host} has no address")).with_remedy("check waldur_api_url and the resolver"),
-            count => Finding::passed("dns", format!("{host} has {count} address(es)")),
+            1 => Finding::passed("dns", format!("{host} has an address")),
+            count => Finding::passed("dns", format!("{host} has {count} addresses")),
         },
         Ok(Err(cause)) => {
             failed("dns", format!("{host}: {cause}")).with_remedy("check waldur_api_url and the resolver")

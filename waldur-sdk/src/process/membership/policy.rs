@@ -39,7 +39,8 @@ pub struct MembershipPolicy {
     pub expose_error_details: bool,
     /// Resources, teams and accounts in work at once. Default 8.
     pub concurrency: usize,
-    /// Report what would be done and write nothing, neither to Waldur nor to the back end. Default no.
+    /// Report what would be done and write nothing, neither to Waldur nor to the back end; whoever names people is asked
+    /// for a [preview](crate::backend::UsernameBackend::preview) alone. Default no.
     pub dry_run: bool,
 }
 

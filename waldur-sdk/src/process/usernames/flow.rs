@@ -26,6 +26,9 @@ pub(in crate::process) struct NameGiver<'a> {
 /// The account after its turn, and what became of it.
 type Settled = (OfferingUser, AccountOutcome);
 
+/// What the username back end says; nothing where a dry run could only have found out by giving a name.
+type Answer = Result<Option<UsernameOutcome>>;
+
 impl NameGiver<'_> {
     /// Gives names to those of the accounts that want one, and brings the accounts up to date.
     pub(in crate::process) async fn refresh(&self, accounts: &mut [OfferingUser]) -> Vec<AccountReport> {
@@ -55,7 +58,7 @@ impl NameGiver<'_> {
     }
 
     /// Asks for all names at once; whoever was given a name that somebody has is asked for again, knowing better.
-    async fn answers(&self, accounts: &[OfferingUser]) -> Vec<(usize, OfferingUser, Result<UsernameOutcome>)> {
+    async fn answers(&self, accounts: &[OfferingUser]) -> Vec<(usize, OfferingUser, Answer)> {
         let mut taken: BTreeSet<Personal> = accounts.iter().filter_map(|account| account.username.clone()).collect();
         let known = Arc::new(taken.clone());
         let wanted = accounts.iter().enumerate().filter(|(_, account)| wants_a_name(account));
@@ -68,11 +71,11 @@ impl NameGiver<'_> {
             .collect();
         let mut answers: Vec<_> = stream::iter(questions).buffered(self.concurrency.max(1)).collect().await;
         for (_, account, answer) in &mut answers {
-            if matches!(answer, Ok(UsernameOutcome::Ready(name)) if taken.contains(name)) {
+            if matches!(answer, Ok(Some(UsernameOutcome::Ready(name))) if taken.contains(name)) {
                 *answer = self.ask(account, Arc::new(taken.clone())).await;
             }
             match answer {
-                Ok(UsernameOutcome::Ready(name)) if !taken.insert(name.clone()) => {
+                Ok(Some(UsernameOutcome::Ready(name))) if !taken.insert(name.clone()) => {
                     let text = "the name that the username back end gives belongs to somebody else";
                     *answer = Err(Error::new(ErrorKind::AlreadyExists, text));
                 }
@@ -82,17 +85,29 @@ impl NameGiver<'_> {
         answers
     }
 
-    async fn ask(&self, account: &OfferingUser, taken: Arc<BTreeSet<Personal>>) -> Result<UsernameOutcome> {
+    async fn ask(&self, account: &OfferingUser, taken: Arc<BTreeSet<Personal>>) -> Answer {
         self.cx.checkpoint()?;
         let request = UsernameRequest { taken, ..request(account) };
-        match shielded(self.backend.username(self.cx, &request)).await {
-            Ok(UsernameOutcome::Ready(name)) if name.as_str().trim().is_empty() => Ok(UsernameOutcome::Absent),
+        let answer = if self.dry_run {
+            shielded(self.backend.preview(self.cx, &request)).await
+        } else {
+            shielded(self.backend.username(self.cx, &request)).await.map(Some)
+        };
+        match answer {
+            Ok(Some(UsernameOutcome::Ready(name))) if name.as_str().trim().is_empty() => {
+                Ok(Some(UsernameOutcome::Absent))
+            }
             answer => answer,
         }
     }
 
-    async fn settle(&self, account: OfferingUser, answer: Result<UsernameOutcome>) -> Settled {
+    async fn settle(&self, account: OfferingUser, answer: Answer) -> Settled {
         let passing = |error: &Error| matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
+        let answer = match answer {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => return (account, AccountOutcome::DryRun),
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(UsernameOutcome::Absent) => (account, AccountOutcome::NoName),
             Err(error) if passing(&error) => (account, AccountOutcome::Deferred(error)),

@@ -48,6 +48,8 @@ pub enum AccountOutcome {
     Asked,
     /// The person has still to do what was asked for.
     StillWaiting,
+    /// A dry run: the username back end would be asked, and what it would say is not known beforehand.
+    DryRun,
     /// Asking for a name failed for good: the account is marked as failed.
     Failed(Error),
     /// As [`Failed`](Self::Failed), but Waldur could not be told: first the failure, then why.
