@@ -6,11 +6,12 @@ use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
     process::{MembershipPolicy, SyncOutcome},
+    settings::AccountingType,
     testing::{Counting, Latency, waldur::Generation},
 };
 
 use crate::{
-    common::environment,
+    common::{On, environment},
     world::{World, clean_pass, pass},
 };
 
@@ -61,6 +62,19 @@ async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_se
     assert_eq!(gateway.total - gateway.of("users.list"), 2 * 1000_u64.div_ceil(ROUND), "{gateway}");
     assert!(gateway.of("users.list") <= 2 && gateway.writes == 0, "{gateway}");
     assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_croit_a_pass_costs_one_list_and_a_share() {
+    let world = World::on(On::Croit, Generation::V8, AccountingType::Usage);
+    world.resources(90);
+    let gateway = Counting::new(world.gate.clone());
+    let agent = world.agent_over(world.waldur.clone(), gateway.clone(), json!({}));
+    clean_pass(&agent).await;
+    gateway.reset();
+    clean_pass(&agent).await;
+    let counts = gateway.counts();
+    assert_eq!((counts.total, counts.writes), (1 + 2 * 90_u64.div_ceil(ROUND), 0), "{counts}");
 }
 
 #[tokio::test(start_paused = true)]

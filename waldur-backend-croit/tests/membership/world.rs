@@ -14,7 +14,7 @@ use waldur_sdk::{
     types::{OfferingUuid, ResourceUuid},
 };
 
-use crate::common::{GIB, Gate, backend_with, components, environment, now};
+use crate::common::{GIB, Gate, On, components, environment, now};
 
 pub(crate) struct World {
     pub(crate) waldur: FakeWaldur,
@@ -30,11 +30,15 @@ impl World {
     }
 
     pub(crate) fn of(generation: Generation, accounting: AccountingType) -> Self {
+        Self::on(On::RadosGw, generation, accounting)
+    }
+
+    pub(crate) fn on(on: On, generation: Generation, accounting: AccountingType) -> Self {
         let waldur = FakeWaldur::new(generation).with_wall(now);
         let billing = || if accounting == AccountingType::Limit { Billing::Limit } else { Billing::Usage };
         let offering = waldur.offering().name("S3").component("s3_storage", billing());
         let offering = offering.component("s3_objects", billing()).create();
-        Self { waldur, gate: Gate::new(), offering, accounting }
+        Self { waldur, gate: Gate::on(on), offering, accounting }
     }
 
     pub(crate) fn components(&self) -> Components {
@@ -101,7 +105,7 @@ impl World {
         let http = Http::new(waldur).with_environment(environment());
         let client = WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token());
         let client = client.agent_mode(AgentMode::MembershipSync).build().unwrap();
-        let backend = backend_with(gateway, more, &self.components());
+        let backend = self.gate.backend_over(gateway, more, &self.components());
         MembershipSync::new(client, Arc::new(backend), self.offering).with_components(self.components())
     }
 

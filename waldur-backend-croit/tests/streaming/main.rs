@@ -36,7 +36,7 @@ struct Endless(Arc<AtomicUsize>);
 
 impl Endless {
     fn row(number: usize, text: &mut String) {
-        let owner = if number % EVERY == 0 { number / EVERY % OURS } else { OURS + number };
+        let owner = if number.is_multiple_of(EVERY) { number / EVERY % OURS } else { OURS + number };
         let before = if number == 0 { '[' } else { ',' };
         let marks = "0#,1#,2#,3#,4#,5#,6#,7#,8#,9#,10#";
         write!(
