@@ -59,7 +59,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
-pub use upkeep::{EndDate, ResourceUpkeep, Surroundings, UserLimits};
+pub use upkeep::{EndDate, ResourceUpkeep, SourceProject, Surroundings, UserLimits};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
 pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
 
@@ -123,7 +123,8 @@ pub trait ResourceBackend: Send + Sync + 'static {
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>>;
 
     /// Reads many objects at once. The default asks [`Self::get`] for each; a back end that can answer from one
-    /// listing does so. An id that is missing from the answer counts as unknown, never as absent.
+    /// listing does so. An id that is missing from the answer counts as unknown, never as absent. See
+    /// [`Capabilities::reads_singly`].
     ///
     /// Where limits or metadata cost a call for each object, those of some may be left out until it is their turn: limits
     /// that are not named and metadata that are `None` stay as they are.
