@@ -25,4 +25,6 @@ if ! dev/radosgw.sh status >/dev/null 2>&1; then
 fi
 settings=$(dev/radosgw.sh env)
 eval "$settings"
+# What the live suite runs to have the gateway replaced in the middle of its work.
+export RADOSGW_RESTART="dev/radosgw.sh restart"
 cargo run --quiet --locked -p waldur-examples --bin waldur-live -- radosgw

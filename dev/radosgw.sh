@@ -3,6 +3,7 @@
 #
 #   dev/radosgw.sh up       install what is missing, start monitor, OSD and gateway, make an admin user
 #   dev/radosgw.sh status   what runs; exit 0 only if the gateway answers
+#   dev/radosgw.sh restart  kill the gateway alone and start it again; the data stays
 #   dev/radosgw.sh env      `export` lines with the address and the admin's keys
 #   dev/radosgw.sh down     stop what `up` started and remove its state
 #
@@ -169,6 +170,10 @@ start_cluster() {
     ceph-osd --conf "$conf" --mkfs -i 0 --osd-uuid "$osd_id" >>"$dir/setup.log" 2>&1 ||
         cannot "the OSD's store cannot be made"
     launch osd ceph-osd -i 0
+    start_gateway
+}
+
+start_gateway() {
     launch gateway radosgw -n client.rgw
     local end=$((SECONDS + wait))
     until answers; do
@@ -176,6 +181,17 @@ start_cluster() {
         [ "$SECONDS" -lt "$end" ] || cannot "the gateway does not answer within $wait s"
         sleep 0.1
     done
+}
+
+# As a crash does it: whoever was talking to it is cut off.
+restart() {
+    if ! is_up; then
+        say "is not up"
+        exit 1
+    fi
+    kill -KILL "$(cat "$dir/gateway.pid")"
+    while alive gateway; do sleep 0.05; done
+    start_gateway
 }
 
 # The gateway makes the keys itself, so that they are on no command line.
@@ -249,6 +265,7 @@ case "${1:-}" in
     up) up ;;
     down) down ;;
     status) status ;;
+    restart) restart ;;
     env) env_lines ;;
     *)
         sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2

@@ -125,6 +125,21 @@ async fn members_on_ceph_s3() {
     both_cycles(System::CephS3, Mode::MembershipSync).await;
 }
 
+#[tokio::test]
+async fn orders_on_croit_s3() {
+    both_cycles(System::CroitS3, Mode::OrderProcess).await;
+}
+
+#[tokio::test]
+async fn reports_of_croit_s3() {
+    both_cycles(System::CroitS3, Mode::Report).await;
+}
+
+#[tokio::test]
+async fn members_on_croit_s3() {
+    both_cycles(System::CroitS3, Mode::MembershipSync).await;
+}
+
 #[test]
 fn a_scene_finds_fault_with_what_was_not_done() {
     for system in System::ALL {

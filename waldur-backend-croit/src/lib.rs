@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod croit;
+pub mod metering;
 pub mod names;
 pub mod radosgw;
 pub mod s3;

@@ -35,6 +35,9 @@ pub struct S3Settings {
     pub credentials: CredentialsMode,
     /// `delete_mode`: default `refuse_if_buckets`.
     pub delete_mode: DeleteMode,
+    /// `suspend_on_pause`: whether a paused resource's user is suspended, which closes reading too. Default false. Only
+    /// the flavour `radosgw` can.
+    pub suspend_on_pause: bool,
     /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s. Deletion with data has its own.
     pub timeout: Duration,
     /// `verify_ssl`: whether the server's certificate is verified. Default true.
@@ -155,6 +158,7 @@ impl S3Settings {
         let placement = section.key("default_placement").blank_is_missing().text().optional();
         let credentials = credentials_mode(&mut section);
         let delete_mode = delete_mode(&mut section);
+        let suspend_on_pause = suspend_on_pause(&mut section, flavour);
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
         let verify_ssl = verify_ssl(&mut section);
         section.finish()?;
@@ -168,6 +172,7 @@ impl S3Settings {
             placement,
             credentials,
             delete_mode,
+            suspend_on_pause,
             timeout: Duration::from_secs(timeout),
             verify_ssl,
         })
@@ -291,6 +296,14 @@ fn delete_mode(section: &mut Section<'_>) -> DeleteMode {
         section.warn("delete_mode", "terminating a resource deletes all its buckets and objects");
     }
     mode
+}
+
+fn suspend_on_pause(section: &mut Section<'_>, flavour: FlavourName) -> bool {
+    let suspend = section.key("suspend_on_pause").boolean().or(false);
+    if suspend && flavour == FlavourName::Croit {
+        section.refuse("suspend_on_pause", "needs the flavour radosgw: croit has no call to suspend a user");
+    }
+    suspend
 }
 
 fn verify_ssl(section: &mut Section<'_>) -> bool {

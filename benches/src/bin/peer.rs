@@ -12,7 +12,7 @@ use waldur_benches::{
     },
 };
 
-const USAGE: &str = "peer [--resources 200] [--latency-ms 5] [--systems harbor,ceph-s3] \
+const USAGE: &str = "peer [--resources 200] [--latency-ms 5] [--systems harbor,ceph-s3,croit-s3] \
 [--modes order-process,report,membership-sync] [--agents python,sdk] [--repeat 1] \
 [--most-memory-mib 64] [--python python3] [--json]";
 

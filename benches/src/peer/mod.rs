@@ -9,7 +9,6 @@ pub mod cycle;
 pub mod ours;
 pub mod python;
 pub mod run;
-pub mod s3_meter;
 pub mod scene;
 pub mod socket;
 pub mod table;
@@ -23,6 +22,8 @@ pub enum System {
     Harbor,
     /// Users of an object storage, by `FakeRadosGw`.
     CephS3,
+    /// The same, managed by `FakeCroit`.
+    CroitS3,
 }
 
 /// A duty of the agents.
@@ -47,13 +48,24 @@ pub enum Agent {
 
 impl System {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Harbor, Self::CephS3];
+    pub const ALL: [Self; 3] = [Self::Harbor, Self::CephS3, Self::CroitS3];
 
     /// Its name in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Harbor => "harbor",
             Self::CephS3 => "ceph_s3",
+            Self::CroitS3 => "croit_s3",
+        }
+    }
+
+    /// The back end that the settings of a duty name. The plugin for Ceph has one for both flavours, and another one
+    /// that measures on croit.
+    pub const fn backend_type(self, mode: Mode) -> &'static str {
+        match (self, mode) {
+            (Self::Harbor, _) => "harbor",
+            (Self::CroitS3, Mode::Report) => "croit_usage",
+            (Self::CephS3 | Self::CroitS3, _) => "ceph_s3",
         }
     }
 }

@@ -24,7 +24,6 @@ use waldur_sdk::{
 use super::{
     Mode, System,
     cycle::{Cycle, Worker},
-    s3_meter::Metered,
 };
 use crate::{Result, meter};
 
@@ -130,7 +129,7 @@ impl Duty {
         };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
-        let backend = backend(system, mode, offering, http()?)?;
+        let backend = backend(system, offering, http()?)?;
         let (uuid, components) = (offering.offering_uuid, offering.components.clone());
         Ok(match mode {
             Mode::OrderProcess => Self::Orders(OrderProcessor::new(waldur, backend, uuid).with_components(components)),
@@ -207,20 +206,15 @@ async fn register(
     Ok(())
 }
 
-fn backend(system: System, mode: Mode, offering: &OfferingSettings, http: Http) -> Result<Arc<dyn ResourceBackend>> {
+fn backend(system: System, offering: &OfferingSettings, http: Http) -> Result<Arc<dyn ResourceBackend>> {
     let (settings, components) = (&offering.backend_settings, &offering.components);
     Ok(match system {
         System::Harbor => {
             let settings = settings.read(HarborSettings::read)?.0;
             Arc::new(HarborBackend::new(http, settings, components)?)
         }
-        System::CephS3 => {
-            let environment = http.environment().clone();
-            let inner = S3Backend::new(http, settings.read(S3Settings::read)?.0, components)?;
-            match mode {
-                Mode::Report => Arc::new(Metered::new(inner, components.clone(), environment)),
-                Mode::OrderProcess | Mode::MembershipSync => Arc::new(inner),
-            }
+        System::CephS3 | System::CroitS3 => {
+            Arc::new(S3Backend::new(http, settings.read(S3Settings::read)?.0, components)?)
         }
     })
 }

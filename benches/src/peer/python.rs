@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{cycle::Worker, ours::Setup, scene::Scene};
+use super::{Mode, cycle::Worker, ours::Setup, scene::Scene};
 use crate::Result;
 
 /// The agent in a virtual environment.
@@ -65,10 +65,10 @@ pub fn settings(scene: &Scene, setup: &Setup) -> Value {
             "waldur_api_url": format!("{}api/", setup.waldur),
             "waldur_api_token": setup.token,
             "waldur_offering_uuid": setup.offering.hex(),
-            "backend_type": system,
-            "order_processing_backend": system,
-            "membership_sync_backend": system,
-            "reporting_backend": system,
+            "backend_type": setup.system.backend_type(Mode::OrderProcess),
+            "order_processing_backend": setup.system.backend_type(Mode::OrderProcess),
+            "membership_sync_backend": setup.system.backend_type(Mode::MembershipSync),
+            "reporting_backend": setup.system.backend_type(Mode::Report),
             "username_management_backend": "base",
             "backend_settings": scene.settings(&setup.backend),
             "backend_components": scene.component_settings(),

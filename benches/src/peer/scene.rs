@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use waldur_backend_croit::testing::{FakeRadosGw, SeedUser};
+use waldur_backend_croit::testing::{FakeCroit, FakeRadosGw, SeedUser};
 use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
 use waldur_sdk::{
     rest::HttpTransport,
@@ -55,6 +55,7 @@ pub struct Scene {
 enum Backend {
     Harbor(FakeHarbor),
     CephS3(FakeRadosGw),
+    CroitS3(FakeCroit),
 }
 
 impl Scene {
@@ -77,10 +78,14 @@ impl Scene {
                 let offering = waldur.offering().name("Registry").component("storage", Billing::Limit).create();
                 (Backend::Harbor(FakeHarbor::new()), offering)
             }
-            System::CephS3 => {
+            System::CephS3 | System::CroitS3 => {
                 let offering = waldur.offering().name("Object storage").component("s3_storage", Billing::Usage);
                 let offering = offering.component("s3_objects", Billing::Usage).create();
-                (Backend::CephS3(FakeRadosGw::new()), offering)
+                let backend = match system {
+                    System::CroitS3 => Backend::CroitS3(FakeCroit::new()),
+                    _ => Backend::CephS3(FakeRadosGw::new()),
+                };
+                (backend, offering)
             }
         };
         let mut scene = Self { waldur, backend, offering, mode, held, orders: Vec::new(), resources: Vec::new() };
@@ -112,7 +117,7 @@ impl Scene {
         let order = order.resource(|seed| seed.slug(slug(number)));
         self.orders.push(match &self.backend {
             Backend::Harbor(_) => order.limits([("storage", ORDERED)]).pending(),
-            Backend::CephS3(_) => order.attributes(attributes()).pending(),
+            Backend::CephS3(_) | Backend::CroitS3(_) => order.attributes(attributes()).pending(),
         });
     }
 
@@ -131,20 +136,15 @@ impl Scene {
             }
             Backend::CephS3(gateway) => {
                 let uuid = resource.attributes(attributes()).create();
-                let stamp = format!("waldur-{}-{id}@invalid", uuid.uuid());
-                gateway.add_user(SeedUser::new(&id).email(&stamp)).map_err(|refused| format!("{refused:?}"))?;
-                gateway
-                    .edit_user(&id, |user| {
-                        for quota in [user.user_quota, user.bucket_quota] {
-                            (quota.enabled, quota.max_size, quota.max_objects) = (true, CEILING.0 * GIB, CEILING.1);
-                        }
-                    })
-                    .map_err(|refused| format!("{refused:?}"))?;
-                let bucket = format!("bucket-{number}");
-                let size = u64::try_from(stored(number) * GIB)?;
-                let put =
-                    gateway.create_bucket(&id, &bucket).and_then(|()| gateway.put_object(&id, &bucket, "data", size));
-                put.map_err(|refused| format!("{refused:?}"))?;
+                seed(gateway, number, uuid)?;
+                uuid
+            }
+            Backend::CroitS3(croit) => {
+                let uuid = resource.attributes(attributes()).create();
+                seed(croit.gateway(), number, uuid)?;
+                let (from, until) = span();
+                croit.stores(&id, from, u64::try_from(stored(number) * GIB)?);
+                croit.stores(&id, until, 0);
                 uuid
             }
         };
@@ -170,6 +170,7 @@ impl Scene {
         let backend: Arc<dyn HttpTransport> = match &self.backend {
             Backend::Harbor(harbor) => Arc::new(harbor.clone()),
             Backend::CephS3(gateway) => Arc::new(gateway.clone()),
+            Backend::CroitS3(croit) => Arc::new(croit.clone()),
         };
         [Arc::new(self.waldur.clone()), backend]
     }
@@ -190,6 +191,7 @@ impl Scene {
         match &self.backend {
             Backend::Harbor(_) => System::Harbor,
             Backend::CephS3(_) => System::CephS3,
+            Backend::CroitS3(_) => System::CroitS3,
         }
     }
 
@@ -215,6 +217,17 @@ impl Scene {
                 // Ours; the Python plugin knows no other way, and no such key.
                 "naming": "processor",
             }),
+            Backend::CroitS3(croit) => json!({
+                "flavour": "croit",
+                "api_url": url,
+                "token": croit.token().expose_secret(),
+                "s3_endpoint": "https://s3.example.org",
+                "allocation_prefix": "waldur-",
+                // Ours, all three. The plugin measures so where it reports, and has API keys alone.
+                "naming": "processor",
+                "usage_model": "gb_days",
+                "credentials_mode": "api_keys",
+            }),
         }
     }
 
@@ -226,7 +239,7 @@ impl Scene {
                     "measured_unit": "GB", "unit_factor": 1, "accounting_type": "limit", "label": "Storage",
                 },
             }),
-            Backend::CephS3(_) => json!({
+            Backend::CephS3(_) | Backend::CroitS3(_) => json!({
                 "s3_storage": {
                     "measured_unit": "GB", "unit_factor": GIB, "accounting_type": "usage", "label": "Storage",
                     "backend_name": "storage",
@@ -256,6 +269,7 @@ impl Scene {
         unserved.extend(match &self.backend {
             Backend::Harbor(harbor) => harbor.unmodelled(),
             Backend::CephS3(gateway) => gateway.unmodelled(),
+            Backend::CroitS3(croit) => croit.gateway().unmodelled(),
         });
         unserved.sort();
         unserved.dedup();
@@ -274,12 +288,13 @@ impl Scene {
             problems.extend(match &self.backend {
                 Backend::Harbor(harbor) => made_project(harbor, number, agent),
                 Backend::CephS3(gateway) => made_user(gateway, number, &resource),
+                Backend::CroitS3(croit) => made_user(croit.gateway(), number, &resource),
             });
         }
     }
 
-    /// What is stored is what Waldur has of this month. The Python plugin for S3 never reports from this kind of
-    /// gateway.
+    /// What is stored is what Waldur has of this month; of croit, times the days. The Python plugin for S3 never reports
+    /// from a gateway.
     fn reported(&self, agent: Agent, problems: &mut Vec<String>) {
         for (number, resource) in self.resources.iter().enumerate() {
             let storage = Decimal::from(stored(number));
@@ -287,11 +302,17 @@ impl Scene {
                 (Backend::Harbor(_), _) => vec![("storage", storage)],
                 (Backend::CephS3(_), Agent::Python) => Vec::new(),
                 (Backend::CephS3(_), Agent::Sdk) => vec![("s3_objects", Decimal::ONE), ("s3_storage", storage)],
+                (Backend::CroitS3(_), _) => vec![("s3_storage", storage * days())],
             };
+            // Statistics are averages of several minutes.
+            let slack = if self.system() == System::CroitS3 { storage / Decimal::from(20) } else { Decimal::ZERO };
             let rows = self.waldur.usage_of(*resource);
             let mut found: Vec<_> = rows.iter().map(|row| (row.component.as_str(), row.amount)).collect();
             found.sort_unstable();
-            if found != wanted {
+            let same = |(found, wanted): (&(&str, Decimal), &(&str, Decimal))| {
+                found.0 == wanted.0 && (found.1 - wanted.1).abs() <= slack
+            };
+            if found.len() != wanted.len() || !found.iter().zip(&wanted).all(same) {
                 problems.push(format!("of resource {number} Waldur has {found:?} and not {wanted:?}"));
             }
         }
@@ -307,10 +328,8 @@ impl Scene {
                     let quota = harbor.quota_of(&id).map(|quota| quota.hard);
                     limits == Some(self.held) && quota == Some(self.held * GIB)
                 }
-                Backend::CephS3(gateway) => {
-                    let quota = gateway.quota(&id);
-                    quota.is_some_and(|(user, bucket)| is_ceiling(user) && is_ceiling(bucket))
-                }
+                Backend::CephS3(gateway) => has_ceilings(gateway, &id),
+                Backend::CroitS3(croit) => has_ceilings(croit.gateway(), &id),
             };
             if !held || view.backend_id != id {
                 problems.push(format!("resource {number} is not as it was: {view:?}"));
@@ -342,6 +361,41 @@ fn made_user(gateway: &FakeRadosGw, number: usize, resource: &ResourceView) -> O
         && !user.keys.is_empty()
         && resource.endpoint("S3 endpoint").is_some();
     (!right).then(|| format!("user {id} is {user:?}"))
+}
+
+/// A user as an earlier order made it, with something stored.
+fn seed(gateway: &FakeRadosGw, number: usize, resource: ResourceUuid) -> Result<()> {
+    let id = backend_id(number);
+    let stamp = format!("waldur-{}-{id}@invalid", resource.uuid());
+    gateway.add_user(SeedUser::new(&id).email(&stamp)).map_err(|refused| format!("{refused:?}"))?;
+    gateway
+        .edit_user(&id, |user| {
+            for quota in [user.user_quota, user.bucket_quota] {
+                (quota.enabled, quota.max_size, quota.max_objects) = (true, CEILING.0 * GIB, CEILING.1);
+            }
+        })
+        .map_err(|refused| format!("{refused:?}"))?;
+    let bucket = format!("bucket-{number}");
+    let size = u64::try_from(stored(number) * GIB)?;
+    let put = gateway.create_bucket(&id, &bucket).and_then(|()| gateway.put_object(&id, &bucket, "data", size));
+    put.map_err(|refused| format!("{refused:?}").into())
+}
+
+/// From when until when users of croit's have stored something: most of a day, as far as it lies in this month.
+fn span() -> (Timestamp, Timestamp) {
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
+    let month = now.date().first_of_month().to_zoned(TimeZone::UTC).unwrap_or_else(|_| now.clone());
+    let (begin, end) = (now.timestamp() - 25.hours(), now.timestamp() - 1.hour());
+    (begin.max(month.timestamp()), end.max(month.timestamp()))
+}
+
+fn days() -> Decimal {
+    let (from, until) = span();
+    Decimal::from(until.as_second() - from.as_second()) / Decimal::from(86_400)
+}
+
+fn has_ceilings(gateway: &FakeRadosGw, id: &str) -> bool {
+    gateway.quota(id).is_some_and(|(user, bucket)| is_ceiling(user) && is_ceiling(bucket))
 }
 
 fn is_ceiling(quota: waldur_backend_croit::testing::Quota) -> bool {

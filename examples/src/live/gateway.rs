@@ -5,10 +5,14 @@ use std::{env, sync::Arc};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use waldur_backend_croit::radosgw::{RadosGwClient, S3Key, Uid, User};
+use waldur_backend_croit::{
+    S3Backend, S3Settings,
+    radosgw::{RadosGwClient, S3Key, Uid, User},
+};
 use waldur_sdk::{
     Error, Result,
     backend::{OpContext, ReqwestConnector},
+    client::WaldurClient,
     rest::{BaseUrl, Environment, Http, HttpOptions, HttpTransport, PlainHttp, ReqwestTransport},
     settings::AgentSettings,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderSeed, OrderState},
@@ -58,6 +62,12 @@ pub(super) struct Gateway {
     pub(super) careful: Vec<Unit>,
     /// Removes them with all their data: its settings say so.
     pub(super) purging: Vec<Unit>,
+    /// Hands keys over as API keys, and publishes none.
+    pub(super) issuing: Vec<Unit>,
+    /// Reports what is stored.
+    pub(super) reporting: Vec<Unit>,
+    /// Keeps users in step, and suspends those that are paused.
+    pub(super) keeping: Vec<Unit>,
     access: Access,
     offering: OfferingUuid,
     /// Begins the ids of resources, and so the names of users, so that two runs do not meet.
@@ -66,24 +76,29 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(access: &Access) -> Result<Self, Failure> {
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = FakeWaldur::new(Generation::V8).with_wall(Timestamp::now);
         let offering = waldur
             .offering()
             .plugin_option("create_orders_on_resource_option_change", true)
             .component("s3_storage", Billing::Usage)
             .component("s3_objects", Billing::Usage)
             .create();
-        let agents = |delete_mode: &str| -> Result<_, Failure> {
-            let (settings, _) = AgentSettings::from_value(&settings(&waldur, offering, access, delete_mode))?;
+        let agents = |mode: Mode, more: Value| -> Result<_, Failure> {
+            let (settings, _) = AgentSettings::from_value(&settings(&waldur, offering, access, more))?;
             let fake: Arc<dyn HttpTransport> = Arc::new(waldur.clone());
             let to_fake = move |_: &HttpOptions| Ok(fake.clone());
             let environment = Environment::default().with_timer(tokio::time::sleep);
-            Ok(Site::over(to_fake, ReqwestConnector, environment).units(&settings, &[Mode::OrderProcess], false)?.0)
+            Ok(Site::over(to_fake, ReqwestConnector, environment).units(&settings, &[mode], false)?.0)
         };
-        let (careful, purging) = (agents("refuse_if_buckets")?, agents("purge")?);
+        let careful = agents(Mode::OrderProcess, json!({}))?;
+        let purging = agents(Mode::OrderProcess, json!({ "delete_mode": "purge" }))?;
+        let issuing = agents(Mode::OrderProcess, json!({ "credentials_mode": "api_keys" }))?;
+        let reporting = agents(Mode::Report, json!({}))?;
+        let keeping = agents(Mode::MembershipSync, json!({ "suspend_on_pause": true }))?;
         let admin = access.client()?;
         let run = u32::try_from(Timestamp::now().as_microsecond().rem_euclid(1 << 32))? & 0xffff_ff00;
-        Ok(Self { waldur, admin, careful, purging, access: access.clone(), offering, run })
+        let access = access.clone();
+        Ok(Self { waldur, admin, careful, purging, issuing, reporting, keeping, access, offering, run })
     }
 
     /// Orders something new, of at most so many MB and objects.
@@ -122,6 +137,29 @@ impl Gateway {
         Uid::new(self.waldur.resource_view(resource).backend_id)
     }
 
+    /// The back end by itself, for what no agent does without events: keys of the mode `api_keys`.
+    pub(super) fn backend(&self) -> Result<S3Backend, Failure> {
+        let tree = settings(&self.waldur, self.offering, &self.access, json!({ "credentials_mode": "api_keys" }));
+        let offering = AgentSettings::from_value(&tree)?.0.offerings.pop().ok_or("there is no offering")?;
+        let own = offering.backend_settings.read(S3Settings::read)?.0;
+        Ok(S3Backend::new(http()?, own, &offering.components)?)
+    }
+
+    /// A client of the Waldur in memory.
+    pub(super) fn waldur_client(&self) -> Result<WaldurClient> {
+        let http = Http::new(self.waldur.clone());
+        WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token()).build()
+    }
+
+    pub(super) fn offering(&self) -> OfferingUuid {
+        self.offering
+    }
+
+    /// The customer with this key, which it has from its API keys.
+    pub(super) fn customer_with(&self, key: &S3Key) -> Result<S3> {
+        S3::new(http()?, self.access.endpoint.clone(), key)
+    }
+
     /// The customer, with the keys that Waldur shows.
     pub(super) fn customer(&self, resource: ResourceUuid) -> Result<S3> {
         let metadata = self.waldur.resource_view(resource).backend_metadata;
@@ -139,6 +177,14 @@ pub(super) fn http() -> Result<Http> {
     Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
 }
 
+/// One pass of these agents, which must go through.
+pub(super) async fn run(agents: &mut [Unit]) -> Result<(), Failure> {
+    for pass in pass(agents, &OpContext::new("live")).await {
+        pass.outcome.map_err(|error| told(&error))?;
+    }
+    Ok(())
+}
+
 /// One pass; the orders must end in this state. Returns what the customer is told of the last one.
 pub(super) async fn process(
     waldur: &FakeWaldur,
@@ -146,9 +192,7 @@ pub(super) async fn process(
     orders: &[OrderUuid],
     wanted: OrderState,
 ) -> Result<String, Failure> {
-    for pass in pass(agents, &OpContext::new("live")).await {
-        pass.outcome.map_err(|error| told(&error))?;
-    }
+    run(agents).await?;
     let mut message = String::new();
     for order in orders {
         let view = waldur.order_view(*order);
@@ -163,7 +207,17 @@ pub(super) fn told(error: &Error) -> Failure {
     error.chain().join(": ").into()
 }
 
-fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, delete_mode: &str) -> Value {
+fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, more: Value) -> Value {
+    let mut own = json!({
+        "flavour": "radosgw",
+        "s3_endpoint": access.endpoint.to_string(),
+        "admin_access_key": access.admin.access_key,
+        "admin_secret_key": access.admin.secret_key.expose_secret(),
+        "user_prefix": "live_",
+    });
+    if let (Value::Object(own), Value::Object(more)) = (&mut own, more) {
+        own.extend(more);
+    }
     json!({ "offerings": [{
         "name": "Live storage",
         "waldur_api_url": waldur.base_url(),
@@ -171,14 +225,9 @@ fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, delete
         "waldur_offering_uuid": offering.hex(),
         "backend_type": "ceph_s3",
         "order_processing_backend": "ceph_s3",
-        "backend_settings": {
-            "flavour": "radosgw",
-            "s3_endpoint": access.endpoint.to_string(),
-            "admin_access_key": access.admin.access_key,
-            "admin_secret_key": access.admin.secret_key.expose_secret(),
-            "user_prefix": "live_",
-            "delete_mode": delete_mode,
-        },
+        "reporting_backend": "ceph_s3",
+        "membership_sync_backend": "ceph_s3",
+        "backend_settings": own,
         "backend_components": {
             "s3_storage": {
                 "label": "Storage", "measured_unit": "MB", "accounting_type": "usage",

@@ -1,8 +1,11 @@
 //! The real thing: orders through a Waldur in memory become users on a running gateway, and their keys are used.
 
+mod access;
 mod gateway;
+mod many;
 mod radosgw;
 mod s3;
+mod usage;
 
 use std::{
     fmt::Display,

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::{
+    future::try_join_all,
+    stream::{self, StreamExt as _, TryStreamExt as _},
+};
 use serde_json::json;
-use waldur_backend_croit::radosgw::{AccessKeyId, PageSize, Quota, QuotaObjects, QuotaSize, RadosGwClient, Uid};
+use waldur_backend_croit::radosgw::{
+    AccessKeyId, ListedUid, PageSize, Quota, QuotaObjects, QuotaSize, RadosGwClient, Uid,
+};
 use waldur_sdk::{
     ErrorKind, Result,
     rest::{Environment, PollPolicy, PollStep, poll_until},
@@ -14,10 +19,11 @@ use waldur_sdk::{
 };
 
 use super::{
-    Failure, Steps, ensure,
+    Failure, Steps, access, ensure,
     gateway::{Access, Gateway, MB, process, told},
+    many,
     s3::S3,
-    say,
+    say, usage,
 };
 use crate::exit::Exit;
 
@@ -67,9 +73,14 @@ async fn all(gateway: &mut Gateway, steps: &mut Steps) -> Option<()> {
     steps.run("with data in it, it is not terminated", refused(gateway, resource, &customer)).await?;
     steps.run("with leave to purge, it is", purged(gateway, resource, &customer)).await?;
     steps.run("an empty one is terminated, and restored", ended_and_restored(gateway)).await?;
+    steps.run("what is reported is what was uploaded", usage::measured(gateway)).await?;
+    steps.run("a paused one is closed to reading, and open again", access::paused(gateway)).await?;
+    steps.run("a key is replaced while its sibling is in use", access::rotated(gateway)).await?;
     steps.run("8 orders at once", eight_orders(gateway)).await?;
     steps.run("8 writes to one user at once", eight_writes(gateway, 20, Writers::OneProcess)).await?;
     steps.run("8 more, each of another process", eight_writes(gateway, 21, Writers::EachItsOwn)).await?;
+    steps.run("the gateway restarts amid a run", many::restarted(gateway)).await?;
+    steps.run("2,000 users are paged and measured", many::paged(gateway)).await?;
     Some(())
 }
 
@@ -80,7 +91,12 @@ async fn made(gateway: &mut Gateway, order: waldur_sdk::types::OrderUuid) -> Res
 }
 
 /// The user is there, is stamped, and has both quotas.
-async fn has_quotas(gateway: &Gateway, resource: ResourceUuid, size: u64, objects: u64) -> Result<String, Failure> {
+pub(super) async fn has_quotas(
+    gateway: &Gateway,
+    resource: ResourceUuid,
+    size: u64,
+    objects: u64,
+) -> Result<String, Failure> {
     let user = gateway.user(resource).await?.ok_or("the user is not there")?;
     let wanted = Quota::new(QuotaSize::at_most(size * MB)?, QuotaObjects::at_most(objects)?);
     ensure(user.user_quota == Some(wanted) && user.bucket_quota == Some(wanted), || {
@@ -233,14 +249,15 @@ const ROUNDS: usize = 4;
 
 /// Removes every user of this kind of run, and proves that there is none.
 async fn clean(gateway: &Gateway) -> Result<String, Failure> {
-    let mut removed = 0;
-    let listing = gateway.admin.users().list(PageSize::default()).collect().await?.complete()?;
-    for user in listing.items().iter().filter(|user| user.as_str().starts_with("live_")) {
-        gateway.admin.users().delete_with_data(&user.to_uid()?).await.map_err(|error| told(&error))?;
-        removed += 1;
-    }
-    let left = gateway.admin.users().list(PageSize::default()).collect().await?.complete()?;
-    let left: Vec<_> = left.items().iter().filter(|user| user.as_str().starts_with("live_")).collect();
+    let ours = async || -> Result<Vec<Uid>> {
+        let listing = gateway.admin.users().list(PageSize::default()).collect().await?.complete()?;
+        listing.items().iter().filter(|user| user.as_str().starts_with("live_")).map(ListedUid::to_uid).collect()
+    };
+    let left = ours().await?;
+    let removed = left.len();
+    let removals = left.into_iter().map(|uid| async move { gateway.admin.users().delete_with_data(&uid).await });
+    stream::iter(removals).buffer_unordered(many::AT_A_TIME).try_collect::<()>().await.map_err(|error| told(&error))?;
+    let left = ours().await?;
     ensure(left.is_empty(), || format!("{left:?} are still there"))?;
     Ok(format!("{removed} users removed with their data"))
 }

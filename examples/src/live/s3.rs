@@ -35,6 +35,39 @@ impl S3 {
         Ok(call.send().await?.into_body())
     }
 
+    pub(super) async fn delete(&self, bucket: &str, key: &str) -> Result<()> {
+        self.0.delete("s3.delete", "/{bucket}/{key}", &[bucket, key]).send_unit().await
+    }
+
+    /// Has the bucket keep every version of an object.
+    pub(super) async fn keep_versions(&self, bucket: &str) -> Result<()> {
+        let body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        let call = self.0.put("s3.keep_versions", "/{bucket}", &[bucket]).query("versioning", "");
+        call.body("application/xml", Bytes::from_static(body.as_bytes())).send_unit().await
+    }
+
+    /// Uploads an object in parts; without its end the parts stay what they are.
+    pub(super) async fn put_in_parts(&self, bucket: &str, key: &str, parts: &[Bytes], end: bool) -> Result<()> {
+        let path = &[bucket, key];
+        let begun = self.0.post("s3.begin_upload", "/{bucket}/{key}", path).query("uploads", "").send().await?;
+        let begun = String::from_utf8_lossy(begun.body());
+        let upload = texts(&begun, "UploadId").next().unwrap_or_default();
+        let mut listed = Vec::new();
+        for (number, part) in (1..).zip(parts) {
+            let call = self.0.put("s3.put_part", "/{bucket}/{key}", path).query("partNumber", number);
+            let call = call.query("uploadId", upload).body("application/octet-stream", part.clone());
+            let answer = call.send().await?;
+            let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+            listed.push(format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"));
+        }
+        if !end {
+            return Ok(());
+        }
+        let body = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", listed.concat());
+        let call = self.0.post("s3.end_upload", "/{bucket}/{key}", path).query("uploadId", upload);
+        call.body("application/xml", Bytes::from(body)).send_unit().await
+    }
+
     /// The keys in a bucket of few objects.
     pub(super) async fn list(&self, bucket: &str) -> Result<Vec<String>> {
         let answer = self.0.get("s3.list", "/{bucket}", &[bucket]).query("list-type", 2).send().await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
-    backend::CreateRequest,
+    backend::{CreateRequest, MarketplaceResource},
     settings::{AccountingType, Component, Components},
     types::{BackendAmount, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
 };
@@ -140,6 +140,22 @@ impl Ceilings {
         })
     }
 
+    /// What the resource's options want without an order: the ceilings that they name. What they leave open, or is
+    /// no number, stays as it is, and so does a ceiling that was ordered, which the processor compares.
+    pub(super) fn of_upkeep(&self, resource: &MarketplaceResource) -> Wishes {
+        let chosen = |name: &str| resource.chosen(name);
+        let wish = |dimension: &Dimension| {
+            if !dimension.enforced || dimension.is_ordered() {
+                return Wish::Keep;
+            }
+            match dimension.option(&chosen).map(|option| option.or(dimension.fixed)) {
+                Ok(Some(limit @ Limit::At(_))) if dimension.whole(limit).is_ok() => Wish::Set(limit),
+                _ => Wish::Keep,
+            }
+        };
+        self.wishes(|dimension| Ok(wish(dimension))).unwrap_or(Wishes::IDLE)
+    }
+
     fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {
         Ok(Wishes {
             size: Wish::of(self.size.as_ref(), &wish, QuotaSize::UNLIMITED, QuotaSize::at_most)?,
@@ -261,6 +277,9 @@ impl<T> Wish<T> {
 }
 
 impl Wishes {
+    /// Nothing.
+    const IDLE: Self = Self { size: Wish::Keep, objects: Wish::Keep };
+
     /// Whether nothing is wanted, whatever the quotas are.
     pub(super) fn are_idle(self) -> bool {
         self.size == Wish::Keep && self.objects == Wish::Keep
@@ -289,7 +308,7 @@ impl Wishes {
 }
 
 /// `backend_name` (default the component's own name) and `enforce_limits`.
-fn own_keys(component: &Component) -> Result<(String, bool)> {
+pub(crate) fn own_keys(component: &Component) -> Result<(String, bool)> {
     let (keys, _all_known_by_now) = component.raw.read(|mut section| {
         let backend_name = section.key("backend_name").blank_is_missing().text().or(component.name.clone());
         let enforced = section.key("enforce_limits").boolean().or(true);

@@ -79,9 +79,15 @@ fn quota(quota: Quota) -> Value {
     json!({ "enabled": quota.enabled, "maxSize": size.wire(), "maxObjects": objects.wire() })
 }
 
+/// The access key that is published already, if any.
+pub(super) fn published_key(published: &JsonObject) -> Option<&str> {
+    let credentials = published.get("s3_credentials")?;
+    credentials.get("access_key")?.as_str().filter(|key| !key.is_empty())
+}
+
 /// The key to publish: the one that is published already if the user still has it, else the first by position.
 pub(super) fn choose<'a>(keys: &'a [S3Key], published: &JsonObject) -> Option<&'a S3Key> {
-    let known = published.get("s3_credentials").and_then(|credentials| credentials.get("access_key")?.as_str());
+    let known = published_key(published);
     let mut first = None;
     for key in keys {
         if Some(key.access_key.as_str()) == known {

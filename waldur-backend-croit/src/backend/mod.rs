@@ -1,29 +1,34 @@
 //! The back end: one S3 user for each resource.
 
 mod again;
-mod ceilings;
+mod api_keys;
+pub(crate) mod ceilings;
 mod change;
 mod create;
 mod diagnose;
 mod importer;
 mod metadata;
 mod stamp;
+mod status;
 mod storage;
+mod sweep;
+mod upkeep;
+mod usage;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{
-        Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, OptionChange, Progress, Removed,
-        ResourceBackend, ResourceState, Status, Verified,
+        ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
+        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
+        Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
+        Verified,
     },
     rest::{Http, HttpOptions},
-    settings::{Components, Warning},
+    settings::{Components, TimeZone, Warning},
     types::{BackendId, JsonObject, Limits},
 };
 
@@ -32,9 +37,11 @@ use self::{
     change::quotas,
     stamp::Mark,
     storage::{Account, AccountWithKeys, Storage, View},
+    sweep::Memory,
 };
 use crate::{
     croit::CroitClient,
+    metering::Meter,
     radosgw::RadosGwClient,
     s3::Uid,
     settings::{Flavour, S3Settings, UsageModel},
@@ -50,11 +57,14 @@ const AT_A_TIME: usize = 8;
 #[derive(Clone, Debug)]
 pub struct S3Backend(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     storage: Storage,
     settings: S3Settings,
     ceilings: Ceilings,
+    meter: Meter,
+    time_zone: TimeZone,
+    memory: Arc<Memory>,
 }
 
 impl S3Backend {
@@ -65,7 +75,22 @@ impl S3Backend {
     pub fn new(http: Http, settings: S3Settings, components: &Components) -> Result<Self> {
         let ceilings = Ceilings::of(components)?;
         let storage = Storage::of(http, &settings)?;
-        Ok(Self(Arc::new(Inner { storage, settings, ceilings })))
+        let meter = Meter::of(components)?;
+        Ok(Self(Arc::new(Inner {
+            storage,
+            settings,
+            ceilings,
+            meter,
+            time_zone: TimeZone::UTC,
+            memory: Arc::default(),
+        })))
+    }
+
+    /// Has months begin and end in `zone` (the setting `timezone`) and not in UTC.
+    #[must_use]
+    pub fn with_time_zone(mut self, zone: TimeZone) -> Self {
+        Arc::make_mut(&mut self.0).time_zone = zone;
+        self
     }
 
     /// The client underneath, where the flavour is `radosgw`.
@@ -142,11 +167,14 @@ impl Inner {
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
         if !aspects.metadata {
-            let account = view.account(&uid).await?;
-            return account.map(|account| self.state(id, &uid, &account)).transpose();
+            let Some(account) = view.account(&uid).await? else { return Ok(None) };
+            let state = self.state(id, &uid, &account)?;
+            self.memory.learn(&state, &account);
+            return Ok(Some(state));
         }
         let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.account)?;
+        self.memory.learn(&state, &found.account);
         let summary = self.summary(storage, &uid).await?;
         state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))
@@ -169,8 +197,13 @@ impl ResourceBackend for S3Backend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // Objects are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage().with_single_reads()
+        // Users are made for Waldur; nobody else is to change them.
+        let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
+        match self.0.settings.usage_model() {
+            // Objects are deleted, so usage goes down.
+            UsageModel::Current => capabilities.with_decreasing_usage(),
+            UsageModel::GbDays => capabilities,
+        }
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
@@ -197,23 +230,11 @@ impl ResourceBackend for S3Backend {
         Ok(Progress::Done(removed))
     }
 
-    /// On RadosGW one call for each id, several at a time; two where metadata is wanted, since it has no listing that
-    /// tells whose a user is. On croit one call for all, and two more for each where metadata is wanted.
+    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted.
+    /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
+    /// 30 passes.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let storage = self.0.storage.until(cx.deadline);
-        let view = match storage.view().await {
-            Ok(view) => view,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let read = |id: BackendId| {
-            let (storage, view) = (&storage, &view);
-            async move {
-                let state = self.0.inspect_one(storage, view, &id, aspects).await;
-                (id, state)
-            }
-        };
-        let reads: Vec<_> = ids.iter().cloned().map(read).collect();
-        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
+        self.0.inspect_all(cx, ids, aspects).await
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
@@ -233,7 +254,23 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        diagnose::findings(&self.0.storage.until(cx.deadline), &self.0.settings).await
+        self.0.findings(&self.0.storage.until(cx.deadline)).await
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        Some(self)
+    }
+
+    fn keys(&self) -> Option<&dyn ApiKeys> {
+        self.0.settings.credentials.issues().then_some(self)
+    }
+
+    fn status(&self) -> Option<&dyn StatusControl> {
+        self.0.settings.suspend_on_pause.then_some(self)
+    }
+
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
     }
 
     fn importer(&self) -> Option<&dyn Importer> {
@@ -261,6 +298,7 @@ impl BackendFactory for S3Factory {
         }
         let http = environment.http(&options(&settings))?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
+        let backend = backend.with_time_zone(environment.time_zone.clone());
         if environment.settings.core.soft_delete && !backend.0.ceilings.can_close() {
             return Err(Error::config(
                 "soft_delete: closes a user by its quotas, and no component sets one; take enforce_limits: false away \

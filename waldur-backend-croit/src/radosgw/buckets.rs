@@ -3,15 +3,22 @@
 use http::Method;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{Call, Page, Pager},
+    rest::{BadRow, Call, Page, Pager},
 };
 
-use super::{BucketName, Quota, RadosGwClient, Uid, error, model::Bucket, quotas};
+use super::{
+    BucketName, Quota, RadosGwClient, Uid, error,
+    model::{Bucket, BucketUsage},
+    quotas,
+};
 
 const TEMPLATE: &str = "/bucket";
 
 /// A listing of one user's buckets comes in one answer: 1200 are 865 kB.
 const USER_LISTING: usize = 64 * 1024 * 1024;
+
+/// A listing of all buckets is not kept, so only what never ends is too long: this is 4 million buckets.
+const EVERYBODYS_LISTING: usize = u32::MAX as usize;
 
 /// A uid that nobody has. Whose buckets are asked for, the gateway answers an empty list.
 const NOBODY: &str = "waldur-sdk-nobody";
@@ -51,6 +58,40 @@ impl Buckets<'_> {
                 Ok(page)
             }
         })
+    }
+
+    /// Adds up what everybody's buckets hold, one by one while the list arrives ([`Call::fold_rows`]): about 1 KB a bucket
+    /// comes, and one of them at a time is kept.
+    ///
+    /// # Errors
+    /// Also for a list that was cut short.
+    pub async fn fold_all<A>(
+        &self,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<BucketUsage, BadRow>) + Send + Sync + 'static,
+    ) -> Result<A>
+    where
+        A: Send + 'static,
+    {
+        let call = self.call(Method::GET, "buckets.fold_all").query("stats", true);
+        call.bulk().max_body(EVERYBODYS_LISTING).fold_rows("bucket", begin, each).await
+    }
+
+    /// As [`Self::fold_all`], for the buckets of one user. Nothing comes also when there is no such user.
+    ///
+    /// # Errors
+    /// As [`Self::fold_all`].
+    pub async fn fold_of_user<A>(
+        &self,
+        uid: &Uid,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<BucketUsage, BadRow>) + Send + Sync + 'static,
+    ) -> Result<A>
+    where
+        A: Send + 'static,
+    {
+        let call = self.call(Method::GET, "buckets.fold_of_user").query("uid", uid).query("stats", true);
+        call.bulk().fold_rows("bucket", begin, each).await
     }
 
     /// Everybody's buckets with what they hold. A list of one page of about 1 KB a bucket.

@@ -3,7 +3,10 @@
 use http::Method;
 use waldur_sdk::{Error, ErrorKind, Result, rest::Call};
 
-use super::{AccessKeyId, RadosGwClient, S3Key, Uid, error, model::UserWithKeys};
+use super::{
+    AccessKeyId, RadosGwClient, S3Key, Uid, error,
+    model::{User, UserWithKeys},
+};
 
 /// Calls on the key pairs of a user. The gateway mints the secrets.
 ///
@@ -39,11 +42,24 @@ impl Keys<'_> {
     /// # Errors
     /// `NotFound`; `AlreadyExists` with [`error::KEY_EXISTS`] when the access key is another user's.
     pub async fn create(&self, uid: &Uid, id: &AccessKeyId) -> Result<S3Key> {
+        self.create_if(uid, id, |_| Ok(())).await
+    }
+
+    /// As [`Self::create`], if `permit` has nothing against the user, as it is read just before.
+    ///
+    /// # Errors
+    /// Also that of `permit`, with nothing done.
+    pub async fn create_if(
+        &self,
+        uid: &Uid,
+        id: &AccessKeyId,
+        permit: impl FnOnce(&User) -> Result<()> + Send + 'static,
+    ) -> Result<S3Key> {
         let call = self.call(Method::PUT, "keys.create", uid).query("access-key", id.as_str());
         let call = call.query("generate-key", true).secret_answer();
         let (client, of, id) = (self.0.clone(), uid.clone(), id.clone());
         let create = async move {
-            existing(&client, &of).await?;
+            permit(&existing(&client, &of).await?.user)?;
             let keys: Vec<S3Key> = call.send_json().await?;
             let owner = of.to_string();
             let made = keys.into_iter().find(|key| key.access_key == id.as_str() && key.user == owner);

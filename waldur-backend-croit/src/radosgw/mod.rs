@@ -41,7 +41,7 @@ use std::{
 use http::Method;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial},
+    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, redact},
 };
 
 pub use self::{
@@ -51,8 +51,8 @@ pub use self::{
     listing::PageSize,
     metadata::Metadata,
     model::{
-        Bucket, BucketTraffic, Cap, CapKind, CapPerm, MaxBuckets, Stored, Traffic, TrafficSummary, UsageLog, User,
-        UserTraffic, UserWithKeys,
+        Bucket, BucketTraffic, BucketUsage, Cap, CapKind, CapPerm, MaxBuckets, Stored, Traffic, TrafficSummary,
+        UsageLog, User, UserTraffic, UserWithKeys,
     },
     quotas::QuotaCalls,
     usage::{Usage, UsageQuery},
@@ -159,6 +159,18 @@ impl RadosGwClient {
     /// Metadata.
     pub fn metadata(&self) -> Metadata<'_> {
         Metadata(self)
+    }
+
+    /// What the gateway calls itself, by its header `Server`: 16.2 has none, later releases name themselves. Costs a page
+    /// of one user.
+    ///
+    /// # Errors
+    /// As [`Users::list`].
+    pub async fn server(&self) -> Result<Option<String>> {
+        let call = self.call(Method::GET, "users.list", "/user").query("list", "").query("max-entries", 1);
+        let (_page, headers): (serde::de::IgnoredAny, _) = call.must_exist().send_with_headers().await?;
+        let server = headers.get(http::header::SERVER).and_then(|name| name.to_str().ok());
+        Ok(server.map(|name| redact::escape(name).chars().take(128).collect()))
     }
 
     /// How far the gateway's clock is ahead of ours in seconds, as learnt when it refused our time; 0 if it never did.

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU32};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use waldur_sdk::{Result, open_enum, types::lenient};
 
-use crate::s3::{Quota, S3Key, Tenant, Uid};
+use crate::{
+    metering::current::{Held, unknown},
+    s3::{Quota, S3Key, Tenant, Uid},
+};
 
 /// How many buckets a user may own (radosgw-api.md §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -236,6 +239,41 @@ impl Bucket {
     /// nothing; `None` when the answer did not say.
     pub fn stored(&self) -> Option<Stored> {
         Some(self.usage.as_ref()?.get("rgw.main").copied().unwrap_or_default())
+    }
+}
+
+/// Whose a bucket is and what it holds: all that metering reads of it. What it holds may be unreadable without the row
+/// being so.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct BucketUsage {
+    /// The owner, `tenant$uid` in a tenant.
+    pub owner: String,
+    #[serde(default)]
+    usage: Option<Readable<BTreeMap<String, Readable<Stored>>>>,
+}
+
+/// Something, or anything else.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Readable<T> {
+    Yes(T),
+    No(IgnoredAny),
+}
+
+impl BucketUsage {
+    /// What the bucket holds, as [`Bucket::stored`].
+    ///
+    /// # Errors
+    /// `Inconsistent` when the answer does not say, or says what cannot be.
+    pub fn held(&self) -> Result<Held> {
+        let unsaid = || unknown("the gateway does not say what a bucket holds");
+        let Some(Readable::Yes(usage)) = &self.usage else { return Err(unsaid()) };
+        match usage.get("rgw.main") {
+            None => Ok(Held::default()),
+            Some(Readable::Yes(stored)) => Held::new(stored.size, stored.num_objects),
+            Some(Readable::No(_)) => Err(unsaid()),
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
-    backend::ResourceBackend,
+    backend::{Period, ResourceBackend},
     rest::TransportErrorKind,
     settings::AccountingType,
     testing::conformance::{self, Subject},
@@ -20,13 +20,17 @@ struct Gateway {
     gate: Gate,
     naming: &'static str,
     accounting: AccountingType,
+    /// Settings beside these.
+    more: Value,
 }
 
 #[async_trait]
 impl Subject for Gateway {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
         let components = components(self.accounting, &json!({}));
-        Arc::new(self.gate.backend(json!({ "naming": self.naming }), &components))
+        let mut settings = json!({ "naming": self.naming });
+        settings.as_object_mut().unwrap().extend(self.more.as_object().unwrap().clone());
+        Arc::new(self.gate.backend(settings, &components))
     }
 
     fn limits(&self) -> Limits {
@@ -64,13 +68,22 @@ impl Subject for Gateway {
         true
     }
 
+    async fn use_up(&self, id: &BackendId, _period: Period) -> bool {
+        let bucket = format!("bucket-of-{}", id.as_str().replace('_', "-"));
+        let made = self.gate.fake.create_bucket(id.as_str(), &bucket);
+        let stored = made.and_then(|()| self.gate.fake.put_object(id.as_str(), &bucket, "object", 1 << 30));
+        // Of statistics as well, for half a day.
+        self.gate.croit.stores(id.as_str(), "2026-11-22T00:00:00Z".parse().unwrap(), 1 << 30);
+        stored.is_ok()
+    }
+
     async fn objects(&self) -> Option<usize> {
         Some(self.gate.fake.users().len())
     }
 }
 
-async fn keeps_the_contract(on: On, naming: &'static str, accounting: AccountingType) {
-    let gateway = Gateway { gate: Gate::on(on), naming, accounting };
+async fn keeps_the_contract(on: On, naming: &'static str, accounting: AccountingType, more: Value) {
+    let gateway = Gateway { gate: Gate::on(on), naming, accounting, more };
     let verdicts = conformance::run(&gateway).await;
     assert!(verdicts.passed(), "{verdicts}");
     let fake = &gateway.gate.fake;
@@ -84,7 +97,7 @@ async fn keeps_the_contract(on: On, naming: &'static str, accounting: Accounting
 async fn the_back_end_keeps_the_contract() {
     for on in [On::RadosGw, On::Croit] {
         for naming in ["seed", "processor"] {
-            keeps_the_contract(on, naming, AccountingType::Limit).await;
+            keeps_the_contract(on, naming, AccountingType::Limit, json!({})).await;
         }
     }
 }
@@ -92,6 +105,14 @@ async fn the_back_end_keeps_the_contract() {
 #[tokio::test(start_paused = true)]
 async fn the_back_end_keeps_the_contract_when_ceilings_are_the_customers_own() {
     for on in [On::RadosGw, On::Croit] {
-        keeps_the_contract(on, "seed", AccountingType::Usage).await;
+        keeps_the_contract(on, "seed", AccountingType::Usage, json!({})).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_facets_keep_the_contract() {
+    let keys = json!({ "credentials_mode": "api_keys", "suspend_on_pause": true });
+    keeps_the_contract(On::RadosGw, "seed", AccountingType::Usage, keys).await;
+    let keys = json!({ "credentials_mode": "api_keys", "usage_model": "gb_days" });
+    keeps_the_contract(On::Croit, "seed", AccountingType::Usage, keys).await;
 }

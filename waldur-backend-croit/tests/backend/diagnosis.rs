@@ -1,11 +1,15 @@
 //! Reachability, rights, suspension (s3.md §8, §10).
 
-use crate::common::{Failure, Gate, STAMP, UID, backend, create, cx, id, request};
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use crate::common::{Failure, Gate, STAMP, UID, backend, client, create, cx, id, request, usage_components};
+use serde_json::{Value, json};
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorKind,
-    backend::{Outcome, ResourceBackend as _, Status},
+    backend::{Finding, Outcome, ResourceBackend as _, Status},
+    rest::TransportErrorKind,
+    testing::{Answer, ScriptedTransport},
 };
 
 #[tokio::test(start_paused = true)]
@@ -57,4 +61,75 @@ async fn a_suspended_user_is_paused_and_stays_so() {
     create(&backend, &request(json!({}))).await.unwrap();
     assert_eq!(backend.get(&cx(), &id()).await.unwrap().unwrap().status, Status::Paused);
     assert!(gate.fake.user(UID).unwrap().suspended);
+}
+
+/// What was found, by check: the outcome, the detail, and the remedy.
+async fn found(gate: &Gate, more: Value) -> BTreeMap<String, (Outcome, String, String)> {
+    let findings = gate.backend(more, &usage_components()).diagnose(&cx()).await;
+    let entry =
+        |finding: Finding| (finding.check, (finding.outcome, finding.detail, finding.remedy.unwrap_or_default()));
+    findings.into_iter().map(entry).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_of_a_gateway_looks_at_everything_and_changes_nothing() {
+    let gate = Gate::new();
+    for number in 0..3 {
+        gate.fake.add_user(SeedUser::new(&format!("u-{number}"))).unwrap();
+    }
+    let findings = found(&gate, json!({})).await;
+    for check in ["users=read", "users=write", "buckets=read", "quotas", "clock", "users", "components"] {
+        assert_eq!(findings[check].0, Outcome::Passed, "{check}: {findings:#?}");
+    }
+    assert_eq!(findings["users"].1, "4 users", "with the administrator");
+    assert_eq!((findings["tls"].0, findings["version"].0), (Outcome::Warning, Outcome::Skipped), "http, and 16.2");
+    assert!(findings["region"].1.contains("`default`"));
+    // What needs a right to write is tried on nobody.
+    let writes: Vec<_> = gate.take_log().into_iter().filter(|line| !line.starts_with("GET")).collect();
+    assert!(writes.len() == 1 && writes[0].contains("uid=waldur-sdk-probe-of-rights"), "{writes:?}");
+    assert_eq!(gate.fake.users().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_says_what_to_do_when_the_gateway_is_not_reached_or_not_trusted() {
+    for (kind, check, remedy) in
+        [(TransportErrorKind::Connect, "users=read", "firewall"), (TransportErrorKind::Tls, "tls", "authority")]
+    {
+        let gate = Gate::new();
+        gate.fail("", 99, Failure::Transport(kind));
+        let findings = found(&gate, json!({})).await;
+        assert_eq!(findings[check].0, Outcome::Failed, "{findings:#?}");
+        assert!(findings[check].2.contains(remedy), "{findings:#?}");
+        assert!(!findings.contains_key("users=write"), "what cannot be known is not claimed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_names_itself_is_named() {
+    let page = json!({ "keys": [], "truncated": false, "count": 0 });
+    let script = ScriptedTransport::new().then(Answer::json(&page).with_header("server", "Ceph Object Gateway (reef)"));
+    assert_eq!(client(script).server().await.unwrap().unwrap(), "Ceph Object Gateway (reef)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_of_croit_looks_at_token_users_and_statistics() {
+    let gate = Gate::croit();
+    let gb_days = || json!({ "usage_model": "gb_days" });
+    assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Skipped, "nobody to ask about");
+    gate.fake.add_user(SeedUser::new("u-1")).unwrap();
+    let findings = found(&gate, gb_days()).await;
+    for check in ["token", "users", "statistics", "components"] {
+        assert_eq!(findings[check].0, Outcome::Passed, "{check}: {findings:#?}");
+    }
+    assert_eq!(findings["users"].1, "1 user");
+    gate.croit.forget_graph();
+    assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Failed);
+    assert_eq!(found(&gate, json!({})).await["statistics"].0, Outcome::Skipped, "only gb_days needs it");
+    let issuing = found(&gate, json!({ "credentials_mode": "api_keys" })).await;
+    assert!(issuing["credentials_mode"].1.contains("access log"));
+    gate.croit.expire_token();
+    let findings = found(&gate, json!({})).await;
+    assert_eq!(findings["token"].0, Outcome::Failed);
+    assert!(findings["token"].2.contains("new token") && !findings.contains_key("users"));
+    assert!(gate.take_log().iter().all(|line| line.starts_with("GET")));
 }

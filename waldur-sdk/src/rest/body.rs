@@ -20,6 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+const A_PAGE: &str = "an HTML page came instead of the API's answer";
+
 /// Whether a body is a page for people instead of an answer of an API.
 fn is_page(body: &[u8]) -> bool {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
@@ -71,8 +73,7 @@ impl Prepared {
     /// A page for people is no answer of an API, whatever its status: a login form proves nothing about a deletion.
     pub(super) fn refuse_page(&self, answered: &Answered) -> Result<()> {
         if is_page(answered.response.body()) {
-            let text = "an HTML page came instead of the API's answer";
-            return Err(self.answer_error(answered, ErrorKind::WrongContent, text));
+            return Err(self.answer_error(answered, ErrorKind::WrongContent, A_PAGE));
         }
         Ok(())
     }
@@ -80,7 +81,30 @@ impl Prepared {
     /// The text of an answer that claims to be JSON.
     fn json<'a>(&self, answered: &'a Answered) -> Result<&'a [u8]> {
         self.refuse_page(answered)?;
-        let (body, headers) = (answered.response.body(), answered.response.headers());
+        self.refuse_coding(answered)?;
+        let body = answered.response.body();
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        if body.trim_ascii().is_empty() {
+            return Err(self.answer_error(answered, ErrorKind::Decode, "the answer is empty"));
+        }
+        Ok(body)
+    }
+
+    /// What [`Self::json`] refuses, for an answer that was taken in while it arrived and began with `head`.
+    pub(super) fn refuse_streamed(&self, answered: &Answered, head: &[u8]) -> Result<()> {
+        if is_page(head) {
+            return Err(self.answer_error(answered, ErrorKind::WrongContent, A_PAGE));
+        }
+        self.refuse_coding(answered)?;
+        if head.trim_ascii().is_empty() {
+            return Err(self.answer_error(answered, ErrorKind::Decode, "the answer is empty"));
+        }
+        Ok(())
+    }
+
+    /// An answer is text in UTF-8, and not packed.
+    fn refuse_coding(&self, answered: &Answered) -> Result<()> {
+        let headers = answered.response.headers();
         // Nothing packed is ever asked for, so whoever packs is not the API, and what it packs may be a bomb.
         if let Some(coding) = headers.get(http::header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
             let coding = redact::escape(&String::from_utf8_lossy(coding.as_bytes()));
@@ -91,14 +115,10 @@ impl Prepared {
             let text = format!("the answer is in charset {}, not UTF-8", redact::escape(&charset));
             return Err(self.answer_error(answered, ErrorKind::Decode, text));
         }
-        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-        if body.trim_ascii().is_empty() {
-            return Err(self.answer_error(answered, ErrorKind::Decode, "the answer is empty"));
-        }
-        Ok(body)
+        Ok(())
     }
 
-    fn unreadable(&self, answered: &Answered, message: &str) -> Error {
+    pub(super) fn unreadable(&self, answered: &Answered, message: &str) -> Error {
         // Text that says it is a page and is no JSON is a page, whatever it begins with.
         let html = content_type(answered.response.headers()).is_some_and(|text| text.starts_with("text/html"));
         let kind = if html { ErrorKind::WrongContent } else { ErrorKind::Decode };

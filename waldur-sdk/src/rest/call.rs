@@ -12,7 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Authenticator, BaseUrl, BoxFuture, Environment, Http, Idempotency, LinkPaging, NextPage, Page, RequestMeta, Rows,
+    Authenticator, BadRow, BaseUrl, BoxFuture, Environment, Http, Idempotency, LinkPaging, NextPage, Page, RequestMeta,
+    Rows,
+    intake::Folding,
     path,
     prepared::{Answered, Prepared},
     redact,
@@ -153,6 +155,7 @@ impl RestClient {
                 secret_answer: false,
                 must_exist: false,
                 error_reader: self.error_reader.clone(),
+                intakes: None,
             },
             client: self.clone(),
             query: String::new(),
@@ -391,6 +394,33 @@ impl Call {
     {
         let (prepared, answered) = self.run().await?;
         Ok((prepared.rows(&answered, Some(member), id)?, prepared.decode(&answered)?))
+    }
+
+    /// Sends the call and reads the answer, a JSON array, entry by entry **while it arrives**: what is kept is one entry and
+    /// what `each` makes of it, however long the list, if the transport hands it over in pieces ([`Intake`]). An entry may
+    /// have [`RequestMeta::DEFAULT_MAX_BODY`] bytes, the whole answer what [`Self::max_body`] says.
+    ///
+    /// Every attempt begins with what `begin` makes, so that a broken-off one leaves nothing behind. `id` as in
+    /// [`Self::send_rows`].
+    ///
+    /// # Errors
+    /// As [`Self::send_rows`]: a list that was cut short is never a short list.
+    ///
+    /// [`Intake`]: super::Intake
+    pub async fn fold_rows<T, A>(
+        mut self,
+        id: &'static str,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<T, BadRow>) + Send + Sync + 'static,
+    ) -> Result<A>
+    where
+        T: DeserializeOwned + 'static,
+        A: Send + 'static,
+    {
+        let folding = Arc::new(Folding::new(id, RequestMeta::DEFAULT_MAX_BODY, begin, each));
+        self.prepared.intakes = Some(folding.clone());
+        let (prepared, answered) = self.run().await?;
+        folding.finish(&prepared, &answered)
     }
 
     /// Sends the call and reads the answer as one page of a list whose pages are linked by `Link` headers. How many

@@ -6,7 +6,8 @@
 //!   being built. What an API says in its error bodies is read by its client's
 //!   [`error reader`](RestClient::with_error_reader), once and before anything is repeated.
 //! - Lists are read entry by entry ([`Call::send_rows`], [`Call::send_page`]) and page by page ([`Pager`]), with a proof
-//!   of their end ([`Complete`]) for whoever removes what they do not name.
+//!   of their end ([`Complete`]) for whoever removes what they do not name. One that is too long to keep is added up while
+//!   it arrives ([`Call::fold_rows`]).
 //! - [`poll_until`] waits until something is so; [`Serial`] keeps writes to one object apart.
 //! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
 //!
@@ -29,6 +30,7 @@ mod body;
 mod call;
 mod environment;
 mod http;
+mod intake;
 mod link;
 mod oauth;
 mod observe;
@@ -44,6 +46,7 @@ mod retry;
 mod rows;
 mod scan;
 mod serial;
+mod split;
 mod token;
 mod trace;
 mod transport;
@@ -53,6 +56,8 @@ use call::ErrorReader;
 pub use call::{Call, RestClient};
 pub use environment::{BoxFuture, Environment, Timer};
 pub use http::Http;
+pub use intake::Intake;
+use intake::Intakes;
 pub use link::{LinkPaging, NextPage};
 pub use oauth::{ClientCredentials, PasswordGrant};
 pub use observe::{AttemptEvent, Observer};

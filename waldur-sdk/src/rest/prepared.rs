@@ -1,6 +1,9 @@
 //! A call that is complete and can be sent as often as needed, and the errors that come of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
@@ -8,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ErrorReader, Idempotency, RequestMeta, TransportError, TransportErrorKind, body, redact};
+use super::{ErrorReader, Idempotency, Intakes, RequestMeta, TransportError, TransportErrorKind, body, redact};
 use crate::error::{Error, ErrorKind, HttpContext, Result};
 
 /// A complete call.
@@ -29,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) secret_answer: bool,
     pub(super) must_exist: bool,
     pub(super) error_reader: Option<ErrorReader>,
+    /// Who takes the answer in while it arrives.
+    pub(super) intakes: Option<Arc<dyn Intakes>>,
 }
 
 /// An answer and what is needed to speak of it.
@@ -67,6 +72,9 @@ impl Prepared {
             .map_err(|_| self.name(Error::config("the URL of this call is not valid, or too long")))?;
         *request.headers_mut() = self.headers.clone();
         self.stamp(&mut request, attempt, self.timeout);
+        if let Some(intakes) = &self.intakes {
+            request.extensions_mut().insert(intakes.fresh());
+        }
         Ok(request)
     }
 

@@ -14,7 +14,9 @@ use http::{Request, Response};
 use hyper_util::client::proxy::matcher::Matcher;
 use secrecy::ExposeSecret;
 
-use super::{HttpOptions, HttpTransport, Proxy, RequestMeta, Resolver, TlsBackend, TransportError, TransportErrorKind};
+use super::{
+    HttpOptions, HttpTransport, Intake, Proxy, RequestMeta, Resolver, TlsBackend, TransportError, TransportErrorKind,
+};
 use crate::error::{Error, Result};
 
 /// Carries exchanges by `reqwest`. Cheap to clone; clones share the connections. Needs a Tokio runtime.
@@ -121,6 +123,7 @@ impl HttpTransport for ReqwestTransport {
         }
         let proxied = self.is_proxied(request.uri());
         let meta = request.extensions().get::<RequestMeta>().copied();
+        let intake = request.extensions().get::<Intake>().cloned();
         let mut outgoing = ::reqwest::Request::try_from(request).map_err(|cause| failure::sending(cause, false))?;
         *outgoing.timeout_mut() = meta.map(|meta| meta.timeout);
         let mut answer = self.client.execute(outgoing).await.map_err(|cause| failure::sending(cause, proxied))?;
@@ -128,15 +131,42 @@ impl HttpTransport for ReqwestTransport {
         *response.status_mut() = answer.status();
         *response.version_mut() = answer.version();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        *response.body_mut() = read(answer, meta.map_or(RequestMeta::DEFAULT_MAX_BODY, |meta| meta.max_body)).await?;
+        let limit = meta.map_or(RequestMeta::DEFAULT_MAX_BODY, |meta| meta.max_body);
+        match intake.filter(|_| response.status().is_success()) {
+            Some(intake) => hand_over(answer, limit, &intake).await?,
+            None => *response.body_mut() = read(answer, limit).await?,
+        }
         Ok(response)
     }
 }
 
+fn too_large() -> TransportError {
+    TransportError::new(TransportErrorKind::TooLarge)
+}
+
+/// Whether more is announced than may come.
+fn exceeds(answer: &::reqwest::Response, limit: usize) -> bool {
+    answer.content_length().is_some_and(|announced| usize::try_from(announced).is_ok_and(|size| size > limit))
+}
+
+/// Hands a body of at most `limit` bytes over, chunk by chunk.
+async fn hand_over(mut answer: ::reqwest::Response, limit: usize, intake: &Intake) -> Result<(), TransportError> {
+    if exceeds(&answer, limit) {
+        return Err(too_large());
+    }
+    let mut room = limit;
+    while let Some(chunk) = answer.chunk().await.map_err(failure::reading)? {
+        room = room.checked_sub(chunk.len()).ok_or_else(too_large)?;
+        if !intake.take(&chunk) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Reads a body of at most `limit` bytes. What goes over it is noticed one chunk late at most.
 async fn read(mut answer: ::reqwest::Response, limit: usize) -> Result<Bytes, TransportError> {
-    let too_large = || TransportError::new(TransportErrorKind::TooLarge);
-    if answer.content_length().is_some_and(|announced| usize::try_from(announced).is_ok_and(|size| size > limit)) {
+    if exceeds(&answer, limit) {
         return Err(too_large());
     }
     let Some(first) = answer.chunk().await.map_err(failure::reading)? else {

@@ -35,10 +35,7 @@ pub fn decode_rows<T: DeserializeOwned>(json: &[u8], id: &str) -> Result<Rows<T>
     for (index, entry) in entries.into_iter().enumerate() {
         match body::decode(entry) {
             Ok(item) => rows.items.push(item),
-            Err(error) => {
-                let message = format!("entry {index} of the list {}", error.message());
-                rows.bad.push(BadRow::new(id_of(entry, id), error.with_message(message)));
-            }
+            Err(error) => rows.bad.push(bad(entry, index, id, &error)),
         }
     }
     Ok(rows)
@@ -52,6 +49,12 @@ pub fn decode_rows_in<T: DeserializeOwned>(json: &[u8], member: &str, id: &str) 
     let array = scan::member(json, member).map_err(|_| broken("the answer is not one whole JSON object"))?;
     let array = array.ok_or_else(|| broken(&format!("the answer has no list `{member}`")))?;
     decode_rows(array, id).map_err(|_| broken(&format!("the answer's `{member}` is not a list")))
+}
+
+/// The entry at `index` that could not be read.
+pub(super) fn bad(entry: &[u8], index: usize, id: &str, error: &Error) -> BadRow {
+    let message = format!("entry {index} of the list {}", error.message());
+    BadRow::new(id_of(entry, id), error.clone().with_message(message))
 }
 
 fn broken(message: &str) -> Error {

@@ -14,6 +14,8 @@ use crate::error::BoxError;
 /// - Exactly one exchange per call: no retry, no redirect, no cookie store.
 /// - The body of the answer is read at most up to [`RequestMeta::max_body`] bytes (of the decoded body); one byte more
 ///   is [`TransportErrorKind::TooLarge`], and reading stops there.
+/// - The body of a 2xx answer may be handed over piece by piece instead, if an [`Intake`](super::Intake) is in the
+///   request's extensions.
 /// - A body that ends before its announced length is an error, never a short body.
 /// - Any status is `Ok`; `Err` means that no complete answer came.
 /// - Dropping the future abandons the exchange.

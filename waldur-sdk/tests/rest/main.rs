@@ -15,4 +15,5 @@ mod scripted_transport;
 mod secrets;
 mod serial;
 mod status;
+mod streaming;
 mod url;

@@ -225,3 +225,33 @@ async fn empty_answers_and_answers_without_a_body_are_complete() {
     let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await;
     plain_client(&server.url()).call(http::Method::HEAD, "users.head", "/", &[]).send_unit().await.unwrap();
 }
+
+#[tokio::test]
+async fn f079_a_list_that_is_taken_in_while_it_arrives_is_whole_or_an_error() {
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    let fold = async |answer: String| {
+        let server = Server::start(move |mut connection| {
+            let answer = answer.clone();
+            async move {
+                connection.request().await;
+                connection.write(answer).await.unwrap();
+            }
+        })
+        .await;
+        let call = plain_client(&server.url()).get("users.list", "/users/", &[]).not_idempotent().max_body(20);
+        call.fold_rows("id", || 0, |sum, row| *sum += row.unwrap_or(100)).await
+    };
+    let whole = [head.clone(), chunk("[1"), chunk("2, 3"), chunk("]"), chunk("")].concat();
+    assert_eq!(fold(whole).await.unwrap(), 15);
+    let cut = [head.clone(), chunk("[1"), chunk(",2]")].concat();
+    assert_eq!(fold(cut).await.unwrap_err().kind(), ErrorKind::Transport);
+    let open = [head.clone(), chunk("[1"), chunk("")].concat();
+    assert_eq!(fold(open).await.unwrap_err().kind(), ErrorKind::Decode);
+    let long = [head.clone(), chunk("[1,         "), chunk("           ]"), chunk("")].concat();
+    assert_eq!(fold(long).await.unwrap_err().kind(), ErrorKind::TooLarge, "the limit is that of the whole");
+    let page = [head, chunk("<html>"), chunk("whatever"), chunk("")].concat();
+    assert_eq!(fold(page).await.unwrap_err().kind(), ErrorKind::WrongContent);
+    let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n[]".to_owned();
+    assert_eq!(fold(refused).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+}

@@ -1,0 +1,74 @@
+//! A croit: whether it lets us in, who is there, and whether it draws what is billed by.
+
+use waldur_sdk::{
+    ErrorKind, Result,
+    backend::{Finding, Outcome},
+    types::Timestamp,
+};
+
+use super::{region, tls, users, usual_remedy, with_remedy};
+use crate::{
+    croit::{CroitClient, Login, UserList, Window, error},
+    s3::Uid,
+    settings::{Flavour, S3Settings, UsageModel},
+};
+
+pub(super) async fn findings(client: &CroitClient, settings: &S3Settings) -> Vec<Finding> {
+    let (list, first) = match client.users().all().await {
+        Ok(list) => (Some(list), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let Flavour::Croit(croit) = &settings.flavour else { return Vec::new() };
+    let with_token = matches!(croit.login, Login::Token(_));
+    let mut findings = vec![tls(&croit.api_url.to_string(), settings, &first), login(with_token, first)];
+    if let Some(list) = &list {
+        findings.push(count(list));
+        findings.push(graph(client, list, settings.usage_model()).await);
+    }
+    findings.push(region(settings));
+    findings
+}
+
+fn login(with_token: bool, first: Result<()>) -> Finding {
+    let remedy = |kind| match kind {
+        ErrorKind::Unauthenticated if with_token => {
+            Some("make a new token: croit's expire; a username and a password do not".to_owned())
+        }
+        ErrorKind::Unauthenticated => Some("check username and password".to_owned()),
+        ErrorKind::Config | ErrorKind::WrongContent | ErrorKind::Decode => Some("check api_url".to_owned()),
+        kind => usual_remedy(kind),
+    };
+    with_remedy(if with_token { "token" } else { "login" }, first, remedy)
+}
+
+fn count(list: &UserList) -> Finding {
+    if list.bad().is_empty() {
+        return users(list.iter().count(), true);
+    }
+    let detail = format!("{} users, and {} that cannot be read", list.iter().count(), list.bad().len());
+    Finding::new("users", Outcome::Warning, detail)
+}
+
+/// Asks for the statistics of a day of any user: the graph is there or not, whatever it has of that one.
+async fn graph(client: &CroitClient, list: &UserList, model: UsageModel) -> Finding {
+    const CHECK: &str = "statistics";
+    let wanted = model == UsageModel::GbDays;
+    let Some(uid) = list.iter().find_map(|user| Uid::new(user.uid.as_str()).ok()) else {
+        return Finding::new(CHECK, Outcome::Skipped, "there is no user to ask about");
+    };
+    let now = client.environment().now();
+    let from = now.as_second().saturating_sub(24 * 60 * 60);
+    let window = Window { from: Timestamp::from_second(from).unwrap_or(now), until: now };
+    match client.stats().user_data(&uid, window).await {
+        Ok(_) => Finding::passed(CHECK, "croit draws what users store over time"),
+        Err(error) if error.code() == Some(error::NO_SUCH_GRAPH) && wanted => {
+            let detail = "croit has no graph s3-user-data, so gb_days cannot be measured";
+            Finding::new(CHECK, Outcome::Failed, detail).with_remedy("ask croit, or use usage_model: current")
+        }
+        Err(error) if error.code() == Some(error::NO_SUCH_GRAPH) => {
+            Finding::new(CHECK, Outcome::Skipped, "croit has no graph s3-user-data; only gb_days needs it")
+        }
+        Err(error) if wanted => with_remedy(CHECK, Err(error), usual_remedy),
+        Err(error) => Finding::new(CHECK, Outcome::Skipped, error.to_string()),
+    }
+}

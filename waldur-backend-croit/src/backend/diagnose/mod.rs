@@ -1,0 +1,108 @@
+//! Is the storage there, may we do what we need, and what should the operator know before a customer does?
+//!
+//! Asks and changes nothing: what needs a right to write is tried on a user that nobody has.
+
+mod croit;
+mod radosgw;
+
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::{Finding, Outcome},
+};
+
+use super::{Inner, storage::Storage};
+use crate::settings::{DeleteMode, Flavour, S3Settings};
+
+/// So many users are counted; beyond, they are many.
+const COUNTED: usize = 10_000;
+
+impl Inner {
+    /// What was found out.
+    pub(super) async fn findings(&self, storage: &Storage) -> Vec<Finding> {
+        let mut findings = match storage {
+            Storage::RadosGw(client) => radosgw::findings(client, &self.settings).await,
+            Storage::Croit(client) => croit::findings(client, &self.settings).await,
+        };
+        findings.push(measured(&self.meter));
+        findings.extend(choices(&self.settings));
+        findings
+    }
+}
+
+fn measured(meter: &crate::metering::Meter) -> Finding {
+    if meter.is_idle() {
+        let detail = "no component is measured";
+        let remedy = "give a component that is billed by usage or limit the backend_name storage or objects";
+        Finding::new("components", Outcome::Warning, detail).with_remedy(remedy)
+    } else {
+        Finding::passed("components", "what is stored is measured")
+    }
+}
+
+/// A check whose remedy is known for some errors.
+fn with_remedy(check: &str, result: Result<()>, remedy: impl FnOnce(ErrorKind) -> Option<String>) -> Finding {
+    let remedy = result.as_ref().err().map(Error::kind).and_then(remedy);
+    let finding = Finding::of_result(check, result);
+    match remedy {
+        Some(remedy) => finding.with_remedy(remedy),
+        None => finding,
+    }
+}
+
+/// What goes for every check of either flavour.
+fn usual_remedy(kind: ErrorKind) -> Option<String> {
+    match kind {
+        ErrorKind::Tls => Some("install the server's authority, or check the name in its certificate".to_owned()),
+        ErrorKind::Connect | ErrorKind::Timeout => Some("check address, firewall and proxy".to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether the way to the server is closed to others, judged by what came of the first call.
+fn tls(address: &str, settings: &S3Settings, first: &Result<()>) -> Finding {
+    let failed = first.as_ref().err().filter(|error| error.kind() == ErrorKind::Tls);
+    if let Some(error) = failed {
+        return with_remedy("tls", Err(error.clone()), usual_remedy);
+    }
+    let warning = |detail: &str, remedy: &str| Finding::new("tls", Outcome::Warning, detail).with_remedy(remedy);
+    if !address.starts_with("https:") {
+        return warning("keys and secrets pass in the clear", "use https");
+    }
+    if !settings.verify_ssl {
+        return warning("the server's certificate is not verified", "install its authority, and set verify_ssl: true");
+    }
+    match first {
+        Err(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Proxy) => {
+            Finding::new("tls", Outcome::Skipped, "the server was not reached")
+        }
+        _ => Finding::passed("tls", "the certificate is verified"),
+    }
+}
+
+/// How many users there are, of which all were counted or not.
+fn users(count: usize, all: bool) -> Finding {
+    let more = if all { "" } else { "more than " };
+    let plural = if count == 1 { "" } else { "s" };
+    Finding::passed("users", format!("{more}{count} user{plural}"))
+}
+
+/// What is told to customers and can be read nowhere.
+fn region(settings: &S3Settings) -> Finding {
+    let detail = format!("customers are told `{}`; the server does not tell its own", settings.region);
+    Finding::new("region", Outcome::Skipped, detail)
+}
+
+fn choices(settings: &S3Settings) -> Vec<Finding> {
+    let mut choices = Vec::new();
+    let mut warn = |check: &str, detail: &str| choices.push(Finding::new(check, Outcome::Warning, detail));
+    if settings.credentials.publishes() {
+        warn("credentials_mode", "secret keys are published in the metadata of resources");
+    }
+    if settings.credentials.issues() && matches!(settings.flavour, Flavour::Croit(_)) {
+        warn("credentials_mode", "croit takes secret keys in the query, so its access log has them");
+    }
+    if settings.delete_mode == DeleteMode::Purge {
+        warn("delete_mode", "terminating a resource deletes its buckets and objects");
+    }
+    choices
+}

@@ -1,0 +1,88 @@
+//! What is reported, from what a gateway tells. Pure: no calls, no clocks.
+//!
+//! Two models (s3.md §6): [`current`] is what is stored now, [`gb_days`] is what was stored how long. Unknown is never
+//! zero, and each says of every user by itself that it could not be told.
+
+pub mod current;
+pub mod gb_days;
+
+use std::ops::Range;
+
+use waldur_sdk::{
+    Result,
+    settings::{AccountingType, Component, Components},
+    types::{Amounts, BackendAmount, Timestamp, UnitFactor, WaldurAmount},
+};
+
+use self::{current::Held, gb_days::Sample};
+use crate::backend::ceilings::own_keys;
+
+/// The components of an offering that are measured, found by their `backend_name`: `storage` and `objects`.
+///
+/// Measured is what is billed by usage, and what is billed by its limit, of which Waldur shows the usage and bills none.
+/// What is billed once or by the plan is not.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    storage: Option<Measured>,
+    objects: Option<Measured>,
+}
+
+#[derive(Clone, Debug)]
+struct Measured {
+    component: String,
+    factor: UnitFactor,
+}
+
+impl Meter {
+    /// Finds the components.
+    ///
+    /// # Errors
+    /// `Config` when a key of a component cannot be read.
+    pub fn of(components: &Components) -> Result<Self> {
+        let mut meter = Self::default();
+        for component in components.iter().filter(|component| is_measured(component)) {
+            let (backend_name, _enforced) = own_keys(component)?;
+            let place = match backend_name.as_str() {
+                "storage" => &mut meter.storage,
+                "objects" => &mut meter.objects,
+                _ => continue,
+            };
+            *place = Some(Measured { component: component.name.clone(), factor: component.reporting_factor() });
+        }
+        Ok(meter)
+    }
+
+    /// Whether there is nothing to measure.
+    pub fn is_idle(&self) -> bool {
+        self.storage.is_none() && self.objects.is_none()
+    }
+
+    /// The amounts of what is stored now, in Waldur's units and rounded to two places.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for what is out of range.
+    pub fn current(&self, held: Held) -> Result<Amounts> {
+        let both = [(&self.storage, held.bytes), (&self.objects, held.objects)];
+        let amount = |(measured, amount): (&Option<Measured>, u64)| {
+            let measured = measured.as_ref()?;
+            let sold = measured.factor.to_waldur(BackendAmount::from(amount));
+            let sold = sold.map(|sold| WaldurAmount::new(gb_days::half_up(sold.decimal())));
+            Some(sold.map(|sold| (measured.component.clone(), sold)))
+        };
+        both.into_iter().filter_map(amount).collect()
+    }
+
+    /// The amount of what was stored how long, as [`gb_days::unit_days`]. Objects have no history.
+    ///
+    /// # Errors
+    /// As [`gb_days::unit_days`].
+    pub fn unit_days(&self, samples: &[Sample], window: Range<Timestamp>) -> Result<Option<Amounts>> {
+        let Some(storage) = &self.storage else { return Ok(Some(Amounts::new())) };
+        let days = gb_days::unit_days(samples, window, storage.factor)?;
+        Ok(days.map(|days| [(storage.component.clone(), WaldurAmount::new(days))].into()))
+    }
+}
+
+fn is_measured(component: &Component) -> bool {
+    matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
+}

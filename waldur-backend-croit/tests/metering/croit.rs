@@ -1,0 +1,219 @@
+//! What is stored now, and what was stored over a month, over the fake croit.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use waldur_backend_croit::testing::SeedUser;
+use waldur_sdk::{
+    backend::{Period, ResourceBackend as _},
+    settings::{AccountingType, Component, Components, RawSettings, TimeZone},
+    testing::{Counting, Latency},
+    types::{Decimal, Timestamp, UnitFactor},
+};
+
+use crate::{
+    common::{Failure, GIB, Gate, count, environment, server_error, usage_components},
+    radosgw::{ask, november},
+};
+
+const GB: u64 = 1_000_000_000;
+/// Users of whom the tests ask.
+const ALL: [&str; 4] = ["u-0", "u-1", "u-2", "u-3"];
+
+/// Users `u-0` to `u-3`, each with a bucket of its name and an object of as many GiB as its number says.
+fn with_users() -> Gate {
+    let gate = Gate::croit();
+    for (number, uid) in ALL.into_iter().enumerate() {
+        gate.fake.add_user(SeedUser::new(uid)).unwrap();
+        gate.fake.create_bucket(uid, uid).unwrap();
+        gate.fake.put_object(uid, uid, "object", number as u64 * GIB.unsigned_abs()).unwrap();
+    }
+    gate
+}
+
+async fn current(gate: &Gate, names: &[&str]) -> BTreeMap<String, String> {
+    ask(&gate.backend(json!({}), &usage_components()), names, november()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn s12_s14_s19_on_croit_buckets_add_up_and_users_without_any_store_nothing() {
+    let gate = with_users();
+    gate.fake.create_bucket("u-1", "fraction").unwrap();
+    gate.fake.put_object("u-1", "fraction", "object", 644_245_094).unwrap();
+    gate.fake.add_user(SeedUser::new("idle")).unwrap();
+    let usage = current(&gate, &["u-1", "u-3", "idle", "nobody"]).await;
+    assert_eq!((usage["u-1"].as_str(), usage["u-3"].as_str()), ("1.6 2", "3 1"));
+    assert_eq!((usage["idle"].as_str(), usage["nobody"].as_str()), ("0 0", "NotFound"));
+    let log = gate.take_log();
+    assert_eq!((log.len(), count(&log, "/buckets")), (4, 3), "one list, and nothing for who is not on it: {log:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_s15_on_croit_what_cannot_be_told_of_one_user_is_told_of_the_others() {
+    let gate = with_users();
+    gate.croit.forget_statistics("u-1");
+    gate.fail("/s3/users/u-2/buckets", 9, server_error());
+    let usage = current(&gate, &ALL).await;
+    assert_eq!(usage.values().collect::<Vec<_>>(), ["0 1", "Inconsistent", "Server", "3 1"]);
+    for rows in [
+        r#"[{"bucket":"b","owner":"somebody","usageSum":{"size":1,"numObjects":1}}]"#,
+        r#"[{"bucket":"b","usageSum":{"size":-1,"numObjects":1}}]"#,
+        r#"[{"bucket":"b","usageSum":{"size":1e300,"numObjects":1}}]"#,
+        r#"[{"bucket":"b","usageSum":{"size":9223372036854775808,"numObjects":1}}]"#,
+        r#"[{"bucket":"b","usageSum":{"numObjects":1}}]"#,
+        r#"{"u-0":[]}"#,
+        "<html>",
+    ] {
+        gate.fail("/s3/users/u-0/buckets", 1, Failure::Status(200, rows.to_owned()));
+        let usage = current(&gate, &["u-0", "u-3"]).await;
+        assert!(!usage["u-0"].contains(' '), "{rows}: {usage:?}");
+        assert_eq!(usage["u-3"], "3 1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s16_on_croit_an_expired_token_measures_nothing_and_says_so() {
+    let gate = with_users();
+    gate.croit.expire_token();
+    assert!(current(&gate, &ALL).await.values().all(|usage| usage == "Unauthenticated"));
+    let gate = with_users();
+    gate.fail("GET /api/s3/users", 9, Failure::Status(200, "{}".to_owned()));
+    assert!(current(&gate, &ALL).await.values().all(|usage| usage == "Decode"), "no list is not an empty list");
+}
+
+/// `s3_storage` in GB.
+fn gigabytes() -> Components {
+    let mut component = Component::new("s3_storage", AccountingType::Usage);
+    component.unit_factor = UnitFactor::new(Decimal::from(GB)).unwrap();
+    component.raw = RawSettings::from_value("s3_storage", &json!({ "backend_name": "storage" })).unwrap();
+    [component].into_iter().collect()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The GB-days of `u-0` to `u-3` and `more`, whose clock shows noon of 22 November.
+async fn gb_days(gate: &Gate, names: &[&str], period: Period, zone: &str) -> BTreeMap<String, String> {
+    let backend = gate.backend(json!({ "usage_model": "gb_days" }), &gigabytes());
+    ask(&backend.with_time_zone(TimeZone::get(zone).unwrap()), names, period).await
+}
+
+async fn utc(gate: &Gate, names: &[&str]) -> BTreeMap<String, String> {
+    gb_days(gate, names, november(), "UTC").await
+}
+
+#[tokio::test(start_paused = true)]
+async fn s30_ten_days_of_a_hundred_gigabytes_are_measured_as_a_thousand() {
+    let gate = with_users();
+    gate.croit.stores("u-0", at("2026-10-01T00:00:00Z"), 0);
+    gate.croit.stores("u-0", at("2026-11-05T00:00:00Z"), 100 * GB);
+    gate.croit.stores("u-0", at("2026-11-15T00:00:00Z"), 0);
+    let usage = utc(&gate, &["u-0"]).await;
+    // 2000 points of a window of 21 days are averages of several: the integral survives.
+    assert_eq!(usage["u-0"], "1000");
+    let log = gate.take_log();
+    assert_eq!((log.len(), count(&log, "/stats?graph=s3-user-data")), (2, 1));
+    assert!(log[1].contains("startTime=1793491200") && log[1].contains("endTime=1795348800"), "{log:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s31_s34_gaps_are_carried_and_statistics_that_stopped_bill_one_step() {
+    let gate = with_users();
+    for uid in ["u-0", "u-1"] {
+        gate.croit.stores(uid, at("2026-11-12T12:00:00Z"), 100 * GB);
+    }
+    gate.croit.hide("u-0", at("2026-11-14T00:00:00Z"), at("2026-11-19T00:00:00Z"));
+    gate.croit.stop_measuring("u-1", at("2026-11-17T12:00:00Z"));
+    let usage = utc(&gate, &["u-0", "u-1"]).await;
+    // From the middle of the 12th to the middle of the 22nd, a gap within.
+    let near = |text: &str, wanted: f64| (text.parse::<f64>().unwrap() - wanted).abs() < 5.0;
+    assert!(near(&usage["u-0"], 1000.0), "{usage:?}");
+    assert!(near(&usage["u-1"], 500.0), "and not 1000: {usage:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s32_s33_without_readings_nothing_is_measured_and_never_zero() {
+    let gate = with_users();
+    // Gaps alone: croit pads the time before a user was there.
+    gate.croit.stores("u-0", at("2026-11-10T00:00:00Z"), GB);
+    gate.croit.hide("u-0", at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
+    // One reading.
+    gate.croit.stores("u-1", at("2026-11-01T00:00:00Z"), GB);
+    gate.croit.stop_measuring("u-1", at("2026-11-01T00:01:00Z"));
+    // Nothing but a true zero.
+    gate.croit.stores("u-2", at("2026-10-01T00:00:00Z"), 0);
+    let usage = utc(&gate, &ALL).await;
+    assert_eq!(usage.values().collect::<Vec<_>>(), ["NotReady", "not yet", "0", "not yet"]);
+    gate.croit.spoil("u-2", at("2026-11-02T00:00:00Z"), at("2026-11-03T00:00:00Z"));
+    gate.croit.stores("u-3", at("2026-11-21T12:00:00Z"), GB);
+    let usage = utc(&gate, &ALL).await;
+    assert_eq!((usage["u-2"].as_str(), usage["u-3"].as_str()), ("Inconsistent", "1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_graph_that_is_gone_says_nothing_of_the_users_and_a_missing_user_is_one() {
+    let gate = with_users();
+    gate.croit.stores("u-0", at("2026-11-21T12:00:00Z"), GB);
+    let usage = utc(&gate, &["u-0", "nobody"]).await;
+    assert_eq!((usage["u-0"].as_str(), usage["nobody"].as_str()), ("1", "NotFound"));
+    gate.croit.forget_graph();
+    let usage = utc(&gate, &["u-0", "nobody"]).await;
+    assert_eq!((usage["u-0"].as_str(), usage["nobody"].as_str()), ("Unsupported", "NotFound"));
+    gate.fail("/stats", 9, server_error());
+    assert_eq!(utc(&gate, &["u-0"]).await["u-0"], "Server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_month_that_is_over_is_measured_again_and_one_to_come_never() {
+    let gate = with_users();
+    gate.croit.stores("u-0", at("2026-10-22T00:00:00Z"), 100 * GB);
+    gate.croit.stores("u-1", at("2026-11-02T00:00:00Z"), 100 * GB);
+    let october = november().previous();
+    for _twice in 0..2 {
+        let usage = gb_days(&gate, &["u-0", "u-1"], october, "UTC").await;
+        assert_eq!((usage["u-0"].as_str(), usage["u-1"].as_str()), ("1000", "not yet"), "to the end of the month");
+    }
+    assert!(gb_days(&gate, &["u-0"], november().next(), "UTC").await.values().all(|usage| usage == "not yet"));
+    let backend = gate.backend(json!({ "usage_model": "gb_days" }), &gigabytes());
+    assert!(!backend.capabilities().decreasing_usage, "what was stored stays stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_month_begins_where_the_operator_is() {
+    let gate = with_users();
+    gate.croit.stores("u-0", at("2026-10-31T22:00:00Z"), 12 * GB);
+    gate.croit.stores("u-0", at("2026-11-01T00:00:00Z"), 0);
+    let tallinn = gb_days(&gate, &["u-0"], november(), "Europe/Tallinn").await;
+    let utc = utc(&gate, &["u-0"]).await;
+    // Two hours of 12 GB.
+    assert_eq!((tallinn["u-0"].as_str(), utc["u-0"].as_str()), ("1", "0"));
+    let starts: Vec<String> = gate.take_log().into_iter().filter(|line| line.contains("/stats")).collect();
+    assert!(starts[0].contains("startTime=1793484000") && starts[1].contains("startTime=1793491200"), "{starts:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_users_cost_a_list_and_a_call_each_and_take_eight_seconds_at_most() {
+    // Drawing a month of statistics takes the fake its time, so of those it is a few.
+    let models: [(u16, Value, Components, &str); 2] =
+        [(1000, json!({}), usage_components(), "0 0"), (40, json!({ "usage_model": "gb_days" }), gigabytes(), "0.5")];
+    for (users, model, components, each) in models {
+        let gate = Gate::croit();
+        let names: Vec<String> = (0..users).map(|number| format!("u-{number}")).collect();
+        for uid in &names {
+            gate.fake.add_user(SeedUser::new(uid)).unwrap();
+            gate.croit.stores(uid, at("2026-11-22T00:00:00Z"), GB);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let counting = Counting::new(gate.croit.clone());
+        let slow = Latency::new(counting.clone(), environment(), Duration::from_millis(50));
+        let backend = gate.backend_over(slow, model, &components);
+        let begin = Instant::now();
+        let usage = ask(&backend, &names, november()).await;
+        assert!(begin.elapsed() <= Duration::from_millis(8) * u32::from(users), "{:?}", begin.elapsed());
+        assert!(usage.values().all(|usage| usage == each), "{:?}", usage.values().next());
+        let counts = counting.counts();
+        assert_eq!((counts.total, counts.writes, counts.peak_in_flight), (1 + u64::from(users), 0, 8));
+    }
+}

@@ -1,0 +1,187 @@
+//! Gigabyte-days from a series of readings.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+use waldur_backend_croit::metering::gb_days::{Sample, unit_days};
+use waldur_sdk::{
+    ErrorKind, Result,
+    backend::Period,
+    settings::TimeZone,
+    types::{Date, Decimal, Timestamp, UnitFactor},
+};
+
+const DAY: i64 = 86_400;
+/// croit's native step.
+const STEP: i64 = 180;
+const GB: i64 = 1_000_000_000;
+
+fn november() -> Range<Timestamp> {
+    Period::containing(Date::constant(2026, 11, 22)).bounds(&TimeZone::UTC).unwrap()
+}
+
+fn start() -> i64 {
+    november().start.as_second()
+}
+
+fn gigabytes() -> UnitFactor {
+    UnitFactor::new(GB.into()).unwrap()
+}
+
+fn days(samples: &[Sample]) -> Option<Decimal> {
+    unit_days(samples, november(), gigabytes()).unwrap()
+}
+
+fn some(text: &str) -> Option<Decimal> {
+    text.parse().ok()
+}
+
+fn gb(at: i64, gigabytes: i64) -> Sample {
+    Sample::new(start() + at, (gigabytes * GB).into())
+}
+
+fn gap(at: i64) -> Sample {
+    Sample::gap(start() + at)
+}
+
+#[test]
+fn s30_a_hundred_gigabytes_for_ten_days_are_a_thousand() {
+    let samples: Vec<Sample> = (0..10 * DAY / STEP).map(|number| gb(number * STEP, 100)).collect();
+    assert_eq!(days(&samples), some("1000.00"));
+    // Half of the time nothing.
+    let samples = [gb(0, 100), gb(5 * DAY, 0), gb(10 * DAY, 0)];
+    assert_eq!(days(&samples), some("500"));
+    // A month before which and after which there are readings too: only what lies in it counts.
+    let samples = [gb(-20 * DAY, 100), gb(-10 * DAY, 100), gb(20 * DAY, 10), gb(40 * DAY, 7)];
+    assert_eq!(days(&samples), some("2100"), "20 days of 100 and 10 days of 10");
+}
+
+#[test]
+fn s31_a_gap_holds_the_reading_before_it_and_a_beginning_of_gaps_counts_nothing() {
+    assert_eq!(days(&[gb(0, 100), gap(DAY), gap(2 * DAY), gb(3 * DAY, 0), gb(4 * DAY, 0)]), some("300"));
+    assert_eq!(days(&[gap(0), gap(4 * DAY), gb(5 * DAY, 100), gb(6 * DAY, 0)]), some("100"));
+    assert_eq!(days(&[gb(0, 100), gb(DAY, 100), gap(2 * DAY)]), some("300"), "the last one too");
+}
+
+#[test]
+fn s32_a_single_reading_measures_nothing() {
+    assert_eq!(days(&[]), None);
+    assert_eq!(days(&[gb(0, 100)]), None);
+    assert_eq!(days(&[gb(0, 100), gb(0, 100)]), None, "nor do two of the same instant");
+    assert_eq!(days(&[gb(0, 0), gb(STEP, 0)]), some("0"), "two readings of nothing are a true zero");
+}
+
+#[test]
+fn s33_gaps_alone_measure_nothing() {
+    assert_eq!(days(&[gap(0), gap(STEP), gap(2 * STEP)]), None);
+}
+
+#[test]
+fn s34_statistics_that_stopped_bill_one_step_and_no_more() {
+    let now = Timestamp::from_second(start() + 10 * DAY).unwrap();
+    let samples: Vec<Sample> = (0..=7 * DAY / STEP).map(|number| gb(number * STEP, 480)).collect();
+    let window = november().start..now;
+    // 7 days of 480 GB, and one step of 180 s: a GB-day.
+    assert_eq!(unit_days(&samples, window, gigabytes()).unwrap(), some("3361.00"));
+    let just_now = Timestamp::from_second(start() + 7 * DAY + 90).unwrap();
+    let cut = unit_days(&samples, november().start..just_now, gigabytes()).unwrap();
+    assert_eq!(cut, some("3360.50"), "never beyond the end of the window");
+}
+
+#[test]
+fn readings_that_cannot_be_right_are_errors() {
+    let kind = |samples: &[Sample]| unit_days(samples, november(), gigabytes()).unwrap_err().kind();
+    assert_eq!(kind(&[gb(STEP, 1), gb(0, 1), gb(2 * STEP, 1)]), ErrorKind::Inconsistent, "back in time");
+    assert_eq!(kind(&[gb(0, 1), gb(STEP, -1)]), ErrorKind::Inconsistent, "negative");
+    assert_eq!(kind(&[Sample::new(start(), Decimal::MAX), gb(DAY, 1)]), ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn the_month_is_that_of_the_zone_and_rounding_is_half_up() {
+    let zone = TimeZone::get("Europe/Tallinn").unwrap();
+    let window = Period::containing(Date::constant(2026, 11, 22)).bounds(&zone).unwrap();
+    assert_eq!(start() - window.start.as_second(), 2 * 3600);
+    // Two hours of October in UTC are November here.
+    let samples = [gb(-2 * 3600, 12), gb(0, 0), gb(DAY, 0)];
+    assert_eq!(unit_days(&samples, window, gigabytes()).unwrap(), some("1.00"));
+    assert_eq!(days(&samples), some("0"));
+    // 0.125 and 0.005 go up, where half to even would not.
+    let eighth = [gb(0, 1), gb(DAY / 8, 0), gb(DAY, 0)];
+    assert_eq!(days(&eighth), some("0.13"));
+    assert_eq!(days(&[gb(0, 1), gb(DAY / 200, 0), gb(DAY, 0)]), some("0.01"));
+}
+
+/// What the rectangles add up to, second by second.
+fn by_hand(samples: &[Sample], window: &Range<Timestamp>) -> Decimal {
+    let last = samples.last().unwrap().at;
+    let end = last + (last - samples[samples.len() - 2].at);
+    let reading = |second: i64| {
+        samples.iter().rev().skip_while(|sample| sample.at > second).find_map(|sample| sample.bytes).unwrap_or_default()
+    };
+    let seconds = samples[0].at.max(window.start.as_second())..end.min(window.end.as_second());
+    seconds.map(reading).sum::<Decimal>() / Decimal::from(DAY)
+}
+
+fn series() -> impl Strategy<Value = Vec<Sample>> {
+    prop::collection::vec((1..40_i64, prop::option::of(0..10_000_u32)), 2..12).prop_map(|steps| {
+        let mut at = start() - 60;
+        let sample = |(step, bytes): (i64, Option<u32>)| {
+            at += step;
+            Sample { at, bytes: bytes.map(Decimal::from) }
+        };
+        steps.into_iter().map(sample).collect()
+    })
+}
+
+fn measure(samples: &[Sample], window: Range<Timestamp>) -> Result<Option<Decimal>> {
+    // A unit that is small enough for every byte to count.
+    unit_days(samples, window, UnitFactor::new(Decimal::new(1, 2)).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn the_sum_is_that_of_every_second(samples in series(), length in 1..400_i64) {
+        let window = november().start..Timestamp::from_second(start() + length).unwrap();
+        let found = measure(&samples, window.clone()).unwrap();
+        let measurable = samples.iter().any(|sample| sample.bytes.is_some());
+        prop_assert_eq!(found.is_some(), measurable);
+        if let Some(found) = found {
+            let wanted = by_hand(&samples, &window) * Decimal::from(100);
+            prop_assert!((found - wanted).abs() <= Decimal::new(5, 3), "{} {}", found, wanted);
+        }
+    }
+
+    #[test]
+    fn two_halves_of_a_month_are_the_month(samples in series(), cut in 0..400_i64) {
+        let (from, to) = (november().start, Timestamp::from_second(start() + 500).unwrap());
+        let cut = Timestamp::from_second(start() + cut).unwrap();
+        if let Some(whole) = measure(&samples, from..to).unwrap() {
+            let halves = measure(&samples, from..cut).unwrap().unwrap() + measure(&samples, cut..to).unwrap().unwrap();
+            prop_assert!((whole - halves).abs() <= Decimal::new(1, 2), "{} {}", whole, halves);
+        }
+    }
+
+    #[test]
+    fn usage_never_goes_down_as_the_month_goes_on(samples in series(), earlier in 0..400_i64, later in 0..400_i64) {
+        let until = |second: i64| {
+            let seen: Vec<Sample> =
+                samples.iter().filter(|sample| sample.at <= start() + second).copied().collect();
+            measure(&seen, november().start..Timestamp::from_second(start() + second).unwrap()).unwrap()
+        };
+        let (earlier, later) = (until(earlier.min(later)), until(earlier.max(later)));
+        if let Some(earlier) = earlier {
+            prop_assert!(later.unwrap() >= earlier);
+        }
+    }
+
+    #[test]
+    fn nothing_panics(samples in prop::collection::vec(
+        (any::<i64>(), prop::option::of(any::<i64>())), 0..8), begin in any::<i32>(), end in any::<i32>()) {
+        let sample = |(at, bytes): (i64, Option<i64>)| Sample { at, bytes: bytes.map(Decimal::from) };
+        let mut samples: Vec<Sample> = samples.into_iter().map(sample).collect();
+        let window = Timestamp::from_second(begin.into()).unwrap()..Timestamp::from_second(end.into()).unwrap();
+        let _ = unit_days(&samples, window.clone(), gigabytes());
+        samples.sort_by_key(|sample| sample.at);
+        let _ = unit_days(&samples, window, gigabytes());
+    }
+}

@@ -1,0 +1,102 @@
+//! A report over a gateway with very many buckets, alone in its process so that its memory can be told (performance.md P6).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::json;
+use waldur_sdk::{
+    backend::{Period, ResourceBackend as _, Usage},
+    rest::{HttpTransport, Intake, TransportError},
+    types::{BackendId, Date, Decimal},
+};
+
+use common::{backend_with, cx, usage_components};
+
+const BUCKETS: usize = 100_000;
+/// Of so many buckets one is of the users that are asked about.
+const EVERY: usize = 10;
+/// So many users are asked about.
+const OURS: usize = 100;
+
+/// A gateway that hands its answer over in pieces of some KB, as a socket does, and counts what it handed over.
+#[derive(Clone, Default)]
+struct Endless(Arc<AtomicUsize>);
+
+impl Endless {
+    fn row(number: usize, text: &mut String) {
+        let owner = if number.is_multiple_of(EVERY) { number / EVERY % OURS } else { OURS + number };
+        let before = if number == 0 { '[' } else { ',' };
+        let marks = "0#,1#,2#,3#,4#,5#,6#,7#,8#,9#,10#";
+        write!(
+            text,
+            r#"{before}{{"bucket":"b-{number}","num_shards":11,"tenant":"","zonegroup":"32a314ae-d1cc-41c2-a6e9-0c5725041c8f","placement_rule":"default-placement","id":"9640a823.4110.{number}","owner":"u-{owner}","max_marker":"{marks}","usage":{{"rgw.main":{{"size":1073741824,"size_actual":1073741824,"num_objects":2}}}},"bucket_quota":{{"enabled":false,"check_on_raw":false,"max_size":-1,"max_size_kb":0,"max_objects":-1}}}}"#
+        )
+        .unwrap();
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Endless {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        assert_eq!(request.uri().query(), Some("format=json&stats=true"), "one listing of all");
+        let intake = request.extensions().get::<Intake>().unwrap();
+        let mut piece = String::new();
+        for number in 0..BUCKETS {
+            Self::row(number, &mut piece);
+            if piece.len() > 16 * 1024 || number + 1 == BUCKETS {
+                piece += if number + 1 == BUCKETS { "]" } else { "" };
+                self.0.fetch_add(piece.len(), Ordering::Relaxed);
+                assert!(intake.take(piece.as_bytes()), "{number}");
+                piece.clear();
+            }
+        }
+        Ok(Response::new(Bytes::new()))
+    }
+}
+
+/// The most memory that this process ever had, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_memory() -> usize {
+    0
+}
+
+#[tokio::test(start_paused = true)]
+async fn f109_a_hundred_thousand_buckets_are_measured_in_flat_memory() {
+    let gateway = Endless::default();
+    let backend = backend_with(gateway.clone(), json!({}), &usage_components());
+    let ids: Vec<BackendId> = (0..OURS).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
+    let before = peak_memory();
+    let month = Period::containing(Date::constant(2026, 11, 22));
+    let usage = backend.usage().unwrap().usage(&cx(), &ids, month).await;
+    let grown = peak_memory() - before;
+    // Each of ours has 100 buckets of a GiB and two objects each.
+    let each = Decimal::from(BUCKETS / EVERY / OURS);
+    for (id, usage) in &usage {
+        let Usage::Measured(report) = usage else { panic!("{id}: {usage:?}") };
+        let amount = |name: &str| report.total[name].decimal();
+        assert_eq!((amount("s3_storage"), amount("s3_objects")), (each, each + each), "{id}");
+    }
+    let came = gateway.0.load(Ordering::Relaxed);
+    assert_eq!(usage.len(), OURS);
+    assert!(came > 40_000_000, "{came} bytes came");
+    assert!(grown < 4 << 20, "of {came} bytes {grown} were kept");
+}
