@@ -1,29 +1,22 @@
-//! What there is: one project by itself, or many from two listings.
+//! What there is: one project by itself, and whose it is.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::PoisonError,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
-    backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, ResourceState, Status},
+    backend::{Aspects, MarketplaceResource, OpContext, Origin, Ownership, ResourceState, Status},
     types::{BackendId, Timestamp},
 };
 
 use super::{
-    AT_A_TIME, BY_THEMSELVES, Inner,
+    Inner,
     stamp::{self, Mark, Marks},
 };
-use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota, Quota, StorageLimit};
-
-/// So few are read one by one: a listing costs a call for every hundred projects, whoever's they are.
-const FEW: usize = 4;
-
-/// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
-const FACTS_LAST: Duration = Duration::from_secs(3600);
+use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota, StorageLimit};
 
 /// What is remembered of a project between passes. Writes of this process keep it in step.
 #[derive(Clone, Debug)]
@@ -35,7 +28,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(project: &Project) -> Self {
+    pub(super) fn of(project: &Project) -> Self {
         Self {
             id: project.id,
             marks: stamp::read(&project.cve_allowlist),
@@ -45,12 +38,31 @@ impl Facts {
     }
 }
 
-/// What the listings told.
+/// What is remembered of the registry.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     facts: HashMap<String, Facts>,
     /// When the projects were listed last.
     listed: Option<Instant>,
+}
+
+impl Known {
+    pub(super) fn facts(&self, name: &str) -> Option<&Facts> {
+        self.facts.get(name)
+    }
+
+    /// When the projects were listed last, whole.
+    pub(super) fn listed(&self) -> Option<Instant> {
+        self.listed
+    }
+
+    /// Takes over what a listing told of the `wanted` projects, and of others that are remembered. With `whole`, the
+    /// instant of a listing that was proven whole, what it did not name is forgotten.
+    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, wanted: &HashSet<&str>, whole: Option<Instant>) {
+        self.facts.retain(|name, _| whole.is_none() && !wanted.contains(name.as_str()));
+        self.facts.extend(listed);
+        self.listed = whole.or(self.listed);
+    }
 }
 
 /// A project that was read by itself.
@@ -99,7 +111,8 @@ impl Inner {
             Mark::None => {}
             Mark::Broken => state.foreign = true,
         }
-        if facts.marks.downscaled {
+        let is_small = limit.map(|limit| self.is_small(limit)).transpose()?;
+        if facts.marks.downscaled && is_small != Some(false) {
             state.status = Status::Downscaled;
         }
         if let Some(limit) = limit {
@@ -153,117 +166,6 @@ impl Inner {
             state.metadata = Some(self.metadata(&name, &seen.facts, seen.quota.as_ref().map(ProjectQuota::get)));
         }
         Ok(Some(state))
-    }
-
-    /// Many at once: all quotas from one listing, the rest from what another one told within the last hour. Whatever
-    /// the listings do not name is asked about by itself, since they prove no absence.
-    pub(super) async fn inspect_many(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-    ) -> ById<Option<ResourceState>> {
-        if ids.len() <= FEW {
-            return self.inspect_each(cx, ids, aspects).await;
-        }
-        let client = self.client.until(cx.deadline);
-        let wanted: HashSet<&str> = ids.iter().map(BackendId::as_str).collect();
-        let (quotas, gap) = match self.quotas_of(&client, &wanted).await {
-            Ok(listed) => listed,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let (facts, are_fresh) = match self.facts_of(&client, &wanted, &quotas).await {
-            Ok(facts) => facts,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let mut states = ById::new();
-        let mut others = Vec::new();
-        for id in ids {
-            let Some(facts) = facts.get(id.as_str()) else {
-                others.push(id.clone());
-                continue;
-            };
-            // A quota of another number is that of another project, by the same name.
-            let quota = quotas.get(id.as_str()).filter(|quota| quota.project == Some(facts.id));
-            // One that is missing may be that of a project which is gone, or be on a page that did not come.
-            if quota.is_none() && !(are_fresh && gap.is_none()) {
-                others.push(id.clone());
-                continue;
-            }
-            states.insert(id.clone(), self.state_from(id, facts, quota, aspects).map(Some));
-        }
-        states.extend(self.inspect_each(cx, &others, aspects).await);
-        states
-    }
-
-    fn state_from(
-        &self,
-        id: &BackendId,
-        facts: &Facts,
-        quota: Option<&Quota>,
-        aspects: Aspects,
-    ) -> Result<ResourceState> {
-        let mut state = self.state(id, facts, quota.and_then(|quota| quota.limit))?;
-        if aspects.metadata {
-            state.metadata = Some(self.metadata(&ProjectName::new(id.as_str())?, facts, quota));
-        }
-        Ok(state)
-    }
-
-    async fn inspect_each(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let read = |id: BackendId| async move {
-            let state = self.inspect_one(cx, &id, aspects).await;
-            (id, state)
-        };
-        let reads: Vec<_> = ids.iter().cloned().map(read).collect();
-        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
-    }
-
-    /// The quotas of the wanted projects by name, and why some may be missing.
-    ///
-    /// # Errors
-    /// When not even the first page came.
-    pub(super) async fn quotas_of(
-        &self,
-        client: &HarborClient,
-        wanted: &HashSet<&str>,
-    ) -> Result<(HashMap<String, Quota>, Option<Error>)> {
-        let (quotas, _bad, gap) = client.quotas().list().collect().await?.into_parts();
-        let named = quotas.into_iter().filter_map(|quota| Some((quota.project_name.clone()?, quota)));
-        Ok((named.filter(|(name, _)| wanted.contains(name.as_str())).collect(), gap))
-    }
-
-    /// What is known of the wanted projects beside their quotas, and whether it was listed just now: when it is an hour
-    /// old, when it does not fit the quotas, or when so many have none that asking about each would cost more.
-    async fn facts_of(
-        &self,
-        client: &HarborClient,
-        wanted: &HashSet<&str>,
-        quotas: &HashMap<String, Quota>,
-    ) -> Result<(HashMap<String, Facts>, bool)> {
-        let now = client.environment().instant();
-        {
-            let known = self.known();
-            let is_young = known.listed.is_some_and(|then| now.saturating_duration_since(then) < FACTS_LAST);
-            let fits = |(name, quota): (&String, &Quota)| {
-                known.facts.get(name).is_some_and(|facts| quota.project == Some(facts.id))
-            };
-            let without = wanted.len().saturating_sub(quotas.len());
-            if is_young && without <= BY_THEMSELVES && quotas.iter().all(fits) {
-                let facts = known.facts.iter().filter(|(name, _)| wanted.contains(name.as_str()));
-                return Ok((facts.map(|(name, facts)| (name.clone(), facts.clone())).collect(), false));
-            }
-        }
-        let (projects, _bad, gap) = client.projects().list().collect().await?.into_parts();
-        let ours = projects.iter().filter(|project| wanted.contains(project.name.as_str()));
-        let facts: HashMap<String, Facts> = ours.map(|project| (project.name.clone(), Facts::of(project))).collect();
-        let mut known = self.known();
-        known.facts.retain(|name, _| !wanted.contains(name.as_str()));
-        known.facts.extend(facts.iter().map(|(name, facts)| (name.clone(), facts.clone())));
-        if gap.is_none() {
-            known.listed = Some(now);
-        }
-        Ok((facts, true))
     }
 
     pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
