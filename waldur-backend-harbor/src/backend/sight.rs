@@ -8,7 +8,9 @@ use std::{
 
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
-    backend::{Aspects, MarketplaceResource, OpContext, Origin, Ownership, ResourceState, Status},
+    backend::{
+        Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, Records, ResourceState, Status,
+    },
     types::{BackendId, Timestamp},
 };
 
@@ -44,9 +46,24 @@ pub(super) struct Known {
     facts: HashMap<String, Facts>,
     /// When the projects were listed last.
     listed: Option<Instant>,
+    /// The numbers of projects that have the name of a resource's, and are not the one that Waldur has on record for it.
+    strangers: HashMap<String, ProjectId>,
 }
 
 impl Known {
+    /// Notes whether the project that has a name now is a stranger's.
+    pub(super) fn judge(&mut self, name: &str, id: ProjectId, is_stranger: bool) {
+        if is_stranger {
+            self.strangers.insert(name.to_owned(), id);
+        } else {
+            self.strangers.remove(name);
+        }
+    }
+
+    pub(super) fn is_stranger(&self, name: &str, id: ProjectId) -> bool {
+        self.strangers.get(name) == Some(&id)
+    }
+
     pub(super) fn facts(&self, name: &str) -> Option<&Facts> {
         self.facts.get(name)
     }
@@ -56,11 +73,15 @@ impl Known {
         self.listed
     }
 
-    /// Takes over what a listing told of the `wanted` projects, and of others that are remembered. With `whole`, the
-    /// instant of a listing that was proven whole, what it did not name is forgotten.
-    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, wanted: &HashSet<&str>, whole: Option<Instant>) {
-        self.facts.retain(|name, _| whole.is_none() && !wanted.contains(name.as_str()));
+    /// Takes over what a listing told of the `wanted` projects. With `whole`, the instant of one that was proven whole,
+    /// everything else is forgotten: nobody asks about it any more.
+    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, wanted: &HashSet<String>, whole: Option<Instant>) {
+        self.facts.retain(|name, _| whole.is_none() && !wanted.contains(name));
         self.facts.extend(listed);
+        if whole.is_some() {
+            let facts = &self.facts;
+            self.strangers.retain(|name, id| facts.get(name).is_some_and(|facts| facts.id == *id));
+        }
         self.listed = whole.or(self.listed);
     }
 }
@@ -135,6 +156,21 @@ impl Inner {
             Ok(ownership)
         } else {
             Err(self.state(id, facts, None)?.foreign_to(resource.stamp()))
+        }
+    }
+
+    /// Says of those that carry no stamp whether Waldur has another project on record. A synchronisation publishes the
+    /// number of what it finds, so that it must not find a stranger's: the proof would be overwritten.
+    pub(super) fn compare_with(&self, states: &mut ById<Option<ResourceState>>, records: &dyn Records) {
+        for (id, state) in states {
+            let Ok(Some(state)) = state else { continue };
+            if state.stamp.is_some() || state.foreign {
+                continue;
+            }
+            let Some(found) = self.known().facts(id.as_str()).map(|facts| facts.id) else { continue };
+            let recorded: Vec<_> = records.of(id).iter().filter_map(stamp::recorded_id).collect();
+            state.foreign = !recorded.is_empty() && !recorded.contains(&found);
+            self.known().judge(id.as_str(), found, state.foreign);
         }
     }
 
