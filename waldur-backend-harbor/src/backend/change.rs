@@ -111,6 +111,22 @@ impl Inner {
         }
     }
 
+    /// Takes the note away from a project that is not scaled down: somebody died before it was, or after it was not any
+    /// more. If it is to be, it is noted again when it is done.
+    pub(super) async fn drop_void_note(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+    ) -> Result<()> {
+        let (name, client) = self.target(cx, id)?;
+        let (seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+        if seen.limit().map(|limit| self.is_small(limit)).transpose()? != Some(false) {
+            return Ok(());
+        }
+        self.note(&client, &name, resource, seen, |marks| marks.downscaled = false).await.map(drop)
+    }
+
     /// Changes what is noted on a project of this resource, and reads it back.
     pub(super) async fn note(
         &self,

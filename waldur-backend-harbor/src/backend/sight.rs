@@ -8,9 +8,7 @@ use std::{
 
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
-    backend::{
-        Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, Records, ResourceState, Status,
-    },
+    backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, Records, ResourceState, Status},
     types::{BackendId, Timestamp},
 };
 
@@ -48,6 +46,8 @@ pub(super) struct Known {
     listed: Option<Instant>,
     /// The numbers of projects that have the name of a resource's, and are not the one that Waldur has on record for it.
     strangers: HashMap<String, ProjectId>,
+    /// Projects on which is noted that they are scaled down, and which are not.
+    void_notes: HashSet<String>,
 }
 
 impl Known {
@@ -58,6 +58,11 @@ impl Known {
         } else {
             self.strangers.remove(name);
         }
+    }
+
+    /// Whether a note on a project was seen to say nothing; asked once.
+    pub(super) fn take_void_note(&mut self, name: &str) -> bool {
+        self.void_notes.remove(name)
     }
 
     pub(super) fn is_stranger(&self, name: &str, id: ProjectId) -> bool {
@@ -81,6 +86,7 @@ impl Known {
         if whole.is_some() {
             let facts = &self.facts;
             self.strangers.retain(|name, id| facts.get(name).is_some_and(|facts| facts.id == *id));
+            self.void_notes.retain(|name| facts.contains_key(name));
         }
         self.listed = whole.or(self.listed);
     }
@@ -133,8 +139,10 @@ impl Inner {
             Mark::Broken => state.foreign = true,
         }
         let is_small = limit.map(|limit| self.is_small(limit)).transpose()?;
-        if facts.marks.downscaled && is_small != Some(false) {
-            state.status = Status::Downscaled;
+        match is_small {
+            _ if !facts.marks.downscaled => {}
+            Some(false) => _ = self.known().void_notes.insert(id.as_str().to_owned()),
+            Some(true) | None => state.status = Status::Downscaled,
         }
         if let Some(limit) = limit {
             state.limits = self.storage.limits(limit)?;

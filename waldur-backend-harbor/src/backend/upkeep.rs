@@ -68,6 +68,9 @@ impl Looks {
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let (uuid, cycle) = (about.resource.uuid, cycle(self.0.client.environment().now()));
+        if self.0.known().take_void_note(id.as_str()) {
+            self.0.drop_void_note(cx, id, &about.resource).await?;
+        }
         if !self.0.looks().is_due(uuid, cycle) {
             return Ok(());
         }
