@@ -125,8 +125,8 @@ impl Inner {
     pub(super) async fn quotas_of(&self, client: &HarborClient, wanted: &Wanted) -> Result<Sifted<Quota>> {
         let wanted = wanted.clone();
         let keep = move |quota: Quota| {
-            let name = quota.project_name.clone().filter(|name| wanted.has(name))?;
-            Some(Box::new((name, quota)))
+            let name = quota.project_name.clone().filter(|name| wanted.has(name));
+            Sieved(name.map(|name| Box::new((name, quota))))
         };
         sifted(client.quotas().list_as(keep, no_key)).await
     }
@@ -155,7 +155,7 @@ impl Inner {
         let sieve = wanted.clone();
         let keep = move |project: Project| {
             let facts = Facts::of(&project);
-            sieve.has(&project.name).then(|| Box::new((project.name, facts)))
+            Sieved(sieve.has(&project.name).then(|| Box::new((project.name, facts))))
         };
         let (facts, gap) = sifted(client.projects().list_as(keep, no_key)).await?;
         self.known().learn(facts.clone(), &wanted.0, gap.is_none().then_some(now));
@@ -185,8 +185,8 @@ pub(super) fn by_themselves(gap: Option<&Error>) -> usize {
     if gap.is_some_and(is_hopeless) { 0 } else { BY_THEMSELVES }
 }
 
-/// An entry of a listing: nothing of those that nobody asked about.
-type Sieved<T> = Option<Box<(String, T)>>;
+/// An entry of a listing, by the name of its project: nothing of those that nobody asked about.
+struct Sieved<T>(Option<Box<(String, T)>>);
 
 /// Nothing is read again, so that nothing has to be told apart.
 fn no_key<T>(_entry: &Sieved<T>) -> String {
@@ -206,13 +206,11 @@ async fn sifted<T: Send + 'static>(mut pager: Pager<Sieved<T>>) -> Result<Sifted
         let bad = this.bad.into_iter().next().map(|row| row.error);
         let moved = (this.total != total).then(moved);
         gap = gap.or(this.doubt).or(bad).or(moved);
-        found.extend(this.items.into_iter().flatten().map(|entry| *entry));
+        found.extend(this.items.into_iter().filter_map(|entry| entry.0.map(|entry| *entry)));
         page = match pager.next_page().await {
             Ok(page) => page,
             // Without the login or the server, why nothing more came is what counts.
-            Err(error) => {
-                return Ok((found, Some(error)));
-            }
+            Err(error) => return Ok((found, Some(error))),
         };
     }
     let short = total.is_some_and(|total| total != read).then(moved);

@@ -79,7 +79,7 @@ impl Projects<'_> {
 
     /// As [`Self::list`]; of each project is kept what `keep` makes of it, as soon as its page is there.
     pub(crate) fn list_as<T: Send + 'static>(
-        &self,
+        self,
         keep: impl Fn(Project) -> T + Clone + Send + Sync + 'static,
         key: fn(&T) -> String,
     ) -> Pager<T> {

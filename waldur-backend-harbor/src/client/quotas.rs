@@ -35,7 +35,7 @@ impl Quotas<'_> {
 
     /// As [`Self::list`]; of each quota is kept what `keep` makes of it, as soon as its page is there.
     pub(crate) fn list_as<T: Send + 'static>(
-        &self,
+        self,
         keep: impl Fn(Quota) -> T + Clone + Send + Sync + 'static,
         key: fn(&T) -> String,
     ) -> Pager<T> {
