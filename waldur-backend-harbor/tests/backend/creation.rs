@@ -216,7 +216,7 @@ async fn h13_two_resources_that_are_given_one_name_at_once_do_not_share_a_projec
     assert_one_has_it(&gate, [&first, &second], "one process");
     // In two, whichever is faster, and whenever the other comes.
     for (mine_takes, theirs_takes) in [(50, 50), (50, 10), (10, 50), (300, 20), (20, 300), (700, 700)] {
-        for delay in [0, 5, 20, 60, 100, 400, 1000, 2100] {
+        for delay in [0, 5, 20, 60, 100, 290, 310, 330, 360, 400, 720, 1000, 2100] {
             let gate = Gate::new();
             let mine = backend_with(slow(&gate, mine_takes), &gate.fake, json!({}));
             let theirs = backend_with(slow(&gate, theirs_takes), &gate.fake, json!({}));
