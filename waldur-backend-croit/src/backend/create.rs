@@ -61,14 +61,13 @@ impl Inner {
         if storage.agree(Quotas::both(Quota::UNLIMITED), quotas(&found.account)?) {
             warnings.extend(self.ceilings.nothing_capped(request));
         }
-        let published = &request.resource.metadata;
-        let summary = if is_new { metadata::summary(&[]) } else { self.summary(storage, uid).await };
+        let published = &[&request.resource.metadata];
+        let summary = if is_new { metadata::Summary::default().finish() } else { storage.summary(uid).await };
         // The order is about the user, not about statistics: without them, what is published of them stays.
         let summary = match summary {
             Ok(summary) => Some(summary),
             Err(cause) => {
-                let text = format!("no storage summary is published: {}", cause.message());
-                warnings.push(Error::new(cause.kind(), text).with_operation(cause.operation()).with_source(cause));
+                warnings.push(metadata::no_summary(cause));
                 metadata::published_summary(published)
             }
         };

@@ -20,7 +20,7 @@ use futures_util::{
 };
 use waldur_sdk::{
     Result,
-    backend::{Aspects, ById, OpContext, ResourceState, Stamp, Status},
+    backend::{Aspects, ById, OpContext, Records, ResourceState, Stamp, Status},
     types::BackendId,
 };
 
@@ -117,6 +117,7 @@ impl Inner {
         cx: &OpContext,
         ids: &[BackendId],
         aspects: Aspects,
+        records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let storage = self.storage.until(cx.deadline);
         let view = match storage.view().await {
@@ -126,7 +127,7 @@ impl Inner {
         // Only a pass over everything wants metadata; who asks for less needs it of each.
         if !aspects.metadata || ids.len() <= FEW {
             let all: Vec<_> = ids.iter().map(|id| (id.clone(), aspects)).collect();
-            return self.look_closely(&storage, &view, all).await;
+            return self.look_closely(&storage, &view, all, records).await;
         }
         let turn = self.memory.begin(ids);
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
@@ -137,14 +138,14 @@ impl Inner {
                 let mut less = aspects;
                 less.metadata = false;
                 let all = later.into_iter().map(|id| (id, less)).chain::<Vec<_>>(now).collect();
-                self.look_closely(&storage, &view, all).await
+                self.look_closely(&storage, &view, all, records).await
             }
             Storage::RadosGw(gateway) => {
-                let close = self.look_closely(&storage, &view, now);
+                let close = self.look_closely(&storage, &view, now, records);
                 let (mut states, listed) = join(close, listed(gateway, &later)).await;
                 let (seen, unseen): (Vec<_>, Vec<_>) = later.into_iter().partition(|id| listed.contains(id.as_str()));
                 let unseen = unseen.into_iter().map(|id| (id, aspects)).collect();
-                states.extend(self.look_closely(&storage, &view, unseen).await);
+                states.extend(self.look_closely(&storage, &view, unseen, records).await);
                 states.extend(
                     seen.into_iter().map(|id| (self.memory.recall(&id), id)).map(|(state, id)| (id, Ok(state))),
                 );
@@ -158,9 +159,10 @@ impl Inner {
         storage: &Storage,
         view: &View,
         ids: Vec<(BackendId, Aspects)>,
+        records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let read = |(id, aspects): (BackendId, Aspects)| async move {
-            let state = self.inspect_one(storage, view, &id, aspects).await;
+            let state = self.inspect_one(storage, view, &id, aspects, records).await;
             (id, state)
         };
         let reads: Vec<_> = ids.into_iter().map(read).collect();
