@@ -160,4 +160,23 @@ mod tests {
         assert!(text.contains("s3_endpoint"), "{text}");
         assert!(!text.contains("s3_credentials") && !text.contains("secret"), "{text}");
     }
+
+    #[test]
+    fn the_sums_are_of_all_buckets_and_the_rows_of_some() {
+        let mut summary = Summary::default();
+        for number in 0..1500_u64 {
+            summary.add(&format!("b{number}"), Some((number, 2)));
+        }
+        let told = summary.clone().finish().unwrap();
+        assert_eq!((&told["bucket_count"], &told["total_objects"]), (&json!(1500), &json!(3000)));
+        assert_eq!(told["total_size_bytes"], json!(1499 * 1500 / 2));
+        assert_eq!(told["buckets"].as_array().map(Vec::len), Some(ROWS));
+        // Unknown is not 0, and more than can be counted is unknown.
+        for unknown in [None, Some((u64::MAX, 0))] {
+            let mut summary = summary.clone();
+            summary.add("odd", unknown);
+            summary.add("fine", Some((1, 1)));
+            assert_eq!(summary.finish().unwrap_err().kind(), ErrorKind::Inconsistent);
+        }
+    }
 }

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     radosgw::{ListedUid, PageSize, RadosGwClient},
-    s3::Quotas,
+    s3::{Quotas, Uid},
 };
 
 /// In so many passes each of many users has its turn: two and a half hours of the usual five minutes.
@@ -50,6 +50,8 @@ pub(super) struct Memory(Mutex<Seen>);
 struct Seen {
     pass: usize,
     users: BTreeMap<BackendId, Glimpse>,
+    /// A user that is said to exist, and is on no list.
+    hidden: Option<Uid>,
 }
 
 /// What was seen of one user.
@@ -99,6 +101,21 @@ impl Memory {
     /// Takes a user for one that was never seen: it was changed.
     pub(super) fn forget(&self, id: &BackendId) {
         self.seen().users.remove(id);
+    }
+
+    /// A user that is said to exist, and is on no list.
+    pub(super) fn hidden(&self) -> Option<Uid> {
+        self.seen().hidden.clone()
+    }
+
+    /// A user is said to exist, and is on no list.
+    pub(super) fn hides(&self, uid: &Uid) {
+        self.seen().hidden = Some(uid.clone());
+    }
+
+    /// A user is on a list.
+    pub(super) fn shows(&self, uid: &Uid) {
+        self.seen().hidden.take_if(|hidden| hidden == uid);
     }
 
     /// Notices what was read of a user.

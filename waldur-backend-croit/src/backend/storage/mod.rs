@@ -97,7 +97,10 @@ impl Storage {
                 Ok(Self::RadosGw(client.with_timeout(settings.timeout)))
             }
             Flavour::Croit(croit) => {
-                let client = CroitClient::new(http, &croit.api_url, &croit.login)?;
+                let mut client = CroitClient::new(http, &croit.api_url, &croit.login)?;
+                if let Some(tenant) = &croit.tenant {
+                    client = client.in_tenant(tenant.clone());
+                }
                 Ok(Self::Croit(client.with_timeout(settings.timeout)))
             }
         }
