@@ -105,7 +105,7 @@ fn unknown() -> Error {
 
 /// What the operator is told where the summary that is published stays as it is.
 pub(super) fn no_summary(cause: Error) -> Error {
-    let text = format!("no storage summary is published: {}", cause.message());
+    let text = format!("no new storage summary is published: {}", cause.message());
     Error::new(cause.kind(), text).with_operation(cause.operation()).with_source(cause)
 }
 
