@@ -189,9 +189,6 @@ impl Inner {
         published: &[&JsonObject],
         state: &mut ResourceState,
     ) {
-        if !self.settings.credentials.publishes() {
-            state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
-        }
         let summary = storage.summary(uid).await.map(Some).unwrap_or_else(|cause| {
             state.warnings.push(metadata::no_summary(cause));
             metadata::published_summary(published)
@@ -270,7 +267,14 @@ impl ResourceBackend for S3Backend {
         aspects: Aspects,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
-        self.0.inspect_all(cx, ids, aspects, records).await
+        let mut states = self.0.inspect_all(cx, ids, aspects, records).await;
+        // Which takes no reading: it holds of each, whose turn it is or not.
+        if !self.0.settings.credentials.publishes() {
+            for state in states.values_mut().flatten().flatten() {
+                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+            }
+        }
+        states
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {

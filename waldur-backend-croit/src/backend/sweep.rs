@@ -6,8 +6,9 @@
 //! then, and what is stored is published anew. Of the others it is told what was seen last, as far as it says anything:
 //! no limits, no metadata.
 //!
-//! What was not seen before is looked at closely, and so is what the list does not show: absence wants its own proof.
-//! Nothing is changed on the word of this: whoever changes something reads the user first.
+//! What was not seen before is read by itself, though without its metadata until its turn comes, and so is what the list
+//! does not show: absence wants its own proof. Nothing is changed on the word of this: whoever changes something reads
+//! the user first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,6 +53,8 @@ struct Seen {
     users: BTreeMap<BackendId, Glimpse>,
     /// A user that is said to exist, and is on no list.
     hidden: Option<Uid>,
+    /// In which pass each had its turn last.
+    turns: BTreeMap<BackendId, usize>,
 }
 
 /// What was seen of one user.
@@ -76,13 +79,12 @@ impl Memory {
         seen.pass += 1;
         let pass = seen.pass;
         seen.users.retain(|_, glimpse| pass - glimpse.pass <= 2 * ROUND);
-        let (mut known, new): (Vec<_>, Vec<_>) = ids
-            .iter()
-            .map(|id| (seen.users.get(id).map(|glimpse| glimpse.pass), id))
-            .partition(|(last, _)| last.is_some());
-        known.sort_unstable();
-        let turn = known.into_iter().take(ids.len().div_ceil(ROUND));
-        turn.chain(new).map(|(_, id)| id.clone()).collect()
+        seen.turns.retain(|_, last| pass - *last <= 2 * ROUND);
+        let mut waiting: Vec<_> = ids.iter().map(|id| (seen.turns.get(id).copied(), id)).collect();
+        waiting.sort_unstable();
+        let turn: BTreeSet<_> = waiting.into_iter().take(ids.len().div_ceil(ROUND)).map(|(_, id)| id.clone()).collect();
+        seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
+        turn
     }
 
     /// What was seen of a user last, as far as that says anything.
@@ -148,27 +150,26 @@ impl Inner {
         }
         let turn = self.memory.begin(ids);
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
-        let now = now.into_iter().map(|id| (id, aspects)).collect();
-        match &storage {
-            // All but the metadata is in the list.
-            Storage::Croit(_) => {
-                let mut less = aspects;
-                less.metadata = false;
-                let all = later.into_iter().map(|id| (id, less)).chain::<Vec<_>>(now).collect();
-                self.look_closely(&storage, &view, all, records).await
-            }
-            Storage::RadosGw(gateway) => {
-                let close = self.look_closely(&storage, &view, now, records);
-                let (mut states, listed) = join(close, listed(gateway, &later)).await;
-                let (seen, unseen): (Vec<_>, Vec<_>) = later.into_iter().partition(|id| listed.contains(id.as_str()));
-                let unseen = unseen.into_iter().map(|id| (id, aspects)).collect();
-                states.extend(self.look_closely(&storage, &view, unseen, records).await);
-                states.extend(
-                    seen.into_iter().map(|id| (self.memory.recall(&id), id)).map(|(state, id)| (id, Ok(state))),
-                );
-                states
+        let mut less = aspects;
+        less.metadata = false;
+        let mut close: Vec<_> = now.into_iter().map(|id| (id, aspects)).collect();
+        let Storage::RadosGw(gateway) = &storage else {
+            // All but the metadata is in croit's list.
+            close.extend(later.into_iter().map(|id| (id, less)));
+            return self.look_closely(&storage, &view, close, records).await;
+        };
+        let close = self.look_closely(&storage, &view, close, records);
+        let (mut states, listed) = join(close, listed(gateway, &later)).await;
+        let (mut seen, mut unseen) = (ById::new(), Vec::new());
+        for id in later {
+            match self.memory.recall(&id).filter(|_| listed.contains(id.as_str())) {
+                Some(state) => drop(seen.insert(id, Ok(Some(state)))),
+                None => unseen.push((id, less)),
             }
         }
+        states.extend(self.look_closely(&storage, &view, unseen, records).await);
+        states.extend(seen);
+        states
     }
 
     async fn look_closely(

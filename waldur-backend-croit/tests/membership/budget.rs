@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
-    process::{MembershipPolicy, SyncOutcome},
+    process::SyncOutcome,
     settings::AccountingType,
     testing::{Counting, Latency, waldur::Generation},
 };
@@ -22,12 +22,9 @@ const ROUND: u64 = 30;
 async fn f158_a_pass_with_nothing_to_change_writes_nothing_to_either_side() {
     for resources in [5, 50] {
         let world = World::new(Generation::V8);
-        world.resources(resources);
+        world.resources_in_step(resources).await;
         let agent = world.agent(json!({}));
-        // What is published for the first time.
-        clean_pass(&agent).await;
         world.waldur.forget_requests();
-        world.gateway_writes();
         for _ in 0..ROUND + 2 {
             clean_pass(&agent).await;
         }
@@ -40,15 +37,12 @@ async fn f158_a_pass_with_nothing_to_change_writes_nothing_to_either_side() {
 async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_second_at_most() {
     // The server with the smaller pages.
     let world = World::new(Generation::V8);
-    world.resources(1000);
+    world.resources_in_step(1000).await;
     let round_trip = Duration::from_millis(50);
     let (waldur, gateway) = (Counting::new(world.waldur.clone()), Counting::new(world.gate.clone()));
     let slow_waldur = Latency::new(waldur.clone(), environment(), round_trip);
     let slow_gateway = Latency::new(gateway.clone(), environment(), round_trip);
-    // What a pass reads that has nothing to write: the first one would publish what is stored, of each.
-    let mut policy = MembershipPolicy::default();
-    policy.dry_run = true;
-    let agent = world.agent_over(slow_waldur, slow_gateway, json!({})).with_policy(policy);
+    let agent = world.agent_over(slow_waldur, slow_gateway, json!({}));
     pass(&agent).await;
     waldur.reset();
     gateway.reset();
@@ -67,7 +61,7 @@ async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_se
 #[tokio::test(start_paused = true)]
 async fn on_croit_a_pass_costs_one_list_and_a_share() {
     let world = World::on(On::Croit, Generation::V8, AccountingType::Usage);
-    world.resources(90);
+    world.resources_in_step(90).await;
     let gateway = Counting::new(world.gate.clone());
     let agent = world.agent_over(world.waldur.clone(), gateway.clone(), json!({}));
     clean_pass(&agent).await;
@@ -80,7 +74,7 @@ async fn on_croit_a_pass_costs_one_list_and_a_share() {
 #[tokio::test(start_paused = true)]
 async fn absence_is_believed_when_the_user_itself_was_asked_for() {
     let world = World::new(Generation::V8);
-    world.resources(50);
+    drop(world.resources(50));
     let agent = world.agent(json!({}));
     clean_pass(&agent).await;
     world.gate.fake.remove_user("u-13");

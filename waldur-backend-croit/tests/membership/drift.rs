@@ -77,7 +77,7 @@ async fn f112_a_bucket_quota_that_was_changed_alone_is_mended_too() {
 async fn of_many_users_each_has_its_turn() {
     for accounting in [AccountingType::Usage, AccountingType::Limit] {
         let world = World::of(Generation::V8, accounting);
-        world.resources(60);
+        drop(world.resources(60));
         let agent = world.agent(json!({}));
         clean_pass(&agent).await;
         for number in [3, 31, 59] {

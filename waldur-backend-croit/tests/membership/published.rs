@@ -119,6 +119,23 @@ async fn s21_a_published_secret_goes_with_the_change_of_the_mode_whoever_publish
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn s21_of_many_resources_published_secrets_go_at_once() {
+    for on in BOTH {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let secret = json!({ "s3_credentials": { "access_key": "K", "secret_key": "s" }, "theirs": 1 });
+        let resources: Vec<_> = (0..40).map(|number| world.resource(&format!("u-{number}"), 7)).collect();
+        for resource in &resources {
+            world.waldur.change_resource(*resource, |row| row.backend_metadata(secret.clone()));
+        }
+        clean_pass(&world.agent(json!({ "credentials_mode": "api_keys" }))).await;
+        for resource in &resources {
+            let metadata = metadata(&world, *resource);
+            assert!(metadata.get("s3_credentials").is_none() && metadata["theirs"] == 1, "{on:?}");
+        }
+    }
+}
+
 fn warned(report: &MembershipReport) -> Vec<&'static str> {
     report.resources[0].warnings.iter().map(|warning| warning.step).collect()
 }
