@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
-    backend::{CreateRequest, Surroundings},
+    backend::{CreateRequest, Finding, Outcome, Surroundings},
     settings::{AccountingType, Component, Components, Warning},
     types::{BackendAmount, Decimal, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
 };
@@ -17,6 +17,8 @@ use crate::s3::{Quota, QuotaObjects, QuotaSize, Quotas};
 pub(super) struct Ceilings {
     size: Option<Dimension>,
     objects: Option<Dimension>,
+    /// Components that are billed by usage or limit, and neither limited nor measured here.
+    strangers: Vec<String>,
 }
 
 /// A component and where its ceiling comes from.
@@ -35,6 +37,9 @@ struct Dimension {
     /// The names of the option, the newer first.
     options: [&'static str; 2],
 }
+
+/// What is said of a component that may be meant so.
+const STRANGER: &str = "is neither storage nor objects, so the component is neither limited nor measured";
 
 /// Nothing may be stored.
 const CLOSED: Limit = Limit::At(WaldurAmount::ZERO);
@@ -72,6 +77,7 @@ impl Ceilings {
                 "objects" => (&mut found.objects, ["max_object_limit", "object_limit"]),
                 _ => {
                     must_be_meant(component)?;
+                    found.strangers.extend(is_billed(component).then(|| component.name.clone()));
                     continue;
                 }
             };
@@ -97,6 +103,18 @@ impl Ceilings {
             ))),
             _ => Ok(found),
         }
+    }
+
+    /// What the operator should know at the start.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let warning = |name: &String| Warning::new(format!("{name}.backend_name"), STRANGER);
+        self.strangers.iter().map(warning)
+    }
+
+    /// The same for whoever asks later.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        let detail = format!("{}: backend_name {STRANGER}", self.strangers.join(", "));
+        (!self.strangers.is_empty()).then(|| Finding::new("backend_name", Outcome::Warning, detail))
     }
 
     /// What a new resource wants.
@@ -345,21 +363,6 @@ impl Wishes {
 
 /// The names by which components are found.
 const NAMES: [&str; 2] = ["storage", "objects"];
-
-/// Warnings of components that are billed by usage or limit, and neither limited nor measured here.
-///
-/// # Errors
-/// `Config` when a key of a component cannot be read.
-pub(super) fn unknown(components: &Components) -> Result<Vec<Warning>> {
-    let mut warnings = Vec::new();
-    for component in components.iter().filter(|component| is_billed(component)) {
-        if !NAMES.contains(&own_keys(component)?.0.as_str()) {
-            let text = "is neither storage nor objects, so the component is neither limited nor measured";
-            warnings.push(Warning::new(format!("{}.backend_name", component.name), text));
-        }
-    }
-    Ok(warnings)
-}
 
 fn is_billed(component: &Component) -> bool {
     matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)

@@ -294,7 +294,9 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        self.0.findings(&self.0.storage.until(cx.deadline)).await
+        let mut findings = self.0.findings(&self.0.storage.until(cx.deadline)).await;
+        findings.extend(self.0.ceilings.finding());
+        findings
     }
 
     fn usage(&self) -> Option<&dyn UsageSource> {
@@ -339,7 +341,7 @@ impl BackendFactory for S3Factory {
         let http = environment.http(&options(&settings))?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
         let backend = backend.with_time_zone(environment.time_zone.clone());
-        warnings.extend(ceilings::unknown(&environment.components)?);
+        warnings.extend(backend.0.ceilings.warnings());
         if environment.settings.core.soft_delete && !backend.0.ceilings.can_close() {
             return Err(Error::config(
                 "soft_delete: closes a user by its quotas, and no component sets one; take enforce_limits: false away \

@@ -8,7 +8,7 @@ use serde_json::json;
 use waldur_sdk::{
     ErrorClass,
     backend::{Origin, ResourceBackend as _},
-    settings::{AccountingType, Component, Components},
+    settings::{AccountingType, Component, Components, RawSettings},
     types::{Limit, Limits, UnitFactor},
 };
 
@@ -152,6 +152,26 @@ async fn limits_of_waldur_do_not_undo_the_customers_own_unless_they_close() {
     assert_eq!(count(&gate.take_log(), "PUT"), 0);
     set_limits(&backend, limits(0, 0)).await.unwrap();
     assert_eq!(quotas(&gate), [(true, 0, 0); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s37_a_diagnosis_names_the_components_that_are_nobodys() {
+    let named = |storage: &str| {
+        let rename = |component: &Component| {
+            let mut component = component.clone();
+            if component.name == "s3_storage" {
+                component.raw = RawSettings::from_value("s3_storage", &json!({ "backend_name": storage })).unwrap();
+            }
+            component
+        };
+        usage_components().iter().map(rename).collect::<Components>()
+    };
+    for (storage, warned) in [("storage", 0), ("storag", 1)] {
+        let findings = backend_with(Gate::new(), json!({}), &named(storage)).diagnose(&cx()).await;
+        let about =
+            findings.iter().filter(|finding| finding.check == "backend_name" && finding.detail.contains("s3_storage"));
+        assert_eq!(about.count(), warned, "{storage}: {findings:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
