@@ -127,14 +127,13 @@ pub(super) fn published_key(published: &JsonObject) -> Option<&str> {
 
 /// The key to publish: the one that is published already if the user still has it, else the first by position.
 pub(super) fn choose<'a>(keys: &'a [S3Key], published: &[&JsonObject]) -> Option<&'a S3Key> {
-    let known = published.iter().filter_map(|metadata| published_key(metadata));
-    let kept = known.filter_map(|known| keys.iter().find(|key| key.access_key == known)).next();
-    kept.or_else(|| keys.first())
+    let mut known = published.iter().filter_map(|metadata| published_key(metadata));
+    known.find_map(|known| keys.iter().find(|key| key.access_key == known)).or_else(|| keys.first())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use waldur_sdk::settings::BackendSettings;
 

@@ -189,10 +189,13 @@ impl Inner {
         published: &[&JsonObject],
         state: &mut ResourceState,
     ) {
-        let summary = storage.summary(uid).await.map(Some).unwrap_or_else(|cause| {
-            state.warnings.push(metadata::no_summary(cause));
-            metadata::published_summary(published)
-        });
+        let summary = match storage.summary(uid).await {
+            Ok(summary) => Some(summary),
+            Err(cause) => {
+                state.warnings.push(metadata::no_summary(cause));
+                metadata::published_summary(published)
+            }
+        };
         match found.and_then(|found| self.metadata(uid, &found, published, summary)) {
             Ok(metadata) => state.metadata = Some(metadata),
             Err(error) => state.warnings.push(error),
