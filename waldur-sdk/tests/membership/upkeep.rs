@@ -276,17 +276,17 @@ async fn what_a_back_end_withdraws_goes_though_another_process_has_published_it(
         let before = json!({ "object_id": "one", "secret_key": "s", "theirs": 1 });
         site.waldur().change_resource(resource, |row| row.backend_metadata(before.clone()));
         let seen = Seen::default();
-        seen.edit(|told| drop(told.withdrawn.insert("secret_key".to_owned())));
+        seen.edit(|told| told.withdrawn = ["secret_key".to_owned()].into());
         let told = seen.clone();
         let agent = site.agent().memory(|memory| memory.with_members().with_status().with_user_limits());
         let agent = agent.around(move |backend| layers::limit(Watching::new(backend, told), 4)).build();
         run(&agent).await;
         let after = json!({ "object_id": "one", "theirs": 1 });
         assert_eq!(site.waldur().resource_view(resource).backend_metadata, after);
-        assert_eq!(serde_json::to_value(&seen.edit(|told| told.published.clone())).unwrap(), json!([before]));
+        assert_eq!(serde_json::to_value(seen.edit(|told| told.published.clone())).unwrap(), json!([before]));
         run(&agent).await;
         assert_eq!(site.world.count("provider_resources.set_backend_metadata"), 1);
-        assert_eq!(serde_json::to_value(&seen.edit(|told| told.published.clone())).unwrap(), json!([after]));
+        assert_eq!(serde_json::to_value(seen.edit(|told| told.published.clone())).unwrap(), json!([after]));
     }
 }
 
