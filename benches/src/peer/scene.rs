@@ -158,7 +158,7 @@ impl Scene {
         let pair = |(number, resource): (usize, &ResourceUuid)| {
             let granted = match &self.backend {
                 Backend::Harbor(harbor) => harbor.quota_of(&backend_id(number)).map(|quota| quota.hard / GIB),
-                Backend::CephS3(_) => None,
+                Backend::CephS3(_) | Backend::CroitS3(_) => None,
             };
             (granted, self.waldur.resource_view(*resource).limits.get("storage").and_then(Value::as_i64))
         };
