@@ -97,6 +97,14 @@ impl S3Settings {
             Flavour::Croit(croit) => croit.usage_model.unwrap_or(UsageModel::Current),
         }
     }
+
+    /// The tenant that new users are put into.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match &self.flavour {
+            Flavour::RadosGw(_) => None,
+            Flavour::Croit(croit) => croit.tenant.as_ref(),
+        }
+    }
 }
 
 /// `credentials_mode`: how customers get their keys (s3.md §4).

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
-    backend::{CreateRequest, MarketplaceResource},
-    settings::{AccountingType, Component, Components},
-    types::{BackendAmount, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
+    backend::{CreateRequest, Finding, Outcome, Surroundings},
+    settings::{AccountingType, Component, Components, Warning},
+    types::{BackendAmount, Decimal, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
 };
 
 use crate::s3::{Quota, QuotaObjects, QuotaSize, Quotas};
@@ -17,6 +17,8 @@ use crate::s3::{Quota, QuotaObjects, QuotaSize, Quotas};
 pub(super) struct Ceilings {
     size: Option<Dimension>,
     objects: Option<Dimension>,
+    /// Components that are billed by usage or limit, and neither limited nor measured here.
+    strangers: Vec<String>,
 }
 
 /// A component and where its ceiling comes from.
@@ -28,11 +30,16 @@ struct Dimension {
     enforced: bool,
     /// Where the ceiling comes from.
     accounting: AccountingType,
+    /// Counted in months (core.md §6.4), so that Waldur's number is no ceiling.
+    prepaid: bool,
     /// The ceiling in the file, for who has no other.
     fixed: Option<Limit>,
     /// The names of the option, the newer first.
     options: [&'static str; 2],
 }
+
+/// What is said of a component that may be meant so.
+const STRANGER: &str = "is neither storage nor objects, so the component is neither limited nor measured";
 
 /// Nothing may be stored.
 const CLOSED: Limit = Limit::At(WaldurAmount::ZERO);
@@ -59,8 +66,8 @@ impl Ceilings {
     /// Finds the components by `backend_name`: `storage` and `objects`.
     ///
     /// # Errors
-    /// `Config` when two components have one name, or `storage` has no unit factor above 1: five gigabytes would be
-    /// five bytes.
+    /// `Config` when two components have one name; when one has none, or one that differs by its letters' case only, and
+    /// would be unlimited by mistake; or when `storage` has no unit factor above 1: five gigabytes would be five bytes.
     pub(super) fn of(components: &Components) -> Result<Self> {
         let mut found = Self::default();
         for component in components.iter().filter(|component| !component.is_fixed()) {
@@ -68,7 +75,11 @@ impl Ceilings {
             let (place, options) = match backend_name.as_str() {
                 "storage" => (&mut found.size, ["max_storage_limit", "storage_limit"]),
                 "objects" => (&mut found.objects, ["max_object_limit", "object_limit"]),
-                _ => continue,
+                _ => {
+                    must_be_meant(component)?;
+                    found.strangers.extend(is_billed(component).then(|| component.name.clone()));
+                    continue;
+                }
             };
             if place.is_some() {
                 let text = format!("{}: another component has the backend_name {backend_name} too", component.name);
@@ -79,6 +90,7 @@ impl Ceilings {
                 factor: component.unit_factor,
                 enforced,
                 accounting: component.accounting_type,
+                prepaid: component.is_prepaid == Some(true),
                 // For other components it is not a resource's limit (core.md §6.4).
                 fixed: component.limit.filter(|_| component.accounting_type == AccountingType::Usage),
                 options,
@@ -91,6 +103,18 @@ impl Ceilings {
             ))),
             _ => Ok(found),
         }
+    }
+
+    /// What the operator should know at the start.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let warning = |name: &String| Warning::new(format!("{name}.backend_name"), STRANGER);
+        self.strangers.iter().map(warning)
+    }
+
+    /// The same for whoever asks later.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        let detail = format!("{}: backend_name {STRANGER}", self.strangers.join(", "));
+        (!self.strangers.is_empty()).then(|| Finding::new("backend_name", Outcome::Warning, detail))
     }
 
     /// What a new resource wants.
@@ -106,9 +130,9 @@ impl Ceilings {
             let own = if dimension.is_ordered() {
                 request.limits.get(&dimension.component).copied()
             } else {
-                dimension.option(&chosen)?
+                dimension.chosen(&chosen)?
             };
-            Ok(own.or(dimension.fixed).map_or(Wish::Reopen, Wish::Set))
+            Ok(own.map_or(Wish::Reopen, Wish::Set))
         })
     }
 
@@ -126,7 +150,7 @@ impl Ceilings {
         })
     }
 
-    /// What a change of options wants: 0 takes the ceiling away, what is not named stays.
+    /// What a change of options wants: 0 takes the customer's ceiling away, what is not named stays.
     ///
     /// # Errors
     /// As [`Self::of_create`].
@@ -136,20 +160,32 @@ impl Ceilings {
             if !dimension.enforced || dimension.is_ordered() {
                 return Ok(Wish::Keep);
             }
-            Ok(dimension.option(&chosen)?.map_or(Wish::Keep, Wish::Set))
+            match dimension.option(&chosen)? {
+                None => Ok(Wish::Keep),
+                Some(_) => Ok(dimension.chosen(&chosen)?.map_or(Wish::Keep, Wish::Set)),
+            }
         })
     }
 
-    /// What the resource's options want without an order: the ceilings that they name. What they leave open, or is
-    /// no number, stays as it is, and so does a ceiling that was ordered, which the processor compares.
-    pub(super) fn of_upkeep(&self, resource: &MarketplaceResource) -> Wishes {
-        let chosen = |name: &str| resource.chosen(name);
+    /// What the resource wants without an order: the ceilings that were ordered, as far as they are told, and those that
+    /// its options name. What the options leave open, or is no number, stays as it is.
+    pub(super) fn of_upkeep(&self, about: &Surroundings) -> Wishes {
+        let chosen = |name: &str| about.resource.chosen(name);
         let wish = |dimension: &Dimension| {
-            if !dimension.enforced || dimension.is_ordered() {
+            if !dimension.enforced {
                 return Wish::Keep;
             }
-            match dimension.option(&chosen).map(|option| option.or(dimension.fixed)) {
-                Ok(Some(limit @ Limit::At(_))) if dimension.whole(limit).is_ok() => Wish::Set(limit),
+            let wanted = if dimension.is_ordered() {
+                about
+                    .limits
+                    .get(&dimension.component)
+                    .copied()
+                    .filter(|_| dimension.is_reported() && !dimension.prepaid)
+            } else {
+                dimension.chosen(&chosen).ok().flatten().filter(|limit| *limit != Limit::Unlimited)
+            };
+            match wanted {
+                Some(limit) if dimension.whole(limit).is_ok() => Wish::Set(limit),
                 _ => Wish::Keep,
             }
         };
@@ -163,18 +199,19 @@ impl Ceilings {
         })
     }
 
-    /// The limits that a quota stands for, of the components that are billed by what was ordered.
+    /// The limits that a quota stands for, of the components that are billed by what was ordered. Sizes are kept in
+    /// multiples of `grain` bytes.
     ///
     /// # Errors
     /// `InvalidRequest` for what is out of range.
-    pub(super) fn limits(&self, quota: Quota) -> Result<Limits> {
+    pub(super) fn limits(&self, quota: Quota, grain: u64) -> Result<Limits> {
         let (size, objects) = quota.effective();
         let mut limits = Limits::new();
-        for (dimension, limit) in [(&self.size, size.limit()), (&self.objects, objects.limit())] {
+        for (dimension, limit, grain) in [(&self.size, size.limit(), grain), (&self.objects, objects.limit(), 1)] {
             let Some(dimension) = dimension.as_ref().filter(|dimension| dimension.is_reported()) else { continue };
             let limit = match limit {
                 None => Limit::Unlimited,
-                Some(limit) => Limit::At(dimension.factor.to_waldur(BackendAmount::from(limit))?),
+                Some(limit) => Limit::At(dimension.sold(limit, grain)?),
             };
             limits.insert(dimension.component.clone(), limit);
         }
@@ -220,6 +257,23 @@ impl Dimension {
     /// Waldur has a limit to compare with (core.md §3.7).
     fn is_reported(&self) -> bool {
         self.accounting == AccountingType::Limit && self.enforced
+    }
+
+    /// The amount that a ceiling stands for. One that was rounded up to its grain stands for the whole amount that was
+    /// ordered, however small: it is no other ceiling.
+    fn sold(&self, ceiling: u64, grain: u64) -> Result<WaldurAmount> {
+        let exact = self.factor.to_waldur(BackendAmount::from(ceiling))?;
+        let whole = WaldurAmount::new(exact.decimal().floor());
+        let added = Decimal::from(ceiling) - self.factor.to_backend(whole)?.decimal();
+        Ok(if added < Decimal::from(grain) { whole } else { exact })
+    }
+
+    /// The customer's own ceiling, or the one in the file for who has chosen none or 0: that one is the operator's, and
+    /// not the customer's to lift.
+    fn chosen<'a>(&self, chosen: &dyn Fn(&str) -> Option<&'a Value>) -> Result<Option<Limit>> {
+        let own = self.option(chosen)?;
+        let no_own = own.is_none_or(|limit| limit == Limit::Unlimited);
+        Ok(self.fixed.filter(|_| no_own).or(own))
     }
 
     /// The option's value: `None` when there is none, `Unlimited` for 0.
@@ -307,10 +361,37 @@ impl Wishes {
     }
 }
 
+/// The names by which components are found.
+const NAMES: [&str; 2] = ["storage", "objects"];
+
+fn is_billed(component: &Component) -> bool {
+    matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
+}
+
+/// # Errors
+/// `Config` when a component has no `backend_name`, or has one of ours in other letters: it would neither be limited nor
+/// billed, and nobody would have meant that.
+fn must_be_meant(component: &Component) -> Result<()> {
+    let refused = |rule: &str| Err(Error::config(format!("{}.backend_name: {rule}", component.name)));
+    match given_keys(component)?.0 {
+        None if is_billed(component) => refused("must be given: storage, objects, or what else the component is"),
+        Some(name) => match NAMES.iter().find(|known| name.trim().eq_ignore_ascii_case(known)) {
+            Some(known) => refused(&format!("must be written {known}")),
+            None => Ok(()),
+        },
+        None => Ok(()),
+    }
+}
+
 /// `backend_name` (default the component's own name) and `enforce_limits`.
 pub(crate) fn own_keys(component: &Component) -> Result<(String, bool)> {
+    let (backend_name, enforced) = given_keys(component)?;
+    Ok((backend_name.unwrap_or_else(|| component.name.clone()), enforced))
+}
+
+fn given_keys(component: &Component) -> Result<(Option<String>, bool)> {
     let (keys, _all_known_by_now) = component.raw.read(|mut section| {
-        let backend_name = section.key("backend_name").blank_is_missing().text().or(component.name.clone());
+        let backend_name = section.key("backend_name").blank_is_missing().text().optional();
         let enforced = section.key("enforce_limits").boolean().or(true);
         section.share().map(|_| (backend_name, enforced))
     })?;

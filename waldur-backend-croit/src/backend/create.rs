@@ -31,6 +31,9 @@ impl Inner {
     ) -> Result<Verified<Created>> {
         let id = &request.backend_id;
         let (uid, storage) = self.target(cx, id)?;
+        if let Some(hidden) = self.memory.hidden().filter(|hidden| *hidden != uid) {
+            return Err(unseen(&hidden));
+        }
         cx.step("user");
         let (made, is_new) = self.ensure_user(&storage, &uid, request).await?;
         cx.checkpoint()?;
@@ -44,6 +47,7 @@ impl Inner {
         cx.step("verify");
         let needs = Needs { stamp: is_new || storage.can_stamp(), key: publishes };
         let found = self.read_back(cx, || whole(&storage, id, &uid, needs, wishes)).await?;
+        self.memory.shows(&uid);
         let created = self.created(&storage, &uid, request, &found, is_new).await?;
         Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
     }
@@ -61,14 +65,13 @@ impl Inner {
         if storage.agree(Quotas::both(Quota::UNLIMITED), quotas(&found.account)?) {
             warnings.extend(self.ceilings.nothing_capped(request));
         }
-        let published = &request.resource.metadata;
-        let summary = if is_new { metadata::summary(&[]) } else { self.summary(storage, uid).await };
+        let published = &[&request.resource.metadata];
+        let summary = if is_new { metadata::Summary::default().finish() } else { storage.summary(uid).await };
         // The order is about the user, not about statistics: without them, what is published of them stays.
         let summary = match summary {
             Ok(summary) => Some(summary),
             Err(cause) => {
-                let text = format!("no storage summary is published: {}", cause.message());
-                warnings.push(Error::new(cause.kind(), text).with_operation(cause.operation()).with_source(cause));
+                warnings.push(metadata::no_summary(cause));
                 metadata::published_summary(published)
             }
         };
@@ -94,6 +97,11 @@ impl Inner {
         }
         match storage.found(uid).await {
             Ok(Some(found)) => self.adopt(storage, uid, request, found).await.map(|account| (account, false)),
+            // In a tenant it may have a name by which it is never found; then no more such users are to be made.
+            Ok(None) if refused.code() == Some(error::USER_EXISTS) && self.settings.tenant().is_some() => {
+                self.memory.hides(uid);
+                Err(unseen(uid).with_source(refused))
+            }
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
             // Taken by its e-mail address; or an attempt that came to nothing.
@@ -138,6 +146,15 @@ impl Inner {
         }
         Ok(account)
     }
+}
+
+/// Somebody has to find out how the storage names it.
+fn unseen(uid: &Uid) -> Error {
+    let text = format!(
+        "croit says that the user {uid} exists, and does not list it, with the name of its default_tenant or without: no \
+         user is made until that is mended"
+    );
+    Error::not_ready(text)
 }
 
 /// What a user has to have in the end, beside its quotas.

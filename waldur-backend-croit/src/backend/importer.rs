@@ -59,7 +59,7 @@ impl Inner {
         for user in users.iter().filter(|user| self.importable(&user.uid).is_some()) {
             let mut item = Importable::new(BackendId::new(user.uid.as_str())?);
             if self.ceilings.has_limits() {
-                item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota)?;
+                item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota, self.storage.grain())?;
             }
             items.push(item);
         }
@@ -77,7 +77,7 @@ impl Inner {
         let mut item = Importable::new(BackendId::new(uid.name())?);
         if self.ceilings.has_limits() {
             let Some(user) = client.users().get(&uid).await? else { return Ok(None) };
-            item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota)?;
+            item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota, self.storage.grain())?;
         }
         Ok(Some(item))
     }

@@ -4,13 +4,15 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
 
-use super::storage::Held;
 use crate::{
     s3::{Quota, Quotas, S3Key, Uid},
     settings::S3Settings,
 };
 
 const SUMMARY: &str = "storage_summary";
+
+/// What a key pair is published as.
+pub(super) const CREDENTIALS: &str = "s3_credentials";
 
 /// The address that tenants are given: without a trailing slash.
 pub(super) fn endpoint(settings: &S3Settings) -> String {
@@ -34,7 +36,7 @@ pub(super) fn all(
             "endpoint": endpoint,
             "region": settings.region,
         });
-        metadata.insert("s3_credentials".to_owned(), credentials);
+        metadata.insert(CREDENTIALS.to_owned(), credentials);
     }
     if let Some(summary) = summary {
         metadata.insert(SUMMARY.to_owned(), summary);
@@ -48,30 +50,68 @@ pub(super) fn all(
     metadata
 }
 
-/// What buckets hold, each and together.
-///
-/// # Errors
-/// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
-pub(super) fn summary(buckets: &[Held]) -> Result<Value> {
-    let unknown = || Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds");
-    let (mut size, mut objects, mut rows) = (0_u64, 0_u64, Vec::with_capacity(buckets.len()));
-    for bucket in buckets {
-        let (bytes, number) = bucket.stored.ok_or_else(unknown)?;
-        size = size.checked_add(bytes).ok_or_else(unknown)?;
-        objects = objects.checked_add(number).ok_or_else(unknown)?;
-        rows.push(json!({ "name": bucket.name, "size_bytes": bytes, "objects": number }));
+/// Of so many buckets each is published, as many as a user may have unless somebody allows more. The sums are of all.
+const ROWS: usize = 1000;
+
+/// What the buckets of a user hold, each and together, as they are told one by one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    count: u64,
+    size: u64,
+    objects: u64,
+    rows: Vec<Value>,
+    unknown: Option<Error>,
+}
+
+impl Summary {
+    /// Counts a bucket in; `stored` are bytes and objects.
+    pub(super) fn add(&mut self, name: &str, stored: Option<(u64, u64)>) {
+        let sums = stored.and_then(|(bytes, objects)| {
+            Some((bytes, objects, self.size.checked_add(bytes)?, self.objects.checked_add(objects)?))
+        });
+        let Some((bytes, objects, size, all)) = sums else { return self.fail(unknown()) };
+        (self.size, self.objects) = (size, all);
+        self.count = self.count.saturating_add(1);
+        if self.rows.len() < ROWS {
+            self.rows.push(json!({ "name": name, "size_bytes": bytes, "objects": objects }));
+        }
     }
-    Ok(json!({
-        "bucket_count": rows.len(),
-        "total_size_bytes": size,
-        "total_objects": objects,
-        "buckets": rows,
-    }))
+
+    /// A bucket could not be read.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.unknown.get_or_insert(error);
+    }
+
+    /// What is published.
+    ///
+    /// # Errors
+    /// `Inconsistent` when a bucket does not say what it holds: unknown is not 0.
+    pub(super) fn finish(self) -> Result<Value> {
+        match self.unknown {
+            Some(error) => Err(error),
+            None => Ok(json!({
+                "bucket_count": self.count,
+                "total_size_bytes": self.size,
+                "total_objects": self.objects,
+                "buckets": self.rows,
+            })),
+        }
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds")
+}
+
+/// What the operator is told where the summary that is published stays as it is.
+pub(super) fn no_summary(cause: Error) -> Error {
+    let text = format!("no new storage summary is published: {}", cause.message());
+    Error::new(cause.kind(), text).with_operation(cause.operation()).with_source(cause)
 }
 
 /// The summary that is published already, if any.
-pub(super) fn published_summary(published: &JsonObject) -> Option<Value> {
-    published.get(SUMMARY).cloned()
+pub(super) fn published_summary(published: &[&JsonObject]) -> Option<Value> {
+    published.iter().find_map(|metadata| metadata.get(SUMMARY).cloned())
 }
 
 fn quota(quota: Quota) -> Value {
@@ -81,26 +121,19 @@ fn quota(quota: Quota) -> Value {
 
 /// The access key that is published already, if any.
 pub(super) fn published_key(published: &JsonObject) -> Option<&str> {
-    let credentials = published.get("s3_credentials")?;
+    let credentials = published.get(CREDENTIALS)?;
     credentials.get("access_key")?.as_str().filter(|key| !key.is_empty())
 }
 
 /// The key to publish: the one that is published already if the user still has it, else the first by position.
-pub(super) fn choose<'a>(keys: &'a [S3Key], published: &JsonObject) -> Option<&'a S3Key> {
-    let known = published_key(published);
-    let mut first = None;
-    for key in keys {
-        if Some(key.access_key.as_str()) == known {
-            return Some(key);
-        }
-        first = first.or(Some(key));
-    }
-    first
+pub(super) fn choose<'a>(keys: &'a [S3Key], published: &[&JsonObject]) -> Option<&'a S3Key> {
+    let mut known = published.iter().filter_map(|metadata| published_key(metadata));
+    known.find_map(|known| keys.iter().find(|key| key.access_key == known)).or_else(|| keys.first())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use waldur_sdk::settings::BackendSettings;
 
@@ -125,5 +158,24 @@ mod tests {
         let text = published(None);
         assert!(text.contains("s3_endpoint"), "{text}");
         assert!(!text.contains("s3_credentials") && !text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn the_sums_are_of_all_buckets_and_the_rows_of_some() {
+        let mut summary = Summary::default();
+        for number in 0..1500_u64 {
+            summary.add(&format!("b{number}"), Some((number, 2)));
+        }
+        let told = summary.clone().finish().unwrap();
+        assert_eq!((&told["bucket_count"], &told["total_objects"]), (&json!(1500), &json!(3000)));
+        assert_eq!(told["total_size_bytes"], json!(1499 * 1500 / 2));
+        assert_eq!(told["buckets"].as_array().map(Vec::len), Some(ROWS));
+        // Unknown is not 0, and more than can be counted is unknown.
+        for unknown in [None, Some((u64::MAX, 0))] {
+            let mut summary = summary.clone();
+            summary.add("odd", unknown);
+            summary.add("fine", Some((1, 1)));
+            assert_eq!(summary.finish().unwrap_err().kind(), ErrorKind::Inconsistent);
+        }
     }
 }

@@ -15,7 +15,7 @@ mod sweep;
 mod upkeep;
 mod usage;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -24,7 +24,7 @@ use waldur_sdk::{
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
         DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
-        Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
+        Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
         Verified,
     },
     rest::{Http, HttpOptions},
@@ -129,7 +129,7 @@ impl Inner {
             state.status = Status::Paused;
         }
         if self.ceilings.has_limits() {
-            state.limits = self.ceilings.limits(quotas(account)?.user_quota)?;
+            state.limits = self.ceilings.limits(quotas(account)?.user_quota, self.storage.grain())?;
         }
         Ok(state)
     }
@@ -140,17 +140,12 @@ impl Inner {
         self.settings.prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix))
     }
 
-    /// What the user's buckets hold.
-    async fn summary(&self, storage: &Storage, uid: &Uid) -> Result<Value> {
-        metadata::summary(&storage.buckets(uid).await?)
-    }
-
-    /// What is published about a user.
+    /// What is published about a user, where `published` is so already.
     fn metadata(
         &self,
         uid: &Uid,
         found: &AccountWithKeys,
-        published: &JsonObject,
+        published: &[&JsonObject],
         summary: Option<Value>,
     ) -> Result<JsonObject> {
         let key = metadata::choose(&found.keys, published).filter(|_| self.settings.credentials.publishes());
@@ -164,20 +159,47 @@ impl Inner {
         view: &View,
         id: &BackendId,
         aspects: Aspects,
+        records: &dyn Records,
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
-        if !aspects.metadata {
-            let Some(account) = view.account(&uid).await? else { return Ok(None) };
-            let state = self.state(id, &uid, &account)?;
-            self.memory.learn(&state, &account);
-            return Ok(Some(state));
+        let found = if aspects.metadata && self.settings.credentials.publishes() {
+            view.sight(&uid).await?
+        } else {
+            view.account(&uid).await?.map(|account| (account, Ok(Vec::new())))
+        };
+        let Some((account, keys)) = found else { return Ok(None) };
+        let mut state = self.state(id, &uid, &account)?;
+        self.memory.learn(&state, &account);
+        if aspects.metadata {
+            let found = keys.map(|keys| AccountWithKeys { account, keys });
+            let resources = records.of(id);
+            let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
+            self.publish(storage, &uid, found, &published, &mut state).await;
         }
-        let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
-        let mut state = self.state(id, &uid, &found.account)?;
-        self.memory.learn(&state, &found.account);
-        let summary = self.summary(storage, &uid).await?;
-        state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))
+    }
+
+    /// Adds what is published about a user. What cannot be read of that is warned of, and stays as it is published: the
+    /// rest of the state is as good without.
+    async fn publish(
+        &self,
+        storage: &Storage,
+        uid: &Uid,
+        found: Result<AccountWithKeys>,
+        published: &[&JsonObject],
+        state: &mut ResourceState,
+    ) {
+        let summary = match storage.summary(uid).await {
+            Ok(summary) => Some(summary),
+            Err(cause) => {
+                state.warnings.push(metadata::no_summary(cause));
+                metadata::published_summary(published)
+            }
+        };
+        match found.and_then(|found| self.metadata(uid, &found, published, summary)) {
+            Ok(metadata) => state.metadata = Some(metadata),
+            Err(error) => state.warnings.push(error),
+        }
     }
 
     /// What the user of a back-end id is like now.
@@ -233,8 +255,29 @@ impl ResourceBackend for S3Backend {
     /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted.
     /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
     /// 30 passes.
+    ///
+    /// Metadata that does not depend on what is published: of several keys the first one is in it.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.0.inspect_all(cx, ids, aspects).await
+        self.inspect_recorded(cx, ids, aspects, &BTreeMap::new()).await
+    }
+
+    /// The key that is published stays so as long as the user has it, and what is published of buckets that cannot be read
+    /// stays as it is.
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        let mut states = self.0.inspect_all(cx, ids, aspects, records).await;
+        // Which takes no reading: it holds of each, whose turn it is or not.
+        if !self.0.settings.credentials.publishes() {
+            for state in states.values_mut().flatten().flatten() {
+                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+            }
+        }
+        states
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
@@ -254,7 +297,9 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        self.0.findings(&self.0.storage.until(cx.deadline)).await
+        let mut findings = self.0.findings(&self.0.storage.until(cx.deadline)).await;
+        findings.extend(self.0.ceilings.finding());
+        findings
     }
 
     fn usage(&self) -> Option<&dyn UsageSource> {
@@ -292,13 +337,14 @@ impl BackendFactory for S3Factory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (mut settings, warnings) = environment.settings.read(S3Settings::read)?;
+        let (mut settings, mut warnings) = environment.settings.read(S3Settings::read)?;
         if environment.backend_type.eq_ignore_ascii_case("croit_usage") {
             measure_over_time(&mut settings)?;
         }
         let http = environment.http(&options(&settings))?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
         let backend = backend.with_time_zone(environment.time_zone.clone());
+        warnings.extend(backend.0.ceilings.warnings());
         if environment.settings.core.soft_delete && !backend.0.ceilings.can_close() {
             return Err(Error::config(
                 "soft_delete: closes a user by its quotas, and no component sets one; take enforce_limits: false away \

@@ -21,7 +21,7 @@ use futures_util::{
 };
 use waldur_sdk::{
     Result,
-    backend::{Aspects, ById, OpContext, ResourceState, Stamp, Status},
+    backend::{Aspects, ById, OpContext, Records, ResourceState, Stamp, Status},
     types::BackendId,
 };
 
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     radosgw::{ListedUid, PageSize, RadosGwClient},
-    s3::Quotas,
+    s3::{Quotas, Uid},
 };
 
 /// In so many passes each of many users has its turn: two and a half hours of the usual five minutes.
@@ -51,6 +51,8 @@ pub(super) struct Memory(Mutex<Seen>);
 struct Seen {
     pass: usize,
     users: BTreeMap<BackendId, Glimpse>,
+    /// A user that is said to exist, and is on no list.
+    hidden: Option<Uid>,
     /// In which pass each had its turn last.
     turns: BTreeMap<BackendId, usize>,
 }
@@ -103,6 +105,21 @@ impl Memory {
         self.seen().users.remove(id);
     }
 
+    /// A user that is said to exist, and is on no list.
+    pub(super) fn hidden(&self) -> Option<Uid> {
+        self.seen().hidden.clone()
+    }
+
+    /// A user is said to exist, and is on no list.
+    pub(super) fn hides(&self, uid: &Uid) {
+        self.seen().hidden = Some(uid.clone());
+    }
+
+    /// A user is on a list.
+    pub(super) fn shows(&self, uid: &Uid) {
+        self.seen().hidden.take_if(|hidden| hidden == uid);
+    }
+
     /// Notices what was read of a user.
     pub(super) fn learn(&self, state: &ResourceState, account: &Account) {
         let mut seen = self.seen();
@@ -119,6 +136,7 @@ impl Inner {
         cx: &OpContext,
         ids: &[BackendId],
         aspects: Aspects,
+        records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let storage = self.storage.until(cx.deadline);
         let view = match storage.view().await {
@@ -128,7 +146,7 @@ impl Inner {
         // Only a pass over everything wants metadata; who asks for less needs it of each.
         if !aspects.metadata || ids.len() <= FEW {
             let all: Vec<_> = ids.iter().map(|id| (id.clone(), aspects)).collect();
-            return self.look_closely(&storage, &view, all).await;
+            return self.look_closely(&storage, &view, all, records).await;
         }
         let turn = self.memory.begin(ids);
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
@@ -138,9 +156,9 @@ impl Inner {
         let Storage::RadosGw(gateway) = &storage else {
             // All but the metadata is in croit's list.
             close.extend(later.into_iter().map(|id| (id, less)));
-            return self.look_closely(&storage, &view, close).await;
+            return self.look_closely(&storage, &view, close, records).await;
         };
-        let close = self.look_closely(&storage, &view, close);
+        let close = self.look_closely(&storage, &view, close, records);
         let (mut states, listed) = join(close, listed(gateway, &later)).await;
         let (mut seen, mut unseen) = (ById::new(), Vec::new());
         for id in later {
@@ -149,7 +167,7 @@ impl Inner {
                 None => unseen.push((id, less)),
             }
         }
-        states.extend(self.look_closely(&storage, &view, unseen).await);
+        states.extend(self.look_closely(&storage, &view, unseen, records).await);
         states.extend(seen);
         states
     }
@@ -159,9 +177,10 @@ impl Inner {
         storage: &Storage,
         view: &View,
         ids: Vec<(BackendId, Aspects)>,
+        records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let read = |(id, aspects): (BackendId, Aspects)| async move {
-            let state = self.inspect_one(storage, view, &id, aspects).await;
+            let state = self.inspect_one(storage, view, &id, aspects, records).await;
             (id, state)
         };
         let reads: Vec<_> = ids.into_iter().map(read).collect();

@@ -1,9 +1,10 @@
 //! Keeping quotas what they are to be, outside of orders (s3.md §5).
 //!
 //! Waldur has the say: users are made for it, and nobody else is to change them. Limits that were ordered are compared by
-//! the processor, as [`LimitsAuthority::Waldur`](waldur_sdk::backend::LimitsAuthority) says. The customer's own safety
-//! limits are options, of which the processor knows nothing, so they are compared here, with what the look at the user
-//! has just shown: where that agrees, or it was not this user's turn, nothing is asked and nothing written.
+//! the processor, as [`LimitsAuthority::Waldur`](waldur_sdk::backend::LimitsAuthority) says; but it sees one number, that
+//! of the user, and there is one of each bucket too. The customer's own safety limits are options, of which it knows
+//! nothing. So both are compared here, with what the look at the user has just shown: where that agrees, or it was not
+//! this user's turn, nothing is asked and nothing written.
 
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -18,7 +19,7 @@ use super::S3Backend;
 impl ResourceUpkeep for S3Backend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let Some(found) = self.0.memory.take_quotas(id) else { return Ok(()) };
-        let wishes = self.0.ceilings.of_upkeep(&about.resource);
+        let wishes = self.0.ceilings.of_upkeep(about);
         if wishes.are_idle() || self.0.storage.agree(wishes.over(found), found) {
             return Ok(());
         }

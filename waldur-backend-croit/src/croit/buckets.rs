@@ -1,7 +1,10 @@
 //! Buckets (croit-api.md §2).
 
 use http::Method;
-use waldur_sdk::{Result, rest::Pager};
+use waldur_sdk::{
+    Result,
+    rest::{BadRow, Pager},
+};
 
 use super::{CroitClient, model::Bucket, name};
 use crate::s3::Uid;
@@ -28,5 +31,22 @@ impl Buckets<'_> {
             let call = call.clone();
             async move { Ok(call.send_rows("bucket").await?.0.into_page(None)) }
         }))
+    }
+
+    /// As [`Self::of_user`], one by one while the list arrives.
+    ///
+    /// # Errors
+    /// As of [`Self::of_user`]; also for a list that was cut short.
+    pub async fn fold_of_user<A>(
+        &self,
+        uid: &Uid,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<Bucket, BadRow>) + Send + Sync + 'static,
+    ) -> Result<A>
+    where
+        A: Send + 'static,
+    {
+        let call = self.0.call(Method::GET, "buckets.fold_of_user", "/s3/users/{uid}/buckets", &[name(uid)?]);
+        call.max_body(USER_LISTING).fold_rows("bucket", begin, each).await
     }
 }

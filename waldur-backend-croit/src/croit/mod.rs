@@ -58,7 +58,7 @@ pub use self::{
 };
 pub use crate::{
     radosgw::Removed,
-    s3::{AccessKeyId, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, Uid},
+    s3::{AccessKeyId, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, Tenant, Uid},
 };
 
 use crate::s3::OwnBuckets;
@@ -89,6 +89,7 @@ struct Inner {
     http: Http,
     rest: RestClient,
     writes: Serial<Uid>,
+    tenant: Option<Tenant>,
 }
 
 impl CroitClient {
@@ -107,7 +108,14 @@ impl CroitClient {
         let rest = RestClient::new(http.clone(), base, login)
             .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_error_reader(error::read);
-        Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new() }), deadline: None })
+        Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new(), tenant: None }), deadline: None })
+    }
+
+    /// Looks for users in `tenant`, too: whichever of `name` and `tenant$name` the list of users has, it is `name`.
+    #[must_use]
+    pub fn in_tenant(mut self, tenant: Tenant) -> Self {
+        Arc::make_mut(&mut self.inner).tenant = Some(tenant);
+        self
     }
 
     /// Replaces the time limit of a call (default 60 s).

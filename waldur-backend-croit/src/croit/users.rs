@@ -10,7 +10,7 @@ use waldur_sdk::{
 };
 
 use super::{CroitClient, expect, model::User, name};
-use crate::s3::{Uid, checked};
+use crate::s3::{Tenant, Uid, checked};
 
 /// Calls on users.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl Users<'_> {
         let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
         let call = call.must_exist().max_body(RestClient::BULK_MAX_BODY).secret_answer();
         let (rows, _headers) = call.send_rows("uid").await?;
-        Ok(UserList::of(rows))
+        Ok(UserList::of(rows, self.0.inner.tenant.as_ref()))
     }
 
     /// Creates a user, with a key pair of croit's making. `None` when croit answers without saying what it made.
@@ -68,12 +68,21 @@ pub struct UserList {
 }
 
 impl UserList {
-    fn of(rows: Rows<User>) -> Self {
-        let mut users: BTreeMap<String, Vec<User>> = BTreeMap::new();
-        for user in rows.items {
+    /// Names of `tenant` lose it.
+    fn of(rows: Rows<User>, tenant: Option<&Tenant>) -> Self {
+        let plain = |uid: &str| match tenant {
+            Some(tenant) => uid.strip_prefix(tenant.as_str())?.strip_prefix('$').map(str::to_owned),
+            None => None,
+        };
+        let (mut users, mut bad): (BTreeMap<_, Vec<User>>, _) = (BTreeMap::new(), rows.bad);
+        for mut user in rows.items {
+            user.uid = plain(&user.uid).unwrap_or(user.uid);
             users.entry(user.uid.clone()).or_default().push(user);
         }
-        Self { users, bad: rows.bad }
+        for row in &mut bad {
+            row.id = row.id.take().map(|id| plain(&id).unwrap_or(id));
+        }
+        Self { users, bad }
     }
 
     /// A user. `Ok(None)` is proven absence.

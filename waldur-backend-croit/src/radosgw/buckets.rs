@@ -1,6 +1,7 @@
 //! Buckets (radosgw-api.md §5).
 
 use http::Method;
+use serde::de::DeserializeOwned;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     rest::{BadRow, Call, Page, Pager},
@@ -77,17 +78,19 @@ impl Buckets<'_> {
         call.bulk().max_body(EVERYBODYS_LISTING).fold_rows("bucket", begin, each).await
     }
 
-    /// As [`Self::fold_all`], for the buckets of one user. Nothing comes also when there is no such user.
+    /// As [`Self::fold_all`], for the buckets of one user, each as a [`BucketUsage`] or a [`Bucket`]. Nothing comes also
+    /// when there is no such user.
     ///
     /// # Errors
     /// As [`Self::fold_all`].
-    pub async fn fold_of_user<A>(
+    pub async fn fold_of_user<T, A>(
         &self,
         uid: &Uid,
         begin: impl Fn() -> A + Send + Sync + 'static,
-        each: impl Fn(&mut A, Result<BucketUsage, BadRow>) + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<T, BadRow>) + Send + Sync + 'static,
     ) -> Result<A>
     where
+        T: DeserializeOwned + 'static,
         A: Send + 'static,
     {
         let call = self.call(Method::GET, "buckets.fold_of_user").query("uid", uid).query("stats", true);

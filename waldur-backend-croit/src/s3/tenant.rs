@@ -65,7 +65,7 @@ impl OwnBuckets {
     /// `Rejected` when the storage refuses to delete one: it may be locked.
     pub(crate) async fn delete(&self, bucket: &str, versions: &[Version]) -> Result<()> {
         check_name("bucket", bucket)?;
-        let order = xml::deletion(versions.iter().map(|version| (version.key.as_str(), version.id.as_str())))?;
+        let order = xml::deletion(bucket, versions.iter().map(|version| (version.key.as_str(), version.id.as_str())))?;
         let call = self.0.post("s3.delete", "/{bucket}", &[bucket]).query("delete", "");
         let answer = call.body("application/xml", order.into()).idempotent().send().await?;
         let document = xml::read(answer.body(), &["DeleteResult"])?;

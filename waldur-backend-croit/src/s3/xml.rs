@@ -109,18 +109,18 @@ fn predefined(name: &str) -> Option<char> {
     })
 }
 
-/// The order to delete versions of objects, by key and version. Answered with what failed only.
+/// The order to delete versions of objects of a bucket, by key and version. Answered with what failed only.
 ///
 /// # Errors
 /// `Config` when a key has a character that XML cannot carry.
-pub(crate) fn deletion<'a>(versions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<u8>> {
+pub(crate) fn deletion<'a>(bucket: &str, versions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<u8>> {
     let mut writer = Writer::new(Vec::new());
     let mut failed = None;
     let written = writer.create_element("Delete").write_inner_content(|writer| {
         writer.create_element("Quiet").write_text_content(BytesText::new("true"))?;
-        for (key, version) in versions {
+        for (position, (key, version)) in versions.into_iter().enumerate() {
             if !key.chars().all(can_be_written) {
-                failed = Some(key.escape_debug().to_string());
+                failed.get_or_insert(position);
                 continue;
             }
             writer.create_element("Object").write_inner_content(|writer| {
@@ -134,8 +134,12 @@ pub(crate) fn deletion<'a>(versions: impl IntoIterator<Item = (&'a str, &'a str)
     written.map_err(|cause| Error::config("the order to delete cannot be written").with_source(cause))?;
     match failed {
         None => Ok(writer.into_inner()),
-        Some(key) => {
-            let text = format!("The object {key} has a name that cannot be sent in a list. Delete it first.");
+        // Its name would stand in logs too, and is nobody's business but the customer's.
+        Some(position) => {
+            let text = format!(
+                "Object number {} in the bucket {bucket} has a name that cannot be sent in a list. Delete it first.",
+                position + 1
+            );
             Err(Error::rejected(text))
         }
     }
@@ -186,7 +190,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_written_is_read_again(key in "\\PC{0,20}", version in "[a-zA-Z0-9._-]{1,20}") {
-            let xml = deletion([(key.as_str(), version.as_str())]).unwrap();
+            let xml = deletion("photos", [(key.as_str(), version.as_str())]).unwrap();
             let document = read(&xml, &["Delete"]).unwrap();
             prop_assert_eq!(document.records.len(), 1);
             prop_assert_eq!(document.records[0].text("Key"), Some(key.as_str()));
@@ -200,7 +204,9 @@ mod tests {
 
     #[test]
     fn a_name_that_xml_cannot_carry_is_no_part_of_an_order() {
-        let error = deletion([("fine", "1"), ("a\u{1}b", "2")]).unwrap_err();
-        assert!(error.customer_message().is_some_and(|text| text.contains("a\\u{1}b")), "{error}");
+        let error = deletion("photos", [("fine", "1"), ("a\u{1}b", "2")]).unwrap_err();
+        assert!(error.customer_message().is_some_and(|text| text.contains("Object number 2 in the bucket photos")));
+        let texts = format!("{error} {error:?} {:?}", error.chain());
+        assert!(!texts.contains("u{1}") && !texts.contains('\u{1}'), "no name of an object: {texts}");
     }
 }

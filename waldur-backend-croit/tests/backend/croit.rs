@@ -1,16 +1,16 @@
 //! What is different on croit (s3.md §11, croit-api.md).
 
 use crate::common::{
-    Failure, GIB, Gate, STAMP, UID, components, count, create, cx, delete, id, limits, published_key_works, quotas,
-    request, set_limits, update_options, usage_components,
+    Failure, GIB, Gate, STAMP, TOKEN, UID, components, count, create, cx, delete, id, limits, now, published_key_works,
+    quotas, request, set_limits, update_options, usage_components,
 };
 use serde_json::{Value, json};
 use waldur_backend_croit::{
     S3Backend,
-    testing::{FakeCroit, SeedUser},
+    testing::{FakeCroit, FakeRadosGw, SeedUser},
 };
 use waldur_sdk::{
-    ErrorClass, ErrorKind,
+    Error, ErrorClass, ErrorKind,
     backend::{Aspects, Origin, Removed, ResourceBackend as _},
     rest::TransportErrorKind,
     settings::AccountingType,
@@ -182,7 +182,7 @@ async fn s20_s21_keys_of_croit_are_published_or_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s22_metadata_on_croit_that_cannot_be_read_is_an_error() {
+async fn s22_metadata_on_croit_that_cannot_be_read_is_told_of_and_nothing_made_of_it() {
     let gate = Gate::croit();
     let backend = backend(&gate);
     create(&backend, &request(json!({}))).await.unwrap();
@@ -194,9 +194,12 @@ async fn s22_metadata_on_croit_that_cannot_be_read_is_an_error() {
     let expected = json!({ "bucket_count": 1, "total_size_bytes": 1234, "total_objects": 1, "buckets": [bucket] });
     assert_eq!(summary, expected);
     gate.croit.forget_statistics("photos");
-    assert_eq!(read().await.unwrap_err().kind(), ErrorKind::Inconsistent);
+    let state = read().await.unwrap().unwrap();
+    assert!(state.metadata.is_some_and(|metadata| !metadata.contains_key("storage_summary")), "unknown is not 0");
+    assert_eq!(state.warnings.iter().map(Error::kind).collect::<Vec<_>>(), [ErrorKind::Inconsistent]);
     gate.fail("/keys", u32::MAX, Failure::Status(403, "{}".to_owned()));
-    assert!(read().await.is_err());
+    let state = read().await.unwrap().unwrap();
+    assert!(state.metadata.is_none() && state.warnings.len() == 2, "{state:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,6 +318,47 @@ async fn placement_class_and_tenant_of_the_settings_are_the_users() {
     gate.fake.put_object(&full, "photos", "a", 5).unwrap();
     assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
     assert!(gate.fake.users().is_empty() && gate.fake.buckets(&full).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_in_a_tenant_is_found_whichever_way_the_list_names_it() {
+    let fake = FakeRadosGw::builder().clock(now).build();
+    let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake).tenants_in_names().build();
+    let gate = Gate::over_croit(croit);
+    let backend = with(&gate, json!({ "default_tenant": "acme" }));
+    create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+    assert_eq!(gate.fake.user(&format!("acme${UID}")).unwrap().user_quota.max_size, 5 * GIB);
+    assert!(backend.get(&cx(), &id()).await.unwrap().is_some());
+    // One of another tenant is somebody else.
+    gate.fake.add_user(SeedUser::new("other$waldur_b")).unwrap();
+    assert!(backend.get(&cx(), &BackendId::new("waldur_b").unwrap()).await.unwrap().is_none());
+    // Both at once cannot be told apart.
+    gate.fake.add_user(SeedUser::new(UID)).unwrap();
+    assert_eq!(backend.get(&cx(), &id()).await.unwrap_err().kind(), ErrorKind::Inconsistent);
+    gate.fake.remove_user(UID);
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_users_are_made_that_are_never_found_again() {
+    let fake = FakeRadosGw::builder().clock(now).build();
+    let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake).build();
+    let gate = Gate::over_croit(croit);
+    let backend = with(&gate, json!({ "default_tenant": "acme" }));
+    // A list that names it in a third way.
+    gate.fail("GET /api/s3/users", 99, Failure::Status(200, "[]".to_owned()));
+    let error = create(&backend, &request(json!({}))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::NotReady, "{error}");
+    assert!(error.message().contains("default_tenant"), "{error}");
+    let mut other = request(json!({}));
+    other.backend_id = BackendId::new("waldur_other").unwrap();
+    let error = create(&backend, &other).await.unwrap_err();
+    assert!(error.class() == ErrorClass::NotReady && error.message().contains(UID), "{error}");
+    assert_eq!(gate.fake.users().len(), 1, "one, and no more");
+    // Mended: everybody has a turn again.
+    gate.mend();
+    create(&backend, &request(json!({}))).await.unwrap();
+    create(&backend, &other).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

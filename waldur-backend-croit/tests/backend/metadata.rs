@@ -1,6 +1,8 @@
 //! What is published about a user (s3.md §9).
 
-use crate::common::{Failure, GIB, Gate, STAMP, UID, backend, create, cx, id, request, server_error};
+use std::collections::BTreeMap;
+
+use crate::common::{Failure, GIB, Gate, STAMP, UID, backend, create, cx, id, request, resource, server_error};
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
@@ -58,16 +60,24 @@ async fn s20_metadata_has_the_shape_that_offerings_know() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s22_metadata_that_cannot_be_read_is_an_error_and_never_less_metadata() {
+async fn s22_buckets_that_cannot_be_read_are_told_of_and_what_is_published_of_them_stays() {
     let gate = Gate::new();
     let backend = backend(gate.clone());
     create(&backend, &request(json!({}))).await.unwrap();
-    gate.fail("GET /admin/bucket", 9, server_error());
-    let states = backend.inspect(&cx(), &[id()], Aspects::ALL).await;
-    assert!(states[&id()].as_ref().is_err_and(|error| error.class() == ErrorClass::Transient));
+    gate.fail("GET /admin/bucket", 99, server_error());
+    let mut resource = resource(json!({}));
+    let before = json!({ "bucket_count": 7 });
+    resource.metadata.insert("storage_summary".to_owned(), before.clone());
+    let records: BTreeMap<_, _> = [(id(), resource)].into();
+    let states = backend.inspect_recorded(&cx(), &[id()], Aspects::ALL, &records).await;
+    let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
+    assert_eq!(state.metadata.as_ref().unwrap()["storage_summary"], before);
+    assert!(state.warnings.len() == 1 && state.warnings[0].class() == ErrorClass::Transient, "{state:?}");
     // Who does not ask for it does not pay for it.
+    gate.take_log();
     let states = backend.inspect(&cx(), &[id()], Aspects::EXISTENCE).await;
-    assert!(states[&id()].as_ref().unwrap().is_some());
+    assert!(states[&id()].as_ref().unwrap().as_ref().unwrap().warnings.is_empty());
+    assert_eq!(gate.take_log().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +101,7 @@ async fn an_order_does_not_fail_for_statistics_of_buckets() {
         assert_eq!((&created.metadata["s3_user"], created.endpoints.len()), (&json!(UID), 1));
         assert!(created.metadata.get("storage_summary").is_none());
         let told: Vec<_> = created.warnings.iter().map(ToString::to_string).collect();
-        assert!(told.len() == 1 && told[0].contains("no storage summary"), "{told:?}");
+        assert!(told.len() == 1 && told[0].contains("no new storage summary"), "{told:?}");
         // What is published already stays.
         let before = json!({ "bucket_count": 7 });
         request.resource.metadata.insert("storage_summary".to_owned(), before.clone());

@@ -2,14 +2,14 @@
 
 use crate::common::{
     GIB, Gate, STAMP, UID, backend, backend_with, components, count, create, cx, id, limits, quotas, request,
-    set_limits, update_options,
+    set_limits, update_options, usage_components,
 };
 use serde_json::json;
 use waldur_sdk::{
     ErrorClass,
     backend::{Origin, ResourceBackend as _},
-    settings::AccountingType,
-    types::{Limit, Limits},
+    settings::{AccountingType, Component, Components, RawSettings},
+    types::{Limit, Limits, UnitFactor},
 };
 
 #[tokio::test(start_paused = true)]
@@ -152,4 +152,71 @@ async fn limits_of_waldur_do_not_undo_the_customers_own_unless_they_close() {
     assert_eq!(count(&gate.take_log(), "PUT"), 0);
     set_limits(&backend, limits(0, 0)).await.unwrap();
     assert_eq!(quotas(&gate), [(true, 0, 0); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s37_a_diagnosis_names_the_components_that_are_nobodys() {
+    let named = |storage: &str| {
+        let rename = |component: &Component| {
+            let mut component = component.clone();
+            if component.name == "s3_storage" {
+                component.raw = RawSettings::from_value("s3_storage", &json!({ "backend_name": storage })).unwrap();
+            }
+            component
+        };
+        usage_components().iter().map(rename).collect::<Components>()
+    };
+    for (storage, warned) in [("storage", 0), ("storag", 1)] {
+        let findings = backend_with(Gate::new(), json!({}), &named(storage)).diagnose(&cx()).await;
+        let about =
+            findings.iter().filter(|finding| finding.check == "backend_name" && finding.detail.contains("s3_storage"));
+        assert_eq!(about.count(), warned, "{storage}: {findings:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operators_ceiling_is_not_the_customers_to_lift() {
+    let fixed = |component: &Component| {
+        let mut component = component.clone();
+        component.limit = (component.name == "s3_storage").then(|| Limit::At(5_u32.into()));
+        component
+    };
+    let components: Components = usage_components().iter().map(fixed).collect();
+    // Left blank, 0, and a choice of one's own.
+    for (options, size) in [(json!({}), 5), (json!({ "storage_limit": 0 }), 5), (json!({ "storage_limit": 9 }), 9)] {
+        let gate = Gate::new();
+        create(&backend_with(gate.clone(), json!({}), &components), &request(options.clone())).await.unwrap();
+        assert_eq!(quotas(&gate), [(true, size * GIB, -1); 2], "{options}");
+    }
+    let gate = Gate::new();
+    let backend = backend_with(gate.clone(), json!({}), &components);
+    create(&backend, &request(json!({ "storage_limit": 9, "object_limit": 9 }))).await.unwrap();
+    update_options(&backend, json!({ "storage_limit": 0, "object_limit": 0 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, -1); 2]);
+    // What is not named stays.
+    update_options(&backend, json!({ "object_limit": 3 })).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, 3); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_ceilings_on_croit_are_what_was_ordered() {
+    let small = |component: &Component| {
+        let mut component = component.clone();
+        if component.name == "s3_storage" {
+            component.unit_factor = UnitFactor::new(1_000_000.into()).unwrap();
+        }
+        component
+    };
+    let components: Components = components(AccountingType::Limit, &json!({})).iter().map(small).collect();
+    for megabytes in [0, 1, 7, 99, 1_000_003] {
+        let gate = Gate::croit();
+        let backend = gate.backend(json!({}), &components);
+        create(&backend, &request(json!({})).with_limits(limits(megabytes, 10))).await.unwrap();
+        assert_eq!(backend.get(&cx(), &id()).await.unwrap().unwrap().limits, limits(megabytes, 10));
+        assert_eq!(set_limits(&backend, limits(megabytes + 1, 10)).await.unwrap(), limits(megabytes + 1, 10));
+        // What somebody else has set is told as it is.
+        gate.fake.edit_user(UID, |user| user.user_quota.max_size = 2_500_608).unwrap();
+        let found = backend.get(&cx(), &id()).await.unwrap().unwrap().limits["s3_storage"];
+        assert!(matches!(found, Limit::At(amount) if amount.to_string() == "2.500608"), "{found}");
+    }
 }

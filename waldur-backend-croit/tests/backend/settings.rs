@@ -15,7 +15,7 @@ use waldur_sdk::{
     rest::{HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components, RawSettings, Warning, problems},
     testing::ScriptedTransport,
-    types::{OfferingUuid, Uuid},
+    types::{Decimal, OfferingUuid, UnitFactor, Uuid},
 };
 
 fn minimal() -> Value {
@@ -224,6 +224,39 @@ fn s37_storage_without_a_unit_factor_does_not_start() {
     let error = build("ceph_s3", &minimal(), twice.into_iter().collect()).unwrap_err();
     assert!(error.message().starts_with("b: "), "{error}");
     build("ceph_s3", &minimal(), components(AccountingType::Limit, &json!({}))).unwrap();
+}
+
+#[test]
+fn s37_a_component_is_not_left_out_by_mistake() {
+    let component = |name: &str, accounting, keys: Value| {
+        let mut component = Component::new(name, accounting);
+        component.unit_factor = UnitFactor::new(Decimal::from(1 << 30)).unwrap();
+        component.raw = RawSettings::from_value(name, &keys).unwrap();
+        component
+    };
+    let build = |component: Component| {
+        let (settings, _) = BackendSettings::from_value("backend_settings", &minimal()).unwrap();
+        let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
+        let components = [component].into_iter().collect();
+        let environment = BuildEnv::new("ceph_s3", OfferingUuid::new(Uuid::nil()), settings, components, connect);
+        let (_, warnings) = Registry::default().with(S3Factory).build(&environment)?;
+        Ok::<_, Error>(warnings.iter().map(Warning::path).filter(|path| path.contains("backend_name")).count())
+    };
+    for accounting in [AccountingType::Usage, AccountingType::Limit] {
+        let of = |name: &str, keys: Value| build(component(name, accounting, keys));
+        for keys in [json!({}), json!({ "backend_name": "" }), json!({ "backend_name": "Storage" })] {
+            let error = of("s3_storage", keys.clone()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().starts_with("s3_storage.backend_name: must be "), "{keys}: {error}");
+        }
+        assert!(of("Objects", json!({})).is_err());
+        // Another name may be meant.
+        assert_eq!(of("s3_storage", json!({ "backend_name": "storag" })).unwrap(), 1);
+        assert_eq!(of("s3_storage", json!({ "backend_name": "storage" })).unwrap(), 0);
+        assert_eq!(of("objects", json!({})).unwrap(), 0);
+    }
+    // A fee is none of the gateway's business.
+    assert_eq!(build(component("fee", AccountingType::One, json!({}))).unwrap(), 0);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Quotas that were changed by hand (s3.md §5; faults.md row 112).
 
 use serde_json::json;
-use waldur_sdk::{settings::AccountingType, testing::waldur::Generation};
+use waldur_backend_croit::testing::UserEdit;
+use waldur_sdk::{
+    backend::LimitsAuthority, process::MembershipPolicy, settings::AccountingType, testing::waldur::Generation,
+};
 
 use crate::{
-    common::{On, server_error},
+    common::{GIB, On, server_error},
     world::{World, clean_pass, pass},
 };
 
@@ -33,6 +36,40 @@ async fn f112_a_quota_changed_by_hand_is_mended_in_the_next_pass() {
         world.gateway_writes();
         clean_pass(&agent).await;
         assert!(world.gateway_writes().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f112_a_bucket_quota_that_was_changed_alone_is_mended_too() {
+    let kinds = [AccountingType::Usage, AccountingType::Limit];
+    for (on, accounting) in [On::RadosGw, On::Croit].into_iter().flat_map(|on| kinds.map(|kind| (on, kind))) {
+        let world = World::on(on, Generation::V8, accounting);
+        world.resource("u-1", 7);
+        let agent = world.agent(json!({}));
+        clean_pass(&agent).await;
+        for (enabled, size) in [(true, 1024), (true, 100 * GIB), (false, -1)] {
+            let by_hand =
+                |edit: UserEdit<'_>| (edit.bucket_quota.enabled, edit.bucket_quota.max_size) = (enabled, size);
+            world.gate.fake.edit_user("u-1", by_hand).unwrap();
+            clean_pass(&agent).await;
+            let bucket = world.gate.fake.quota("u-1").unwrap().1;
+            assert_eq!(
+                (world.quota("u-1"), bucket.enabled, bucket.max_objects),
+                ((7, 7), true, 7),
+                "{on:?} {accounting:?}"
+            );
+        }
+        world.gateway_writes();
+        clean_pass(&agent).await;
+        assert!(world.gateway_writes().is_empty());
+        // Waldur's limits are not set where somebody else has the say over them.
+        let mut policy = MembershipPolicy::default();
+        policy.limits_authority = Some(LimitsAuthority::None);
+        world.set_quota("u-1", 5);
+        let agent = world.agent(json!({})).with_policy(policy);
+        clean_pass(&agent).await;
+        let mended = if accounting == AccountingType::Limit { 5 } else { 7 };
+        assert_eq!(world.quota("u-1"), (mended, mended));
     }
 }
 

@@ -8,4 +8,5 @@ mod common;
 mod budget;
 mod drift;
 mod pausing;
+mod published;
 mod world;

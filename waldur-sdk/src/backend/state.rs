@@ -75,7 +75,7 @@ pub struct ResourceState {
     /// What is to be published about it; `None` when it was not asked for.
     pub metadata: Option<JsonObject>,
     /// Names of metadata that this back end publishes at other times or with other settings, and not now: whatever
-    /// stands under them is taken away together with the publishing of [`Self::metadata`].
+    /// stands under them is taken away, also where [`Self::metadata`] are not told.
     pub withdrawn: BTreeSet<String>,
     /// User names with access; `None` when not asked for, or when the back end has no members.
     pub members: Option<Vec<String>>,

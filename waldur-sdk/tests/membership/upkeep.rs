@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use waldur_sdk::{
-    backend::{Capabilities, EndDate, LimitsAuthority, Status},
+    Error,
+    backend::{Capabilities, EndDate, LimitsAuthority, Status, layers},
     client::WaldurClient,
-    process::{OfferingContext, membership::Change},
+    process::{OfferingContext, SyncOutcome, membership::Change},
     rest::Http,
     settings::{AccountingType, AgentSettings, Component, Components},
     testing::{
@@ -16,7 +17,7 @@ use waldur_sdk::{
 
 use crate::{
     orders::BOTH,
-    watching::{Seen, watched},
+    watching::{Seen, Watching, watched},
     world::{Agent, MINUTE, Site, assert_synced, line, only, pass_time, run},
 };
 
@@ -264,6 +265,58 @@ async fn f158_metadata_are_published_on_change_and_others_keep_theirs() {
         assert_eq!(site.waldur().resource_view(resource).backend_metadata, theirs);
         run(&agent).await;
         assert_eq!(site.world.count("provider_resources.set_backend_metadata"), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_back_end_withdraws_goes_though_another_process_has_published_it() {
+    for generation in BOTH {
+        let site = Site::new(generation);
+        let resource = site.resource("one", &[]);
+        let before = json!({ "object_id": "one", "secret_key": "s", "theirs": 1 });
+        site.waldur().change_resource(resource, |row| row.backend_metadata(before.clone()));
+        let seen = Seen::default();
+        seen.edit(|told| told.withdrawn = ["secret_key".to_owned()].into());
+        let told = seen.clone();
+        let agent = site.agent().memory(|memory| memory.with_members().with_status().with_user_limits());
+        let agent = agent.around(move |backend| layers::limit(Watching::new(backend, told), 4)).build();
+        run(&agent).await;
+        let after = json!({ "object_id": "one", "theirs": 1 });
+        assert_eq!(site.waldur().resource_view(resource).backend_metadata, after);
+        assert_eq!(serde_json::to_value(seen.edit(|told| told.published.clone())).unwrap(), json!([before]));
+        run(&agent).await;
+        assert_eq!(site.world.count("provider_resources.set_backend_metadata"), 1);
+        assert_eq!(serde_json::to_value(seen.edit(|told| told.published.clone())).unwrap(), json!([after]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_read_beside_an_object_is_told_and_holds_nothing_up() {
+    let site = Site::new(Generation::V8);
+    let resource = site.resource("one", &[]);
+    let seen = Seen::default();
+    seen.edit(|told| told.warnings = vec![Error::not_ready("no statistics")]);
+    site.waldur().change_resource(resource, |row| row.paused(true));
+    let agent = watched(&site, &seen).build();
+    for _twice in 0..2 {
+        let report = run(&agent).await;
+        let sync = only(&report);
+        assert!(matches!(sync.outcome, SyncOutcome::Synced), "{sync:#?}");
+        assert_eq!(sync.warnings.iter().map(|warning| warning.step).collect::<Vec<_>>(), ["inspect"]);
+    }
+    assert_eq!(seen.statuses(), [Status::Paused]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ordered_limits_are_told_to_upkeep_where_waldur_has_the_say() {
+    for authority in [LimitsAuthority::Waldur, LimitsAuthority::Backend, LimitsAuthority::None] {
+        let site = Site::new(Generation::V8);
+        site.resource("one", &[]);
+        let seen = Seen::default();
+        run(&watched(&site, &seen).policy(|policy| policy.limits_authority = Some(authority)).build()).await;
+        let told = seen.edit(|told| told.about.last().unwrap().limits.keys().cloned().collect::<Vec<_>>());
+        let wanted = if authority == LimitsAuthority::Waldur { vec!["cpu", "mem"] } else { vec![] };
+        assert_eq!(told, wanted, "{authority:?}");
     }
 }
 

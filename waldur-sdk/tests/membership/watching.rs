@@ -1,7 +1,7 @@
 //! A back end that is watched, and says more than the service in memory does.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -10,7 +10,7 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{
         Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Grant, LimitChange,
-        MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress, Removed,
+        MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress, Records, Removed,
         ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, Surroundings, UserLimits,
         UsernameRequest, Verified,
     },
@@ -34,6 +34,10 @@ pub struct Told {
     pub end_date: EndDate,
     pub effective_id: Option<String>,
     pub metadata: Option<JsonObject>,
+    pub withdrawn: BTreeSet<String>,
+    pub warnings: Vec<Error>,
+    /// What it was told is published, where it was asked with that.
+    pub published: Vec<JsonObject>,
     plans: Vec<String>,
     outcomes: Vec<String>,
     is_mute: bool,
@@ -112,13 +116,27 @@ impl ResourceBackend for Watching {
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         self.seen.edit(|told| told.looks.push(ids.len()));
         let mut states = self.inner.inspect(cx, ids, aspects).await;
-        let metadata = self.seen.0.lock().unwrap().metadata.clone();
-        for state in states.values_mut().flatten().flatten() {
-            if let Some(metadata) = &metadata {
-                state.metadata = Some(metadata.clone());
+        self.seen.edit(|told| {
+            for state in states.values_mut().flatten().flatten() {
+                if let Some(metadata) = &told.metadata {
+                    state.metadata = Some(metadata.clone());
+                }
+                state.withdrawn.clone_from(&told.withdrawn);
+                state.warnings.clone_from(&told.warnings);
             }
-        }
+        });
         states
+    }
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        let published = ids.iter().flat_map(|id| records.of(id)).map(|resource| resource.metadata);
+        self.seen.edit(|told| told.published = published.collect());
+        self.inspect(cx, ids, aspects).await
     }
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
         self.seen.edit(|told| told.limits.push(change.clone()));

@@ -1,8 +1,8 @@
 //! croit in the words of [`Storage`](super::Storage).
 
-use waldur_sdk::Result;
+use waldur_sdk::{Result, rest::BadRow};
 
-use super::{Account, AccountWithKeys, Held, NewAccount};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Held, NewAccount};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
     s3::{Quota, Quotas, Uid},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What sizes are rounded up to.
-const KIB: u64 = 1024;
+pub(super) const KIB: u64 = 1024;
 
 /// A user without a quota has no ceiling; a quota that was set and is not told would be found out by reading back.
 impl From<&User> for Account {
@@ -87,6 +87,14 @@ pub(super) fn agree(wanted: Quota, found: Quota) -> bool {
 pub(super) async fn buckets(client: &CroitClient, uid: &Uid) -> Result<Vec<Held>> {
     let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
     Ok(buckets.into_iter().map(Held::from).collect())
+}
+
+pub(super) async fn summary(client: &CroitClient, uid: &Uid) -> Result<Summary> {
+    let add = |summary: &mut Summary, bucket: Result<Bucket, BadRow>| match bucket {
+        Ok(bucket) => summary.add(&bucket.name, bucket.stored.map(|stored| (stored.size, stored.num_objects))),
+        Err(bad) => summary.fail(bad.error),
+    };
+    client.buckets().fold_of_user(uid, Summary::default, add).await
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod radosgw;
 
 use std::time::Instant;
 
+use serde_json::Value;
 use waldur_sdk::{
     Result,
     backend::OpContext,
@@ -96,7 +97,10 @@ impl Storage {
                 Ok(Self::RadosGw(client.with_timeout(settings.timeout)))
             }
             Flavour::Croit(croit) => {
-                let client = CroitClient::new(http, &croit.api_url, &croit.login)?;
+                let mut client = CroitClient::new(http, &croit.api_url, &croit.login)?;
+                if let Some(tenant) = &croit.tenant {
+                    client = client.in_tenant(tenant.clone());
+                }
                 Ok(Self::Croit(client.with_timeout(settings.timeout)))
             }
         }
@@ -260,14 +264,22 @@ impl Storage {
         }
     }
 
-    /// All buckets of a user with what they hold.
+    /// What the buckets of a user hold, added up while the list arrives.
     ///
     /// # Errors
-    /// `NotFound` when there is no such user; whenever the list may not be whole.
-    pub(super) async fn buckets(&self, uid: &Uid) -> Result<Vec<Held>> {
+    /// When a bucket does not say, or the list may not be whole. That there is no such user may look like no buckets.
+    pub(super) async fn summary(&self, uid: &Uid) -> Result<Value> {
         match self {
-            Self::RadosGw(client) => radosgw::buckets(client, uid).await,
-            Self::Croit(client) => croit::buckets(client, uid).await,
+            Self::RadosGw(client) => radosgw::summary(client, uid).await?.finish(),
+            Self::Croit(client) => croit::summary(client, uid).await?.finish(),
+        }
+    }
+
+    /// Sizes of quotas are kept in multiples of so many bytes, and rounded up to them.
+    pub(super) fn grain(&self) -> u64 {
+        match self {
+            Self::RadosGw(_) => 1,
+            Self::Croit(_) => croit::KIB,
         }
     }
 }
@@ -278,6 +290,17 @@ impl View {
         match self {
             Self::RadosGw(client) => Ok(client.users().get(uid).await?.map(Account::from)),
             Self::Croit(_, users) => Ok(users.get(uid)?.map(Account::from)),
+        }
+    }
+
+    /// What the view shows of a user, and its keys, which may be unreadable where they are a call of their own.
+    pub(super) async fn sight(&self, uid: &Uid) -> Result<Option<(Account, Result<Vec<S3Key>>)>> {
+        match self.with_keys(uid).await {
+            Ok(found) => Ok(found.map(|AccountWithKeys { account, keys }| (account, Ok(keys)))),
+            Err(error) => match self {
+                Self::RadosGw(_) => Err(error),
+                Self::Croit(..) => Ok(self.account(uid).await?.map(|account| (account, Err(error)))),
+            },
         }
     }
 

@@ -1,8 +1,8 @@
 //! RadosGW in the words of [`Storage`](super::Storage).
 
-use waldur_sdk::{Error, ErrorKind, Result};
+use waldur_sdk::{Error, ErrorKind, Result, rest::BadRow};
 
-use super::{Account, AccountWithKeys, Held, NewAccount};
+use super::{super::metadata::Summary, Account, AccountWithKeys, NewAccount};
 use crate::{
     radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys, error},
     s3::{Quotas, S3Key, Uid},
@@ -20,13 +20,6 @@ impl From<User> for Account {
 impl From<UserWithKeys> for AccountWithKeys {
     fn from(found: UserWithKeys) -> Self {
         Self { keys: found.own_keys().cloned().collect(), account: found.user.into() }
-    }
-}
-
-impl From<Bucket> for Held {
-    fn from(bucket: Bucket) -> Self {
-        let stored = bucket.stored().map(|stored| (stored.size, stored.num_objects));
-        Self { name: bucket.bucket, stored }
     }
 }
 
@@ -58,7 +51,11 @@ pub(super) async fn stamp(client: &RadosGwClient, uid: &Uid, email: String) -> R
     Ok(client.users().modify(uid, &UserChange::default().with_email(email)?).await?.into())
 }
 
-pub(super) async fn buckets(client: &RadosGwClient, uid: &Uid) -> Result<Vec<Held>> {
-    let buckets = client.buckets().of_user(uid).collect().await?.complete()?.into_items();
-    Ok(buckets.into_iter().map(Held::from).collect())
+/// No buckets where there is no such user.
+pub(super) async fn summary(client: &RadosGwClient, uid: &Uid) -> Result<Summary> {
+    let add = |summary: &mut Summary, bucket: Result<Bucket, BadRow>| match bucket {
+        Ok(bucket) => summary.add(&bucket.bucket, bucket.stored().map(|stored| (stored.size, stored.num_objects))),
+        Err(bad) => summary.fail(bad.error),
+    };
+    client.buckets().fold_of_user(uid, Summary::default, add).await
 }

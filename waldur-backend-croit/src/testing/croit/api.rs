@@ -97,7 +97,12 @@ impl FakeCroit {
         let state = self.gateway().state();
         let mut users: Vec<_> = state.users.values().filter(|user| user.id.id != FakeRadosGw::ADMIN).collect();
         users.sort_by_key(|user| position("users.uid", &user.id.to_string()));
-        with(200, &users.into_iter().map(shown).collect())
+        with(200, &users.into_iter().map(|user| self.shown(user)).collect())
+    }
+
+    fn shown(&self, user: &User) -> Value {
+        let full = user.id.to_string();
+        shown(user, if self.config().tenants_in_names { &full } else { &user.id.id })
     }
 
     fn create_user(&self, request: &Request<Bytes>) -> Outcome {
@@ -123,7 +128,7 @@ impl FakeCroit {
         user.default_storage_class = new.default_storage_class.unwrap_or_default();
         let (access_key, secret) = state.mint.pair("", "");
         user.keys.insert(access_key, Key { secret, subuser: None });
-        let answer = shown(&user);
+        let answer = self.shown(&user);
         if !is_lost(&mut state, "user.create") {
             state.write(None, user);
         }
@@ -249,10 +254,10 @@ fn keys(user: &User) -> impl Iterator<Item = Value> {
     })
 }
 
-fn shown(user: &User) -> Value {
+fn shown(user: &User, uid: &str) -> Value {
     let text = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
     json!({
-        "uid": user.id.id,
+        "uid": uid,
         "name": user.display_name,
         "email": text(&user.email),
         "tenant": text(&user.id.tenant),

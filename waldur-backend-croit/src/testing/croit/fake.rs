@@ -46,7 +46,8 @@ use crate::testing::FakeRadosGw;
 /// taken name is answered 409 and a taken e-mail address 500 ([`FakeCroitBuilder::conflicts_are_faults`] makes both a
 /// 500); that an access key which exists is refused with 409, whoever holds it; `userQuota: null` for a user that never
 /// had one, and `null` for a ceiling that there is not; a fraction in `numObjects`; 400 for a body that cannot be read;
-/// which user comes first in the list.
+/// which user comes first in the list; how a user in a tenant is called there
+/// ([`FakeCroitBuilder::tenants_in_names`]), and that paths name it without.
 ///
 /// The Python plugin `ceph-s3` 1.0.7 went through the life of a resource against it (creation, adoption, keys, rotation,
 /// pruning, quotas, metadata, GB-days, deletion) and found nothing amiss; that says that both read the contract alike.
@@ -75,6 +76,7 @@ pub(super) struct Config {
     password: SecretString,
     pub(super) conflicts_are_faults: bool,
     pub(super) silent_creates: bool,
+    pub(super) tenants_in_names: bool,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -108,6 +110,7 @@ impl FakeCroit {
                 password: "croit-password-0001".into(),
                 conflicts_are_faults: false,
                 silent_creates: false,
+                tenants_in_names: false,
                 clock: Arc::new(Timestamp::now),
             },
         }
@@ -243,6 +246,12 @@ impl FakeCroitBuilder {
     /// A user that was made is answered 204, without a word about it.
     pub fn silent_creates(mut self) -> Self {
         self.config.silent_creates = true;
+        self
+    }
+
+    /// The list of users has `tenant$name` for a user in a tenant, as the gateway's own has, and not the name alone.
+    pub fn tenants_in_names(mut self) -> Self {
+        self.config.tenants_in_names = true;
         self
     }
 

@@ -85,11 +85,16 @@ pub(super) fn is_active(sight: &Sight<'_>) -> bool {
 /// All metadata as Waldur is to have them, if that differs from what it has: what the back end publishes now in place
 /// of what it published before or withdraws, members of others as they are (the call replaces the whole object).
 pub(super) fn metadata(sight: &Sight<'_>, published: &BTreeSet<String>) -> Option<JsonObject> {
-    let ours = sight.state.metadata.as_ref()?;
+    let (ours, withdrawn) = (sight.state.metadata.as_ref(), &sight.state.withdrawn);
+    if ours.is_none() && withdrawn.is_empty() {
+        return None;
+    }
     let mut merged = sight.row.backend_metadata.clone();
-    for name in published.iter().chain(&sight.state.withdrawn).filter(|name| !ours.contains_key(*name)) {
+    // Where nothing is told of the rest, it stays.
+    let told = ours.is_some();
+    for name in withdrawn.iter().chain(published.iter().filter(|_| told)) {
         merged.remove(name);
     }
-    merged.extend(ours.iter().map(|(name, value)| (name.clone(), value.clone())));
+    merged.extend(ours.iter().flat_map(|metadata| metadata.iter()).map(|(name, value)| (name.clone(), value.clone())));
     (merged != sight.row.backend_metadata).then_some(merged)
 }
