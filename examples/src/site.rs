@@ -43,6 +43,8 @@ pub struct Site {
     backends: Arc<dyn Connector>,
     environment: Environment,
     wrap: Wrap,
+    /// Whether the process ends with its first pass.
+    single_pass: bool,
     metrics: Metrics,
     /// When the agent began; what Waldur is told at every registration.
     started: Timestamp,
@@ -69,6 +71,7 @@ impl Site {
             started: environment.now(),
             environment,
             wrap: Arc::new(|backend| backend),
+            single_pass: false,
             registrations: Serial::default(),
             lanes: Arc::default(),
         }
@@ -89,6 +92,18 @@ impl Site {
     ) -> Self {
         self.wrap = Arc::new(wrap);
         self
+    }
+
+    /// Says whether the process ends with its first pass, so that nothing can be left to a later one.
+    #[must_use]
+    pub fn with_single_pass(mut self, single_pass: bool) -> Self {
+        self.single_pass = single_pass;
+        self
+    }
+
+    /// Whether the process ends with its first pass.
+    pub(crate) fn is_single_pass(&self) -> bool {
+        self.single_pass
     }
 
     /// Sleep and clocks.
@@ -157,7 +172,9 @@ impl Site {
         }
         let lanes = self.lanes(offering.offering_uuid);
         let context = &context;
-        Ok(modes::reporter(Parts { settings, offering, context, waldur, backend, usernames: None, lanes, dry_run }))
+        let (usernames, single_pass) = (None, true);
+        let parts = Parts { settings, offering, context, waldur, backend, usernames, lanes, dry_run, single_pass };
+        Ok(modes::reporter(parts))
     }
 
     /// What is wrong with placeholders and with the settings of back ends.

@@ -196,6 +196,7 @@ impl Unit {
             usernames,
             lanes: self.site.lanes(self.offering.offering_uuid),
             dry_run: self.dry_run,
+            single_pass: self.site.is_single_pass(),
         };
         let work = match &self.ready {
             Some(ready) => ready.work.renewed(parts),

@@ -46,7 +46,8 @@ pub(super) async fn main(options: &Options, modes: &[Mode]) -> Result<Exit, Refu
     let Opened { settings, log, .. } = open(&options.file.config, options.logging.form())?;
     let schedule = schedule(options.once)?;
     let dry_run = options.dry_run;
-    let again = Again { site: Site::networked(), path: options.file.config.clone(), modes: modes.to_vec(), dry_run };
+    let site = Site::networked().with_single_pass(options.once);
+    let again = Again { site, path: options.file.config.clone(), modes: modes.to_vec(), dry_run };
     let units = again.units(&settings)?;
     for (mode, key) in idle(modes, &units) {
         tracing::warn!("no offering has a {key}: there is nothing to do in mode {mode}");

@@ -1,5 +1,7 @@
 //! `membership_sync`: members, limits and states of resources are kept true.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tracing::{debug, info, warn};
 use waldur_sdk::{
@@ -15,6 +17,9 @@ use waldur_sdk::{
 use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
 use crate::exit::Exit;
 
+/// How long after the first look a single pass takes its second one.
+const SECOND_LOOK: Duration = Duration::from_secs(10);
+
 /// The members of an offering's resources.
 #[derive(Debug)]
 pub(super) struct MembershipWork {
@@ -26,10 +31,17 @@ impl MembershipWork {
     pub(super) fn new(parts: Parts<'_>) -> Self {
         let mut policy = MembershipPolicy::from_settings(parts.settings, parts.offering);
         policy.dry_run = parts.dry_run;
+        if parts.single_pass {
+            // A cron job is not held up for a minute; the two looks share no list all the same.
+            (policy.single_pass, policy.removals.confirm_after) = (true, SECOND_LOOK);
+        }
         let mut sync = MembershipSync::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
             .with_policy(policy)
             .with_components(parts.context.components.clone())
             .with_lanes(&parts.lanes);
+        if let Some(provider) = parts.context.service_provider {
+            sync = sync.with_service_provider(provider);
+        }
         if let Some(usernames) = parts.usernames {
             sync = sync.with_usernames(usernames);
         }

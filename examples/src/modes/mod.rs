@@ -144,6 +144,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) usernames: Option<Arc<dyn UsernameBackend>>,
     pub(crate) lanes: Lanes,
     pub(crate) dry_run: bool,
+    /// Whether the process ends with its first pass.
+    pub(crate) single_pass: bool,
 }
 
 /// One offering in one mode, ready to work.

@@ -24,7 +24,10 @@ use waldur_sdk::{
     types::{OfferingUuid, ResourceUuid},
 };
 
-use crate::passes::{environment, to};
+use crate::{
+    exchanges::fake_waldur,
+    passes::{environment, to},
+};
 
 /// `memory`: whatever the environment reaches is a memory service.
 struct MemoryFactory;
@@ -55,7 +58,7 @@ struct Offer {
 impl Offer {
     fn new() -> Self {
         let now: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
-        let waldur = FakeWaldur::new(Generation::V8).with_wall(move || now);
+        let waldur = fake_waldur(Generation::V8).with_wall(move || now);
         let memory = MemoryService::new();
         let offering = waldur
             .offering()
@@ -94,8 +97,11 @@ impl Offer {
     }
 
     fn units(&self, modes: &[Mode], dry_run: bool) -> Vec<Unit> {
-        let site = Site::over(to(self.waldur.clone()), to(self.memory.clone()), at_mid_month());
-        site.with_factory(MemoryFactory).units(&self.settings(&[]), modes, dry_run).unwrap().0
+        self.site().units(&self.settings(&[]), modes, dry_run).unwrap().0
+    }
+
+    fn site(&self) -> Site {
+        Site::over(to(self.waldur.clone()), to(self.memory.clone()), at_mid_month()).with_factory(MemoryFactory)
     }
 }
 
@@ -139,6 +145,25 @@ async fn people_get_names_and_access_and_an_idle_pass_writes_nothing() {
     let passes = pass(&mut units, &OpContext::new("test")).await;
     assert_eq!(outcome(&passes[0], "synced"), 1, "{:?}", passes[0]);
     assert_eq!((offer.waldur.writes().len(), offer.memory.writes()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c37_a_run_of_one_pass_takes_the_second_look_at_removals_itself() {
+    for (single_pass, left) in [(false, 7), (true, 1)] {
+        let offer = Offer::new();
+        let mut object = offer.memory.object("cluster-1").unwrap();
+        object.members = (0..6).map(|number| format!("gone{number}")).collect();
+        offer.memory.put("cluster-1", object);
+        let site = offer.site().with_single_pass(single_pass);
+        let mut units = site.units(&offer.settings(&[]), &[Mode::MembershipSync], false).unwrap().0;
+        let begin = tokio::time::Instant::now();
+        let passes = pass(&mut units, &OpContext::new("test")).await;
+        assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+        let (held, removed) = (outcome(&passes[0], "removals_held"), outcome(&passes[0], "members_removed"));
+        assert_eq!((held, removed), if single_pass { (0, 6) } else { (6, 0) });
+        assert_eq!(offer.memory.object("cluster-1").unwrap().members.len(), left);
+        assert_eq!(begin.elapsed() >= Duration::from_secs(10), single_pass, "{:?}", begin.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

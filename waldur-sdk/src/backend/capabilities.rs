@@ -49,6 +49,14 @@ pub struct Capabilities {
     /// The back end decides by itself who is a member: nobody is added or removed, members are only reconciled
     /// (`skip_resource_team_diff`).
     pub skip_team_diff: bool,
+    /// What providers are told of a project beside its name is needed
+    /// ([`Surroundings::source_project`](super::Surroundings::source_project), `requires_source_project`); costs one call
+    /// for each project in every cycle.
+    pub source_project: bool,
+    /// Objects are read one by one, by calls of their own each: [`inspect`](super::ResourceBackend::inspect) and the
+    /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
+    /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
+    pub reads_singly: bool,
 }
 
 impl Capabilities {
@@ -119,6 +127,20 @@ impl Capabilities {
     #[must_use]
     pub const fn with_shared_project_membership(mut self) -> Self {
         self.shared_project_membership = true;
+        self
+    }
+
+    /// Needs what providers are told of a project.
+    #[must_use]
+    pub const fn with_source_project(mut self) -> Self {
+        self.source_project = true;
+        self
+    }
+
+    /// Reads objects one by one.
+    #[must_use]
+    pub const fn with_single_reads(mut self) -> Self {
+        self.reads_singly = true;
         self
     }
 

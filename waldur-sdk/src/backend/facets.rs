@@ -15,11 +15,12 @@ use super::{
     context::OpContext,
     request::{Grant, MarketplaceResource},
     state::{Created, IssuedKey, Progress, Removed, Status, Verified},
+    usernames::UsernameRequest,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     rest::Complete,
-    types::{Amounts, BackendId, Limits, OrderType, OrderUuid},
+    types::{Amounts, BackendId, Limits, OfferingUserUuid, OrderType, OrderUuid, Personal},
 };
 
 /// Gives people access to resources, and takes it away.
@@ -46,6 +47,10 @@ pub trait MemberDirectory: Send + Sync {
     /// another is taken, so that a failure leaves nobody with less than both. The answer names those who were changed
     /// or could not be. The default has nothing to do.
     ///
+    /// Another process may have taken somebody's access between that look and this call, whom the next look tells
+    /// apart. So who has no access any more gets none back here, and no roles: that is no success but
+    /// [`ErrorKind::NotFound`].
+    ///
     /// # Errors
     /// As [`Self::apply`].
     async fn reconcile(
@@ -65,6 +70,20 @@ pub trait MemberDirectory: Send + Sync {
     /// When it could not be passed on.
     async fn update_attributes(&self, _cx: &OpContext, _member: &Grant) -> Result<()> {
         Ok(())
+    }
+
+    /// The names that the back end itself gave to people, by account, of those asked about; whom it knows by no name of
+    /// its own it leaves out. Asked in every cycle if `username_reconciliation_enabled`; Waldur is told of the names that
+    /// it has otherwise. The default has none.
+    ///
+    /// # Errors
+    /// When they could not be read; all names stay then.
+    async fn assigned_names(
+        &self,
+        _cx: &OpContext,
+        _people: &[UsernameRequest],
+    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
+        Ok(BTreeMap::new())
     }
 }
 

@@ -28,12 +28,12 @@ use super::{
     Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
     MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
     Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings, Usage,
-    UsageSource, UserLimits, Verified,
+    UsageSource, UserLimits, UsernameRequest, Verified,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     rest::{BoxFuture, Complete, Environment},
-    types::{BackendId, Limits},
+    types::{BackendId, Limits, OfferingUserUuid, Personal},
 };
 
 /// One operation of a back end, as a layer sees it.
@@ -337,12 +337,12 @@ impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
     }
 }
 
-fn by_id<T>(ids: &[BackendId], result: Result<ById<T>>) -> ById<T> {
+pub(crate) fn by_id<T>(ids: &[BackendId], result: Result<ById<T>>) -> ById<T> {
     result.unwrap_or_else(|error| ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect())
 }
 
 /// The facet, which the accessor above has found to be there.
-fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
+pub(crate) fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
     facet.ok_or_else(|| Error::unsupported("this facet"))
 }
 
@@ -376,6 +376,14 @@ impl<B: ResourceBackend, A: Around> MemberDirectory for Layered<B, A> {
     async fn update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
         let work = async { facet(self.inner.members())?.update_attributes(cx, member).await };
         self.guard("members.update_attributes", true, cx, work).await
+    }
+    async fn assigned_names(
+        &self,
+        cx: &OpContext,
+        people: &[UsernameRequest],
+    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
+        let work = async { facet(self.inner.members())?.assigned_names(cx, people).await };
+        self.guard("members.assigned_names", false, cx, work).await
     }
 }
 

@@ -59,7 +59,7 @@ pub use request::{
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
 pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
-pub use upkeep::{EndDate, ResourceUpkeep, Surroundings, UserLimits};
+pub use upkeep::{EndDate, ResourceUpkeep, SourceProject, Surroundings, UserLimits};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
 pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
 
@@ -127,6 +127,8 @@ pub trait ResourceBackend: Send + Sync + 'static {
     ///
     /// Where limits or metadata cost a call for each object, those of some may be left out until it is their turn: limits
     /// that are not named and metadata that are `None` stay as they are.
+    ///
+    /// See [`Capabilities::reads_singly`].
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         let _all_come_anyway = aspects;
         let mut states = BTreeMap::new();

@@ -309,6 +309,9 @@ pub struct Grant {
     pub email: Option<Personal>,
     /// Full name.
     pub full_name: Option<Personal>,
+    /// The mask of the home directory, if the back end makes one (`default_homedir_umask`); `None` leaves it to the back
+    /// end.
+    pub umask: Option<u32>,
     /// What else the offering is told of the user, by the name of the attribute without `user_`; empty where that is
     /// not known (orders). Personal, so `Debug` does not show it.
     pub attributes: JsonObject,
@@ -323,8 +326,16 @@ impl Grant {
             roles: BTreeSet::new(),
             email: None,
             full_name: None,
+            umask: None,
             attributes: JsonObject::new(),
         }
+    }
+
+    /// Sets the mask of the home directory.
+    #[must_use]
+    pub fn with_umask(mut self, umask: Option<u32>) -> Self {
+        self.umask = umask;
+        self
     }
 }
 
@@ -333,6 +344,7 @@ impl fmt::Debug for Grant {
         // Roles and the names of attributes say what is known of somebody, and not of whom.
         f.debug_struct("Grant")
             .field("roles", &self.roles)
+            .field("umask", &self.umask)
             .field("attributes", &self.attributes)
             .finish_non_exhaustive()
     }

@@ -35,7 +35,7 @@ pub trait UserLimits: Send + Sync {
 /// resource in every cycle, so whatever did not change has to cost nothing. Each method's default has nothing to do.
 #[async_trait]
 pub trait ResourceUpkeep: Send + Sync {
-    /// Brings name, description and last day of the project in line on the back end.
+    /// Brings name, description, last day and field of science of the project in line on the back end.
     ///
     /// # Errors
     /// When it could not be done.
@@ -75,6 +75,23 @@ pub struct Surroundings {
     pub end_date_updated_at: Option<Timestamp>,
     /// The name on the system behind, as Waldur knows it.
     pub effective_id: Option<String>,
+    /// What providers are told of the project; `None` unless
+    /// [`Capabilities::source_project`](super::Capabilities::source_project) asks for it, or where it could not be read.
+    pub source_project: Option<SourceProject>,
+}
+
+/// What providers are told of a project beside its name (core.md §1.6 #6, §3.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceProject {
+    /// Its field of science, by the classification of 2007.
+    pub oecd_fos_2007_code: Option<String>,
+    /// Its field of science in detail, since 8.x.
+    pub science_sub_domain_code: Option<String>,
+    /// Whether it is one of industry.
+    pub is_industry: Option<bool>,
+    /// When its last day was set, since 8.x.
+    pub end_date_updated_at: Option<Timestamp>,
 }
 
 impl Surroundings {
@@ -86,6 +103,7 @@ impl Surroundings {
             project_end_date: None,
             end_date_updated_at: None,
             effective_id: None,
+            source_project: None,
         }
     }
 }

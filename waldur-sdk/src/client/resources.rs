@@ -264,6 +264,16 @@ impl<'a> ProviderResources<'a> {
         list::bulk(self.list_call::<Resource>(query), explain, |resource: &Resource| resource.uuid.hex())
     }
 
+    /// As [`list`](Self::list), with every resource kept as something smaller as soon as its page has come.
+    pub(crate) fn list_as<T: Send + 'static>(
+        self,
+        query: &ResourceQuery,
+        keep: fn(Resource) -> T,
+        key: fn(&T) -> String,
+    ) -> Pager<T> {
+        list::bulk_as(self.list_call::<Resource>(query), explain, keep, key)
+    }
+
     /// As [`list`](Self::list), with no more of each resource than what tells which one it is.
     pub fn summaries(self, query: &ResourceQuery) -> Pager<ResourceSummary> {
         list::bulk(self.list_call::<ResourceSummary>(query), explain, |row: &ResourceSummary| row.uuid.hex())

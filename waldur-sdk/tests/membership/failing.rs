@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use waldur_sdk::{
+    backend::{Capabilities, layers},
     process::SyncOutcome,
     rest::{HttpTransport, TransportError},
     testing::{
@@ -263,9 +264,9 @@ async fn what_the_back_end_says_nothing_about_is_warned_of() {
     site.waldur().set_account_state(closed, waldur_sdk::testing::waldur::AccountState::Closed);
     site.waldur().remove_from_project(user, site.project());
     site.resource("one", &["a", "old"]);
-    let seen = crate::upkeep::Seen::default();
+    let seen = crate::watching::Seen::default();
     seen.mute();
-    let agent = site.agent().around(move |backend| crate::upkeep::Watching::new(backend, seen)).build();
+    let agent = site.agent().around(move |backend| crate::watching::Watching::new(backend, seen)).build();
     let report = run(&agent).await;
     assert_eq!(crate::world::warned(&report), ["add member", "remove member", "account", "account"]);
     assert!(only(&report).added.is_empty() && only(&report).removed.is_empty(), "{report:#?}");
@@ -350,4 +351,19 @@ async fn f131_whoever_is_asked_to_stop_begins_no_further_resource() {
     let stopped = report.resources.iter().filter(|one| matches!(one.outcome, SyncOutcome::Deferred(_))).count();
     assert_eq!((done, stopped, report.follow_ups().count()), (1, 4, 4));
     assert_synced(&run(&site.agent().build()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_a_back_end_that_panics_at_its_preflight_is_not_ready() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    site.resource("one", &[]);
+    let environment = site.environment();
+    let preflight = Capabilities::default().with_preflight();
+    let agent = site.agent().memory(move |memory| memory.with_members().with_capabilities(preflight));
+    let agent = agent.around(move |backend| {
+        layers::observed(backend, |operation, _| assert_ne!(operation.name, "ping"), environment)
+    });
+    let report = agent.build().run_once(&cx()).await.unwrap();
+    assert!(report.not_ready.is_some() && report.resources.is_empty(), "{report:#?}");
 }

@@ -5,6 +5,7 @@
 #[path = "../support/orders.rs"]
 mod orders;
 
+mod assigned;
 mod budget;
 mod events;
 mod failing;
@@ -12,8 +13,13 @@ mod guards;
 mod members;
 mod names;
 mod old_servers;
+mod once;
+mod portions;
+mod projects;
 mod secrets;
 mod stale;
 mod sweeps;
 mod upkeep;
+mod watching;
+mod windows;
 mod world;

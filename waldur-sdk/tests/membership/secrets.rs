@@ -15,7 +15,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    upkeep::{Seen, Watching},
+    watching::{Seen, Watching},
     world::{Answer, Names, Site, cx},
 };
 

@@ -122,6 +122,51 @@ async fn f118_roles_are_not_brought_in_line_by_lists_that_an_event_has_overtaken
 }
 
 #[tokio::test(start_paused = true)]
+async fn f118_an_old_team_brings_no_role_back() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    for id in ["one", "two"] {
+        // Nothing but the metadata differs.
+        let resource = site.resource(id, &["a"]);
+        site.waldur().change_resource(resource, |row| row.backend_metadata(json!({})));
+        site.edit(id, |object| drop(object.roles.insert("a".to_owned(), ["PROJECT.MEMBER".to_owned()].into())));
+    }
+    let slow = Latency::new(site.service().clone(), site.environment(), MINUTE);
+    let late = site.clone();
+    // Another process attends to that while this one is at the first resource.
+    let between = OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.waldur().remove_from_project(user, late.project());
+        late.waldur().change_user(user, |user| user.project_role(late.project(), "PROJECT.ADMIN"));
+        late.edit("two", |object| drop(object.roles.insert("a".to_owned(), ["PROJECT.ADMIN".to_owned()].into())));
+    });
+    let agent = site.agent().memory(MemoryBackend::with_roles).waldur(between).service(slow);
+    agent.policy(|policy| policy.concurrency = 1).run().await;
+    assert_eq!(site.object("two").roles["a"], ["PROJECT.ADMIN".to_owned()].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_a_team_of_seconds_ago_gives_nobody_access_against_an_event_that_came_since() {
+    let site = Site::new(Generation::V8);
+    let user = site.member("a");
+    site.member("b");
+    for id in ["one", "two"] {
+        site.resource(id, &["b"]);
+    }
+    let slow = Latency::new(site.service().clone(), site.environment(), Duration::from_secs(1));
+    let agent = site.agent().service(slow).policy(|policy| policy.concurrency = 1).build();
+    let listener = agent.clone().with_policy(MembershipPolicy::default());
+    // The pass has read its team after a second and is at the first resource; nobody has anything to lose yet.
+    let revoked = async {
+        pass_time(Duration::from_millis(1250)).await;
+        site.waldur().remove_from_project(user, site.project());
+        listener.user_role_changed(&cx(), user, site.project(), false).await.unwrap()
+    };
+    let context = cx();
+    let (report, _) = tokio::join!(agent.run_once(&context), revoked);
+    assert_eq!((site.access("one"), site.access("two")), ("b".to_owned(), "b".to_owned()), "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn f118_an_event_that_was_overtaken_by_another_gives_nothing_back() {
     let site = Site::new(Generation::V8);
     let user = site.member("a");
@@ -249,6 +294,45 @@ async fn c33_nobody_goes_by_the_second_look_alone() {
     let agent = site.agent().waldur(between).build();
     assert_eq!(line(&only(&run(&agent).await).removed), "gone");
     assert_eq!(line(&only(&run(&agent).await).removed), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c34_no_account_goes_by_the_second_look_alone() {
+    let site = Site::new(Generation::V8);
+    site.member("a");
+    let service = site.waldur().service_account(site.project(), "svc").create();
+    site.resource("one", &["a", "svc", "gone"]);
+    let late = site.clone();
+    let between = OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.waldur().set_account_state(service, AccountState::Closed);
+    });
+    let agent = site.agent().waldur(between).build();
+    assert_eq!(line(&only(&run(&agent).await).removed), "gone");
+    assert_eq!(line(&only(&run(&agent).await).removed), "svc");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f118_whoever_lost_access_meanwhile_comes_back_by_no_list_that_is_not_read_again() {
+    let site = Site::new(Generation::V8);
+    for name in ["a", "b"] {
+        site.member(name);
+    }
+    for name in ["svc", "job"] {
+        site.waldur().service_account(site.project(), name).create();
+    }
+    let resource = site.resource("one", &["a", "b", "svc", "job"]);
+    // Nothing but the metadata differs, so that the object is read again and no list is.
+    site.waldur().change_resource(resource, |row| row.backend_metadata(json!({})));
+    let late = site.clone();
+    let between = OnRequest::new(site.waldur().clone(), "provider_resources.get", move || {
+        late.edit("one", |object| object.members.retain(|name| name == "b" || name == "job"));
+    });
+    let agent = site.agent().waldur(between).build();
+    assert!(only(&run(&agent).await).added.is_empty());
+    assert_eq!((site.access("one"), site.world.count("provider_resources.team")), ("b job".to_owned(), 1));
+    // Lists that are newer than that say whether they are to come back.
+    run(&agent).await;
+    assert_eq!(site.access("one"), "a b job svc");
 }
 
 #[tokio::test(start_paused = true)]

@@ -111,6 +111,34 @@ async fn a_change_of_plan_is_looked_for_once_in_the_life_of_a_process() {
     assert_eq!(world.bodies("component_usages.plan_periods").len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn c51_a_process_that_may_not_read_plans_does_not_guess_where_another_reported() {
+    let denied = |world: &World| {
+        let denial = status(403).json(&json!({ "detail": "No." }));
+        Faults::new(world.waldur.clone()).on(op("component_usages.plan_periods"), denial)
+    };
+    for switches in [true, false] {
+        let (world, resource) = if switches { switching(Generation::V8) } else { switched(Generation::V8) };
+        world.used("res", "cpu", "12");
+        let report = world.agent().waldur(denied(&world)).run().await;
+        assert!(november(&report).starts_with("refused: component_usages.plan_periods"), "{report:#?}");
+        assert_eq!(world.billed(resource), if switches { 4 } else { 10 }.into());
+    }
+    // What this process reported itself, on the plan that the resource is on, is no riddle.
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    let reporter = world.agent().waldur(denied(&world)).build();
+    for amount in ["4", "7"] {
+        world.used("res", "cpu", amount);
+        assert_eq!(november(&reporter.run_once(&OpContext::new("run")).await.unwrap()), "submitted");
+    }
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "7.00")]));
+    // Whoever does not watch for changes of plans has said so.
+    world.used("res", "cpu", "9");
+    let careless = world.agent().waldur(denied(&world)).policy(|policy| policy.watch_plan_changes = false);
+    assert_eq!(november(&careless.run().await), "submitted");
+}
+
 impl World {
     fn switch(&self, resource: ResourceUuid, plan: &str) {
         self.clock.set(&self.clock.now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap().to_string());

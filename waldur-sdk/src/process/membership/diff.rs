@@ -53,6 +53,13 @@ pub(super) struct Diff {
     pub(super) unmanaged: usize,
 }
 
+impl Diff {
+    /// Whether anybody is to lose access.
+    pub(super) fn removes(&self) -> bool {
+        !(self.remove.is_empty() && self.remove_accounts.is_empty())
+    }
+}
+
 /// Compares the two sides.
 pub(super) fn diff(sides: &Sides<'_>) -> Diff {
     let present: HashSet<&str> = sides.present.iter().map(String::as_str).collect();

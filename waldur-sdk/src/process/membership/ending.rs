@@ -37,7 +37,7 @@ impl MembershipSync {
             return SyncOutcome::Failing(error, 0);
         }
         // What an event or a look at members alone comes to counts for nothing: the next whole pass decides.
-        if job.pass.scope == Scope::Members {
+        if job.pass.scope != Scope::Whole {
             return SyncOutcome::Failing(error, self.remember(|memory| memory.failures(row.uuid)));
         }
         let times = self.remember(|memory| memory.failed(row.uuid));
@@ -89,7 +89,7 @@ impl MembershipSync {
     /// The resource is in step: Waldur is told that it was seen, from time to time, and that it is well, if this
     /// processor had said that it was not.
     async fn succeeded(&self, job: &mut Job<'_>, row: &Resource) -> SyncOutcome {
-        if job.pass.scope == Scope::Members || self.policy().dry_run {
+        if job.pass.scope != Scope::Whole || self.policy().dry_run {
             return SyncOutcome::Synced;
         }
         self.remember(|memory| memory.succeeded(row.uuid));

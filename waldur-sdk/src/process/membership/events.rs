@@ -5,7 +5,7 @@
 //! [`follow_ups`](MembershipReport::follow_ups), for a full look later.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex},
 };
 
@@ -17,13 +17,14 @@ use super::{
     diff::{Candidate, Diff},
     listed::Accounts,
     members::{Directory, hold, unproven},
-    pass::{Pass, Scope, present, sharers, team_key},
+    pass::{Around, Pass, Scope, sharers},
     plan::{Plan, Sight},
     report::{MembershipReport, ResourceSync, SkipReason, SyncOutcome},
+    row::{Owner, Row},
     team::Roster,
 };
 use crate::{
-    backend::{ById, Grant, OpContext},
+    backend::{Grant, OpContext},
     client::{OfferingUserQuery, Resource},
     error::{Error, Result},
     process::{Warning, failure::shielded},
@@ -117,7 +118,7 @@ impl MembershipSync {
         let key = if bridged { &account.user_username } else { &account.username };
         let leaving = account.state.as_ref().is_some_and(crate::client::OfferingUserState::is_leaving);
         let Some(key) = key.as_ref().filter(|_| !leaving) else { return Ok(false) };
-        let mut grant = Grant::new(key.as_str());
+        let mut grant = Grant::new(key.as_str()).with_umask(self.policy().homedir_umask);
         grant.cuid.clone_from(&account.user_username);
         grant.email.clone_from(&account.user_email);
         grant.full_name.clone_from(&account.user_full_name);
@@ -145,7 +146,7 @@ impl MembershipSync {
             }
         };
         if self.0.usernames.is_some() && rows.iter().any(|account| account.username.is_none()) {
-            let (accounts, usernames, warnings) = self.accounts(cx).await;
+            let (accounts, usernames, warnings) = self.accounts(cx, Scope::Members).await;
             report.usernames = usernames;
             report.warnings.extend(warnings);
             return accounts;
@@ -161,26 +162,27 @@ impl MembershipSync {
         &self,
         cx: &OpContext,
         accounts: Accounts,
-        rows: &[Arc<Resource>],
+        rows: &[Arc<Row>],
         report: &mut MembershipReport,
     ) -> Arc<Pass> {
+        let owners = rows.iter().map(|row| row.owner()).collect();
+        let teams = self.teams(cx, &accounts, owners, &[]);
         let (teams, (project_accounts, warnings), elsewhere) =
-            join3(self.teams(cx, &accounts, rows), self.project_accounts(cx), self.elsewhere(cx, rows)).await;
+            join3(teams, self.project_accounts(cx), self.elsewhere(cx, rows)).await;
         report.warnings.extend(warnings);
         Arc::new(Pass {
             cx: cx.clone(),
             scope: Scope::Members,
             accounts,
+            accounts_asked: self.environment().instant(),
+            locked_out: Mutex::default(),
             project_accounts,
             teams,
-            states: ById::new(),
-            members: ById::new(),
             user_limits: None,
-            backend_user_limits: BTreeMap::new(),
             shared: sharers(rows),
             elsewhere,
             accounts_again: Mutex::default(),
-            doubtful: false,
+            projects: Mutex::default(),
         })
     }
 
@@ -194,20 +196,14 @@ impl MembershipSync {
         name.map(|name| name.as_str().to_owned()).into_iter().chain(remembered).collect()
     }
 
-    async fn attend_to(
-        &self,
-        pass: Arc<Pass>,
-        rows: Vec<Arc<Resource>>,
-        subject: Subject,
-        report: &mut MembershipReport,
-    ) {
+    async fn attend_to(&self, pass: Arc<Pass>, rows: Vec<Arc<Row>>, subject: Subject, report: &mut MembershipReport) {
         let subject = Arc::new(subject);
         let mut resources: Vec<ResourceSync> = stream::iter(rows)
             .map(|row| {
-                let (this, pass, subject, resource) = (self.clone(), pass.clone(), subject.clone(), row.uuid);
+                let (this, pass, subject, resource) = (self.clone(), pass.clone(), subject.clone(), row.uuid());
                 let work = async move {
-                    let cx = pass.cx.child(row.uuid.hex());
-                    this.attend_in_lane(&cx, &pass, &row, &subject).await
+                    let cx = pass.cx.child(resource.hex());
+                    this.attend_in_lane(&cx, &pass, &row.whole(), &subject).await
                 };
                 async move { self.0.lanes.run(resource, work).await }
             })
@@ -223,7 +219,7 @@ impl MembershipSync {
         let Some(id) = row.backend_id.clone() else {
             return ResourceSync { outcome: SyncOutcome::NotHandled, ..report };
         };
-        let mut job = Job { cx, pass, id, report, failures: Vec::new(), untold: None };
+        let mut job = Job::new(cx, pass, id, report);
         match shielded(self.settle(&mut job, row, subject)).await {
             Ok(Some(outcome)) => job.report.outcome = outcome,
             Ok(None) => Self::conclude_event(&mut job),
@@ -247,29 +243,38 @@ impl MembershipSync {
 
     async fn settle(&self, job: &mut Job<'_>, row: &Resource, subject: &Subject) -> Result<Option<SyncOutcome>> {
         job.cx.checkpoint()?;
-        let (states, members) = self.look_at(job.cx, &job.id, Scope::Members).await;
-        let found = states.get(&job.id).cloned().unwrap_or_else(|| Err(super::pass::unanswered(&job.id)))?;
-        let Some(state) = found else { return Ok(Some(SyncOutcome::Missing)) };
-        if !is_ours(&state, row) {
+        let (pass, id) = (job.pass, job.id.clone());
+        let reading = self.look(job.cx, std::slice::from_ref(&id), Scope::Members).await;
+        let mut team = pass.teams.get(&Owner::of(row).key()).cloned();
+        if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
+            team = Some(self.team(job.cx, &pass.accounts, Owner::of(row)).await);
+        }
+        let elsewhere = pass.elsewhere.contains(&id);
+        let around = Around { team: team.as_deref(), accounts: &pass.project_accounts, elsewhere };
+        let Some(mut sight) = reading.sight(row, &id, around)? else { return Ok(Some(SyncOutcome::Missing)) };
+        if !is_ours(sight.state, row) {
             return Ok(Some(SyncOutcome::Foreign));
         }
-        let (present, present_error) = present(&members, &job.id);
-        let mut team = job.pass.teams.get(&team_key(row)).cloned();
-        if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
-            team = Some(self.team(job.cx, &job.pass.accounts, row).await);
-        }
-        let accounts = &job.pass.project_accounts;
-        let sight = Sight { row, state: &state, present, present_error, team: team.as_deref(), accounts };
-        let Some(present) = present else {
+        let Some(present) = sight.present else {
             self.sync_members(job, &sight, &Plan::default()).await;
             return Ok(None);
         };
-        let members = match subject {
-            Subject::User(user, revoked) => self.diff_of_user(job, &sight, present.items(), *user, *revoked),
-            Subject::Account(name, removed) => self.diff_of_account(job, &sight, present.items(), name, *removed),
-        };
+        let mut members = self.diff_of(job, &sight, present.items(), subject);
+        // An id that became another resource's as well since the last whole pass is seen before anybody goes.
+        if members.removes() && self.has_other_owner(job.cx, pass, row).await {
+            sight.elsewhere = true;
+            job.report.skipped.clear();
+            members = self.diff_of(job, &sight, present.items(), subject);
+        }
         self.apply_event(job, &sight, members).await;
         Ok(None)
+    }
+
+    fn diff_of(&self, job: &mut Job<'_>, sight: &Sight<'_>, present: &[String], subject: &Subject) -> Diff {
+        match subject {
+            Subject::User(user, revoked) => self.diff_of_user(job, sight, present, *user, *revoked),
+            Subject::Account(name, removed) => self.diff_of_account(job, sight, present, name, *removed),
+        }
     }
 
     async fn apply_event(&self, job: &mut Job<'_>, sight: &Sight<'_>, members: Diff) {

@@ -1,8 +1,8 @@
 //! Reading both sides in bulk.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures_util::{
@@ -13,15 +13,16 @@ use futures_util::{
 
 use super::{
     MembershipSync, guard,
-    listed::{self, Accounts, ProjectAccounts, UserLimitTable},
-    pass::{Pass, Scope, sharers, team_key},
+    listed::{self, Accounts, Again, ProjectAccounts, UserLimitTable},
+    pass::{Pass, Portion, Reading, Scope, Teams, sharers},
     report::MembershipReport,
+    row::{Owner, Row},
     team::Roster,
 };
 use crate::{
-    backend::{Aspects, ById, LimitsAuthority, OpContext, ResourceState},
+    backend::{Aspects, ById, LimitsAuthority, OpContext},
     client::{
-        AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount, Resource,
+        AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount,
         UserUsageLimitQuery,
     },
     error::{Error, Result},
@@ -29,24 +30,26 @@ use crate::{
     process::{
         Warning,
         failure::shielded,
-        usernames::{NameGiver, UsernameReport, request},
+        usernames::{NameGiver, NameTeller, UsernameReport, request},
     },
-    rest::{Complete, Pager},
-    types::{BackendId, Limits, Personal, Uuid},
+    rest::Pager,
+    types::{BackendId, Personal, UserUuid},
 };
 
 impl MembershipSync {
-    /// Reads everything that the resources need, and gives names to people on the way.
+    /// Reads what the pass as a whole goes by, and gives names to people on the way. With it comes what the back end has,
+    /// where it answers for all from one listing.
     pub(super) async fn gather(
         &self,
         cx: &OpContext,
-        rows: &[Arc<Resource>],
+        rows: &[Arc<Row>],
         scope: Scope,
         report: &mut MembershipReport,
-    ) -> Pass {
-        let ids = Self::resource_ids(rows);
-        let (accounts, project_accounts, user_limits, on_backend) = join4(
-            self.accounts(cx),
+    ) -> (Pass, Reading) {
+        let accounts_asked = self.environment().instant();
+        let ids = if self.reads_singly() { Vec::new() } else { Self::resource_ids(rows) };
+        let (accounts, project_accounts, user_limits, bulk) = join4(
+            self.accounts(cx, scope),
             self.project_accounts(cx),
             self.user_limits(cx, scope),
             self.look(cx, &ids, scope),
@@ -61,44 +64,59 @@ impl MembershipSync {
             report.warnings.push(Warning { step: "user limits", error });
             None
         });
-        let (states, members, backend_user_limits) = on_backend;
-        let (teams, elsewhere) = join(self.teams(cx, &accounts, rows), self.elsewhere(cx, rows)).await;
         let shared = sharers(rows);
-        let mut pass = Pass {
+        let sharing: Vec<Owner> = shared.values().flatten().map(|row| row.owner()).collect();
+        let teams = self.teams(cx, &accounts, sharing, &[]);
+        let (teams, elsewhere) = join(teams, self.elsewhere(cx, rows)).await;
+        let pass = Pass {
             cx: cx.clone(),
             scope,
             accounts,
+            accounts_asked,
+            locked_out: Mutex::default(),
             project_accounts,
             teams,
-            states,
-            members,
             user_limits,
-            backend_user_limits,
             shared,
             elsewhere,
             accounts_again: Mutex::default(),
-            doubtful: false,
+            projects: Mutex::default(),
         };
-        pass.doubtful = self.doubts(&pass, rows);
-        pass
+        (pass, bulk)
     }
 
-    /// Whether so many would lose access to anything at all that something must be wrong.
-    fn doubts(&self, pass: &Pass, rows: &[Arc<Resource>]) -> bool {
-        let (mut removals, mut present) = (0_usize, 0_usize);
-        for row in rows {
-            let Some(Ok(Some(sight))) = row.backend_id.as_ref().map(|id| pass.sight(row, id)) else { continue };
-            present += sight.present.map_or(0, |present| present.items().len());
-            // Whoever is locked out by the resource itself is meant to be.
-            if row.restrict_member_access != Some(true) {
-                removals += self.plan(pass, &sight).members.remove.len();
-            }
+    /// Reads what the next resources need, as far as it is not there yet. A stop is noticed here as well.
+    pub(super) async fn portion(
+        &self,
+        pass: &Pass,
+        bulk: &mut Reading,
+        rows: &[Arc<Row>],
+        before: &Portion,
+    ) -> Portion {
+        if pass.cx.is_cancelled() {
+            return Portion::default();
         }
-        guard::exceeds(removals, present, &self.policy().removals)
+        let ids = Self::resource_ids(rows);
+        let owners = rows.iter().map(|row| row.owner()).collect();
+        let known = [&pass.teams, &before.teams];
+        let teams = self.teams(&pass.cx, &pass.accounts, owners, &known);
+        let projects = self.source_projects(pass, rows);
+        if !self.reads_singly() {
+            let (teams, ()) = join(teams, projects).await;
+            let reading = bulk.take(&ids, |id| pass.shared.contains_key(id));
+            return Portion { teams, reading };
+        }
+        let (reading, teams, ()) = join3(self.look(&pass.cx, &ids, pass.scope), teams, projects).await;
+        Portion { teams, reading }
+    }
+
+    /// Whether the back end is asked about a portion of its objects at a time.
+    fn reads_singly(&self) -> bool {
+        self.backend().capabilities().reads_singly
     }
 
     /// The accounts of people at the offering, with their names as far as they can be given now.
-    pub(super) async fn accounts(&self, cx: &OpContext) -> (Accounts, UsernameReport, Vec<Warning>) {
+    pub(super) async fn accounts(&self, cx: &OpContext, scope: Scope) -> (Accounts, UsernameReport, Vec<Warning>) {
         let mut report = UsernameReport::default();
         let backend = self.backend();
         if backend.members().is_none() && backend.user_limits().is_none() && self.0.usernames.is_none() {
@@ -106,7 +124,8 @@ impl MembershipSync {
         }
         let mut warnings = Vec::new();
         let query = OfferingUserQuery::offering(self.offering());
-        let (listing, named_by) = join(self.list_accounts(cx, query), self.named_by(cx)).await;
+        let named_by = async { if scope == Scope::Again { Ok(None) } else { self.named_by(cx).await } };
+        let (listing, named_by) = join(self.list_accounts(cx, query), named_by).await;
         let (mut rows, gap) = match listing {
             Ok(listing) => listing,
             Err(error) => {
@@ -116,6 +135,11 @@ impl MembershipSync {
         };
         if let Some(gap) = &gap {
             warnings.push(Warning { step: "accounts", error: gap.clone() });
+        }
+        if scope == Scope::Again {
+            let accounts = Accounts::new(rows, gap);
+            self.learn(&accounts);
+            return (accounts, report, warnings);
         }
         match named_by {
             Ok(named_by) => report.named_by = named_by,
@@ -142,10 +166,28 @@ impl MembershipSync {
                 report.accounts.extend(giver.begin_deletions(&mut rows).await);
             }
         }
+        if gap.is_none() && self.policy().reconcile_usernames {
+            self.take_assigned_names(cx, &mut rows, &mut report).await;
+        }
         let accounts = Accounts::new(rows, gap);
         self.learn(&accounts);
         self.tell_profiles(cx, &accounts, &mut report).await;
         (accounts, report, warnings)
+    }
+
+    /// Takes over the names that the back end itself gave to people.
+    async fn take_assigned_names(&self, cx: &OpContext, rows: &mut [OfferingUser], report: &mut UsernameReport) {
+        let Some(members) = self.backend().members() else { return };
+        let people: Vec<_> = rows.iter().filter(|account| is_active(account)).map(request).collect();
+        let assigned = match shielded(members.assigned_names(cx, &people)).await {
+            Ok(assigned) => assigned,
+            Err(error) => return report.warnings.push(Warning { step: "assigned names", error }),
+        };
+        let (waldur, refused) = (self.waldur(cx), self.remember(|memory| memory.refused()));
+        let teller = NameTeller { waldur: &waldur, dry_run: self.policy().dry_run, refused: &refused };
+        let told = teller.tell(rows, &assigned).await;
+        report.accounts.retain(|given| !told.iter().any(|told| told.account == given.account));
+        report.accounts.extend(told);
     }
 
     /// Accounts with the attributes that the offering is told. While the configuration cannot be read, the one that was
@@ -299,7 +341,7 @@ impl MembershipSync {
 
     /// The limits of single users in Waldur, all in one list, if the back end has such a thing.
     async fn user_limits(&self, cx: &OpContext, scope: Scope) -> Result<Option<UserLimitTable>> {
-        if scope == Scope::Members || self.backend().user_limits().is_none() || self.lacks(Feature::UserLimits) {
+        if scope != Scope::Whole || self.backend().user_limits().is_none() || self.lacks(Feature::UserLimits) {
             return Ok(None);
         }
         let query = UserUsageLimitQuery::offering(self.offering());
@@ -311,15 +353,9 @@ impl MembershipSync {
     }
 
     /// What the back end has, all in one look.
-    #[allow(clippy::type_complexity, reason = "three answers of the back end, as its facets give them")]
-    async fn look(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        scope: Scope,
-    ) -> (ById<Option<ResourceState>>, ById<Complete<String>>, ById<BTreeMap<String, Limits>>) {
+    pub(super) async fn look(&self, cx: &OpContext, ids: &[BackendId], scope: Scope) -> Reading {
         if ids.is_empty() {
-            return (ById::new(), ById::new(), ById::new());
+            return Reading::default();
         }
         let aspects = self.aspects(scope);
         let members = async {
@@ -335,18 +371,8 @@ impl MembershipSync {
             }
         };
         let states = async { by_id(ids, shielded(async { Ok(self.backend().inspect(cx, ids, aspects).await) }).await) };
-        join3(states, members, limits).await
-    }
-
-    /// One object, read again.
-    pub(super) async fn look_at(
-        &self,
-        cx: &OpContext,
-        id: &BackendId,
-        scope: Scope,
-    ) -> (ById<Option<ResourceState>>, ById<Complete<String>>) {
-        let (states, members, _) = self.look(cx, std::slice::from_ref(id), scope).await;
-        (states, members)
+        let (states, members, user_limits) = join3(states, members, limits).await;
+        Reading { states, members, user_limits }
     }
 
     fn aspects(&self, scope: Scope) -> Aspects {
@@ -357,34 +383,92 @@ impl MembershipSync {
         aspects
     }
 
-    /// One team for each project, if the back end cares for members or for the limits of single users.
+    /// One team for each project, if the back end cares for members or for the limits of single users. Those that are
+    /// among the `known` ones are taken from there.
     pub(super) async fn teams(
         &self,
         cx: &OpContext,
         accounts: &Accounts,
-        rows: &[Arc<Resource>],
-    ) -> HashMap<Uuid, Arc<Roster>> {
-        if self.backend().members().is_none() && self.backend().user_limits().is_none() {
-            return HashMap::new();
+        owners: Vec<Owner>,
+        known: &[&Teams],
+    ) -> Teams {
+        if !self.reads_teams() {
+            return Teams::new();
         }
-        let mut first: BTreeMap<Uuid, &Resource> = BTreeMap::new();
-        for row in rows {
-            first.entry(team_key(row)).or_insert(row);
+        let (mut teams, mut unknown) = (Teams::new(), BTreeMap::new());
+        for owner in owners {
+            let key = owner.key();
+            match known.iter().find_map(|teams| teams.get(&key)) {
+                Some(team) => drop(teams.insert(key, team.clone())),
+                None => drop(unknown.entry(key).or_insert(owner)),
+            }
         }
         // Collected first: a stream that still maps references could not be sent to another thread.
-        let reads: Vec<_> =
-            first.into_iter().map(|(key, row)| async move { (key, self.team(cx, accounts, row).await) }).collect();
-        let teams: HashMap<Uuid, Arc<Roster>> =
-            stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
+        let reads: Vec<_> = unknown
+            .into_iter()
+            .map(|(key, owner)| async move { (key, self.team(cx, accounts, owner).await) })
+            .collect();
+        let read: Teams = stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
         let now = self.environment().instant();
         self.remember(|memory| {
-            for candidate in teams.values().flat_map(|team| &team.candidates) {
+            for candidate in read.values().flat_map(|team| &team.candidates) {
                 memory.learn_name(candidate.user, &candidate.grant.username, now);
             }
         });
+        teams.extend(read);
         teams
     }
+
+    /// The accounts that have these names, read again.
+    pub(super) async fn accounts_in_question(&self, cx: &OpContext, listed: &Accounts, names: &[String]) -> Again {
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let bridged = self.backend().capabilities().identity_bridge;
+        let is_meant = |account: &&OfferingUser| {
+            let key = if bridged { account.user_username.as_ref() } else { account.username.as_ref() };
+            key.is_some_and(|key| names.contains(key.as_str()))
+        };
+        let users = listed.rows.iter().filter(is_meant).filter_map(|account| account.user_uuid);
+        let asked: HashSet<UserUuid> = users.collect();
+        let all = OfferingUserQuery::offering(self.offering());
+        let queries = match asked.len() {
+            0 => return Again::default(),
+            1..=ONE_BY_ONE => asked.iter().map(|user| all.clone().user(*user)).collect(),
+            _ => vec![all],
+        };
+        let reads: Vec<_> = queries.into_iter().map(|query| self.list_accounts(cx, query)).collect();
+        let read: Vec<_> = stream::iter(reads).buffer_unordered(self.concurrency()).collect().await;
+        let (mut rows, mut gap) = (Vec::new(), None);
+        for listing in read {
+            let (more, missing) = listing.unwrap_or_else(|error| (Vec::new(), Some(error)));
+            rows.extend(more);
+            gap = gap.or(missing);
+        }
+        Again { asked, accounts: Accounts::new(rows, gap), locked_out: Arc::default() }
+    }
+
+    /// Who is locked out of the offering by now: few, so they are one list. What another resource of the pass has just
+    /// read will do.
+    ///
+    /// # Errors
+    /// When the list cannot be read whole.
+    pub(super) async fn locked_out(&self, cx: &OpContext, pass: &Pass) -> Result<Arc<HashSet<UserUuid>>> {
+        let now = self.environment().instant();
+        let known = pass.locked_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, users)) = known.filter(|(asked, _)| now.saturating_duration_since(*asked) < Roster::FRESH) {
+            return Ok(users);
+        }
+        let query = OfferingUserQuery::offering(self.offering()).restricted(true).attributes(AttributeExposure::none());
+        let rows = self.waldur(cx).offering_users().list(&query).collect().await?.complete()?.into_items();
+        let ours = |row: &OfferingUser| row.offering_uuid.is_none_or(|offering| offering == self.offering());
+        let users = rows.into_iter().filter(|row| ours(row) && row.is_restricted == Some(true));
+        let users: Arc<HashSet<UserUuid>> = Arc::new(users.filter_map(|row| row.user_uuid).collect());
+        *pass.locked_out.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, users.clone()));
+        Ok(users)
+    }
 }
+
+/// Of so many accounts each is read by itself, of more the list.
+const ONE_BY_ONE: usize = 16;
 
 fn is_active(account: &OfferingUser) -> bool {
     !account.state.as_ref().is_some_and(OfferingUserState::is_leaving)

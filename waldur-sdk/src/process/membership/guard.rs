@@ -1,6 +1,33 @@
 //! Whether removals are believed at once (core.md §3.4 #4; faults.md rows 108, 152). Pure.
 
-use super::{policy::RemovalGuard, report::HoldReason};
+use super::{diff::Diff, plan::Sight, policy::RemovalGuard, report::HoldReason};
+
+/// How many would lose access to anything, of how many who have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    removals: usize,
+    present: usize,
+}
+
+impl Tally {
+    /// Notes what is to become of one resource's members. Whoever is locked out by the resource itself is meant to be.
+    pub(super) fn note(&mut self, sight: &Sight<'_>, members: &Diff) {
+        self.present += sight.present.map_or(0, |present| present.items().len());
+        if sight.row.restrict_member_access != Some(true) {
+            self.removals += members.remove.len();
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.removals += other.removals;
+        self.present += other.present;
+    }
+
+    /// Whether so many would lose access to anything at all that something must be wrong.
+    pub(super) fn is_doubtful(self, guard: &RemovalGuard) -> bool {
+        exceeds(self.removals, self.present, guard)
+    }
+}
 
 /// Why these removals need a second look, if they do. `team` is how many members the team has, whoever they are.
 pub(super) fn suspicion(removals: usize, present: usize, team: usize, guard: &RemovalGuard) -> Option<HoldReason> {

@@ -1,6 +1,9 @@
 //! What Waldur's lists say, ready to be asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     client::{AccountState, OfferingUser, OfferingUserState, ProjectAccount, TeamMember, UserUsageLimit},
@@ -36,18 +39,65 @@ impl Accounts {
         self.rows.get(*self.by_user.get(&user)?)
     }
 
+    /// Whether this list says nothing about those who are not on it.
+    fn is_open(&self) -> bool {
+        self.unread || self.gap.is_some()
+    }
+}
+
+/// Accounts that were read again, and whose.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    pub(super) asked: HashSet<UserUuid>,
+    pub(super) accounts: Accounts,
+    /// Who was found to be locked out by then, as far as that was asked.
+    pub(super) locked_out: Arc<HashSet<UserUuid>>,
+}
+
+/// The accounts as they were listed, and those of them in question as they were read again since.
+#[derive(Clone, Copy)]
+pub(super) struct People<'a> {
+    listed: &'a Accounts,
+    again: Option<&'a Again>,
+}
+
+impl<'a> People<'a> {
+    pub(super) fn listed(listed: &'a Accounts) -> Self {
+        Self { listed, again: None }
+    }
+
+    pub(super) fn again(listed: &'a Accounts, again: &'a Again) -> Self {
+        Self { listed, again: Some(again) }
+    }
+
+    /// The list that speaks about somebody.
+    fn list_of(self, user: UserUuid) -> &'a Accounts {
+        self.again.filter(|again| again.asked.contains(&user)).map_or(self.listed, |again| &again.accounts)
+    }
+
+    pub(super) fn of(self, user: UserUuid) -> Option<&'a OfferingUser> {
+        self.list_of(user).of(user)
+    }
+
+    /// Why those in question could not be read again, if so.
+    pub(super) fn gap_again(self) -> Option<&'a Error> {
+        self.again?.accounts.gap.as_ref()
+    }
+
     /// Why a member of a team may not have access, if so. Somebody without an account is not locked out: what decides
     /// is the name.
-    pub(super) fn objection(&self, member: &TeamMember) -> Option<SkipReason> {
+    pub(super) fn objection(self, member: &TeamMember) -> Option<SkipReason> {
         let account = self.of(member.uuid);
         // Either may be the older one.
         let states = [account.and_then(|account| account.state.as_ref()), member.offering_user_state.as_ref()];
         if states.into_iter().flatten().any(OfferingUserState::is_leaving) {
             return Some(SkipReason::Leaving);
         }
+        let locked_out = self.again.is_some_and(|again| again.locked_out.contains(&member.uuid));
         match account {
+            _ if locked_out => Some(SkipReason::Restricted),
             Some(account) if account.is_restricted == Some(true) => Some(SkipReason::Restricted),
-            None if self.unread || self.gap.is_some() => Some(SkipReason::Unknown),
+            None if self.list_of(member.uuid).is_open() => Some(SkipReason::Unknown),
             _ => None,
         }
     }

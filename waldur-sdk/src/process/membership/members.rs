@@ -110,7 +110,7 @@ impl MembershipSync {
         let team = sight.team.filter(|_| sight.row.restrict_member_access != Some(true))?;
         let guard = &self.policy().removals;
         let reason = guard::suspicion(removals.len(), present, team.members, guard)
-            .or_else(|| job.pass.doubtful.then_some(HoldReason::TooManyOverall))?;
+            .or_else(|| job.doubtful.then_some(HoldReason::TooManyOverall))?;
         if self.policy().dry_run {
             return Some(reason);
         }
@@ -199,7 +199,9 @@ impl MembershipSync {
             return;
         }
         job.cx.step("accounts");
-        let change = MembershipPlan::additions(add.iter().map(Grant::new).collect()).and_remove(remove, present);
+        let umask = self.policy().homedir_umask;
+        let grants = add.iter().map(|name| Grant::new(name).with_umask(umask)).collect();
+        let change = MembershipPlan::additions(grants).and_remove(remove, present);
         let side = marketplace(directory.row, self.offering());
         match shielded(directory.members.apply(job.cx, &side, &job.id, &change)).await {
             Ok(outcomes) => {
@@ -249,9 +251,12 @@ impl MembershipSync {
 
 /// Why nobody is removed by what was read, if so. Whom the resource itself locks out, no list has to be asked about.
 pub(super) fn unproven(job: &Job<'_>, sight: &Sight<'_>) -> Option<HoldReason> {
-    if job.pass.is_shared_elsewhere(sight.row) {
+    if sight.elsewhere {
         let text = "another resource may have the same back-end id, and was not looked at";
         return Some(HoldReason::Incomplete(Error::not_ready(text)));
+    }
+    if let Some(gap) = job.pass.gap_of_sharers(sight.row) {
+        return Some(HoldReason::Incomplete(gap));
     }
     if sight.row.restrict_member_access == Some(true) {
         return None;

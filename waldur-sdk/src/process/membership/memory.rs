@@ -12,9 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::pass::{sharers, uuids};
+use super::{
+    pass::{sharers, uuids},
+    row::Row,
+};
 use crate::{
-    client::{AttributeExposure, Feature, MemberStatus, OfferingUser, Resource},
+    client::{AttributeExposure, Feature, MemberStatus, OfferingUser},
     process::usernames::RefusedNames,
     types::{BackendId, Personal, ResourceUuid, UserUuid},
 };
@@ -41,6 +44,8 @@ pub(super) struct Memory {
     known: HashMap<String, Instant>,
     refused: Arc<RefusedNames>,
     resources: HashMap<ResourceUuid, OfResource>,
+    /// Every set of names of metadata, once.
+    names_of_metadata: BTreeSet<Arc<BTreeSet<String>>>,
     /// The resources of every back-end id that more than one has, once a pass has seen all.
     owners: Option<HashMap<BackendId, HashSet<ResourceUuid>>>,
     /// Who had an account, and who of those left and is not reported yet.
@@ -59,7 +64,8 @@ struct OfResource {
     led_by: Option<Instant>,
     failures: u32,
     refreshed: Option<Instant>,
-    published: BTreeSet<String>,
+    /// The names of the metadata that were published last; most resources have the same.
+    published: Arc<BTreeSet<String>>,
     statuses: Option<Vec<MemberStatus>>,
     /// Whether the server has no way to be told limits of this resource.
     untellable: bool,
@@ -155,6 +161,11 @@ impl Memory {
         confirmed
     }
 
+    /// Since when removals are seen to be due that wait for a second look.
+    pub(super) fn seen_since(&self, resource: ResourceUuid) -> Option<Instant> {
+        self.resources.get(&resource)?.observed.as_ref().map(|(_, since, _)| *since)
+    }
+
     /// The members were settled by a team that was asked for then.
     pub(super) fn settled(&mut self, resource: ResourceUuid, asked: Instant) {
         let led_by = &mut self.of(resource).led_by;
@@ -167,7 +178,7 @@ impl Memory {
     }
 
     /// The resources of the offering, all of them unless `gap`: which of their back-end ids more than one has.
-    pub(super) fn learn_owners(&mut self, rows: &[Arc<Resource>], gap: bool) {
+    pub(super) fn learn_owners(&mut self, rows: &[Arc<Row>], gap: bool) {
         let shared = sharers(rows).into_iter().map(|(id, rows)| (id, uuids(&rows)));
         let known = self.owners.get_or_insert_default();
         if !gap {
@@ -216,14 +227,17 @@ impl Memory {
     }
 
     /// The names of the metadata that were published last.
-    pub(super) fn published(&self, resource: ResourceUuid) -> BTreeSet<String> {
+    pub(super) fn published(&self, resource: ResourceUuid) -> Arc<BTreeSet<String>> {
         self.resources.get(&resource).map(|memory| memory.published.clone()).unwrap_or_default()
     }
 
     pub(super) fn learn_published(&mut self, resource: ResourceUuid, names: BTreeSet<String>) {
-        if !names.is_empty() || self.resources.contains_key(&resource) {
-            self.of(resource).published = names;
+        if names.is_empty() && !self.resources.contains_key(&resource) {
+            return;
         }
+        let names = self.names_of_metadata.get(&names).cloned().unwrap_or_else(|| Arc::new(names));
+        self.names_of_metadata.insert(names.clone());
+        self.of(resource).published = names;
     }
 
     pub(super) fn told_statuses(&self, resource: ResourceUuid) -> Option<&Vec<MemberStatus>> {
@@ -244,6 +258,7 @@ impl Memory {
             }
             lasts(*memory.listed.get_or_insert(now))
         });
+        self.names_of_metadata.retain(|names| Arc::strong_count(names) > 1);
         self.names.retain(|_, (_, seen)| lasts(*seen));
         self.known.retain(|_, seen| lasts(*seen));
     }

@@ -1,11 +1,15 @@
 //! Members of resources, and everything about a resource that is not an order (core.md §3).
 //!
-//! One pass reads everything in bulk (resources, accounts, the back end's objects and members), one team for each
-//! project, compares, and writes only what differs. Where something is to be written about a resource, that resource is
-//! read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team is read again
-//! with it if anybody is to be removed or the team is old, and in any case if the members were settled by a newer team
-//! meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the lists as
-//! they are, where none of that holds.
+//! One pass reads lists in bulk and resources in portions, one team for each project, compares, and writes only what
+//! differs. What is in step is kept so as it is seen; a resource about which something is to be written waits until all
+//! were seen, and is read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team
+//! is read again with it if anybody is to be removed or the team is old, and in any case if the members were settled by
+//! a newer team meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the
+//! lists as they are, where none of that holds.
+//!
+//! Before anybody is removed, the accounts in question are listed again too, and whether another resource has the
+//! back-end id by now; before anybody comes by a list of accounts that is old, who is locked out by now. A pass that
+//! changes nothing asks for none of that.
 //!
 //! | what | from | to |
 //! |---|---|---|
@@ -23,10 +27,19 @@
 //! service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
 //! back-end id another has. Removals that are held are in the report.
 //!
+//! # What one process does not see of another
+//! Lanes, and by which team the members of a resource were settled last, are known to one process. Where events go to
+//! another process than the passes, a pass may bring somebody's roles in line by a team that is as old as its portion
+//! (seconds, for some hundred resources) and has been overtaken: a role that just went may come back until the next
+//! pass. Access does not: that is decided by what is read again, and whoever has none gets none with a role
+//! ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor have no such
+//! gap.
+//!
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
 //! the resource is well again, if it was this processor that reported it.
 
+mod again;
 mod attend;
 mod diff;
 mod ending;
@@ -40,7 +53,9 @@ mod memory;
 mod pass;
 mod plan;
 mod policy;
+mod projects;
 mod report;
+mod row;
 mod run;
 mod statuses;
 mod team;
@@ -64,7 +79,7 @@ use crate::{
     error::{Error, ErrorClass, ErrorKind},
     rest::Environment,
     settings::Components,
-    types::OfferingUuid,
+    types::{OfferingUuid, ServiceProviderUuid},
 };
 
 /// Keeps the members of one offering's resources true. Cheap to clone; clones share lanes and memory, so keep one for
@@ -94,6 +109,7 @@ struct Inner {
     offering: OfferingUuid,
     usernames: Option<Arc<dyn UsernameBackend>>,
     components: Components,
+    service_provider: Option<ServiceProviderUuid>,
     policy: MembershipPolicy,
     lanes: Lanes,
     memory: Arc<Mutex<Memory>>,
@@ -108,6 +124,7 @@ impl MembershipSync {
             offering,
             usernames: None,
             components: Components::default(),
+            service_provider: None,
             policy: MembershipPolicy::default(),
             lanes: Lanes::default(),
             memory: Arc::default(),
@@ -137,6 +154,13 @@ impl MembershipSync {
     #[must_use]
     pub fn with_usernames(self, usernames: Arc<dyn UsernameBackend>) -> Self {
         self.edit(|inner| inner.usernames = Some(usernames))
+    }
+
+    /// Sets the service provider that sells the offering, without which no back end is told more of a project than its
+    /// name ([`Capabilities::source_project`](crate::backend::Capabilities::source_project)).
+    #[must_use]
+    pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
+        self.edit(|inner| inner.service_provider = Some(provider))
     }
 
     /// Shares lanes with other processors, so that none works on a resource while another does.

@@ -1,4 +1,4 @@
-//! Everything that one pass has read, before it changes anything.
+//! What a pass goes by, and what it has read about a portion of its resources before it changes anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -10,9 +10,11 @@ use super::{
     MembershipSync,
     diff::{Candidate, Sides, diff},
     limits,
-    listed::{Accounts, ProjectAccounts, UserLimitTable},
+    listed::{Accounts, People, ProjectAccounts, UserLimitTable},
     plan::{self, Plan, Sight},
+    projects::Told,
     report::{SkipReason, SkippedMember},
+    row::Row,
     team::{Roster, Team},
 };
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     process::convert::{grant, key},
     rest::Complete,
-    types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, Uuid},
+    types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, UserUuid, Uuid},
 };
 
 /// How much of a resource is kept in step.
@@ -31,29 +33,104 @@ pub(super) enum Scope {
     Whole,
     /// Who has access, and nothing else.
     Members,
+    /// As [`Members`](Self::Members), after a pass that has given names already.
+    Again,
 }
 
-/// What a pass has read.
+/// What a pass goes by from its beginning to its end.
 pub(super) struct Pass {
     pub(super) cx: OpContext,
     pub(super) scope: Scope,
     pub(super) accounts: Accounts,
+    /// When the accounts were asked for.
+    pub(super) accounts_asked: Instant,
+    /// Who is locked out, as it was read again last, and when it was asked for.
+    pub(super) locked_out: Mutex<Option<(Instant, Arc<HashSet<UserUuid>>)>>,
     pub(super) project_accounts: ProjectAccounts,
-    /// By project, or by resource where a resource names none.
-    pub(super) teams: HashMap<Uuid, Arc<Roster>>,
-    pub(super) states: ById<Option<ResourceState>>,
-    pub(super) members: ById<Complete<String>>,
+    /// The teams that resources of other projects need as well, since they share a back-end id; all of them in a narrow
+    /// look. By project, or by resource where a resource names none.
+    pub(super) teams: Teams,
     /// Limits of single users in Waldur; `None` where the back end has no such thing, or Waldur does not tell.
     pub(super) user_limits: Option<UserLimitTable>,
-    pub(super) backend_user_limits: ById<BTreeMap<String, Limits>>,
     /// The resources of every back-end id that more than one has.
-    pub(super) shared: HashMap<BackendId, Vec<Arc<Resource>>>,
+    pub(super) shared: HashMap<BackendId, Vec<Arc<Row>>>,
     /// Back-end ids that a resource has which is not in this pass, or may have.
     pub(super) elsewhere: HashSet<BackendId>,
     /// The accounts that no person has, as they were read again last, and when they were asked for.
     pub(super) accounts_again: Mutex<Option<(Instant, Arc<ProjectAccounts>)>>,
-    /// Whether so many would lose access to anything that none is believed at first sight.
-    pub(super) doubtful: bool,
+    /// What providers are told of the projects, where the back end wants to know.
+    pub(super) projects: Mutex<HashMap<ProjectUuid, Told>>,
+}
+
+/// By project, or by resource where a resource names none.
+pub(super) type Teams = HashMap<Uuid, Arc<Roster>>;
+
+/// What was read about some resources, before anything about them is changed.
+#[derive(Default)]
+pub(super) struct Portion {
+    pub(super) teams: Teams,
+    pub(super) reading: Reading,
+}
+
+/// What the back end has.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) states: ById<Option<ResourceState>>,
+    pub(super) members: ById<Complete<String>>,
+    pub(super) user_limits: ById<BTreeMap<String, Limits>>,
+}
+
+/// What Waldur has about one resource, beside the resource.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) team: Option<&'a Roster>,
+    /// The accounts that no person has.
+    pub(super) accounts: &'a ProjectAccounts,
+    /// Whether another resource of the same back-end id is not in this pass, so that nobody knows what it wants.
+    pub(super) elsewhere: bool,
+}
+
+impl Reading {
+    /// What was read about a resource; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// When its object could not be read.
+    pub(super) fn sight<'a>(
+        &'a self,
+        row: &'a Resource,
+        id: &BackendId,
+        around: Around<'a>,
+    ) -> Result<Option<Sight<'a>>> {
+        let state = match self.states.get(id) {
+            Some(Ok(Some(state))) => state,
+            Some(Ok(None)) => return Ok(None),
+            Some(Err(error)) => return Err(error.clone()),
+            None => return Err(unanswered(id)),
+        };
+        let (present, present_error) = match self.members.get(id) {
+            Some(Ok(present)) => (Some(present), None),
+            Some(Err(error)) => (None, Some(error.clone())),
+            None => (None, Some(unanswered(id))),
+        };
+        let user_limits = self.user_limits.get(id);
+        let Around { team, accounts, elsewhere } = around;
+        Ok(Some(Sight { row, state, present, present_error, user_limits, team, accounts, elsewhere }))
+    }
+
+    /// Takes out what concerns these ids. What others need as well stays.
+    pub(super) fn take(&mut self, ids: &[BackendId], others_need: impl Fn(&BackendId) -> bool) -> Self {
+        fn take<T: Clone>(from: &mut ById<T>, id: &BackendId, stays: bool) -> Option<(BackendId, Result<T>)> {
+            if stays { Some((id.clone(), from.get(id)?.clone())) } else { from.remove_entry(id) }
+        }
+        let mut taken = Self::default();
+        for id in ids {
+            let stays = others_need(id);
+            taken.states.extend(take(&mut self.states, id, stays));
+            taken.members.extend(take(&mut self.members, id, stays));
+            taken.user_limits.extend(take(&mut self.user_limits, id, stays));
+        }
+        taken
+    }
 }
 
 /// Enters a member under a name; the role only, where the member is there already. `Some` says why not.
@@ -71,56 +148,31 @@ fn enter(candidates: &mut BTreeMap<String, Candidate>, member: &TeamMember, gran
     }
 }
 
-/// The project of a resource, or the resource itself where it names none.
-pub(super) fn team_key(row: &Resource) -> Uuid {
-    row.project_uuid.map_or_else(|| row.uuid.uuid(), ProjectUuid::uuid)
-}
-
 impl Pass {
-    /// What the bulk readings say about a resource.
-    ///
-    /// # Errors
-    /// When its object could not be read.
-    pub(super) fn sight<'a>(&'a self, row: &'a Resource, id: &BackendId) -> Result<Option<Sight<'a>>> {
-        let state = match self.states.get(id) {
-            Some(Ok(Some(state))) => state,
-            Some(Ok(None)) => return Ok(None),
-            Some(Err(error)) => return Err(error.clone()),
-            None => return Err(unanswered(id)),
-        };
-        let (present, present_error) = present(&self.members, id);
-        let team = self.teams.get(&team_key(row)).map(|team| &**team);
-        Ok(Some(Sight { row, state, present, present_error, team, accounts: &self.project_accounts }))
-    }
-
-    /// Whether another resource of the same back-end id is not in this pass, so that nobody knows what it wants.
-    pub(super) fn is_shared_elsewhere(&self, row: &Resource) -> bool {
-        row.backend_id.as_ref().is_some_and(|id| self.elsewhere.contains(id))
+    /// The resources beside this one that have the same back-end id, and whose members are not locked out.
+    fn open_sharers<'a>(&'a self, row: &Resource) -> impl Iterator<Item = &'a Arc<Row>> + use<'a> {
+        let (sharers, uuid) = (row.backend_id.as_ref().and_then(|id| self.shared.get(id)), row.uuid);
+        sharers.into_iter().flatten().filter(move |other| other.uuid() != uuid && !other.is_restricted())
     }
 
     /// Names that another resource of the same back-end id wants: what one resource gives, the other must not take.
     pub(super) fn names_of_sharers(&self, row: &Resource) -> BTreeSet<String> {
-        let sharers = row.backend_id.as_ref().and_then(|id| self.shared.get(id));
-        let others = sharers.into_iter().flatten().filter(|other| other.uuid != row.uuid);
-        let open = others.filter(|other| other.restrict_member_access != Some(true));
-        open.flat_map(|other| {
-            let people = self.teams.get(&team_key(other)).map(|team| team.candidates.iter());
-            let people = people.into_iter().flatten().map(|candidate| candidate.grant.username.clone());
-            people.chain(self.project_accounts.of(other.project_uuid).active)
-        })
-        .collect()
+        self.open_sharers(row)
+            .flat_map(|other| {
+                let people = self.teams.get(&other.owner().key()).map(|team| team.candidates.iter());
+                let people = people.into_iter().flatten().map(|candidate| candidate.grant.username.clone());
+                people.chain(self.project_accounts.of(other.project()).active)
+            })
+            .collect()
     }
-}
 
-/// The members of one object among all that were read.
-pub(super) fn present<'a>(
-    members: &'a ById<Complete<String>>,
-    id: &BackendId,
-) -> (Option<&'a Complete<String>>, Option<Error>) {
-    match members.get(id) {
-        Some(Ok(present)) => (Some(present), None),
-        Some(Err(error)) => (None, Some(error.clone())),
-        None => (None, Some(unanswered(id))),
+    /// Why it is not proven whom the other resources of the same back-end id want, if it is not.
+    pub(super) fn gap_of_sharers(&self, row: &Resource) -> Option<Error> {
+        let lists = self.accounts.gap.as_ref().or(self.project_accounts.gap.as_ref());
+        self.open_sharers(row).find_map(|other| match self.teams.get(&other.owner().key()) {
+            Some(team) => team.gap.as_ref().or(lists).cloned(),
+            None => Some(Error::not_ready("the team of a resource with the same back-end id was not read")),
+        })
     }
 }
 
@@ -131,15 +183,15 @@ pub(super) fn unanswered(id: &BackendId) -> Error {
 
 impl MembershipSync {
     /// Who of a team may have access, and who of it may not.
-    pub(super) fn roster(&self, accounts: &Accounts, team: Team) -> Roster {
+    pub(super) fn roster(&self, people: People<'_>, team: Team) -> Roster {
         let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
         let mut skipped = BTreeMap::new();
         for member in &team.members {
-            let account = accounts.of(member.uuid);
-            let reason = match (accounts.objection(member), self.key(member, account)) {
+            let account = people.of(member.uuid);
+            let reason = match (people.objection(member), self.key(member, account)) {
                 (Some(objection), _) => objection,
                 (None, None) => SkipReason::NoName,
-                (None, Some(key)) => match enter(&mut candidates, member, grant(member, &key, account)) {
+                (None, Some(key)) => match enter(&mut candidates, member, self.grant(member, &key, account)) {
                     None => continue,
                     Some(reason) => reason,
                 },
@@ -151,10 +203,14 @@ impl MembershipSync {
             candidates: candidates.into_values().collect(),
             skipped,
             members: team.members.len(),
-            gap: team.gap,
+            gap: team.gap.or_else(|| people.gap_again().cloned()),
             unread: false,
             asked: None,
         }
+    }
+
+    fn grant(&self, member: &TeamMember, key: &Personal, account: Option<&OfferingUser>) -> Grant {
+        grant(member, key, account).with_umask(self.policy().homedir_umask)
     }
 
     /// The name by which the back end knows a member: the team's, or where a consent to another offering brought the
@@ -189,7 +245,7 @@ impl MembershipSync {
         if pass.scope == Scope::Whole {
             plan.metadata = self.remember(|memory| plan::metadata(sight, &memory.published(sight.row.uuid)));
         }
-        if pass.scope == Scope::Whole && !pass.is_shared_elsewhere(sight.row) {
+        if pass.scope == Scope::Whole && !sight.elsewhere {
             let authority = self.authority();
             plan.status = self.backend().status().and_then(|_| plan::status(sight));
             if plan::is_active(sight) {
@@ -203,17 +259,17 @@ impl MembershipSync {
         self.policy().limits_authority.unwrap_or(self.backend().capabilities().limits_authority)
     }
 
-    pub(super) fn resource_ids(rows: &[Arc<Resource>]) -> Vec<BackendId> {
-        let ids: BTreeSet<&BackendId> = rows.iter().filter_map(|row| row.backend_id.as_ref()).collect();
+    pub(super) fn resource_ids(rows: &[Arc<Row>]) -> Vec<BackendId> {
+        let ids: BTreeSet<&BackendId> = rows.iter().filter_map(|row| row.backend_id()).collect();
         ids.into_iter().cloned().collect()
     }
 }
 
 /// The resources of every back-end id that more than one of them has.
-pub(super) fn sharers(rows: &[Arc<Resource>]) -> HashMap<BackendId, Vec<Arc<Resource>>> {
-    let mut by_id: HashMap<&BackendId, Vec<&Arc<Resource>>> = HashMap::new();
+pub(super) fn sharers(rows: &[Arc<Row>]) -> HashMap<BackendId, Vec<Arc<Row>>> {
+    let mut by_id: HashMap<&BackendId, Vec<&Arc<Row>>> = HashMap::new();
     for row in rows {
-        if let Some(id) = &row.backend_id {
+        if let Some(id) = row.backend_id() {
             by_id.entry(id).or_default().push(row);
         }
     }
@@ -225,6 +281,6 @@ pub(super) fn sharers(rows: &[Arc<Resource>]) -> HashMap<BackendId, Vec<Arc<Reso
 }
 
 /// The ids of resources, for what is remembered of them.
-pub(super) fn uuids(rows: &[Arc<Resource>]) -> HashSet<ResourceUuid> {
-    rows.iter().map(|row| row.uuid).collect()
+pub(super) fn uuids(rows: &[Arc<Row>]) -> HashSet<ResourceUuid> {
+    rows.iter().map(|row| row.uuid()).collect()
 }

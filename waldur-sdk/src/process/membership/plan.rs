@@ -1,6 +1,6 @@
 //! What is to be done about one resource, from what was seen of it. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{diff::Diff, limits::LimitsPlan, listed::ProjectAccounts, team::Roster};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     client::Resource,
     error::{Error, Result},
     rest::Complete,
-    types::JsonObject,
+    types::{JsonObject, Limits},
 };
 
 /// One resource on both sides, as it was seen.
@@ -20,9 +20,13 @@ pub(super) struct Sight<'a> {
     pub(super) present: Option<&'a Complete<String>>,
     /// Why it could not tell.
     pub(super) present_error: Option<Error>,
+    /// The limits of single users; `None` where the back end has no such thing, or said nothing.
+    pub(super) user_limits: Option<&'a Result<BTreeMap<String, Limits>>>,
     pub(super) team: Option<&'a Roster>,
     /// The accounts that no person has.
     pub(super) accounts: &'a ProjectAccounts,
+    /// Whether another resource of the same back-end id is not in this pass, so that nobody knows what it wants.
+    pub(super) elsewhere: bool,
 }
 
 /// What is to be done.

@@ -35,6 +35,21 @@ pub struct MembershipPolicy {
     pub last_sync_interval: Duration,
     /// Whether accounts whose deletion was requested are taken through to *Deleted*. Default no.
     pub drive_deletion: bool,
+    /// Whether Waldur is told the names that the back end itself gave to people
+    /// ([`assigned_names`](crate::backend::MemberDirectory::assigned_names)), in place of those that it has
+    /// (`username_reconciliation_enabled`). Default no.
+    pub reconcile_usernames: bool,
+    /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
+    pub homedir_umask: Option<u32>,
+    /// Whether the process ends with the pass, so that there is no later one to take a second look. Removals that wait
+    /// for one ([`RemovalGuard`]) are looked at again at the end of the same pass, [`RemovalGuard::confirm_after`] after
+    /// the first look and by lists that are all read anew; the bounds are the same, and what the second look does not
+    /// want as well, or what is first seen by it, stays. With a deadline before that, nothing is waited for. Default no.
+    ///
+    /// The rest of what is remembered from pass to pass is lost all the same: no resource comes to `Erred`, since that
+    /// takes several passes in a row; a name that Waldur refused is offered once in every run; who left since the last
+    /// run is not told to the username back end; and metadata whose names the back end dropped in between stay.
+    pub single_pass: bool,
     /// Tell Waldur what went wrong in technical words (`expose_backend_error_details`). Default yes.
     pub expose_error_details: bool,
     /// Resources, teams and accounts in work at once. Default 8.
@@ -56,6 +71,9 @@ impl Default for MembershipPolicy {
             clear_any_error: false,
             last_sync_interval: Duration::from_secs(60 * 60),
             drive_deletion: false,
+            reconcile_usernames: false,
+            homedir_umask: None,
+            single_pass: false,
             expose_error_details: true,
             concurrency: 8,
             dry_run: false,
@@ -70,6 +88,8 @@ impl MembershipPolicy {
             unmanaged_users: offering.unmanaged_users,
             protected_usernames: offering.protected_users.clone(),
             consented_users_only: offering.backend_settings.core.fetch_consented_users_only,
+            reconcile_usernames: offering.username_reconciliation_enabled,
+            homedir_umask: Some(offering.backend_settings.core.default_homedir_umask),
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
@@ -88,6 +108,9 @@ impl fmt::Debug for MembershipPolicy {
             .field("clear_any_error", &self.clear_any_error)
             .field("last_sync_interval", &self.last_sync_interval)
             .field("drive_deletion", &self.drive_deletion)
+            .field("reconcile_usernames", &self.reconcile_usernames)
+            .field("homedir_umask", &self.homedir_umask)
+            .field("single_pass", &self.single_pass)
             .field("expose_error_details", &self.expose_error_details)
             .field("concurrency", &self.concurrency)
             .field("dry_run", &self.dry_run)
@@ -106,8 +129,8 @@ pub struct RemovalGuard {
     /// hold for all resources of a pass together.
     pub percent: u8,
     /// How long after the first look the second one must come. Default 60 s; a pass sooner than that is no second look.
-    /// With zero, the look that every removal takes just before it is carried out is enough: for programs that run once
-    /// and end.
+    /// With zero, the look that every removal takes just before it is carried out is enough. Programs that run once
+    /// and end need [`MembershipPolicy::single_pass`].
     pub confirm_after: Duration,
 }
 

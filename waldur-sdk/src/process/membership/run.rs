@@ -1,7 +1,7 @@
 //! The pass over all resources, and those over some.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -9,16 +9,28 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     MembershipSync,
-    pass::{Pass, Scope, uuids},
+    attend::{Access, Attended, Turn},
+    guard::Tally,
+    pass::{Pass, Portion, Scope, uuids},
     report::{MembershipReport, ResourceSync, SyncOutcome},
+    row::{Row, portions},
 };
 use crate::{
     backend::OpContext,
-    client::{Resource, ResourceQuery},
+    client::{Resource, ResourceQuery, ResourceState, ResourceSummary},
     error::Result,
-    process::usernames::NameGiver,
+    process::{failure::shielded, usernames::NameGiver},
     types::{BackendId, ProjectUuid, ResourceUuid},
 };
+
+/// The states of resources that are not at their end.
+const ALIVE: [ResourceState; 5] = [
+    ResourceState::Creating,
+    ResourceState::Ok,
+    ResourceState::Erred,
+    ResourceState::Updating,
+    ResourceState::Terminating,
+];
 
 impl MembershipSync {
     /// Keeps all resources of the offering in step: names, members, status, metadata, limits, surroundings.
@@ -33,11 +45,15 @@ impl MembershipSync {
         let query = ResourceQuery::offering(self.offering()).states(self.handled_states());
         let rows = self.list(cx, &query, &mut report).await?;
         self.remember(|memory| memory.learn_owners(&rows, report.listing_gap.is_some()));
-        let pass = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
+        let listed = uuids(&rows);
+        let (pass, accesses) = self.sync(cx, rows.clone(), Scope::Whole, &mut report).await;
+        if self.policy().single_pass {
+            self.look_once_more(cx, rows, &mut report).await;
+        }
         if report.listing_gap.is_none() {
             let now = self.environment().instant();
-            self.remember(|memory| memory.prune(&uuids(&rows), now));
-            self.see_off(cx, &pass, &rows, &mut report).await;
+            self.remember(|memory| memory.prune(&listed, now));
+            self.see_off(cx, &pass, accesses, &mut report).await;
         }
         report.missing_features = self.remember(super::memory::Memory::take_untold);
         Ok(report)
@@ -60,7 +76,7 @@ impl MembershipSync {
             report.resources.push(ResourceSync { outcome, ..ResourceSync::new(&row) });
             return Ok(report);
         }
-        self.sync(cx, vec![Arc::new(row)], Scope::Whole, &mut report).await;
+        self.sync(cx, vec![Arc::new(Row::pack(row))], Scope::Whole, &mut report).await;
         report.missing_features = self.remember(super::memory::Memory::take_untold);
         Ok(report)
     }
@@ -82,7 +98,7 @@ impl MembershipSync {
 
     pub(super) async fn is_ready(&self, cx: &OpContext, report: &mut MembershipReport) -> bool {
         if self.backend().capabilities().preflight
-            && let Err(error) = self.backend().ping(cx).await
+            && let Err(error) = shielded(self.backend().ping(cx)).await
         {
             report.not_ready = Some(error);
         }
@@ -94,11 +110,11 @@ impl MembershipSync {
         cx: &OpContext,
         project: ProjectUuid,
         report: &mut MembershipReport,
-    ) -> Result<Vec<Arc<Resource>>> {
+    ) -> Result<Vec<Arc<Row>>> {
         let query = ResourceQuery::offering(self.offering()).states(self.handled_states()).project(project);
         let mut rows = self.list(cx, &query, report).await?;
         // A filter that a server does not know is ignored.
-        rows.retain(|row| row.project_uuid.is_none_or(|found| found == project));
+        rows.retain(|row| row.project().is_none_or(|found| found == project));
         Ok(rows)
     }
 
@@ -108,22 +124,23 @@ impl MembershipSync {
         cx: &OpContext,
         query: &ResourceQuery,
         report: &mut MembershipReport,
-    ) -> Result<Vec<Arc<Resource>>> {
-        let (mut rows, unreadable, gap) =
-            self.waldur(cx).provider_resources().list(query).collect().await?.into_parts();
+    ) -> Result<Vec<Arc<Row>>> {
+        let waldur = self.waldur(cx);
+        let pager = waldur.provider_resources().list_as(query, |row| Arc::new(Row::pack(row)), |row| row.uuid().hex());
+        let (mut rows, unreadable, gap) = pager.collect().await?.into_parts();
         report.unreadable = unreadable;
         report.listing_gap = gap;
-        rows.retain(|row| {
-            row.backend_id.is_some()
-                && self.is_handled(row)
-                && row.offering_uuid.is_none_or(|offering| offering == self.offering())
-        });
-        Ok(rows.into_iter().map(Arc::new).collect())
+        rows.retain(|row| row.backend_id().is_some() && self.is_ours(row));
+        Ok(rows)
+    }
+
+    fn is_ours(&self, row: &Row) -> bool {
+        row.is_in(&self.handled_states()) && row.offering().is_none_or(|offering| offering == self.offering())
     }
 
     /// The back-end ids that a resource has which is not among these. What the last pass over all has seen is believed;
     /// before there was one, Waldur is asked, and what it does not tell may be.
-    pub(super) async fn elsewhere(&self, cx: &OpContext, rows: &[Arc<Resource>]) -> HashSet<BackendId> {
+    pub(super) async fn elsewhere(&self, cx: &OpContext, rows: &[Arc<Row>]) -> HashSet<BackendId> {
         let here = uuids(rows);
         // Collected first: a stream that still maps references could not be sent to another thread.
         let questions: Vec<_> =
@@ -141,40 +158,79 @@ impl MembershipSync {
         let query = ResourceQuery::offering(self.offering()).states(self.handled_states()).backend_id(id.clone());
         let mut report = MembershipReport::default();
         let mut rows = self.list(cx, &query, &mut report).await.ok().filter(|_| report.listing_gap.is_none())?;
-        rows.retain(|row| row.backend_id.as_ref() == Some(id));
+        rows.retain(|row| row.backend_id() == Some(id));
         Some(uuids(&rows))
     }
 
+    /// Whether Waldur has, by now, a resource of this one's back-end id which is not in the pass, in whatever state short
+    /// of its end: asked before anybody is removed. What it does not tell may be.
+    pub(super) async fn has_other_owner(&self, cx: &OpContext, pass: &Pass, row: &Resource) -> bool {
+        let Some(id) = &row.backend_id else { return true };
+        let query = ResourceQuery::offering(self.offering()).states(ALIVE).backend_id(id.clone());
+        let waldur = self.waldur(cx);
+        let Ok(listing) = waldur.provider_resources().summaries(&query).collect().await else { return true };
+        let sharers = pass.shared.get(id).map(|rows| uuids(rows)).unwrap_or_default();
+        let is_other = |other: &ResourceSummary| {
+            other.backend_id.as_ref() == Some(id)
+                && other.offering_uuid.is_none_or(|offering| offering == self.offering())
+                && other.uuid != row.uuid
+                && !sharers.contains(&other.uuid)
+                && other.state.as_ref().is_none_or(|state| ALIVE.contains(state))
+        };
+        listing.gap().is_some() || listing.items().iter().any(is_other)
+    }
+
+    /// Keeps resources in step, a portion of them at a time: what is in step is kept so at once, what is not waits until
+    /// all were seen, since only then is known whether too many would lose access.
     pub(super) async fn sync(
         &self,
         cx: &OpContext,
-        rows: Vec<Arc<Resource>>,
+        rows: Vec<Arc<Row>>,
         scope: Scope,
         report: &mut MembershipReport,
-    ) -> Arc<Pass> {
-        let pass = Arc::new(self.gather(cx, &rows, scope, report).await);
-        let total = rows.len() as u64;
-        let mut done = 0;
-        let mut resources = Vec::with_capacity(rows.len());
-        // Nothing is awaited between two polls of the stream, so no resource waits for another's lane unpolled.
-        let mut work =
-            stream::iter(rows).map(|row| self.attend(pass.clone(), row)).buffer_unordered(self.concurrency());
-        while let Some(resource) = work.next().await {
-            resources.push(resource);
-            done += 1;
-            cx.advance("resources", done, Some(total));
+    ) -> (Arc<Pass>, Accesses) {
+        let (pass, mut bulk) = self.gather(cx, &rows, scope, report).await;
+        let pass = Arc::new(pass);
+        let mut ends = Ends::new(cx, rows.len());
+        let (mut tally, mut due) = (Tally::default(), Vec::new());
+        let mut portion = Arc::new(Portion::default());
+        for rows in portions(rows) {
+            portion = Arc::new(self.portion(&pass, &mut bulk, &rows, &portion).await);
+            // Nothing is awaited between two polls of the stream, so no resource waits for another's lane unpolled.
+            let looks = stream::iter(rows).map(|row| self.see(pass.clone(), portion.clone(), row));
+            let mut looks = looks.buffer_unordered(self.concurrency());
+            while let Some(seen) = looks.next().await {
+                tally.add(seen.tally);
+                match seen.turn {
+                    Turn::Over(attended) => ends.note(attended),
+                    Turn::Due(one) => due.push(one.without_team_beyond(due.len())),
+                }
+            }
         }
-        drop(work);
-        resources.sort_by_key(|resource: &ResourceSync| resource.resource);
-        report.resources = resources;
-        pass
+        drop((portion, bulk));
+        let doubtful = tally.is_doubtful(&self.policy().removals);
+        let turns = stream::iter(due).map(|due| self.settle_due(pass.clone(), due, doubtful));
+        let mut turns = turns.buffer_unordered(self.concurrency());
+        while let Some(attended) = turns.next().await {
+            ends.note(attended);
+        }
+        drop(turns);
+        ends.resources.sort_by_key(|resource| resource.resource);
+        report.resources = ends.resources;
+        (pass, ends.accesses)
+    }
+
+    /// Whether accounts are seen off to their end.
+    pub(super) fn drives_deletion(&self) -> bool {
+        self.policy().drive_deletion && self.0.usernames.is_some()
     }
 
     /// Sees off those who have no account any more, and ends the removals that were asked for.
-    async fn see_off(&self, cx: &OpContext, pass: &Pass, rows: &[Arc<Resource>], report: &mut MembershipReport) {
+    async fn see_off(&self, cx: &OpContext, pass: &Pass, accesses: Accesses, report: &mut MembershipReport) {
         self.deactivate_departed(cx, &pass.accounts, &mut report.usernames).await;
         let Some(usernames) = self.0.usernames.clone().filter(|_| self.policy().drive_deletion) else { return };
-        let Some(present) = still_present(pass, rows, report) else { return };
+        // Who has access to anything after this pass; nobody knows that of a resource that could not be looked at.
+        let Some(present) = accesses else { return };
         let (waldur, refused) = (self.waldur(cx), self.remember(|memory| memory.refused()));
         let giver = NameGiver {
             waldur: &waldur,
@@ -191,25 +247,29 @@ impl MembershipSync {
     }
 }
 
-/// Who has access to anything after this pass; `None` when that is not known.
-fn still_present(pass: &Pass, rows: &[Arc<Resource>], report: &MembershipReport) -> Option<BTreeSet<String>> {
-    let outcomes: HashMap<ResourceUuid, &ResourceSync> =
-        report.resources.iter().map(|resource| (resource.resource, resource)).collect();
-    let mut present = BTreeSet::new();
-    for row in rows {
-        let outcome = outcomes.get(&row.uuid)?;
-        if matches!(outcome.outcome, SyncOutcome::Missing | SyncOutcome::Foreign) {
-            continue;
-        }
-        match pass.members.get(row.backend_id.as_ref()?) {
-            Some(Ok(members)) => {
-                let gone = |name: &&String| !outcome.removed.iter().any(|removed| removed.as_str() == name.as_str());
-                present.extend(members.items().iter().filter(gone).cloned());
-            }
-            // A back end without members gives nobody access that could be left over.
-            None if pass.members.is_empty() => {}
-            _ => return None,
-        }
+/// Who has access to any of the resources; `None` when that is not known of all.
+type Accesses = Option<BTreeSet<String>>;
+
+/// The resources whose turns are over.
+struct Ends<'a> {
+    cx: &'a OpContext,
+    total: usize,
+    resources: Vec<ResourceSync>,
+    accesses: Accesses,
+}
+
+impl<'a> Ends<'a> {
+    fn new(cx: &'a OpContext, total: usize) -> Self {
+        Self { cx, total, resources: Vec::with_capacity(total), accesses: Some(BTreeSet::new()) }
     }
-    Some(present)
+
+    fn note(&mut self, attended: Attended) {
+        match (attended.access, &mut self.accesses) {
+            (Access::These(names), Some(all)) => all.extend(names),
+            (Access::Unknown, _) => self.accesses = None,
+            _ => {}
+        }
+        self.resources.push(attended.report);
+        self.cx.advance("resources", self.resources.len() as u64, Some(self.total as u64));
+    }
 }

@@ -1,18 +1,26 @@
 //! Who is in a project (core.md §3.2).
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join, stream};
 
-use super::{MembershipSync, diff::Candidate, listed::Accounts, report::SkippedMember};
+use super::{
+    MembershipSync,
+    diff::Candidate,
+    listed::{Accounts, Again, People},
+    report::SkippedMember,
+    row::Owner,
+};
 use crate::{
     backend::OpContext,
-    client::{Resource, ResourceQuery, ResourceState, TeamMember},
+    client::{ResourceQuery, ResourceState, TeamMember},
     error::{Error, Result},
     rest::Listing,
+    types::UserUuid,
 };
 
 /// The team of a project: one entry for each member and role.
@@ -58,30 +66,57 @@ impl From<Listing<TeamMember>> for Team {
 
 impl MembershipSync {
     /// The team of a resource's project.
-    pub(super) async fn team(&self, cx: &OpContext, accounts: &Accounts, row: &Resource) -> Arc<Roster> {
-        let asked = Some(self.environment().instant());
-        Arc::new(match self.read_team(cx, row).await {
-            Ok(team) => Roster { asked, ..self.roster(accounts, team) },
-            Err(error) => Roster { gap: Some(error), unread: true, asked, ..Roster::default() },
-        })
+    pub(super) async fn team(&self, cx: &OpContext, accounts: &Accounts, owner: Owner) -> Arc<Roster> {
+        let asked = self.environment().instant();
+        let team = self.read_team(cx, owner).await;
+        Arc::new(self.sorted(People::listed(accounts), team, asked))
     }
 
-    async fn read_team(&self, cx: &OpContext, row: &Resource) -> Result<Team> {
+    /// As [`Self::team`], for a team by which these names are to be removed: the accounts that have them are read again
+    /// with it, since who is locked out or leaving is said there.
+    pub(super) async fn team_again(
+        &self,
+        cx: &OpContext,
+        accounts: &Accounts,
+        owner: Owner,
+        names: &[String],
+        locked_out: Arc<HashSet<UserUuid>>,
+    ) -> Arc<Roster> {
+        let asked = self.environment().instant();
+        let again = self.accounts_in_question(cx, accounts, names);
+        let (team, again) = join(self.read_team(cx, owner), again).await;
+        let again = Again { locked_out, ..again };
+        Arc::new(self.sorted(People::again(accounts, &again), team, asked))
+    }
+
+    fn sorted(&self, people: People<'_>, team: Result<Team>, asked: Instant) -> Roster {
+        match team {
+            Ok(team) => Roster { asked: Some(asked), ..self.roster(people, team) },
+            Err(error) => Roster { gap: Some(error), unread: true, asked: Some(asked), ..Roster::default() },
+        }
+    }
+
+    /// Whether anybody here cares who is in a project.
+    pub(super) fn reads_teams(&self) -> bool {
+        self.backend().members().is_some() || self.backend().user_limits().is_some()
+    }
+
+    async fn read_team(&self, cx: &OpContext, owner: Owner) -> Result<Team> {
         cx.checkpoint()?;
         let capabilities = self.backend().capabilities();
         let waldur = self.waldur(cx);
         let resources = waldur.provider_resources();
         if !capabilities.consented_users_only && !self.policy().consented_users_only {
-            return Ok(resources.team(row.uuid).collect().await?.into());
+            return Ok(resources.team(owner.resource).collect().await?.into());
         }
-        let own: Team = resources.consented_team(row.uuid).collect().await?.into();
-        Ok(if capabilities.shared_project_membership { self.with_siblings(cx, row, own).await } else { own })
+        let own: Team = resources.consented_team(owner.resource).collect().await?.into();
+        Ok(if capabilities.shared_project_membership { self.with_siblings(cx, owner, own).await } else { own })
     }
 
     /// Adds the members who consented to the offerings of the project's other resources. Whatever of those cannot be
     /// read leaves a gap, so that nobody is removed for it.
-    async fn with_siblings(&self, cx: &OpContext, row: &Resource, own: Team) -> Team {
-        let Some(project) = row.project_uuid else { return own };
+    async fn with_siblings(&self, cx: &OpContext, owner: Owner, own: Team) -> Team {
+        let Some(project) = owner.project else { return own };
         let waldur = self.waldur(cx);
         let mut query = ResourceQuery::default().project(project);
         query.states = self.handled_states();
@@ -90,7 +125,8 @@ impl MembershipSync {
             Err(error) => return Team { gap: own.gap.or(Some(error)), ..own },
         };
         let (siblings, _, gap) = siblings.into_parts();
-        let others = siblings.into_iter().filter(|other| other.uuid != row.uuid && other.project_uuid == Some(project));
+        let others =
+            siblings.into_iter().filter(|other| other.uuid != owner.resource && other.project_uuid == Some(project));
         let teams: Vec<_> = stream::iter(others)
             .map(|other| {
                 let waldur = self.waldur(cx);
@@ -114,7 +150,7 @@ impl MembershipSync {
             }
         }
         // Twice by the same role is once.
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         all.members.retain(|member| seen.insert((member.uuid, member.role.clone())));
         all
     }

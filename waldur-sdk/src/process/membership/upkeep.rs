@@ -100,7 +100,7 @@ impl MembershipSync {
         if sight.row.restrict_member_access == Some(true) {
             return;
         }
-        let present = match job.pass.backend_user_limits.get(&job.id) {
+        let present = match sight.user_limits {
             Some(Ok(present)) => present,
             Some(Err(error)) => return job.fail("user limits", error.clone()),
             None => return job.fail("user limits", super::pass::unanswered(&job.id)),
@@ -130,7 +130,14 @@ impl MembershipSync {
         if self.policy().dry_run {
             return;
         }
-        let about = surroundings(row, self);
+        let mut about = surroundings(row, self);
+        about.source_project = match Self::told_of(job.pass, row.project_uuid) {
+            Ok(project) => project.map(|project| (*project).clone()),
+            Err(error) => {
+                job.warn("source project", error);
+                None
+            }
+        };
         if let Err(error) = shielded(upkeep.sync_project(job.cx, &job.id, &about)).await {
             job.fail("project", error);
         }

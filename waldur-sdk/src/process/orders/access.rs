@@ -28,6 +28,8 @@ impl OrderProcessor {
         let (grants, all) = match read {
             Ok((team, restricted)) => {
                 let grants = grants(&team, &restricted, self.backend().capabilities());
+                let umask = self.policy().homedir_umask;
+                let grants: Vec<Grant> = grants.into_iter().map(|grant| grant.with_umask(umask)).collect();
                 let all = !team.is_empty() && grants.len() == team.len();
                 (grants, all)
             }

@@ -20,6 +20,8 @@ pub struct OrderPolicy {
     pub backend_id_max_retries: u32,
     /// Terminate sets all limits to zero and keeps the object (`soft_delete`). Default no.
     pub soft_delete: bool,
+    /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
+    pub homedir_umask: Option<u32>,
     /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
     pub expose_error_details: bool,
     /// Orders in flight at once. Twice as many that fail in a row, with nothing else in between, count as an outage.
@@ -44,6 +46,7 @@ impl Default for OrderPolicy {
             check_all_offerings: false,
             backend_id_max_retries: 50,
             soft_delete: false,
+            homedir_umask: None,
             expose_error_details: true,
             concurrency: 8,
             retry,
@@ -62,6 +65,7 @@ impl OrderPolicy {
             check_all_offerings: core.check_all_offerings,
             backend_id_max_retries: core.backend_id_max_retries,
             soft_delete: core.soft_delete,
+            homedir_umask: Some(core.default_homedir_umask),
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }

@@ -20,7 +20,8 @@ pub(super) struct Memory(Mutex<HashMap<ResourceUuid, Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    plans: BTreeMap<Period, Plans>,
+    /// Boxed: a map of few entries holds room for many.
+    plans: BTreeMap<Period, Box<Plans>>,
     stale_runs: u32,
     taken: BTreeMap<Period, Amounts>,
     refused: BTreeMap<(Period, Option<Kind>), (Amounts, Refusal)>,
@@ -45,12 +46,12 @@ pub(super) struct Refusal {
 
 impl Memory {
     pub(super) fn plans(&self, resource: ResourceUuid, period: Period) -> Option<Plans> {
-        self.all().get(&resource)?.plans.get(&period).cloned()
+        self.all().get(&resource)?.plans.get(&period).map(|plans| (**plans).clone())
     }
 
     /// The plans of a month were read.
     pub(super) fn learn(&self, resource: ResourceUuid, period: Period, plans: Plans) {
-        self.edit(resource, |known| drop(known.plans.insert(period, plans)));
+        self.edit(resource, |known| drop(known.plans.insert(period, Box::new(plans))));
     }
 
     /// A report was taken while the resource was on `plan`. What was read on another is no longer all there is.
@@ -58,7 +59,7 @@ impl Memory {
         self.edit(resource, |known| {
             let plans = known.plans.entry(period).or_default();
             if plans.plan != plan {
-                *plans = Plans { plan, timeline: None };
+                **plans = Plans { plan, timeline: None };
             }
         });
     }

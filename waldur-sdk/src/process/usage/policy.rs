@@ -26,7 +26,9 @@ pub struct UsagePolicy {
     pub per_user: bool,
     /// Look which plan a resource was reported on, before the first report of this process that changes an amount of a
     /// month, and again when the plan is another. It costs one call for each of those. Without it, a change of plan is
-    /// found out one report late, and that report is too high by what was used before the change. Default yes.
+    /// found out one report late, and that report is too high by what was used before the change. With it, an account that
+    /// may not read the plans of a resource changes no amount of a month that an earlier process reported: nobody could
+    /// tell whether that would bill it twice. Default yes.
     pub watch_plan_changes: bool,
     /// Resources in flight at once. Default 8.
     pub concurrency: usize,

@@ -168,14 +168,16 @@ impl UsageReporter {
         }
         let known = self.memory().plans(resource.uuid, period);
         let same = known.as_ref().is_none_or(|known| known.plan == resource.plan_uuid);
+        let seen = known.is_some() || resource.plan_uuid.is_none();
         let timeline = known.and_then(|known| known.timeline).filter(|_| same);
         if let Some(Ok(parts)) = timeline.map(|timeline| timeline.divide(resource.uuid, amounts, stored)) {
             return Ok(parts);
         }
         match self.timeline(cx, resource, period, stored).await {
             Ok(timeline) => timeline.divide(resource.uuid, amounts, stored),
-            // Not even a suspicion, and no way to know.
-            Err(error) if !split && same && is_withheld(&error) => Ok(whole()),
+            // Not even a suspicion, and no way to know. Of rows that another process wrote, under whatever plan, somebody
+            // can let this one know: until then what they hold is not billed a second time.
+            Err(error) if !split && same && is_withheld(&error, seen) => Ok(whole()),
             Err(error) => Err(error),
         }
     }
@@ -201,9 +203,11 @@ impl UsageReporter {
     }
 }
 
-/// Whether Waldur does not tell, and will not: other than an answer that makes no sense, or one that is still to come.
-fn is_withheld(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::Unsupported)
+/// Whether Waldur does not tell, and will not: other than an answer that makes no sense, or one that is still to come. A
+/// right that is missing is one of them only for a resource whose plan this process has `seen`.
+fn is_withheld(error: &Error, seen: bool) -> bool {
+    let denied = error.kind() == ErrorKind::PermissionDenied && seen;
+    (denied || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported))
         && !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 

@@ -13,11 +13,13 @@
 //! again for a day, unless the back end gives another one. One account's failure is its own. A server of 2024 knows no
 //! states: it is told names and nothing else.
 
+mod assigned;
 mod deletion;
 mod flow;
 mod refused;
 mod report;
 
+pub(super) use assigned::NameTeller;
 pub(super) use flow::{NameGiver, request};
 pub(super) use refused::RefusedNames;
 pub use report::{AccountOutcome, AccountReport, UsernameReport};

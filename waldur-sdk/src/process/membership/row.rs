@@ -1,0 +1,154 @@
+//! Resources, kept small while they wait for their turn.
+
+use std::sync::Arc;
+
+use crate::{
+    client::{Resource, ResourceState},
+    types::{BackendId, JsonObject, OfferingUuid, ProjectUuid, ResourceUuid, Uuid},
+};
+
+/// A resource of a list. What it brings along as free JSON (attributes, metadata, options of the offering, the same in
+/// every row) is kilobytes as a tree and some hundred bytes as text; it is a tree only while the resource has its turn.
+pub(super) struct Row {
+    /// Without what is packed.
+    light: Resource,
+    packed: Option<Box<str>>,
+}
+
+/// What is packed.
+type Objects = (JsonObject, JsonObject, JsonObject, JsonObject);
+
+impl Row {
+    pub(super) fn pack(mut resource: Resource) -> Self {
+        let take = std::mem::take::<JsonObject>;
+        let objects = (
+            take(&mut resource.offering_plugin_options),
+            take(&mut resource.attributes),
+            take(&mut resource.options),
+            take(&mut resource.backend_metadata),
+        );
+        // A number that would come back another one makes all of them stay as they are.
+        let text = serde_json::to_string(&objects).ok();
+        let packed = text.filter(|text| unpack(text).is_some_and(|again| again == objects)).map(String::into_boxed_str);
+        if packed.is_none() {
+            put(&mut resource, objects);
+        }
+        Self { light: resource, packed }
+    }
+
+    /// The resource as it was listed.
+    pub(super) fn whole(&self) -> Resource {
+        let mut resource = self.light.clone();
+        if let Some(objects) = self.packed.as_deref().and_then(unpack) {
+            put(&mut resource, objects);
+        }
+        resource
+    }
+
+    pub(super) fn uuid(&self) -> ResourceUuid {
+        self.light.uuid
+    }
+
+    pub(super) fn backend_id(&self) -> Option<&BackendId> {
+        self.light.backend_id.as_ref()
+    }
+
+    pub(super) fn offering(&self) -> Option<OfferingUuid> {
+        self.light.offering_uuid
+    }
+
+    /// Whether it is in one of these states, or tells none.
+    pub(super) fn is_in(&self, states: &[ResourceState]) -> bool {
+        self.light.state.as_ref().is_none_or(|state| states.contains(state))
+    }
+
+    pub(super) fn project(&self) -> Option<ProjectUuid> {
+        self.light.project_uuid
+    }
+
+    /// Whether the members of the resource are locked out.
+    pub(super) fn is_restricted(&self) -> bool {
+        self.light.restrict_member_access == Some(true)
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        Owner::of(&self.light)
+    }
+}
+
+fn unpack(text: &str) -> Option<Objects> {
+    serde_json::from_str(text).ok()
+}
+
+fn put(resource: &mut Resource, objects: Objects) {
+    (resource.offering_plugin_options, resource.attributes, resource.options, resource.backend_metadata) = objects;
+}
+
+/// Whose team it is: that of a project, asked for by one of its resources.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) resource: ResourceUuid,
+    pub(super) project: Option<ProjectUuid>,
+}
+
+impl Owner {
+    pub(super) fn of(resource: &Resource) -> Self {
+        Self { resource: resource.uuid, project: resource.project_uuid }
+    }
+
+    /// The project, or the resource itself where it names none.
+    pub(super) fn key(self) -> Uuid {
+        self.project.map_or_else(|| self.resource.uuid(), ProjectUuid::uuid)
+    }
+}
+
+/// How many resources are read and compared at a time.
+const AT_A_TIME: usize = 512;
+
+/// The resources in portions, those of one project one after another: they have one team.
+pub(super) fn portions(mut rows: Vec<Arc<Row>>) -> Vec<Vec<Arc<Row>>> {
+    rows.sort_by_key(|row| row.owner().key());
+    rows.chunks(AT_A_TIME).map(<[_]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn resource(metadata: &str) -> Resource {
+        let row = json!({
+            "uuid": "000000a50000400080000000000000a5", "backend_id": "one", "attributes": { "size": 3 },
+            "offering_plugin_options": { "flag": true }, "options": { "name": "Zürich" },
+        });
+        let mut resource: Resource = serde_json::from_value(row).unwrap();
+        resource.backend_metadata = serde_json::from_str(metadata).unwrap();
+        resource
+    }
+
+    #[test]
+    fn what_is_packed_comes_back_as_it_was() {
+        // The last one is a number that a reader of JSON may take for its neighbour.
+        for metadata in
+            ["{}", r#"{"a":{"b":[1,-2,null,"c"]},"d":18446744073709551615}"#, r#"{"n":1.0715660391109193e83}"#]
+        {
+            let before = resource(metadata);
+            let row = Row::pack(before.clone());
+            let after = row.whole();
+            assert_eq!(after.backend_metadata, before.backend_metadata, "{metadata}");
+            assert_eq!((&after.attributes, &after.options), (&before.attributes, &before.options));
+            assert_eq!(after.offering_plugin_options, before.offering_plugin_options);
+            assert_eq!((after.uuid, after.backend_id), (before.uuid, before.backend_id));
+        }
+        assert!(Row::pack(resource("{}")).light.attributes.is_empty(), "it is packed");
+    }
+
+    #[test]
+    fn a_portion_is_no_larger_than_it_may_be() {
+        let rows = (0..1100).map(|_| Arc::new(Row::pack(resource("{}")))).collect();
+        assert_eq!(portions(rows).iter().map(Vec::len).collect::<Vec<_>>(), [512, 512, 76]);
+    }
+}

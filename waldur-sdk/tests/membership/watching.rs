@@ -1,0 +1,215 @@
+//! A back end that is watched, and says more than the service in memory does.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::{
+        Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Grant, LimitChange,
+        MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress, Removed,
+        ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, Surroundings, UserLimits,
+        UsernameRequest, Verified,
+    },
+    rest::Complete,
+    testing::MemoryBackend,
+    types::{BackendId, JsonObject, Limits, OfferingUserUuid, Personal},
+};
+
+use crate::world::{Agent, Site};
+
+/// What a [`Watching`] back end was told.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+pub struct Told {
+    grants: Vec<Grant>,
+    limits: Vec<LimitChange>,
+    statuses: Vec<Status>,
+    pub about: Vec<Surroundings>,
+    pub end_date: EndDate,
+    pub effective_id: Option<String>,
+    pub metadata: Option<JsonObject>,
+    plans: Vec<String>,
+    outcomes: Vec<String>,
+    is_mute: bool,
+    /// Of how many objects each look was.
+    pub looks: Vec<usize>,
+    /// The names that it gave to people itself, by their federated identity; `None` when it cannot tell.
+    pub assigned: Option<BTreeMap<&'static str, &'static str>>,
+    /// Whose names it was asked for.
+    pub named: Vec<String>,
+}
+
+impl Seen {
+    pub fn grants(&self) -> Vec<Grant> {
+        self.0.lock().unwrap().grants.clone()
+    }
+
+    /// From now on nothing is said of what became of members.
+    pub fn mute(&self) {
+        self.edit(|told| told.is_mute = true);
+    }
+
+    /// The plans and their outcomes as they would be logged.
+    pub fn logged(&self) -> String {
+        let told = self.0.lock().unwrap();
+        told.plans.iter().chain(&told.outcomes).cloned().collect()
+    }
+
+    pub fn limits(&self) -> Vec<LimitChange> {
+        self.0.lock().unwrap().limits.clone()
+    }
+
+    pub fn statuses(&self) -> Vec<Status> {
+        self.0.lock().unwrap().statuses.clone()
+    }
+
+    pub fn edit<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+}
+
+/// The inner back end, watched; it also keeps surroundings in step, as [`Seen`] is set up.
+pub struct Watching {
+    inner: Arc<dyn ResourceBackend>,
+    seen: Seen,
+}
+
+impl Watching {
+    pub fn new(inner: Arc<dyn ResourceBackend>, seen: Seen) -> Self {
+        Self { inner, seen }
+    }
+}
+
+#[async_trait]
+impl ResourceBackend for Watching {
+    fn backend_type(&self) -> &'static str {
+        self.inner.backend_type()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+        self.inner.candidate_id(resource, candidate)
+    }
+    async fn ping(&self, cx: &OpContext) -> Result<()> {
+        self.inner.ping(cx).await
+    }
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        self.inner.create(cx, request).await
+    }
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        self.inner.get(cx, id).await
+    }
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+        self.inner.delete(cx, request).await
+    }
+    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
+        self.seen.edit(|told| told.looks.push(ids.len()));
+        let mut states = self.inner.inspect(cx, ids, aspects).await;
+        let metadata = self.seen.0.lock().unwrap().metadata.clone();
+        for state in states.values_mut().flatten().flatten() {
+            if let Some(metadata) = &metadata {
+                state.metadata = Some(metadata.clone());
+            }
+        }
+        states
+    }
+    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+        self.seen.edit(|told| told.limits.push(change.clone()));
+        self.inner.set_limits(cx, change).await
+    }
+    fn members(&self) -> Option<&dyn MemberDirectory> {
+        self.inner.members().map(|_| self as _)
+    }
+    fn status(&self) -> Option<&dyn StatusControl> {
+        self.inner.status().map(|_| self as _)
+    }
+    fn user_limits(&self) -> Option<&dyn UserLimits> {
+        self.inner.user_limits()
+    }
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl MemberDirectory for Watching {
+    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
+        self.inner.members().unwrap().list(cx, ids).await
+    }
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
+        self.seen.edit(|told| {
+            told.grants.extend(plan.add.iter().cloned());
+            told.plans.push(format!("{plan:?} {:?}", plan.add));
+        });
+        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
+        self.seen.edit(|told| {
+            told.outcomes.push(format!("{outcomes:?}"));
+            outcomes.retain(|_| !told.is_mute);
+        });
+        Ok(outcomes)
+    }
+    async fn assigned_names(
+        &self,
+        _cx: &OpContext,
+        people: &[UsernameRequest],
+    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
+        self.seen.edit(|told| {
+            let identity = |person: &UsernameRequest| person.identity.clone().map(Personal::into_string);
+            told.named.extend(people.iter().filter_map(identity));
+            let Some(assigned) = &told.assigned else { return Err(Error::new(ErrorKind::Timeout, "no answer")) };
+            let named = people.iter().filter_map(|person| {
+                let name = assigned.get(person.identity.as_ref()?.as_str())?;
+                Some((person.account, Personal::from(*name)))
+            });
+            Ok(named.collect())
+        })
+    }
+}
+
+#[async_trait]
+impl StatusControl for Watching {
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
+        self.seen.edit(|told| told.statuses.push(status));
+        self.inner.status().unwrap().set_status(cx, resource, id, status).await
+    }
+}
+
+#[async_trait]
+impl ResourceUpkeep for Watching {
+    async fn sync_project(&self, _cx: &OpContext, _id: &BackendId, about: &Surroundings) -> Result<()> {
+        self.seen.edit(|told| told.about.push(about.clone()));
+        Ok(())
+    }
+    async fn sync_end_date(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<EndDate> {
+        Ok(self.seen.0.lock().unwrap().end_date)
+    }
+    async fn effective_id(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<Option<String>> {
+        Ok(self.seen.0.lock().unwrap().effective_id.clone())
+    }
+}
+
+/// An agent whose back end is watched.
+pub fn watched(site: &Site, seen: &Seen) -> Agent {
+    let seen = seen.clone();
+    let whole = |memory: MemoryBackend| memory.with_members().with_status().with_user_limits();
+    site.agent().memory(whole).around(move |backend| Watching::new(backend, seen))
+}
