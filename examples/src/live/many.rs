@@ -81,5 +81,5 @@ pub(super) async fn restarted(gateway: &mut Gateway) -> Result<String, Failure> 
     for order in &orders {
         has_quotas(gateway, gateway.waldur.resource_of(*order), 10, 1_000).await?;
     }
-    Ok(format!("{before} of {} orders were done when it went away, all after {passes} passes", orders.len()))
+    Ok(format!("{before} of {} orders were done when it went away, all after pass {passes}", orders.len()))
 }

@@ -142,12 +142,15 @@ impl Inner {
             Storage::RadosGw(gateway) => {
                 let close = self.look_closely(&storage, &view, now);
                 let (mut states, listed) = join(close, listed(gateway, &later)).await;
-                let (seen, unseen): (Vec<_>, Vec<_>) = later.into_iter().partition(|id| listed.contains(id.as_str()));
-                let unseen = unseen.into_iter().map(|id| (id, aspects)).collect();
+                let (mut seen, mut unseen) = (ById::new(), Vec::new());
+                for id in later {
+                    match self.memory.recall(&id).filter(|_| listed.contains(id.as_str())) {
+                        Some(state) => drop(seen.insert(id, Ok(Some(state)))),
+                        None => unseen.push((id, aspects)),
+                    }
+                }
                 states.extend(self.look_closely(&storage, &view, unseen).await);
-                states.extend(
-                    seen.into_iter().map(|id| (self.memory.recall(&id), id)).map(|(state, id)| (id, Ok(state))),
-                );
+                states.extend(seen);
                 states
             }
         }
