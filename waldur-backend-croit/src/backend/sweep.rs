@@ -27,6 +27,7 @@ use waldur_sdk::{
 use super::{
     AT_A_TIME, Inner,
     storage::{Account, Storage, View},
+    usage::Listing,
 };
 use crate::{
     radosgw::{ListedUid, PageSize, RadosGwClient},
@@ -44,7 +45,10 @@ const USERS_PER_PAGE: usize = AT_A_TIME;
 
 /// What was seen of users. Lost with the process; then each is looked at closely once more.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Seen>);
+pub(super) struct Memory {
+    seen: Mutex<Seen>,
+    listing: Listing,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -64,8 +68,13 @@ struct Glimpse {
 }
 
 impl Memory {
+    /// What listing everybody's buckets is worth.
+    pub(super) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a pass, and says whose turn it is.

@@ -79,6 +79,21 @@ fn tls(address: &str, settings: &S3Settings, first: &Result<()>) -> Finding {
     }
 }
 
+/// A clock that is further off than this is worth a warning, in seconds.
+const NOTABLE_SKEW: u64 = 60;
+
+/// How far the clock of whoever answered is ahead of ours, as far as that was told.
+fn clock(ahead: Option<i64>) -> Finding {
+    let Some(ahead) = ahead else {
+        return Finding::new("clock", Outcome::Skipped, "nobody told the time");
+    };
+    if ahead.unsigned_abs() <= NOTABLE_SKEW {
+        return Finding::passed("clock", format!("{ahead} s between the storage's and this machine's"));
+    }
+    let detail = format!("the storage's clock is {ahead} s ahead of this machine's; from 15 minutes on it refuses requests");
+    Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
+}
+
 /// How many users there are, of which all were counted or not.
 fn users(count: usize, all: bool) -> Finding {
     let more = if all { "" } else { "more than " };

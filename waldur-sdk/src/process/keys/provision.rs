@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{KeyProvision, TARGET, grace, known, listed, prune};
+use super::{Before, KeyProvision, TARGET, grace, known, listed, prune};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, WaldurClient},
@@ -47,9 +47,10 @@ impl Provision<'_> {
     /// # Errors
     /// Only for a passing reason: whoever called comes back.
     async fn bring_to_number(&self, report: &mut KeyProvision) -> Result<()> {
+        let before = self.before().await;
         let ControlFlow::Continue(known) = self.look(report).await else { return Ok(()) };
         if let Some(known) = &known {
-            self.prune(known, report).await;
+            self.prune(&before, known, report).await;
         }
         for _missing in 0..missing(known.as_ref()) {
             self.cx.checkpoint()?;
@@ -94,8 +95,12 @@ impl Provision<'_> {
         listed(self.waldur, self.side.uuid).await.map(known)
     }
 
-    async fn prune(&self, known: &Complete<String>, report: &mut KeyProvision) {
-        match prune(self.keys, self.cx, self.side, self.id, known).await {
+    async fn before(&self) -> Before {
+        Before::look(self.keys, self.cx, self.side, self.id).await
+    }
+
+    async fn prune(&self, before: &Before, known: &Complete<String>, report: &mut KeyProvision) {
+        match prune(self.keys, self.cx, self.side, self.id, before, known).await {
             Ok(pruned) => report.pruned += pruned,
             Err(error) => {
                 report.warn("prune api keys", error);
@@ -107,8 +112,9 @@ impl Provision<'_> {
     /// Removes what an earlier attempt minted and did not report. When that cannot be done now, nobody comes back for
     /// it: coming back would mint again while the list cannot be had.
     async fn tidy(&self, report: &mut KeyProvision) {
+        let before = self.before().await;
         match self.known().await {
-            Ok(Some(known)) => self.prune(&known, report).await,
+            Ok(Some(known)) => self.prune(&before, &known, report).await,
             // Keys without their first half: nobody can tell.
             Ok(None) => report.needs_review = true,
             Err(error) => {

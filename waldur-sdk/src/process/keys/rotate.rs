@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
 
-use super::{KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune};
+use super::{Before, KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, WaldurClient},
@@ -141,6 +141,7 @@ impl Work<'_> {
     async fn carry_out(self, client_id: Option<String>, warnings: &mut Vec<Warning>) -> Result<RotationOutcome> {
         let mut warn = |step, error| warnings.push(Warning { step, error });
         let mut client_id = client_id.filter(|text| !text.trim().is_empty());
+        let before = Before::look(self.keys, self.cx, self.side, self.id).await;
         match listed(self.waldur, self.side.uuid).await {
             Ok(rows) => {
                 match rows.items().iter().find(|row| row.uuid == self.key) {
@@ -149,7 +150,7 @@ impl Work<'_> {
                 }
                 // What an earlier replacement minted before it was cut short is not among them.
                 if let Some(known) = known(rows)
-                    && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &known).await
+                    && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &before, &known).await
                 {
                     warn("prune api keys", error);
                 }
