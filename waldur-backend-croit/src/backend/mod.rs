@@ -199,6 +199,7 @@ impl ResourceBackend for S3Backend {
     fn capabilities(&self) -> Capabilities {
         // Users are made for Waldur; nobody else is to change them.
         let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
+        let capabilities = if self.0.memory.is_cold() { capabilities.with_single_reads() } else { capabilities };
         match self.0.settings.usage_model() {
             // Objects are deleted, so usage goes down.
             UsageModel::Current => capabilities.with_decreasing_usage(),

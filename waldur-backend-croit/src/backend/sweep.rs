@@ -8,6 +8,10 @@
 //!
 //! What was not seen before is looked at closely, and so is what the list does not show: absence wants its own proof.
 //! Nothing is changed on the word of this: whoever changes something reads the user first.
+//!
+//! By a process that has just begun all users are looked at closely, so that changed settings show at once. It says then
+//! that it reads singly (`Capabilities::reads_singly`): a cycle asks for a portion at a time, and what it keeps does not
+//! grow with so many close looks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,10 +81,18 @@ impl Memory {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing was seen yet, so that each user is to be looked at closely.
+    pub(super) fn is_cold(&self) -> bool {
+        self.seen().users.is_empty()
+    }
+
     /// Begins a pass, and says whose turn it is.
     fn begin(&self, ids: &[BackendId]) -> BTreeSet<BackendId> {
         let mut seen = self.seen();
-        seen.pass += 1;
+        // A pass over users that are all new goes on with the portion before.
+        if seen.pass == 0 || ids.iter().any(|id| seen.users.contains_key(id)) {
+            seen.pass += 1;
+        }
         let pass = seen.pass;
         seen.users.retain(|_, glimpse| pass - glimpse.pass <= 2 * ROUND);
         let (mut known, new): (Vec<_>, Vec<_>) = ids

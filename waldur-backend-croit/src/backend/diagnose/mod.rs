@@ -90,7 +90,8 @@ fn clock(ahead: Option<i64>) -> Finding {
     if ahead.unsigned_abs() <= NOTABLE_SKEW {
         return Finding::passed("clock", format!("{ahead} s between the storage's and this machine's"));
     }
-    let detail = format!("the storage's clock is {ahead} s ahead of this machine's; from 15 minutes on it refuses requests");
+    let detail =
+        format!("the storage's clock is {ahead} s ahead of this machine's; from 15 minutes on it refuses requests");
     Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
 }
 

@@ -7,7 +7,11 @@ use std::{
 };
 
 use futures_util::stream::{self, StreamExt as _};
-use waldur_sdk::{Error, ErrorKind, Result, backend::Usage, types::{Amounts, Timestamp}};
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::Usage,
+    types::{Amounts, Timestamp},
+};
 
 use super::{ByUser, measured, no_such_user};
 use crate::{

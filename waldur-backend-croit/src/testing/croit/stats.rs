@@ -101,7 +101,8 @@ impl Stored {
             let last = (first + together).min(samples) - 1;
             // Where nothing changes, one sample is as good as their average.
             let is_flat = changes.range((Bound::Excluded(at(first)), Bound::Included(at(last)))).next().is_none();
-            let chunk: Vec<_> = (first..=if is_flat { first } else { last }).map(|sample| self.at(at(sample))).collect();
+            let chunk: Vec<_> =
+                (first..=if is_flat { first } else { last }).map(|sample| self.at(at(sample))).collect();
             (at(first), average(&chunk))
         };
         (0..samples).step_by(together).map(point).collect()

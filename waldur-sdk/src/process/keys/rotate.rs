@@ -3,7 +3,9 @@
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
 
-use super::{Before, KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune};
+use super::{
+    Before, KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune,
+};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, WaldurClient},
