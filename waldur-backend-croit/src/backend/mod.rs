@@ -169,12 +169,12 @@ impl Inner {
         if !aspects.metadata {
             let Some(account) = view.account(&uid).await? else { return Ok(None) };
             let state = self.state(id, &uid, &account)?;
-            self.memory.learn(&state, &account);
+            self.memory.learn(&state, &account, false);
             return Ok(Some(state));
         }
         let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.account)?;
-        self.memory.learn(&state, &found.account);
+        self.memory.learn(&state, &found.account, true);
         let summary = self.summary(storage, &uid).await?;
         state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))

@@ -63,6 +63,7 @@ struct Seen {
 /// What was seen of one user.
 #[derive(Clone, Copy, Debug)]
 struct Glimpse {
+    /// The pass in which it was looked at closely; 0 for none.
     pass: usize,
     stamp: Option<Stamp>,
     foreign: bool,
@@ -81,16 +82,17 @@ impl Memory {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing was seen yet, so that each user is to be looked at closely.
+    /// Whether no pass over many has begun yet, so that each user is to be looked at closely.
     pub(super) fn is_cold(&self) -> bool {
-        self.seen().users.is_empty()
+        self.seen().pass == 0
     }
 
     /// Begins a pass, and says whose turn it is.
     fn begin(&self, ids: &[BackendId]) -> BTreeSet<BackendId> {
         let mut seen = self.seen();
         // A pass over users that are all new goes on with the portion before.
-        if seen.pass == 0 || ids.iter().any(|id| seen.users.contains_key(id)) {
+        let is_known = |id: &BackendId| seen.users.get(id).is_some_and(|glimpse| glimpse.pass > 0);
+        if seen.pass == 0 || ids.iter().any(is_known) {
             seen.pass += 1;
         }
         let pass = seen.pass;
@@ -122,10 +124,11 @@ impl Memory {
         self.seen().users.remove(id);
     }
 
-    /// Notices what was read of a user.
-    pub(super) fn learn(&self, state: &ResourceState, account: &Account) {
+    /// Notices what was read of a user, in a close look or in passing: only the former was its turn.
+    pub(super) fn learn(&self, state: &ResourceState, account: &Account, closely: bool) {
         let mut seen = self.seen();
-        let (pass, quotas) = (seen.pass, account.quotas);
+        let before = seen.users.get(&state.id).map(|glimpse| glimpse.pass).unwrap_or_default();
+        let (pass, quotas) = (if closely { seen.pass } else { before }, account.quotas);
         let glimpse = Glimpse { pass, stamp: state.stamp, foreign: state.foreign, status: state.status, quotas };
         seen.users.insert(state.id.clone(), glimpse);
     }

@@ -91,6 +91,14 @@ impl World {
         (user.max_size / GIB, bucket.max_size / GIB)
     }
 
+    /// Publishes what there is to be published, by way of the gateway: it is the same of both flavours.
+    pub(crate) async fn publish(&self) {
+        let Self { waldur, offering, accounting, .. } = self;
+        let gate = Gate::over(self.gate.fake.clone());
+        let by_gateway = Self { waldur: waldur.clone(), gate, offering: *offering, accounting: *accounting };
+        clean_pass(&by_gateway.agent(json!({}))).await;
+    }
+
     /// An agent, whose memory lasts from pass to pass.
     pub(crate) fn agent(&self, more: Value) -> MembershipSync {
         self.agent_over(self.waldur.clone(), self.gate.clone(), more)

@@ -1,9 +1,8 @@
 //! What is stored now, and what was stored over a month, over the fake croit.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::json;
 use waldur_backend_croit::{
     S3Backend,
     testing::{FakeCroit, SeedUser},
@@ -12,7 +11,6 @@ use waldur_sdk::{
     backend::{Period, ResourceBackend as _},
     rest::Http,
     settings::{AccountingType, Component, Components, RawSettings, TimeZone},
-    testing::{Counting, Latency},
     types::{Decimal, Timestamp, UnitFactor},
 };
 
@@ -21,7 +19,7 @@ use crate::{
     radosgw::{ask, november},
 };
 
-const GB: u64 = 1_000_000_000;
+pub(crate) const GB: u64 = 1_000_000_000;
 /// Users of whom the tests ask.
 const ALL: [&str; 4] = ["u-0", "u-1", "u-2", "u-3"];
 
@@ -93,7 +91,7 @@ async fn s16_on_croit_an_expired_token_measures_nothing_and_says_so() {
 }
 
 /// `s3_storage` in GB.
-fn gigabytes() -> Components {
+pub(crate) fn gigabytes() -> Components {
     let mut component = Component::new("s3_storage", AccountingType::Usage);
     component.unit_factor = UnitFactor::new(Decimal::from(GB)).unwrap();
     component.raw = RawSettings::from_value("s3_storage", &json!({ "backend_name": "storage" })).unwrap();
@@ -233,29 +231,4 @@ async fn the_month_begins_where_the_operator_is() {
     assert_eq!((tallinn["u-0"].as_str(), utc["u-0"].as_str()), ("1", "0"));
     let starts: Vec<String> = gate.take_log().into_iter().filter(|line| line.contains("/stats")).collect();
     assert!(starts[0].contains("startTime=1793484000") && starts[1].contains("startTime=1793491200"), "{starts:#?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_thousand_users_cost_a_list_and_a_call_each_and_take_eight_seconds_at_most() {
-    // Drawing a month of statistics takes the fake its time, so of those it is a few.
-    let models: [(u16, Value, Components, &str); 2] =
-        [(1000, json!({}), usage_components(), "0 0"), (40, json!({ "usage_model": "gb_days" }), gigabytes(), "0.5")];
-    for (users, model, components, each) in models {
-        let gate = Gate::croit();
-        let names: Vec<String> = (0..users).map(|number| format!("u-{number}")).collect();
-        for uid in &names {
-            gate.fake.add_user(SeedUser::new(uid)).unwrap();
-            gate.croit.stores(uid, at("2026-11-22T00:00:00Z"), GB);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let counting = Counting::new(gate.croit.clone());
-        let slow = Latency::new(counting.clone(), environment(), Duration::from_millis(50));
-        let backend = gate.backend_over(slow, model, &components);
-        let begin = Instant::now();
-        let usage = ask(&backend, &names, november()).await;
-        assert!(begin.elapsed() <= Duration::from_millis(8) * u32::from(users), "{:?}", begin.elapsed());
-        assert!(usage.values().all(|usage| usage == each), "{:?}", usage.values().next());
-        let counts = counting.counts();
-        assert_eq!((counts.total, counts.writes, counts.peak_in_flight), (1 + u64::from(users), 0, 8));
-    }
 }
