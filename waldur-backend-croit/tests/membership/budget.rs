@@ -77,14 +77,15 @@ async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_and_takes_a_second_at_most() {
+async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_and_takes_about_a_second() {
     let [(cold, first), (warm, second)] = of_a_thousand(On::Croit).await;
     // The list for every portion, and two readings of each.
     assert_eq!(cold.total - cold.of("users.all"), 2 * 1000, "{cold}");
     assert!(cold.of("users.all") <= 10, "{cold}");
     assert!(first <= Duration::from_secs(14), "{first:?}");
     assert_eq!((warm.total, warm.of("users.all")), (1 + 2 * 1000_u64.div_ceil(ROUND), 1), "{warm}");
-    assert!(second <= Duration::from_secs(1), "{second:?}");
+    // Ten pages of Waldur's, the list, and two calls in a row of each of 34, eight at a time.
+    assert!(second <= Duration::from_millis(1050), "{second:?}");
 }
 
 #[tokio::test(start_paused = true)]
