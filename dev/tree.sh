@@ -28,7 +28,7 @@ crates waldur-sdk 107 --no-default-features --features rustls-ring
 crates waldur-sdk 91 --no-default-features --features reqwest
 crates waldur-sdk 66 --no-default-features
 crates waldur-backend-croit 109
-crates waldur-backend-harbor 75
+crates waldur-backend-harbor 67
 
 for features in rustls rustls-ring native-tls tracing testing; do
     duplicates waldur-sdk --no-default-features --features "$features"

@@ -4,7 +4,6 @@
 
 pub mod bare;
 pub mod canned;
-pub mod harbor;
 pub mod meter;
 pub mod peer;
 pub mod tape;

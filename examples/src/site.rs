@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use waldur_backend_croit::S3Factory;
+use waldur_backend_harbor::HarborFactory;
 use waldur_sdk::{
     Error, Result,
     backend::{
@@ -55,7 +56,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Requests go to the network, clocks are the runtime's, and S3 is the one kind of back end.
+    /// Requests go to the network, clocks are the runtime's, and S3 and Harbor are the kinds of back ends.
     pub fn networked() -> Self {
         Self::over(ReqwestConnector, ReqwestConnector, Environment::default().with_timer(tokio::time::sleep))
     }
@@ -63,7 +64,7 @@ impl Site {
     /// Requests to Waldur go one way, those of back ends another.
     pub fn over(waldur: impl Connector, backends: impl Connector, environment: Environment) -> Self {
         Self {
-            registry: Registry::default().with(S3Factory),
+            registry: Registry::default().with(S3Factory).with(HarborFactory),
             usernames: UsernameRegistry::default(),
             waldur: Arc::new(waldur),
             backends: Arc::new(backends),

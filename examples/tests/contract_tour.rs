@@ -168,9 +168,15 @@ async fn people(world: &World, waldur: &WaldurClient) {
     providers.set_offerings_username(provider, world.member, "m2").await.unwrap();
     let users = waldur.offering_users();
     users.create_remote_offering_user(&world.offering.into(), &world.member.into(), "m3").await.unwrap();
-    users.create_remote_offering_user(&world.offering.into(), &world.waldur.owner().into(), "o1").await.unwrap();
+    let owner = world.waldur.owner().into();
+    let owner = users.create_remote_offering_user(&world.offering.into(), &owner, "o1").await.unwrap().uuid;
     let query = OfferingUserQuery::offering(world.offering).restricted(false);
-    users.list(&query).collect().await.unwrap().complete().unwrap();
+    let account = users.list(&query).collect().await.unwrap().complete().unwrap().items()[0].uuid;
+    users.summaries(&query).collect().await.unwrap().complete().unwrap();
+    users.update_comments(account, "Link it.", Some("https://desk.example/1")).await.unwrap();
+    users.set_restricted(account, true).await.unwrap();
+    users.set_restricted(account, false).await.unwrap();
+    users.delete(owner).await.unwrap();
     waldur.users().me().await.unwrap();
     waldur.users().list(&UserQuery::default()).collect().await.unwrap().complete().unwrap();
     waldur.roles().list(None).collect().await.unwrap().complete().unwrap();

@@ -3,6 +3,10 @@
 
 pub mod backend;
 pub mod client;
+pub mod names;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use backend::{HarborBackend, HarborFactory};
+pub use settings::HarborSettings;

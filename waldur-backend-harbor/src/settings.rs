@@ -1,1 +1,123 @@
 //! `backend_settings` of a Harbor offering (harbor.md §1).
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use waldur_sdk::{
+    rest::{BaseUrl, PlainHttp},
+    settings::{Read, Section},
+    types::{Limit, WaldurAmount},
+};
+
+use crate::client::Role;
+
+/// Settings of the back end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HarborSettings {
+    /// `harbor_url`: where Harbor is, with or without `/api/v2.0`. Required. Plain `http` is warned of.
+    pub url: BaseUrl,
+    /// `robot_username`: a robot account of the system, or a local administrator (harbor.md §7). Required.
+    pub username: String,
+    /// `robot_password`: required.
+    pub password: SecretString,
+    /// `default_storage_quota_gb`: the limit of a resource that was ordered without one, in units of the component;
+    /// -1 for none. Default 10.
+    pub default_limit: Limit,
+    /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`.
+    pub group_prefix: String,
+    /// `allocation_prefix`: before the resource's slug in the name of its project. Default none, which is warned of.
+    pub allocation_prefix: String,
+    /// `project_role_id`: what the group may do in the project. Default 2, developer.
+    pub role: Role,
+    /// `verify_ssl`: whether Harbor's certificate is verified. Default true.
+    pub verify_ssl: bool,
+    /// `timeout`: the time limit of a call, 1 to 3600 s. Default 30 s.
+    pub timeout: Duration,
+    /// `force_delete_repositories`: whether terminating a resource deletes its images, too. Default false: the order
+    /// fails while there are any.
+    pub force_delete_repositories: bool,
+    /// `storage_bytes_per_unit`: how many bytes one unit has, before the component's `unit_factor`. Default 1024³.
+    pub bytes_per_unit: u64,
+}
+
+impl HarborSettings {
+    /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
+    ///
+    /// # Errors
+    /// When a key is missing or wrong. All problems are recorded.
+    pub fn read(mut section: Section<'_>) -> Read<Self> {
+        let url = section.key("harbor_url").blank_is_missing().base_url(PlainHttp::Allowed).given();
+        let url = present(&mut section, "harbor_url", url);
+        let username = section.key("robot_username").blank_is_missing().text();
+        let username = username.check("must not contain ':'", |name| !name.contains(':')).given();
+        let username = present(&mut section, "robot_username", username);
+        let password = section.key("robot_password").blank_is_missing().secret().given();
+        let password = present(&mut section, "robot_password", password);
+        let default_limit = section.key("default_storage_quota_gb").integer(-1_i64..);
+        let default_limit = default_limit.check("must be greater than 0, or -1 for no limit", |limit| *limit != 0);
+        let default_limit = default_limit.or(10);
+        let group_prefix = section.key("oidc_group_prefix").text().or("waldur-".to_owned());
+        let allocation_prefix = section.key("allocation_prefix").text().or(String::new());
+        if allocation_prefix.trim().is_empty() {
+            section.warn("allocation_prefix", "is empty: projects are named among everybody's on the registry");
+        }
+        let role = section.key("project_role_id").integer(..);
+        let role = role.try_map(|number: i64| Role::new(number).map_err(|_| ROLE_RULE)).or(Role::DEVELOPER);
+        let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
+        let force_delete_repositories = section.key("force_delete_repositories").boolean().or(false);
+        if force_delete_repositories {
+            section.warn("force_delete_repositories", "terminating a resource deletes all its images");
+        }
+        let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(1 << 30);
+        let verify_ssl = verify_ssl(&mut section);
+        section.finish()?;
+        Ok(Self {
+            url: without_api(url?),
+            username: username?,
+            password: password?,
+            default_limit: if default_limit == -1 {
+                Limit::Unlimited
+            } else {
+                Limit::At(WaldurAmount::from(default_limit))
+            },
+            group_prefix,
+            allocation_prefix: allocation_prefix.trim().to_owned(),
+            role,
+            verify_ssl,
+            timeout: Duration::from_secs(timeout),
+            force_delete_repositories,
+            bytes_per_unit,
+        })
+    }
+}
+
+const ROLE_RULE: &str = "must be 1 (admin), 2 (developer), 3 (guest), 4 (maintainer) or 5 (limited guest)";
+
+/// The Python plugin's words for a key that is not there; whoever watches its logs looks for them.
+fn present<T>(section: &mut Section<'_>, key: &'static str, given: Read<Option<T>>) -> Read<T> {
+    given?.ok_or_else(|| section.refuse(key, "Missing required setting"))
+}
+
+/// Takes the API's own path off an address, which is added again.
+fn without_api(url: BaseUrl) -> BaseUrl {
+    if url.as_url().path().trim_end_matches('/').ends_with("/api/v2.0") {
+        url.without_trailing_segment("v2.0").without_trailing_segment("api")
+    } else {
+        url
+    }
+}
+
+fn verify_ssl(section: &mut Section<'_>) -> bool {
+    let verify = section.key("verify_ssl").boolean().or(true);
+    if !verify {
+        if cfg!(feature = "danger-accept-invalid-certs") {
+            section
+                .warn("verify_ssl", "Harbor's certificate is not verified: anybody on the way can take the password");
+        } else {
+            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
+            section.refuse("verify_ssl", rule);
+        }
+    }
+    verify
+}

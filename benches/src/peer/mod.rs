@@ -6,7 +6,6 @@
 //! [`scene`] and [`ours`].
 
 pub mod cycle;
-pub mod harbor_backend;
 pub mod ours;
 pub mod python;
 pub mod run;
@@ -19,7 +18,7 @@ use std::fmt;
 /// What the resources are made on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
-    /// Projects of a registry, by [`FakeHarbor`](crate::harbor::FakeHarbor).
+    /// Projects of a registry, by `FakeHarbor`.
     Harbor,
     /// Users of an object storage, by `FakeRadosGw`.
     CephS3,

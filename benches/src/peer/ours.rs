@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use waldur_backend_croit::{S3Backend, S3Settings};
+use waldur_backend_harbor::{HarborBackend, HarborSettings};
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
@@ -23,7 +24,6 @@ use waldur_sdk::{
 use super::{
     Mode, System,
     cycle::{Cycle, Worker},
-    harbor_backend::{HarborBackend, HarborSettings},
 };
 use crate::{Result, meter};
 
@@ -211,7 +211,7 @@ fn backend(system: System, offering: &OfferingSettings, http: Http) -> Result<Ar
     Ok(match system {
         System::Harbor => {
             let settings = settings.read(HarborSettings::read)?.0;
-            Arc::new(HarborBackend::new(http, &settings, components.clone())?)
+            Arc::new(HarborBackend::new(http, settings, components)?)
         }
         System::CephS3 | System::CroitS3 => {
             Arc::new(S3Backend::new(http, settings.read(S3Settings::read)?.0, components)?)

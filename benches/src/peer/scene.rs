@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::{FakeCroit, FakeRadosGw, SeedUser};
+use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
 use waldur_sdk::{
     rest::HttpTransport,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceView},
@@ -17,24 +18,25 @@ use waldur_sdk::{
 };
 
 use super::{Agent, Mode, System, ours::Setup, socket::Door};
-use crate::{
-    Result,
-    harbor::{self, FakeHarbor, Seed},
-};
+use crate::Result;
 
 const GIB: i64 = 1 << 30;
 
 /// What is ordered, in GiB. Not what the back ends take when nothing was ordered.
 const ORDERED: i64 = 20;
 
-/// What there is already, in GiB. The Python plugin for Harbor sets every quota to its default of 10 in every cycle of
-/// `membership_sync`; with any other limit the two agents could not end in the same state.
+/// The limit that there is already, in GiB, and the one that the back end takes when nothing was ordered. They are the
+/// same because the Python plugin for Harbor sets every quota to its default in every cycle of `membership_sync`; with
+/// any other limit ([`Scene::holding`]) the two agents cannot end in the same state.
 const HELD: i64 = 10;
 
 /// What may be stored, in GiB, and in how many objects.
 const CEILING: (i64, i64) = (100, 10_000);
 
 const PEOPLE: usize = 5;
+
+/// A developer.
+const ROLE: i64 = 2;
 
 /// A marketplace and a back end.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ pub struct Scene {
     backend: Backend,
     offering: OfferingUuid,
     mode: Mode,
+    held: i64,
     orders: Vec<OrderUuid>,
     resources: Vec<ResourceUuid>,
 }
@@ -61,6 +64,14 @@ impl Scene {
     /// # Errors
     /// When the back end refuses what it is to begin with.
     pub fn new(system: System, mode: Mode, count: usize) -> Result<Self> {
+        Self::holding(system, mode, count, HELD)
+    }
+
+    /// The same, with another limit of what there is already, in GiB.
+    ///
+    /// # Errors
+    /// When the back end refuses what it is to begin with.
+    pub fn holding(system: System, mode: Mode, count: usize, held: i64) -> Result<Self> {
         let waldur = FakeWaldur::new(Generation::V8).with_wall(Timestamp::now);
         let (backend, offering) = match system {
             System::Harbor => {
@@ -77,7 +88,7 @@ impl Scene {
                 (backend, offering)
             }
         };
-        let mut scene = Self { waldur, backend, offering, mode, orders: Vec::new(), resources: Vec::new() };
+        let mut scene = Self { waldur, backend, offering, mode, held, orders: Vec::new(), resources: Vec::new() };
         let projects = scene.projects(count);
         for (number, project) in projects.into_iter().enumerate() {
             match mode {
@@ -116,10 +127,12 @@ impl Scene {
         let resource = resource.slug(slug(number)).backend_id(&id);
         let uuid = match &self.backend {
             Backend::Harbor(harbor) => {
-                let group = Some(format!("waldur-{}", project_slug(number)));
-                let (hard, used) = (HELD * GIB, stored(number) * GIB);
-                harbor.seed(&Seed { name: id, group, hard, used, repositories: 1 });
-                resource.limits([("storage", HELD)]).create()
+                let uuid = resource.limits([("storage", self.held)]).create();
+                let project = SeedProject::new(&id).quota(self.held * GIB).used(u64::try_from(stored(number) * GIB)?);
+                let project = project.group(&format!("waldur-{}", project_slug(number)), ROLE);
+                // The mark of the SDK's back end; the Python plugin does not look at it.
+                harbor.add_project(project.tolerates(&format!("waldur-resource-{}", uuid.hex())))?;
+                uuid
             }
             Backend::CephS3(gateway) => {
                 let uuid = resource.attributes(attributes()).create();
@@ -137,6 +150,19 @@ impl Scene {
         };
         self.resources.push(uuid);
         Ok(())
+    }
+
+    /// What Harbor grants to each resource and what Waldur has sold of it, both in GiB.
+    pub fn granted_and_sold(&self) -> Vec<(Option<i64>, Option<i64>)> {
+        let resources = self.resources.iter().enumerate();
+        let pair = |(number, resource): (usize, &ResourceUuid)| {
+            let granted = match &self.backend {
+                Backend::Harbor(harbor) => harbor.quota_of(&backend_id(number)).map(|quota| quota.hard / GIB),
+                Backend::CephS3(_) | Backend::CroitS3(_) => None,
+            };
+            (granted, self.waldur.resource_view(*resource).limits.get("storage").and_then(Value::as_i64))
+        };
+        resources.map(pair).collect()
     }
 
     /// What has to be served: Waldur, and the back end.
@@ -173,13 +199,13 @@ impl Scene {
     pub fn settings(&self, url: &str) -> Value {
         let url = url.trim_end_matches('/');
         match &self.backend {
-            Backend::Harbor(_) => json!({
+            Backend::Harbor(harbor) => json!({
                 "harbor_url": url,
-                "robot_username": harbor::USER,
-                "robot_password": harbor::PASSWORD,
+                "robot_username": harbor.robot_login(),
+                "robot_password": harbor.robot_secret().expose_secret(),
                 "default_storage_quota_gb": HELD,
                 "oidc_group_prefix": "waldur-",
-                "project_role_id": 2,
+                "project_role_id": ROLE,
                 "allocation_prefix": "waldur-",
             }),
             Backend::CephS3(gateway) => json!({
@@ -299,7 +325,8 @@ impl Scene {
             let held = match &self.backend {
                 Backend::Harbor(harbor) => {
                     let limits = view.limits.get("storage").and_then(Value::as_i64);
-                    limits == Some(HELD) && harbor.project(&id).is_some_and(|project| project.hard == HELD * GIB)
+                    let quota = harbor.quota_of(&id).map(|quota| quota.hard);
+                    limits == Some(self.held) && quota == Some(self.held * GIB)
                 }
                 Backend::CephS3(gateway) => has_ceilings(gateway, &id),
                 Backend::CroitS3(croit) => has_ceilings(croit.gateway(), &id),
@@ -315,12 +342,13 @@ impl Scene {
 fn made_project(harbor: &FakeHarbor, number: usize, agent: Agent) -> Option<String> {
     let id = backend_id(number);
     let Some(project) = harbor.project(&id) else { return Some(format!("there is no project {id}")) };
-    let bound = vec![(format!("waldur-{}", project_slug(number)), 2)];
-    let groups = match agent {
-        Agent::Python => Vec::new(),
-        Agent::Sdk => bound,
+    let group = format!("waldur-{}", project_slug(number));
+    let bound: &[(&str, i64)] = match agent {
+        Agent::Python => &[],
+        Agent::Sdk => &[(&group, ROLE)],
     };
-    let right = project.hard == ORDERED * GIB && !project.public && project.groups == groups;
+    let hard = project.quota.map(|quota| quota.hard);
+    let right = hard == Some(ORDERED * GIB) && !project.public && project.groups() == bound;
     (!right).then(|| format!("project {id} is {project:?}"))
 }
 

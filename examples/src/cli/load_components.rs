@@ -192,6 +192,10 @@ fn definition(component: &Component, known: Option<&OfferingComponent>) -> Resul
     definition.is_prepaid = component.is_prepaid;
     definition.min_prepaid_duration = component.prepaid.min_duration;
     definition.max_prepaid_duration = component.prepaid.max_duration;
+    definition.prepaid_duration_step = component.prepaid.duration_step;
+    definition.min_renewal_duration = component.prepaid.min_renewal;
+    definition.max_renewal_duration = component.prepaid.max_renewal;
+    definition.renewal_duration_step = component.prepaid.renewal_step;
     Ok(definition)
 }
 

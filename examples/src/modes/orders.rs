@@ -103,6 +103,11 @@ fn summary(report: &OrderRunReport) -> Summary {
         summary.count(word(&order.outcome));
         summary.note(exit(&order.outcome));
     }
+    // The order is done, and no later pass looks at it.
+    for _left in report.follow_ups().filter(|follow_up| !follow_up.comes_by_itself()) {
+        summary.count("left_to_do");
+        summary.note(Exit::Failed);
+    }
     summary
 }
 

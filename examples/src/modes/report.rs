@@ -154,6 +154,8 @@ fn log(offering: &str, report: &ResourceUsageReport, month: &PeriodUsageReport) 
         (&month.unknown, "Waldur does not have these components"),
         (&month.unbilled, "these components are billed neither by usage nor by limit"),
         (&month.unequal, "what the users used does not add up to the total of these components"),
+        (&month.untotalled, "what the users used of these components was measured without a total"),
+        (&month.ambiguous, "the names of these components stand for two things each, in the file and in Waldur"),
     ];
     for (components, text) in lists.into_iter().filter(|(components, _)| !components.is_empty()) {
         warn!(offering, name, period, components = components.join(", "), "{text}");

@@ -96,6 +96,27 @@ fn what_is_the_same_for_all_offerings_may_stand_above_them() {
 }
 
 #[test]
+fn the_registry_of_the_documentation_starts_once_its_offering_is_named() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/harbor.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let named = text.replace("harbor-offering-uuid", "713c2996-71a1-4f5d-b972-3a793291bc78");
+    let (settings, _) = config::parse(&named).unwrap();
+    let (units, warnings) = Site::networked().units(&settings, &Mode::ALL, false).unwrap();
+    assert!(!units.is_empty() && warnings.is_empty(), "{warnings:?}");
+    // All that is wrong with a back end is told at once, in the words of the plugin.
+    let broken = named.replace("harbor_url:", "url:").replace("robot_password:", "password:");
+    let (settings, _) = config::parse(&broken).unwrap();
+    let error = Site::networked().units(&settings, &Mode::ALL, false).unwrap_err();
+    for key in ["harbor_url", "robot_password"] {
+        has(error.problems(), &format!("{key}: Missing required setting"));
+    }
+    let usage = named.replace("accounting_type: \"limit\"", "accounting_type: \"usage\"");
+    let (settings, _) = config::parse(&usage).unwrap();
+    let error = Site::networked().units(&settings, &Mode::ALL, false).unwrap_err();
+    has(error.problems(), "accounting_type='limit'");
+}
+
+#[test]
 fn an_agent_does_not_start_with_a_placeholder() {
     let (settings, _) = load("harbor.yaml");
     let error = Site::networked().units(&settings, &Mode::ALL, false).unwrap_err();

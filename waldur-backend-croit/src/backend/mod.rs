@@ -169,12 +169,12 @@ impl Inner {
         if !aspects.metadata {
             let Some(account) = view.account(&uid).await? else { return Ok(None) };
             let state = self.state(id, &uid, &account)?;
-            self.memory.learn(&state, &account, false);
+            self.memory.learn(&state, &account);
             return Ok(Some(state));
         }
         let Some(found) = view.with_keys(&uid).await? else { return Ok(None) };
         let mut state = self.state(id, &uid, &found.account)?;
-        self.memory.learn(&state, &found.account, true);
+        self.memory.learn(&state, &found.account);
         let summary = self.summary(storage, &uid).await?;
         state.metadata = Some(self.metadata(&uid, &found, &JsonObject::new(), Some(summary))?);
         Ok(Some(state))
@@ -199,7 +199,6 @@ impl ResourceBackend for S3Backend {
     fn capabilities(&self) -> Capabilities {
         // Users are made for Waldur; nobody else is to change them.
         let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
-        let capabilities = if self.0.memory.is_cold() { capabilities.with_single_reads() } else { capabilities };
         match self.0.settings.usage_model() {
             // Objects are deleted, so usage goes down.
             UsageModel::Current => capabilities.with_decreasing_usage(),

@@ -6,12 +6,9 @@
 //! then, and what is stored is published anew. Of the others it is told what was seen last, as far as it says anything:
 //! no limits, no metadata.
 //!
-//! What was not seen before is looked at closely, and so is what the list does not show: absence wants its own proof.
-//! Nothing is changed on the word of this: whoever changes something reads the user first.
-//!
-//! By a process that has just begun all users are looked at closely, so that changed settings show at once. It says then
-//! that it reads singly (`Capabilities::reads_singly`): a cycle asks for a portion at a time, and what it keeps does not
-//! grow with so many close looks.
+//! What was not seen before is read by itself, though without its metadata until its turn comes, and so is what the list
+//! does not show: absence wants its own proof. Nothing is changed on the word of this: whoever changes something reads
+//! the user first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,12 +55,13 @@ pub(super) struct Memory {
 struct Seen {
     pass: usize,
     users: BTreeMap<BackendId, Glimpse>,
+    /// In which pass each had its turn last.
+    turns: BTreeMap<BackendId, usize>,
 }
 
 /// What was seen of one user.
 #[derive(Clone, Copy, Debug)]
 struct Glimpse {
-    /// The pass in which it was looked at closely; 0 for none.
     pass: usize,
     stamp: Option<Stamp>,
     foreign: bool,
@@ -82,28 +80,18 @@ impl Memory {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no pass over many has begun yet, so that each user is to be looked at closely.
-    pub(super) fn is_cold(&self) -> bool {
-        self.seen().pass == 0
-    }
-
     /// Begins a pass, and says whose turn it is.
     fn begin(&self, ids: &[BackendId]) -> BTreeSet<BackendId> {
         let mut seen = self.seen();
-        // A pass over users that are all new goes on with the portion before.
-        let is_known = |id: &BackendId| seen.users.get(id).is_some_and(|glimpse| glimpse.pass > 0);
-        if seen.pass == 0 || ids.iter().any(is_known) {
-            seen.pass += 1;
-        }
+        seen.pass += 1;
         let pass = seen.pass;
         seen.users.retain(|_, glimpse| pass - glimpse.pass <= 2 * ROUND);
-        let (mut known, new): (Vec<_>, Vec<_>) = ids
-            .iter()
-            .map(|id| (seen.users.get(id).map(|glimpse| glimpse.pass), id))
-            .partition(|(last, _)| last.is_some());
-        known.sort_unstable();
-        let turn = known.into_iter().take(ids.len().div_ceil(ROUND));
-        turn.chain(new).map(|(_, id)| id.clone()).collect()
+        seen.turns.retain(|_, last| pass - *last <= 2 * ROUND);
+        let mut waiting: Vec<_> = ids.iter().map(|id| (seen.turns.get(id).copied(), id)).collect();
+        waiting.sort_unstable();
+        let turn: BTreeSet<_> = waiting.into_iter().take(ids.len().div_ceil(ROUND)).map(|(_, id)| id.clone()).collect();
+        seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
+        turn
     }
 
     /// What was seen of a user last, as far as that says anything.
@@ -124,11 +112,10 @@ impl Memory {
         self.seen().users.remove(id);
     }
 
-    /// Notices what was read of a user, in a close look or in passing: only the former was its turn.
-    pub(super) fn learn(&self, state: &ResourceState, account: &Account, closely: bool) {
+    /// Notices what was read of a user.
+    pub(super) fn learn(&self, state: &ResourceState, account: &Account) {
         let mut seen = self.seen();
-        let before = seen.users.get(&state.id).map(|glimpse| glimpse.pass).unwrap_or_default();
-        let (pass, quotas) = (if closely { seen.pass } else { before }, account.quotas);
+        let (pass, quotas) = (seen.pass, account.quotas);
         let glimpse = Glimpse { pass, stamp: state.stamp, foreign: state.foreign, status: state.status, quotas };
         seen.users.insert(state.id.clone(), glimpse);
     }
@@ -154,30 +141,26 @@ impl Inner {
         }
         let turn = self.memory.begin(ids);
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
-        let now = now.into_iter().map(|id| (id, aspects)).collect();
-        match &storage {
-            // All but the metadata is in the list.
-            Storage::Croit(_) => {
-                let mut less = aspects;
-                less.metadata = false;
-                let all = later.into_iter().map(|id| (id, less)).chain::<Vec<_>>(now).collect();
-                self.look_closely(&storage, &view, all).await
-            }
-            Storage::RadosGw(gateway) => {
-                let close = self.look_closely(&storage, &view, now);
-                let (mut states, listed) = join(close, listed(gateway, &later)).await;
-                let (mut seen, mut unseen) = (ById::new(), Vec::new());
-                for id in later {
-                    match self.memory.recall(&id).filter(|_| listed.contains(id.as_str())) {
-                        Some(state) => drop(seen.insert(id, Ok(Some(state)))),
-                        None => unseen.push((id, aspects)),
-                    }
-                }
-                states.extend(self.look_closely(&storage, &view, unseen).await);
-                states.extend(seen);
-                states
+        let mut less = aspects;
+        less.metadata = false;
+        let mut close: Vec<_> = now.into_iter().map(|id| (id, aspects)).collect();
+        let Storage::RadosGw(gateway) = &storage else {
+            // All but the metadata is in croit's list.
+            close.extend(later.into_iter().map(|id| (id, less)));
+            return self.look_closely(&storage, &view, close).await;
+        };
+        let close = self.look_closely(&storage, &view, close);
+        let (mut states, listed) = join(close, listed(gateway, &later)).await;
+        let (mut seen, mut unseen) = (ById::new(), Vec::new());
+        for id in later {
+            match self.memory.recall(&id).filter(|_| listed.contains(id.as_str())) {
+                Some(state) => drop(seen.insert(id, Ok(Some(state)))),
+                None => unseen.push((id, less)),
             }
         }
+        states.extend(self.look_closely(&storage, &view, unseen).await);
+        states.extend(seen);
+        states
     }
 
     async fn look_closely(

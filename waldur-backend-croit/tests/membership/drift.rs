@@ -40,7 +40,7 @@ async fn f112_a_quota_changed_by_hand_is_mended_in_the_next_pass() {
 async fn of_many_users_each_has_its_turn() {
     for accounting in [AccountingType::Usage, AccountingType::Limit] {
         let world = World::of(Generation::V8, accounting);
-        world.resources(60);
+        drop(world.resources(60));
         let agent = world.agent(json!({}));
         clean_pass(&agent).await;
         for number in [3, 31, 59] {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::{Quota, SeedUser};
 use waldur_sdk::{
-    backend::OpContext,
+    backend::{Aspects, OpContext, ResourceBackend as _},
     client::{AgentMode, WaldurClient},
     process::{MembershipReport, MembershipSync},
     rest::{Http, HttpTransport},
     settings::{AccountingType, Components},
     testing::waldur::{Billing, FakeWaldur, Generation},
-    types::{OfferingUuid, ResourceUuid},
+    types::{BackendId, OfferingUuid, ResourceUuid},
 };
 
-use crate::common::{GIB, Gate, On, components, environment, now};
+use crate::common::{GIB, Gate, On, components, cx, environment, now};
 
 pub(crate) struct World {
     pub(crate) waldur: FakeWaldur,
@@ -58,12 +58,30 @@ impl World {
     }
 
     /// So many resources `u-0`, `u-1`…, each with a bucket.
-    pub(crate) fn resources(&self, number: usize) {
-        for number in 0..number {
+    pub(crate) fn resources(&self, number: usize) -> Vec<ResourceUuid> {
+        let resource = |number| {
             let uid = format!("u-{number}");
-            self.resource(&uid, 7);
+            let resource = self.resource(&uid, 7);
             self.gate.fake.create_bucket(&uid, &uid).unwrap();
+            resource
+        };
+        (0..number).map(resource).collect()
+    }
+
+    /// The same, of which Waldur has all metadata: a pass has nothing to write.
+    pub(crate) async fn resources_in_step(&self, number: usize) {
+        let resources = self.resources(number);
+        let backend = self.gate.backend(json!({}), &self.components());
+        for (chunk, first) in resources.chunks(16).zip((0..).step_by(16)) {
+            let id = |number| BackendId::new(format!("u-{number}")).unwrap();
+            let ids: Vec<_> = (first..first + chunk.len()).map(id).collect();
+            let mut states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+            for (id, resource) in ids.iter().zip(chunk) {
+                let metadata = states.remove(id).unwrap().unwrap().unwrap().metadata.unwrap();
+                self.waldur.change_resource(*resource, |seed| seed.backend_metadata(json!(metadata)));
+            }
         }
+        self.gate.take_log();
     }
 
     pub(crate) fn user(&self, uid: &str, email: &str, gigabytes: i64) {
@@ -89,14 +107,6 @@ impl World {
         let (user, bucket) = self.gate.fake.quota(uid).unwrap();
         assert_eq!(user.max_objects, user.max_size / GIB);
         (user.max_size / GIB, bucket.max_size / GIB)
-    }
-
-    /// Publishes what there is to be published, by way of the gateway: it is the same of both flavours.
-    pub(crate) async fn publish(&self) {
-        let Self { waldur, offering, accounting, .. } = self;
-        let gate = Gate::over(self.gate.fake.clone());
-        let by_gateway = Self { waldur: waldur.clone(), gate, offering: *offering, accounting: *accounting };
-        clean_pass(&by_gateway.agent(json!({}))).await;
     }
 
     /// An agent, whose memory lasts from pass to pass.

@@ -1,1 +1,199 @@
 //! The back end: one project for each resource.
+
+mod change;
+mod create;
+mod delete;
+mod diagnose;
+mod group;
+mod importer;
+mod metadata;
+mod rights;
+mod sight;
+mod stamp;
+mod storage;
+mod upkeep;
+mod usage;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use waldur_sdk::{
+    Error, Result,
+    backend::{
+        Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
+        Finding, Importer, LimitChange, MarketplaceResource, OpContext, Progress, Removed, ResourceBackend,
+        ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource, Verified,
+    },
+    rest::{Http, HttpOptions},
+    settings::{Components, TimeZone, Warning},
+    types::{BackendId, Limits},
+};
+
+use self::{sight::Known, storage::Storage, upkeep::Looks};
+use crate::{client::HarborClient, names, settings::HarborSettings};
+
+/// How many projects are read at a time.
+const AT_A_TIME: usize = 8;
+
+/// So many projects that a listing does not name are asked about by themselves.
+const BY_THEMSELVES: usize = 64;
+
+/// The back end `harbor`: one private project for each resource, with a quota, in which the group of the Waldur project
+/// has a role. Cheap to clone; clones share what is remembered.
+///
+/// A project carries the resource's stamp as an entry of its own list of vulnerabilities that do not count
+/// ([`Allowlist`](crate::client::Allowlist)); beside it, the number that was published when it was made counts.
+///
+/// People never appear here: who is in the group is the identity provider's business, so there is no
+/// [`MemberDirectory`](waldur_sdk::backend::MemberDirectory), and nobody is ever added or stale.
+#[derive(Clone, Debug)]
+pub struct HarborBackend(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: HarborClient,
+    settings: HarborSettings,
+    storage: Storage,
+    zone: TimeZone,
+    known: Mutex<Known>,
+    looks: Mutex<Looks>,
+}
+
+impl HarborBackend {
+    /// A back end over a pipeline, whose months begin by UTC.
+    ///
+    /// # Errors
+    /// `Config` when the components do not fit (see the crate's documentation), or the login is blank.
+    pub fn new(http: Http, settings: HarborSettings, components: &Components) -> Result<Self> {
+        Self::in_zone(http, settings, components, TimeZone::UTC)
+    }
+
+    /// A back end whose months begin in `zone`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn in_zone(http: Http, settings: HarborSettings, components: &Components, zone: TimeZone) -> Result<Self> {
+        let storage = Storage::of(components, &settings)?;
+        let client = HarborClient::new(http, &settings.url, &settings.username, &settings.password)?;
+        let client = client.with_timeout(settings.timeout);
+        let (known, looks) = (Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, looks })))
+    }
+
+    /// The client underneath.
+    pub fn client(&self) -> &HarborClient {
+        &self.0.client
+    }
+}
+
+#[async_trait]
+impl ResourceBackend for HarborBackend {
+    fn backend_type(&self) -> &'static str {
+        "harbor"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // Images are deleted, so usage goes down.
+        Capabilities::default().with_decreasing_usage()
+    }
+
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+        names::project(&self.0.settings.allocation_prefix, resource, candidate)
+    }
+
+    async fn ping(&self, cx: &OpContext) -> Result<()> {
+        diagnose::ping(&self.0.client.until(cx.deadline)).await
+    }
+
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        self.0.create_project(cx, request).await.map(Progress::Done)
+    }
+
+    /// Two calls: the project and its quota. Metadata come with [`Self::inspect`].
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        self.0.inspect_one(cx, id, Aspects::EXISTENCE).await
+    }
+
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+        self.0.delete_project(cx, request).await.map(Progress::Done)
+    }
+
+    /// One call for every hundred projects on the registry, and once an hour another one.
+    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
+        self.0.inspect_many(cx, ids, aspects).await
+    }
+
+    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
+        self.0.change_limits(cx, change).await.map(Progress::Done)
+    }
+
+    async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
+        diagnose::findings(&self.0.client.until(cx.deadline), &self.0.settings).await
+    }
+
+    fn usage(&self) -> Option<&dyn UsageSource> {
+        Some(self)
+    }
+
+    fn status(&self) -> Option<&dyn StatusControl> {
+        Some(self)
+    }
+
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
+    }
+
+    fn importer(&self) -> Option<&dyn Importer> {
+        Some(self)
+    }
+}
+
+/// Scales down to one unit. There is no pause: Harbor has no word for it.
+#[async_trait]
+impl StatusControl for HarborBackend {
+    async fn set_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
+        self.0.change_status(cx, resource, id, status).await
+    }
+}
+
+/// Builds the back end from settings, under the word `harbor`.
+///
+/// `soft_delete` is refused: it closes a resource by a limit of 0, which is none to Harbor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HarborFactory;
+
+impl BackendFactory for HarborFactory {
+    fn backend_types(&self) -> &'static [&'static str] {
+        &["harbor"]
+    }
+
+    fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+        let (settings, warnings) = environment.settings.read(HarborSettings::read)?;
+        if environment.settings.core.soft_delete {
+            let text = "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
+            return Err(Error::config(text));
+        }
+        let http = environment.http(&options(&settings))?;
+        let zone = environment.time_zone.clone();
+        let backend = HarborBackend::in_zone(http, settings, &environment.components, zone)?;
+        Ok((Arc::new(backend), warnings))
+    }
+}
+
+#[cfg(feature = "danger-accept-invalid-certs")]
+fn options(settings: &HarborSettings) -> HttpOptions {
+    let options = HttpOptions::default();
+    if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
+}
+
+/// Certificates are always verified: the settings were refused otherwise.
+#[cfg(not(feature = "danger-accept-invalid-certs"))]
+fn options(_settings: &HarborSettings) -> HttpOptions {
+    HttpOptions::default()
+}

@@ -1,1 +1,162 @@
 //! A typed client of Harbor's v2 API, usable without the rest of the SDK.
+//!
+//! ```
+//! use waldur_backend_harbor::client::{HarborClient, NewProject, ProjectName, StorageLimit};
+//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
+//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
+//! let root = BaseUrl::parse("harbor_url", "https://harbor.example.com/", PlainHttp::default())?;
+//! let harbor = HarborClient::new(Http::new(transport), &root, "robot$waldur-agent", &"…".into())?;
+//!
+//! let name = ProjectName::new("my-images")?;
+//! harbor.projects().create(&NewProject::new(name.clone()).with_storage_limit(StorageLimit::at_most(10 << 30)?)).await?;
+//! let project = harbor.projects().get(&name).await?;
+//! if let Some(quota) = harbor.quotas().of_project(project.id, &name).await? {
+//!     harbor.quotas().set(&quota, StorageLimit::at_most(20 << 30)?).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! What would be dangerous cannot be said: a quota is changed only by who was shown that it is the project's own
+//! ([`ProjectQuota`]); no number is taken for another; a project is always asked for by name, and Harbor told so, since
+//! it reads a name of digits as a number; absence is told by `HEAD` and never by a filtered list, which answers callers
+//! with a wrong password as well. No cookie is ever sent: with one, Harbor refuses every write.
+
+pub mod error;
+mod groups;
+mod ids;
+mod listing;
+mod location;
+mod members;
+mod model;
+mod projects;
+mod quotas;
+mod repositories;
+mod system;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderName, HeaderValue, Method};
+use secrecy::{ExposeSecret as _, SecretString};
+use waldur_sdk::{
+    Error, Result,
+    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, StaticHeader},
+};
+
+pub use self::{
+    groups::Groups,
+    ids::{GroupId, GroupName, MemberId, ProjectId, ProjectName, QuotaId, RepositoryName, RobotId},
+    members::{Added, Members},
+    model::{
+        Access, Allowlist, AllowlistItem, ComponentHealth, EntityType, Group, GroupType, Health, Member, Project,
+        ProjectMetadata, Quota, Repository, Robot, RobotPermission, Role, Statistics, StorageLimit, Summary,
+        SystemInfo,
+    },
+    projects::{Deletable, NewProject, Projects},
+    quotas::{ProjectQuota, Quotas},
+    repositories::Repositories,
+    system::System,
+};
+
+/// `X-Is-Resource-Name`: what stands in the path is a name, even if it is made of digits.
+static IS_NAME: HeaderName = HeaderName::from_static("x-is-resource-name");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A client of one Harbor. Cheap to clone; clones share connections and the retry budget.
+#[derive(Clone)]
+pub struct HarborClient {
+    rest: Arc<RestClient>,
+    deadline: Option<Instant>,
+}
+
+impl HarborClient {
+    /// A client of the Harbor at `root`, the address without `/api/v2.0`. The user name is taken as it is: a robot
+    /// account's begins with `robot$` unless the server is set up otherwise, and a local administrator will do as well.
+    ///
+    /// # Errors
+    /// `Config` when the user name is blank or has a colon, or the password is blank.
+    pub fn new(http: Http, root: &BaseUrl, username: &str, password: &SecretString) -> Result<Self> {
+        if username.trim().is_empty() || password.expose_secret().is_empty() {
+            return Err(Error::config("credentials: user name and password must not be blank"));
+        }
+        let login = StaticHeader::basic(username, password)?;
+        // Whether plain http is allowed was decided when the root was read.
+        let base = BaseUrl::parse("harbor_url", &format!("{root}api/v2.0"), PlainHttp::Allowed)?;
+        let rest = RestClient::new(http, base, login).with_error_reader(error::read);
+        Ok(Self { rest: Arc::new(rest), deadline: None })
+    }
+
+    /// Replaces the time limit of every call (default 60 s).
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.rest = Arc::new((*self.rest).clone().with_timeout(timeout));
+        self
+    }
+
+    /// The same client, whose calls begin nothing after `deadline`.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { rest: self.rest.clone(), deadline }
+    }
+
+    /// Projects.
+    pub fn projects(&self) -> Projects<'_> {
+        Projects(self)
+    }
+
+    /// Quotas of projects.
+    pub fn quotas(&self) -> Quotas<'_> {
+        Quotas(self)
+    }
+
+    /// User groups.
+    pub fn groups(&self) -> Groups<'_> {
+        Groups(self)
+    }
+
+    /// Who has a role in a project.
+    pub fn members(&self) -> Members<'_> {
+        Members(self)
+    }
+
+    /// Repositories of projects.
+    pub fn repositories(&self) -> Repositories<'_> {
+        Repositories(self)
+    }
+
+    /// Harbor itself, and its robot accounts.
+    pub fn system(&self) -> System<'_> {
+        System(self)
+    }
+
+    /// Sleep, clocks and randomness.
+    pub(crate) fn environment(&self) -> &Environment {
+        self.rest.environment()
+    }
+
+    fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        let call = self.rest.call(method, operation, template, arguments).deadline(self.deadline);
+        call.header(REQUEST_ID.clone(), self.request_id())
+    }
+
+    /// A call whose path names a project.
+    fn named(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
+        self.call(method, operation, template, arguments).header(IS_NAME.clone(), HeaderValue::from_static("true"))
+    }
+
+    /// A name for a call, which Harbor writes into its log and sends back with errors.
+    fn request_id(&self) -> HeaderValue {
+        let draw = || (self.environment().fraction() * f64::from(u32::MAX)).to_bits();
+        let text = format!("waldur-{:016x}{:016x}", draw(), draw());
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("waldur"))
+    }
+}
+
+impl fmt::Debug for HarborClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HarborClient").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}

@@ -56,7 +56,6 @@ pub struct Capabilities {
     /// Objects are read one by one, by calls of their own each: [`inspect`](super::ResourceBackend::inspect) and the
     /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
     /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
-    /// May change from cycle to cycle: what it is at the beginning of one holds for all of it.
     pub reads_singly: bool,
 }
 

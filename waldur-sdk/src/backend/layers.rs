@@ -425,6 +425,7 @@ impl<B: ResourceBackend, A: Around> ResourceUpkeep for Layered<B, A> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> UsageSource for Layered<B, A> {
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
         let work = async { Ok(facet(self.inner.usage())?.usage(cx, ids, period).await) };
@@ -436,6 +437,7 @@ impl<B: ResourceBackend, A: Around> UsageSource for Layered<B, A> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> StatusControl for Layered<B, A> {
     async fn set_status(
         &self,
@@ -450,6 +452,7 @@ impl<B: ResourceBackend, A: Around> StatusControl for Layered<B, A> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
         let work = async { facet(self.inner.keys())?.mint(cx, resource, id).await };
@@ -497,6 +500,7 @@ impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> Importer for Layered<B, A> {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
         let work = async { facet(self.inner.importer())?.list(cx).await };
@@ -505,6 +509,7 @@ impl<B: ResourceBackend, A: Around> Importer for Layered<B, A> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> PendingOrders for Layered<B, A> {
     async fn check(&self, cx: &OpContext, work: &PendingWork) -> Result<Progress<Settled>> {
         let check = async { facet(self.inner.pending())?.check(cx, work).await };

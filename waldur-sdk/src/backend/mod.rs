@@ -123,12 +123,11 @@ pub trait ResourceBackend: Send + Sync + 'static {
     async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>>;
 
     /// Reads many objects at once. The default asks [`Self::get`] for each; a back end that can answer from one
-    /// listing does so. An id that is missing from the answer counts as unknown, never as absent.
+    /// listing does so. An id that is missing from the answer counts as unknown, never as absent. See
+    /// [`Capabilities::reads_singly`].
     ///
     /// Where limits or metadata cost a call for each object, those of some may be left out until it is their turn: limits
     /// that are not named and metadata that are `None` stay as they are.
-    ///
-    /// See [`Capabilities::reads_singly`].
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         let _all_come_anyway = aspects;
         let mut states = BTreeMap::new();

@@ -55,6 +55,9 @@ pub struct MarketplaceResource {
     pub end_date: Option<Date>,
     /// What was published about it so far.
     pub metadata: JsonObject,
+    /// The limits that Waldur has on record, in Waldur's units; empty where it has none, or none that are limits. What an
+    /// order asks for is in its request.
+    pub limits: Limits,
 }
 
 impl MarketplaceResource {
@@ -74,6 +77,7 @@ impl MarketplaceResource {
             created: None,
             end_date: None,
             metadata: JsonObject::new(),
+            limits: Limits::new(),
         }
     }
 
@@ -180,13 +184,19 @@ impl CreateRequest {
     }
 }
 
-/// A public SSH key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A public SSH key. `Debug` does not show it: its comment mostly says whose it is.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SshPublicKey {
     /// Its UUID in Waldur, as text.
     pub uuid: String,
     /// The key in OpenSSH form.
     pub public_key: String,
+}
+
+impl fmt::Debug for SshPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SshPublicKey").field("uuid", &self.uuid).finish_non_exhaustive()
+    }
 }
 
 /// Set these absolute limits.
@@ -391,4 +401,11 @@ pub enum Evaluation {
     },
     /// Decide later; asked again in the next cycle.
     Pending,
+    /// As [`Pending`](Self::Pending), and the customer is told what it waits for, where the server can.
+    Waiting {
+        /// What it waits for, for the customer.
+        message: String,
+        /// Where to read on.
+        url: Option<String>,
+    },
 }

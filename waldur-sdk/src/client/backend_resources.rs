@@ -7,12 +7,16 @@ use serde_json::{Map, Value};
 use super::{ErrorDetails, answer::explain_newer, list, orders::Nothing};
 use crate::{
     error::Result,
+    naming::{HASH_DIGITS, fit},
     open_enum,
     rest::{Pager, RestClient},
     types::{
         BackendId, BackendResourceRequestUuid, BackendResourceUuid, JsonObject, OfferingUuid, ProjectUuid, lenient,
     },
 };
+
+/// The longest name of an object that Waldur stores (`maxLength: 150` in its schema); back-end ids may be longer.
+const LONGEST_NAME: usize = 150;
 
 open_enum! {
     /// How far a wish for a list is (core.md §1.5).
@@ -101,9 +105,11 @@ pub struct NewBackendResource {
 }
 
 impl NewBackendResource {
-    /// An object called by its name on the back end, without metadata.
+    /// An object called by its name on the back end, or by its beginning where Waldur has no room for all of it, without
+    /// metadata.
     pub fn new(offering: OfferingUuid, project: ProjectUuid, backend_id: BackendId) -> Self {
-        Self { name: backend_id.to_string(), project, offering, backend_id, backend_metadata: Map::new() }
+        let name = fit(backend_id.as_str(), LONGEST_NAME, HASH_DIGITS).into_owned();
+        Self { name, project, offering, backend_id, backend_metadata: Map::new() }
     }
 
     /// Adds what the back end tells about it.

@@ -56,6 +56,19 @@ pub struct ComponentDefinition {
     /// The largest number of months that are paid in advance, since 8.x.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_prepaid_duration: Option<u32>,
+    /// By how many months that number goes up. Servers that do not know it, as 8.0.5, take no notice of it; so with the
+    /// next three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepaid_duration_step: Option<u32>,
+    /// The least number of months of a renewal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_renewal_duration: Option<u32>,
+    /// The largest number of months of a renewal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_renewal_duration: Option<u32>,
+    /// By how many months that number goes up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewal_duration_step: Option<u32>,
 }
 
 impl ComponentDefinition {
@@ -83,6 +96,10 @@ impl ComponentDefinition {
             is_prepaid: None,
             min_prepaid_duration: None,
             max_prepaid_duration: None,
+            prepaid_duration_step: None,
+            min_renewal_duration: None,
+            max_renewal_duration: None,
+            renewal_duration_step: None,
         }
     }
 }

@@ -127,7 +127,10 @@ impl Feature {
             other => match other.split_once('.') {
                 Some(("agents", _)) => Self::Identities,
                 // Accounts themselves are older than their states.
-                Some(("offering_users", "list" | "get" | "create" | "set_username" | "rename")) => return None,
+                Some((
+                    "offering_users",
+                    "list" | "get" | "create" | "set_username" | "rename" | "set_restricted" | "delete",
+                )) => return None,
                 Some(("offering_users", _)) => Self::OfferingUserStates,
                 Some(("api_keys", _)) => Self::ApiKeys,
                 Some(("backend_resources" | "backend_resource_requests", _)) => Self::ResourceImport,

@@ -86,6 +86,9 @@ impl ProviderResources<'_> {
         }
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/set_membership_sync_statuses/";
         let call = self.rest.post("provider_resources.set_membership_sync_statuses", PATH, &[&resource.hex()]);
+        // Refusals may repeat names.
+        let names = statuses.iter().filter_map(|status| status.username.as_ref());
+        let call = names.fold(call, |call, name| call.secret(&name.as_str().into()));
         call.json(&Statuses { statuses }).idempotent().secret_answer().send_json().await.map_err(explain_newer)
     }
 }

@@ -32,7 +32,8 @@
 //! # Repeating
 //! Calls that core.md §1.6 marks as safe to repeat are repeated after transient failures, `POST`s included. So a
 //! transition that was carried out while its answer got lost may answer with a
-//! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew.
+//! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew. One of them is not repeated:
+//! [`Orders::set_state_erred`], which a server may carry out on an order that somebody else has ended meanwhile.
 
 mod accounts;
 mod agent_events;
@@ -94,7 +95,7 @@ pub use features::{Feature, ServerFeatures};
 pub use marketplace_resources::MarketplaceResources;
 pub use member_status::{MemberState, MemberStatus, StoredStatuses};
 pub use offering_list::OfferingQuery;
-pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUsers};
+pub use offering_users::{OfferingUser, OfferingUserQuery, OfferingUserState, OfferingUserSummary, OfferingUsers};
 pub use offerings::{
     BackendIdCheck, BackendIdVerdict, Offering, OfferingComponent, OfferingPartition, OfferingState, ProviderOfferings,
 };

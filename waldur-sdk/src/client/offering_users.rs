@@ -10,9 +10,9 @@ use super::{
     orders::Nothing,
 };
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
     open_enum,
-    rest::{Pager, RestClient},
+    rest::{Call, Pager, RestClient},
     types::{JsonObject, OfferingUserUuid, OfferingUuid, Personal, UserUuid, lenient},
 };
 
@@ -88,6 +88,26 @@ pub struct OfferingUser {
     pub attributes: JsonObject,
 }
 
+/// No more of an account than what tells which one it is and whether it may be used.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct OfferingUserSummary {
+    /// Identifies the account.
+    pub uuid: OfferingUserUuid,
+    /// The address of the account in the API, which reports of usage name.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub url: Option<String>,
+    /// The user.
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    pub user_uuid: Option<UserUuid>,
+    /// The user name at the offering; `None` until there is one.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub username: Option<Personal>,
+    /// Whether the user is locked out.
+    #[serde(default, deserialize_with = "lenient::boolean")]
+    pub is_restricted: Option<bool>,
+}
+
 /// Which accounts to list.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -154,6 +174,21 @@ impl<'a> OfferingUsers<'a> {
 
     /// Lists accounts, oldest first (#50).
     pub fn list(self, query: &OfferingUserQuery) -> Pager<OfferingUser> {
+        let call = self.list_call(query);
+        match &query.attributes {
+            None => list::bulk(fields::select::<OfferingUser>(call), explain, key),
+            Some(exposed) => attributes::pages(exposed, call, key),
+        }
+    }
+
+    /// As [`list`](Self::list), without what the offering is told of the users: [`OfferingUserQuery::attributes`] has no
+    /// effect.
+    pub fn summaries(self, query: &OfferingUserQuery) -> Pager<OfferingUserSummary> {
+        let call = fields::select::<OfferingUserSummary>(self.list_call(query));
+        list::bulk(call, explain, |account: &OfferingUserSummary| account.uuid.hex())
+    }
+
+    fn list_call(self, query: &OfferingUserQuery) -> Call {
         let mut call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]);
         for offering in &query.offerings {
             call = call.query("offering_uuid", offering);
@@ -162,11 +197,7 @@ impl<'a> OfferingUsers<'a> {
         for state in &query.states {
             call = call.query("state", state);
         }
-        let call = call.query("o", "created");
-        match &query.attributes {
-            None => list::bulk(fields::select::<OfferingUser>(call), explain, key),
-            Some(exposed) => attributes::pages(exposed, call, key),
-        }
+        call.query("o", "created")
     }
 
     /// Reads an account (#50).
@@ -188,7 +219,54 @@ impl<'a> OfferingUsers<'a> {
             username: &'a Personal,
         }
         let call = self.rest.call(Method::PATCH, "offering_users.set_username", DETAIL, &[&account.hex()]);
-        call.json(&Name { username }).idempotent().secret_answer().send_json().await.map_err(explain)
+        // Refusals may repeat the name.
+        let call = call.secret(&username.as_str().into()).secret_answer();
+        call.json(&Name { username }).idempotent().send_json().await.map_err(explain)
+    }
+
+    /// Locks the user out of the offering, or lets them in again.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such account, or none that this client may see.
+    pub async fn set_restricted(self, account: OfferingUserUuid, is_restricted: bool) -> Result<()> {
+        #[derive(Serialize)]
+        struct Restriction {
+            is_restricted: bool,
+        }
+        const PATH: &str = "/api/marketplace-offering-users/{account}/update_restricted/";
+        let call = self.rest.post("offering_users.set_restricted", PATH, &[&account.hex()]);
+        call.json(&Restriction { is_restricted }).idempotent().send_unit().await.map_err(explain)
+    }
+
+    /// Replaces what the user is told about the account, whatever its state: words, and where to read on. Since 8.x.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such account. `Unsupported` on a server of 2024.
+    pub async fn update_comments(self, account: OfferingUserUuid, comment: &str, url: Option<&str>) -> Result<()> {
+        // No null here, as in the wishes below.
+        #[derive(Serialize)]
+        struct Comments<'a> {
+            service_provider_comment: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            service_provider_comment_url: Option<&'a str>,
+        }
+        const PATH: &str = "/api/marketplace-offering-users/{account}/update_comments/";
+        let call = self.rest.call(Method::PATCH, "offering_users.update_comments", PATH, &[&account.hex()]);
+        let comments = Comments { service_provider_comment: comment, service_provider_comment_url: url };
+        call.json(&comments).idempotent().send_unit().await.map_err(explain_newer)
+    }
+
+    /// Removes the account: the link between the user and the offering, whatever its state. An account that is gone is
+    /// a success.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when this account may not.
+    pub async fn delete(self, account: OfferingUserUuid) -> Result<()> {
+        let call = self.rest.delete("offering_users.delete", DETAIL, &[&account.hex()]);
+        match call.idempotent().send_unit().await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome.map_err(explain),
+        }
     }
 
     /// Says that the account is being made (#52). Since 8.x, as all transitions.

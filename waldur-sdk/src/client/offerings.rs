@@ -1,7 +1,8 @@
 //! Offerings as their provider sees them (core.md §1.6 #3, #43): `/api/marketplace-provider-offerings/`.
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::{
     accounts::{ProjectAccount, accounts},
@@ -55,11 +56,12 @@ pub struct Offering {
     /// Its name on the back end, since 8.x.
     #[serde(default, deserialize_with = "lenient::text")]
     pub backend_id: Option<String>,
-    /// What is counted.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    /// What is counted. An entry that cannot be read is there with its key alone and says
+    /// [why](OfferingComponent::unreadable); one without a key is left out.
+    #[serde(default, deserialize_with = "components")]
     pub components: Vec<OfferingComponent>,
     /// The partitions of a cluster, since 8.x.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::readable")]
     pub partitions: Vec<OfferingPartition>,
     /// The options of its plug-in: `username_generation_policy`, `service_provider_can_create_offering_user`,
     /// `enforce_qos`…
@@ -98,6 +100,29 @@ pub struct OfferingComponent {
     /// Whether its limit is paid in advance, since 8.x.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub is_prepaid: Option<bool>,
+    /// Why nothing is known of it but its key, if so.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
+}
+
+/// One that cannot be read is no reason to know nothing of the others.
+fn components<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<OfferingComponent>, D::Error> {
+    #[derive(Deserialize)]
+    struct Key {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let entries = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
+    let read = |entry: Value| match OfferingComponent::deserialize(&entry) {
+        Ok(component) => Some(component),
+        Err(error) => {
+            let Key { kind } = Key::deserialize(&entry).ok()?;
+            let bare = serde_json::json!({ "type": kind });
+            let bare: Option<OfferingComponent> = serde_json::from_value(bare).ok();
+            bare.map(|bare| OfferingComponent { unreadable: Some(error.to_string()), ..bare })
+        }
+    };
+    Ok(entries.into_iter().filter_map(read).collect())
 }
 
 /// A partition of a cluster.

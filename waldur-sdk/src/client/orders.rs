@@ -108,6 +108,12 @@ pub struct Order {
     /// The message of the last failure.
     #[serde(default, deserialize_with = "lenient::text")]
     pub error_message: Option<String>,
+    /// What the customer was told about the order while it waited, since 8.x.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub provider_message: Option<String>,
+    /// Where to read on.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub provider_message_url: Option<String>,
     /// The user who placed the order, since 8.x.
     #[serde(default, deserialize_with = "lenient::personal")]
     pub created_by_username: Option<Personal>,

@@ -6,7 +6,7 @@ use super::{answer::explain, fields, list};
 use crate::{
     error::Result,
     rest::{Pager, RestClient},
-    types::{CustomerUuid, ServiceProviderUuid, SshKeyUuid, UserUuid, lenient},
+    types::{CustomerUuid, Personal, ServiceProviderUuid, SshKeyUuid, UserUuid, lenient},
 };
 
 /// A service provider: a customer in its part as a seller.
@@ -29,9 +29,9 @@ pub struct ServiceProvider {
 pub struct SshKey {
     /// Identifies the key; what an order's attributes name.
     pub uuid: SshKeyUuid,
-    /// The key as in `authorized_keys`, comment included.
-    #[serde(default, deserialize_with = "lenient::text")]
-    pub public_key: Option<String>,
+    /// The key as in `authorized_keys`, comment included, which mostly says whose it is.
+    #[serde(default, deserialize_with = "lenient::personal")]
+    pub public_key: Option<Personal>,
     /// The user whose key it is.
     #[serde(default, deserialize_with = "lenient::uuid")]
     pub user_uuid: Option<UserUuid>,

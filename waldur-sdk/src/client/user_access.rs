@@ -171,7 +171,9 @@ impl OfferingUsers<'_> {
         }
         const PATH: &str = "/api/marketplace-offering-users/{account}/";
         let call = self.rest.call(Method::PATCH, "offering_users.rename", PATH, &[&row.hex()]);
-        call.json(&Name { username }).idempotent().secret_answer().send_json().await.map_err(explain)
+        // Refusals may repeat the name.
+        let call = call.secret(&username.into()).secret_answer();
+        call.json(&Name { username }).idempotent().send_json().await.map_err(explain)
     }
 
     /// Repeated after a passing failure: the second of two is refused, and the first one found.
@@ -190,7 +192,8 @@ impl OfferingUsers<'_> {
             username,
         };
         let call = self.rest.post("offering_users.create", "/api/marketplace-offering-users/", &[]);
-        call.json(&new).idempotent().secret_answer().send_json().await.map_err(explain)
+        let call = call.secret(&username.into()).secret_answer();
+        call.json(&new).idempotent().send_json().await.map_err(explain)
     }
 }
 
@@ -242,7 +245,8 @@ impl ServiceProviders<'_> {
         const OPERATION: &str = "service_providers.set_offerings_username";
         const PATH: &str = "/api/marketplace-service-providers/{service_provider}/set_offerings_username/";
         let username = not_blank(username).map_err(|error| error.with_operation(OPERATION))?;
-        let call = self.rest.post(OPERATION, PATH, &[&provider.hex()]).json(&Name { user_uuid: user, username });
+        let call = self.rest.post(OPERATION, PATH, &[&provider.hex()]).secret(&username.into());
+        let call = call.json(&Name { user_uuid: user, username });
         call.idempotent().send_unit().await.map_err(explain).map_err(unknown_user)?;
         let mut spread = UsernameSpread::default();
         for row in self.accounts(provider, user).await? {

@@ -29,8 +29,8 @@ pub struct CurrentUser {
     /// Whether the account belongs to the operators of Waldur. Told to them only by a server of 2024.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub is_staff: Option<bool>,
-    /// Its roles.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    /// Its roles, as far as they can be read.
+    #[serde(default, deserialize_with = "lenient::readable")]
     pub permissions: Vec<Permission>,
 }
 
@@ -163,6 +163,9 @@ impl<'a> Users<'a> {
     /// Lists the users that this account may see.
     pub fn list(self, query: &UserQuery) -> Pager<User> {
         let call = self.rest.get("users.list", "/api/users/", &[]);
+        // Refusals may repeat what was asked for.
+        let asked = [&query.username, &query.email].into_iter().flatten();
+        let call = asked.fold(call, |call, text| call.secret(&text.as_str().into()));
         let call = call
             .query_opt("username", query.username.as_ref().map(Personal::as_str))
             .query_opt("email", query.email.as_ref().map(Personal::as_str))

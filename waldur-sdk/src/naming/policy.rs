@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{open_enum, types::JsonObject};
+use crate::{
+    open_enum,
+    types::{JsonObject, lenient},
+};
 
 open_enum! {
     /// `username_generation_policy`: where user names come from (core.md §1.5).
@@ -49,7 +52,8 @@ pub enum NamedBy {
 
 impl UsernameOptions {
     /// Reads an offering's `plugin_options` and `secret_options`. Servers of 2024 keep the provider's permission in the
-    /// latter, later ones in the former, which wins where it has the key. What has another type counts as absent.
+    /// latter, later ones in the former, which wins where it has the key. The permission may be written as a word or a
+    /// number; what has another type counts as absent.
     ///
     /// ```
     /// use waldur_sdk::{naming::{NamedBy, UsernameOptions}, types::JsonObject};
@@ -60,7 +64,7 @@ impl UsernameOptions {
     /// ```
     pub fn read(plugin_options: &JsonObject, secret_options: &JsonObject) -> Self {
         const FLAG: &str = "service_provider_can_create_offering_user";
-        let flag = |options: &JsonObject| options.get(FLAG).and_then(Value::as_bool);
+        let flag = |options: &JsonObject| options.get(FLAG).and_then(|value| lenient::boolean(value).ok().flatten());
         let policy = plugin_options.text("username_generation_policy").unwrap_or("service_provider");
         Self {
             policy: policy.into(),

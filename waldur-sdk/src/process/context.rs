@@ -7,6 +7,7 @@ use crate::{
     client::{Offering, OfferingComponent, WaldurClient},
     error::{Error, Result},
     naming::{PosixOptions, UsernameOptions},
+    rest::redact::escape,
     settings::{Components, OfferingSettings, WaldurComponent, Warning},
     types::{JsonObject, ServiceProviderUuid},
 };
@@ -52,8 +53,15 @@ impl OfferingContext {
             Some(customer) => waldur.service_providers().for_customer(customer).await?,
             None => None,
         };
-        let theirs: Vec<_> = offering.components.iter().map(component).collect();
+        let readable = offering.components.iter().filter(|component| component.unreadable.is_none());
+        let theirs: Vec<_> = readable.map(component).collect();
         let (components, mut warnings) = settings.components.merge_waldur(&theirs);
+        for component in &offering.components {
+            if let Some(why) = &component.unreadable {
+                let text = format!("Waldur's own cannot be read, and its usage is not reported: {}", escape(why));
+                warnings.push(Warning::new(format!("component {}", component.kind), text));
+            }
+        }
         let posix = PosixOptions::read(&offering.plugin_options);
         if let Some(problem) = posix.homedir_prefix_problem().filter(|_| posix.enable_posix_account) {
             warnings.push(Warning::new("plugin_options.homedir_prefix", problem));

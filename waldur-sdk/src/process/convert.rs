@@ -30,6 +30,7 @@ pub(super) fn marketplace(resource: &Resource, offering: OfferingUuid) -> Market
     side.created = resource.created;
     side.end_date = resource.end_date;
     side.metadata.clone_from(&resource.backend_metadata);
+    side.limits = limits(&resource.limits).unwrap_or_default();
     side
 }
 

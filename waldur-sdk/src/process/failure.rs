@@ -51,6 +51,11 @@ pub(super) async fn shielded<T>(work: impl Future<Output = Result<T>>) -> Result
     }
 }
 
+/// Of somebody about whom the back end said nothing, nothing is known.
+pub(super) fn unsaid() -> Error {
+    Error::not_ready("the back end did not say what became of a member")
+}
+
 fn cap(text: &str) -> String {
     let mut text = escape(text);
     truncate(&mut text, MAX_TEXT);

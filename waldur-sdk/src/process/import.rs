@@ -1,8 +1,8 @@
 //! What exists on the back end and not in Waldur, offered for import (core.md §2.12).
 //!
 //! A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
-//! offering has, and whose parent there belongs to a project of Waldur, becomes a row that the provider can import with
-//! a click. Nothing is changed on the back end, and rows that exist are left alone.
+//! offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
+//! the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,9 @@ use crate::{
     },
     error::{Error, ErrorClass, ErrorKind, Result},
     settings::{AgentSettings, OfferingSettings},
-    types::{BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid},
+    types::{
+        BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid, ResourceUuid,
+    },
 };
 
 /// How many calls about single objects are under way at once.
@@ -113,6 +115,9 @@ pub enum ImportFate {
     AlreadyOffered,
     /// It belongs to nothing that this agent makes for projects.
     NotOfAProject,
+    /// It carries the stamp of a resource: one of another offering on the same system, or one of this offering that is known
+    /// by another name or has ended.
+    BelongsTo(ResourceUuid),
     /// There is no such project, or none that this account may see: its slug.
     NoSuchProject(String),
     /// It could not be offered.
@@ -125,6 +130,7 @@ impl fmt::Display for ImportFate {
             Self::Ready(project) => write!(f, "can be imported into project {project}"),
             Self::Offered(_) => f.write_str("offered for import"),
             Self::AlreadyOffered => f.write_str("offered for import before"),
+            Self::BelongsTo(resource) => write!(f, "belongs to resource {resource}"),
             Self::NotOfAProject => f.write_str("belongs to no project"),
             Self::NoSuchProject(slug) => write!(f, "no project has the slug {slug:?}"),
             Self::Failed(error) => write!(f, "failed: {error}"),
@@ -301,16 +307,17 @@ impl ResourceImport {
         let objects = shielded(importer.list(cx)).await?;
         let strangers: Vec<_> =
             objects.into_items().into_iter().filter(|object| !known.contains(&object.backend_id)).collect();
-        let new = strangers.iter().filter(|object| !offered.contains(&object.backend_id));
+        let new = strangers.iter().filter(|object| !offered.contains(&object.backend_id) && object.stamp.is_none());
         let slugs: BTreeSet<_> = new.filter_map(|object| self.slug(object)).collect();
         let projects = self.projects(cx, slugs).await;
         Ok(strangers
             .into_iter()
             .map(|object| {
-                let fate = match self.slug(&object) {
+                let fate = match (object.stamp, self.slug(&object)) {
+                    (Some(stamp), _) => ImportFate::BelongsTo(stamp.0),
                     _ if offered.contains(&object.backend_id) => ImportFate::AlreadyOffered,
-                    None => ImportFate::NotOfAProject,
-                    Some(slug) => match projects.get(&slug) {
+                    (None, None) => ImportFate::NotOfAProject,
+                    (None, Some(slug)) => match projects.get(&slug) {
                         Some(Ok(Some(project))) => ImportFate::Ready(*project),
                         Some(Err(error)) => ImportFate::Failed(error.clone()),
                         _ => ImportFate::NoSuchProject(slug),

@@ -131,7 +131,7 @@ impl RestClient {
     }
 
     /// Begins a call. `operation` names it in errors and metrics; `template` is the path below the base, where every
-    /// `{name}` takes one of `arguments` as exactly one encoded segment.
+    /// `{name}` takes one of `arguments` as exactly one encoded segment, and `{name/}` one that is a path, encoded twice.
     pub fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
         let (path, error) = match path::fill(template, arguments) {
             Ok(path) => (path, None),

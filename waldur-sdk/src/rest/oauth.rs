@@ -125,7 +125,6 @@ impl fmt::Debug for PasswordGrant {
         f.debug_struct("PasswordGrant")
             .field("endpoint", &self.endpoint.base)
             .field("client_id", &self.client_id)
-            .field("username", &self.username)
             .finish_non_exhaustive()
     }
 }

@@ -108,6 +108,11 @@ impl<T> Page<T> {
 pub struct Complete<T>(Vec<T>);
 
 impl<T> Complete<T> {
+    /// What holds nothing because nothing is to be in it, and not because nothing was seen.
+    pub(crate) fn nothing() -> Self {
+        Self(Vec::new())
+    }
+
     /// The entries.
     pub fn items(&self) -> &[T] {
         &self.0

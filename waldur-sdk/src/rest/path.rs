@@ -126,6 +126,9 @@ impl fmt::Display for BaseUrl {
 
 /// Fills a path template. Every `{name}` takes one argument as exactly one percent-encoded segment.
 ///
+/// `{name/}` takes a path, whose slashes and parts are encoded twice: they arrive as one segment at a server whose router
+/// decodes once and whose handler decodes again (repositories of Harbor).
+///
 /// # Errors
 /// [`Config`](crate::ErrorKind::Config) when an argument breaks a rule of [`check_segment`], or when the number of
 /// arguments is wrong.
@@ -137,9 +140,14 @@ pub(super) fn fill(template: &'static str, arguments: &[&str]) -> Result<String>
         let (name, tail) = after.split_once('}').unwrap_or((after, ""));
         let argument =
             arguments.next().ok_or_else(|| Error::config(format!("path {template}: no value for {{{name}}}")))?;
-        check_segment(name, argument)?;
         path.push_str(literal);
-        path.push_str(&encode(argument));
+        if let Some(name) = name.strip_suffix('/') {
+            argument.split('/').try_for_each(|part| check_segment(name, part))?;
+            path.push_str(&encode(&encode(argument)));
+        } else {
+            check_segment(name, argument)?;
+            path.push_str(&encode(argument));
+        }
         rest = tail;
     }
     path.push_str(rest);

@@ -86,8 +86,8 @@ pub fn excerpt(body: &[u8], secrets: &[SecretString]) -> String {
 
 /// Removes a secret as it is, as JSON writes it and as a URL writes it.
 fn remove(text: &mut String, secret: &str) {
-    // Shorter ones would tear words apart and protect nothing.
     if secret.len() < 4 {
+        remove_word(text, secret);
         return;
     }
     let quoted = Value::from(secret).to_string();
@@ -96,6 +96,23 @@ fn remove(text: &mut String, secret: &str) {
             *text = text.replace(form, REDACTED);
         }
     }
+}
+
+/// Removes a short secret, as are names of people, where it stands alone: elsewhere it would tear words apart.
+fn remove_word(text: &mut String, secret: &str) {
+    if secret.is_empty() {
+        return;
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text.as_str());
+    while let Some((before, after)) = rest.split_once(secret) {
+        out.push_str(before);
+        let joins = |neighbour: Option<char>| neighbour.is_some_and(char::is_alphanumeric);
+        let is_word = !joins(out.chars().next_back()) && !joins(after.chars().next());
+        out.push_str(if is_word { REDACTED } else { secret });
+        rest = after;
+    }
+    out.push_str(rest);
+    *text = out;
 }
 
 /// Replaces the values of secret-sounding members, at every depth, and what follows a secret-sounding name in texts.

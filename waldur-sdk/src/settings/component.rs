@@ -51,6 +51,8 @@ pub struct Component {
     pub target_components: BTreeMap<String, Decimal>,
     /// The whole map as written, for keys of the back end's own (`backend_name`, `enforce_limits`…).
     pub raw: RawSettings,
+    /// Whether it is none of the file: Waldur alone has it ([`Components::merge_waldur`](super::Components::merge_waldur)).
+    pub is_adopted: bool,
 }
 
 impl Component {
@@ -77,6 +79,7 @@ impl Component {
             prepaid: PrepaidTerms::default(),
             target_components: BTreeMap::new(),
             raw: RawSettings::default(),
+            is_adopted: false,
         }
     }
 
@@ -131,6 +134,7 @@ impl Component {
             prepaid: PrepaidTerms::read(&mut section),
             target_components: target_components(&mut section),
             raw: RawSettings::default(),
+            is_adopted: false,
             // Last, so that every key is read when it is missing.
             is_prepaid: prepaid(accounting_type?, is_prepaid),
             accounting_type: accounting_type?,

@@ -198,6 +198,7 @@ impl WaldurComponent {
             unit_factor,
             limit,
             is_prepaid: bare.is_prepaid.or(self.is_prepaid),
+            is_adopted: true,
             ..bare
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
-use super::Components;
+use super::{Component, Components};
 use crate::{
     error::{Error, ErrorKind, Result},
     types::{Amounts, Limit, Limits, WaldurAmount},
@@ -29,18 +29,24 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct ComponentMapping {
     sources: BTreeMap<String, BTreeMap<String, Decimal>>,
+    /// Components that nothing can be told of, with what is measured of each.
+    ambiguous: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ComponentMapping {
-    /// Reads the mapping of components.
+    /// Reads the mapping of components. What is fixed takes no usage, and is in nobody's way.
+    ///
+    /// A component that only Waldur has is added there by somebody who does not know the file: where it has the name of
+    /// another's target, both are [ambiguous](Self::ambiguous), and all others as they were.
     ///
     /// # Errors
-    /// `Config` when two components share a target, or one has another's name for a target: what is measured of it could
-    /// not be told apart, and would be billed twice.
+    /// `Config` when two components of the file share a target, or one has another's name for a target: what is measured
+    /// of it could not be told apart, and would be billed twice.
     pub fn new(components: &Components) -> Result<Self> {
         let mut sources = BTreeMap::new();
         let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-        for component in components.iter() {
+        let is_ours = |component: &&Component| !component.is_adopted && !component.is_fixed();
+        for component in components.iter().filter(is_ours) {
             let targets = &component.target_components;
             let own = targets.is_empty().then_some(component.name.as_str());
             for target in targets.keys().map(String::as_str).chain(own) {
@@ -56,7 +62,24 @@ impl ComponentMapping {
                 sources.insert(component.name.clone(), targets.clone());
             }
         }
-        Ok(Self { sources })
+        let mut ambiguous = BTreeMap::new();
+        for component in components.iter().filter(|component| component.is_adopted && !component.is_fixed()) {
+            let name = component.name.as_str();
+            if let Some(targets) = taken.get(name).and_then(|other| sources.get(*other).map(|targets| (other, targets)))
+            {
+                let (other, targets) = targets;
+                ambiguous.insert(name.to_owned(), BTreeSet::from([name.to_owned()]));
+                ambiguous.insert((*other).to_owned(), targets.keys().cloned().collect());
+            }
+        }
+        Ok(Self { sources, ambiguous })
+    }
+
+    /// The components of which it cannot be told whose usage was measured: the back end knows one quantity by the name of
+    /// two components. They are left out of [usage](Self::usage_from_targets).
+    pub fn ambiguous(&self, measured: &Amounts) -> Vec<String> {
+        let is_measured = |targets: &BTreeSet<String>| targets.iter().any(|target| measured.contains_key(target));
+        self.ambiguous.iter().filter(|(_, targets)| is_measured(targets)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether every component stands for itself.
@@ -65,7 +88,7 @@ impl ComponentMapping {
     }
 
     /// What was measured of targets, as what was sold: the sum of `target / factor`. A component of which one target was
-    /// not measured was not measured; what is no target stays as it is.
+    /// not measured was not measured, whatever the back end says under its own name; what is neither stays as it is.
     ///
     /// # Errors
     /// `InvalidRequest` for an amount that is out of range.
@@ -73,12 +96,14 @@ impl ComponentMapping {
         let targets: BTreeSet<&String> = self.sources.values().flat_map(BTreeMap::keys).collect();
         let mut usage: Amounts = measured
             .iter()
-            .filter(|(name, _)| !targets.contains(name))
+            .filter(|(name, _)| !targets.contains(name) && !self.sources.contains_key(*name))
             .map(|(name, amount)| (name.clone(), *amount))
             .collect();
         for (source, targets) in &self.sources {
             let parts = targets.iter().map(|(target, factor)| Some((measured.get(target)?, factor)));
-            let Some(parts) = parts.collect::<Option<Vec<_>>>() else { continue };
+            let Some(parts) = parts.collect::<Option<Vec<_>>>().filter(|_| !self.ambiguous.contains_key(source)) else {
+                continue;
+            };
             let mut sum = Decimal::ZERO;
             for (amount, factor) in parts {
                 let part = amount.decimal().checked_div(*factor).and_then(|part| sum.checked_add(part));
@@ -141,7 +166,7 @@ impl ComponentMapping {
         let targets: BTreeSet<&String> = self.sources.values().flat_map(BTreeMap::keys).collect();
         let mut limits: Limits = found
             .iter()
-            .filter(|(name, _)| !targets.contains(name))
+            .filter(|(name, _)| !targets.contains(name) && !self.sources.contains_key(*name))
             .map(|(name, limit)| (name.clone(), *limit))
             .collect();
         for (source, targets) in &self.sources {

@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 use serde::{
     Deserialize, Deserializer,
-    de::{self, Visitor},
+    de::{self, DeserializeOwned, Visitor},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -94,6 +94,16 @@ pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonObject, 
 /// When the member is of another type.
 pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A list of which entries that cannot be read are left out, where `null` is as good as absent: for what is shown, and
+/// where nothing is decided by the lack of an entry.
+///
+/// # Errors
+/// When the member is no list.
+pub fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let entries = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(entries.into_iter().filter_map(|entry| T::deserialize(entry).ok()).collect())
 }
 
 /// A number given as text, integer or float.

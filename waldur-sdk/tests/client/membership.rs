@@ -244,3 +244,78 @@ async fn statuses_of_members_are_told_in_full_and_refused_where_nobody_wants_the
     let error = waldur.provider_resources().set_membership_sync_statuses(RESOURCE, &[status]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 }
+
+#[tokio::test(start_paused = true)]
+async fn c70_a_refusal_that_repeats_the_name_does_not_show_it() {
+    // Names as short as people's are.
+    for name in ["canary-ann", "ann", "jo"] {
+        let text = format!("{name} is taken, so '{name}' will not do and cannot be used.");
+        let told = |error: &waldur_sdk::Error| {
+            let said = format!("{error} {error:?} {}", error.chain().join(" "));
+            assert!(said.contains("is taken") && !said.contains(&format!("{name} ")), "{said}");
+            assert!(!said.contains(&format!("'{name}'")) && said.contains("cannot be used"), "{said}");
+        };
+        let refusing = || Script::always(400, json!({ "username": [text] }).to_string());
+        told(&refusing().client().offering_users().set_username(ACCOUNT, &Personal::from(name)).await.unwrap_err());
+        let provider = waldur_sdk::types::ServiceProviderUuid::new(Uuid::from_u128(0x5b));
+        let client = refusing().client();
+        told(&client.service_providers().set_offerings_username(provider, USER, name).await.unwrap_err());
+        let refused = refusing().client();
+        told(&refused.users().find_by_username(name).await.unwrap_err());
+        let mut status = MemberStatus::new(USER, "PROJECT.MEMBER", MemberState::Synced);
+        status.username = Some(name.into());
+        let statuses = [status];
+        told(&refused.provider_resources().set_membership_sync_statuses(RESOURCE, &statuses).await.unwrap_err());
+        // Added, and renamed.
+        for known in [false, true] {
+            let text = text.clone();
+            let script = Script::new(move |request, _| {
+                let rows = [json!({ "uuid": ACCOUNT.hex(), "username": "other" })];
+                match request.method.as_str() {
+                    "GET" => page("https://waldur.example.org", request, known.into(), &rows[..known.into()]),
+                    _ => answer(400, &[], json!({ "username": [text] }).to_string()),
+                }
+            });
+            let users = script.client();
+            let users = users.offering_users();
+            told(&users.create_remote_offering_user(&OFFERING.into(), &USER.into(), name).await.unwrap_err());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_locked_commented_on_and_removed() {
+    let path = |rest: &str| format!("/api/marketplace-offering-users/{}/{rest}", ACCOUNT.hex());
+    let script = Script::always(200, "");
+    script.client().offering_users().set_restricted(ACCOUNT, true).await.unwrap();
+    let sent = script.only();
+    assert_eq!(
+        (sent.method.as_str(), sent.path, sent.body),
+        ("POST", path("update_restricted/"), Some(json!({ "is_restricted": true })))
+    );
+
+    for url in [None, Some("https://desk.example/1")] {
+        let script = Script::always(200, "{}");
+        script.client().offering_users().update_comments(ACCOUNT, "Link it.", url).await.unwrap();
+        let mut body = json!({ "service_provider_comment": "Link it." });
+        if let Some(url) = url {
+            body["service_provider_comment_url"] = json!(url);
+        }
+        let sent = script.only();
+        assert_eq!((sent.method.as_str(), sent.path, sent.body), ("PATCH", path("update_comments/"), Some(body)));
+    }
+    let old = old_server().client();
+    let error = old.offering_users().update_comments(ACCOUNT, "Link it.", None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+
+    for status in [204, 404] {
+        let script = Script::always(status, if status == 404 { r#"{"detail": "Not found."}"# } else { "" });
+        script.client().offering_users().delete(ACCOUNT).await.unwrap();
+        let sent = script.only();
+        assert_eq!((sent.method.as_str(), sent.path, sent.body), ("DELETE", path(""), None));
+    }
+    let refused = Script::always(403, r#"{"detail": "No."}"#).client();
+    assert_eq!(refused.offering_users().delete(ACCOUNT).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    // A page of a proxy is no word on the account.
+    assert!(old_server().client().offering_users().delete(ACCOUNT).await.is_err());
+}

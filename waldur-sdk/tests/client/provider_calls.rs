@@ -37,6 +37,10 @@ fn component() -> ComponentDefinition {
     let mut component = ComponentDefinition::new("cpu", BillingType::Limit, "CPU", "hours");
     component.limit_period = Some(LimitPeriod::Month);
     component.max_value = Some(100);
+    component.prepaid_duration_step = Some(3);
+    component.min_renewal_duration = Some(1);
+    component.max_renewal_duration = Some(12);
+    component.renewal_duration_step = Some(6);
     component
 }
 
@@ -44,7 +48,8 @@ pub(crate) fn writes() -> Vec<Case> {
     let uuid = json!({"uuid": hex(1)});
     let cpu = json!({
         "type": "cpu", "billing_type": "limit", "name": "CPU", "measured_unit": "hours", "limit_amount": null,
-        "limit_period": "month", "max_value": 100,
+        "limit_period": "month", "max_value": 100, "prepaid_duration_step": 3, "min_renewal_duration": 1,
+        "max_renewal_duration": 12, "renewal_duration_step": 6,
     });
     let mut update = cpu.clone();
     update["uuid"] = json!(hex(0xa5));

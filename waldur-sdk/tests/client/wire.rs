@@ -556,3 +556,33 @@ async fn what_is_read_is_asked_for_and_nothing_else() {
     assert_eq!(fields[4], ["uuid", "public_key", "user_uuid"]);
     assert_eq!(fields[5], ["uuid", "state"]);
 }
+
+#[tokio::test]
+async fn one_component_or_role_that_cannot_be_read_says_nothing_about_the_others() {
+    let offering = json!({ "uuid": hex(1), "components": [
+        { "type": "cpu", "billing_type": "usage", "unit_factor": "60" },
+        { "type": "gpu", "billing_type": "usage", "unit_factor": "n/a" },
+        { "type": null, "billing_type": "usage" },
+        7,
+    ], "partitions": [{ "partition_name": 7 }, { "partition_name": "gpu" }] });
+    let client = Script::always(200, offering.to_string()).client();
+    let offering = client.provider_offerings().get(OFFERING).await.unwrap();
+    let read: Vec<_> = offering.components.iter().map(|row| (row.kind.as_str(), row.unreadable.is_none())).collect();
+    assert_eq!(read, [("cpu", true), ("gpu", false)]);
+    assert_eq!(
+        (offering.components[0].unit_factor, offering.components[1].billing_type.as_ref()),
+        (Some(60.into()), None)
+    );
+    assert_eq!(offering.partitions.len(), 1);
+    // What is no list is not an empty one.
+    let client = Script::always(200, json!({ "components": "none" }).to_string()).client();
+    assert!(client.provider_offerings().get(OFFERING).await.is_err());
+
+    let me = json!({ "uuid": hex(1), "permissions": [
+        { "role_name": "OFFERING.MANAGER", "expiration_time": "2026-01-01T00:00:00" },
+        { "role_name": "CUSTOMER.OWNER", "expiration_time": "2026-01-01T00:00:00Z" },
+    ] });
+    let client = Script::always(200, me.to_string()).client();
+    let roles = client.users().me().await.unwrap().permissions;
+    assert_eq!(roles.iter().map(|role| role.role_name.as_deref()).collect::<Vec<_>>(), [Some("CUSTOMER.OWNER")]);
+}

@@ -173,7 +173,7 @@ pub fn service_provider(provider: &ServiceProvider) -> Members {
 pub fn ssh_key(key: &SshKey) -> Members {
     members([
         ("uuid", shown(Some(&key.uuid))),
-        ("public_key", text(key.public_key.as_deref())),
+        ("public_key", person(key.public_key.as_ref())),
         ("user_uuid", shown(key.user_uuid.as_ref())),
     ])
 }

@@ -11,7 +11,7 @@ use waldur_sdk::{
         Action, Faults, MemoryObject, hang, op, status,
         waldur::{Generation, ImportState, ResourceState},
     },
-    types::BackendResourceRequestUuid,
+    types::{BackendResourceRequestUuid, ResourceUuid, Uuid},
 };
 
 /// Two strangers of a known project, one of an unknown one, one of none, and one that Waldur knows.
@@ -234,4 +234,41 @@ async fn wishes_about_others_and_back_ends_without_lists() {
     assert!(matches!(report.outcome, ImportOutcome::Deferred(_)), "{report:#?}");
     assert_eq!(world.waldur.import_request_view(request).0, ImportState::Processing);
     assert!(matches!(run(&world, request).await.outcome, ImportOutcome::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_carries_a_stamp_is_not_offered_whoever_it_belongs_to() {
+    let world = world();
+    let stamp = |id: &str, resource: ResourceUuid| {
+        let mut object = world.object(id);
+        object.stamp = Some(resource);
+        world.service.put(id, object);
+    };
+    // Another offering's on the same system, and one of this offering that has ended softly.
+    let foreign = ResourceUuid::new(Uuid::from_u128(0x0bad));
+    let ended = world.waldur.resource(world.offering).backend_id("beta").state(ResourceState::Terminated).create();
+    stamp("alpha", foreign);
+    stamp("beta", ended);
+    let report = run(&world, world.waldur.import_request(world.offering)).await;
+    assert!(matches!(report.outcome, ImportOutcome::Done), "{report:#?}");
+    let fates = fates(&report.items);
+    assert_eq!(
+        fates[..2],
+        [format!("alpha: belongs to resource {foreign}"), format!("beta: belongs to resource {ended}")]
+    );
+    assert_eq!(rows(&world), [""; 0]);
+    assert_eq!(world.count("projects.list"), 1, "nobody asks for the project of what is not offered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_with_a_long_id_is_offered_under_a_name_that_waldur_can_store() {
+    let world = world();
+    let id = "x".repeat(200);
+    let object = world.object("alpha");
+    world.service.put(id.as_str(), object);
+    let report = run(&world, world.waldur.import_request(world.offering)).await;
+    assert!(fates(&report.items).contains(&format!("{id}: offered for import")), "{report:#?}");
+    let body = world.waldur.requests().into_iter().map(|request| request.body).find(|body| body["backend_id"] == id);
+    let name = body.unwrap()["name"].as_str().unwrap().to_owned();
+    assert_eq!((name.len(), name.starts_with("xxx")), (150, true));
 }

@@ -238,3 +238,69 @@ async fn a_review_brings_keys_to_their_number() {
     keys.provision(&OpContext::new("review"), resource).await.unwrap();
     assert!(world.waldur.writes().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn c32_while_the_list_stays_unknown_no_more_keys_are_made_however_often_it_is_tried() {
+    for nameless in [false, true] {
+        let (world, order, resource) = resumed();
+        if nameless {
+            world.waldur.api_key(resource, "").without_client_id().create();
+        }
+        let mut faults = Faults::new(world.waldur.clone()).on(op("orders.set_state_done"), status(503));
+        if !nameless {
+            faults = faults.on(op("api_keys.list"), status(403));
+        }
+        let orders = with_facet(world.agent()).waldur(faults).build();
+        let mut last = None;
+        for _pass in 0..5 {
+            last = orders.run_once(&OpContext::new("pass")).await.unwrap().orders.pop();
+        }
+        let last = last.unwrap();
+        assert_eq!((world.service.keys_made(), world.state(order)), (2, OrderState::Executing), "{last:#?}");
+        assert!(reviews(&last), "{last:#?}");
+        // Nor by a review.
+        let review = orders.keys().provision(&OpContext::new("review"), resource).await;
+        assert_eq!((review.is_err(), world.service.keys_made()), (true, 2), "it is still being created");
+        // When there is a list again, it counts.
+        let keys = orders.keys();
+        world.waldur.change_resource(resource, |row| row.state(waldur_sdk::testing::waldur::ResourceState::Ok));
+        let review = keys.provision(&OpContext::new("review"), resource).await.unwrap();
+        assert_eq!((review.reported.len(), review.needs_review), (0, true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_half_of_the_keys_handed_over_blindly_are_followed_by_the_other_half() {
+    let (world, _, resource) = resumed();
+    let faults = Faults::new(world.waldur.clone())
+        .on(op("api_keys.list"), status(403))
+        .on(op("api_keys.report_created").nth(2), status(429));
+    let orders = with_facet(world.agent()).sending_once().waldur(faults).build();
+    let report = orders.run_once(&OpContext::new("pass")).await.unwrap();
+    assert_done(&report.orders[0]);
+    assert!(!report.is_clean(), "somebody has to look at the keys");
+    assert_eq!((live(&world, "res").len(), reported(&world, resource).len()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_looks_at_again_is_not_clean() {
+    let world = World::new(Generation::V8);
+    world.create("Res").pending();
+    let faults = Faults::new(world.waldur.clone()).on(op("api_keys.report_created"), status(403));
+    let report = with_facet(world.agent()).waldur(faults).run().await;
+    assert_done(&report.orders[0]);
+    assert!(reviews(&report.orders[0]) && !report.is_clean());
+
+    let world = World::new(Generation::V8);
+    world.create("Res").pending();
+    let faults = Faults::new(world.waldur.clone()).on(op("provider_resources.set_backend_metadata"), status(403));
+    let report = world.agent().waldur(faults).run().await;
+    assert_done(&report.orders[0]);
+    assert!(matches!(report.orders[0].follow_ups[..], [FollowUp::PublishResource { .. }]) && !report.is_clean());
+
+    // Members come by themselves.
+    let world = World::new(Generation::V8);
+    world.create("Res").pending();
+    let report = world.agent().memory(waldur_sdk::testing::MemoryBackend::with_members).run().await;
+    assert!(matches!(report.orders[0].follow_ups[..], [FollowUp::SyncMembers { .. }]) && report.is_clean());
+}

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::{assert_none_unknown, live, orders::World, processor, reported, with_keys};
+use crate::{
+    assert_none_unknown, live,
+    orders::{Edited, World},
+    processor, reported, with_keys,
+};
 use waldur_sdk::{
     ErrorKind,
     backend::OpContext,
@@ -25,7 +29,7 @@ fn asked() -> (World, ResourceUuid, ApiKeyUuid) {
 }
 
 async fn rotate(world: &World, resource: ResourceUuid, key: ApiKeyUuid, faults: Faults) -> KeyRotation {
-    let keys = processor(world, faults.clone(), world.service.clone());
+    let keys = processor(world, faults, world.service.clone());
     keys.rotate(&OpContext::new("event"), key, resource, Some("one")).await
 }
 
@@ -187,4 +191,59 @@ async fn sec12_no_secret_is_in_what_a_rotation_says() {
         );
         assert!(!said.contains("s3cr3t"), "{said}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f122_a_replacement_that_may_have_been_handed_over_is_not_taken_back() {
+    for (second, lost) in [(503, hang()), (403, status(504).into())] {
+        let (world, resource, key) = asked();
+        let faults = Faults::new(world.waldur.clone())
+            .on(op("api_keys.set_key"), Action::commit_then(lost))
+            .on(op("api_keys.list").from(2), status(second));
+        let report = rotate(&world, resource, key, faults).await;
+        assert!(matches!(report.outcome, RotationOutcome::Deferred(_)), "{report:#?}");
+        assert!(report.warnings.iter().any(|warning| warning.step == "api keys"));
+        // Waldur has it, and it works.
+        assert_eq!(world.waldur.api_key_secret(key).0, world.service.keys("res")["key-0001"]);
+        assert_none_unknown(&world, resource, "res");
+    }
+    // It was not: the key goes on waiting, and the next look ends it.
+    let (world, resource, key) = asked();
+    let faults = Faults::new(world.waldur.clone())
+        .on(op("api_keys.set_key"), status(504))
+        .on(op("api_keys.list").from(2), status(503));
+    let report = rotate(&world, resource, key, faults).await;
+    assert!(matches!(report.outcome, RotationOutcome::Deferred(_)), "{report:#?}");
+    let again = rotate(&world, resource, key, Faults::new(world.waldur.clone())).await;
+    assert!(matches!(again.outcome, RotationOutcome::Rotated), "{again:#?}");
+    assert_none_unknown(&world, resource, "res");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f122_a_row_without_a_state_and_with_the_new_first_half_is_handed_over() {
+    let (world, resource, key) = asked();
+    let stateless = Edited(world.waldur.clone(), "api_keys.list", |rows: &mut serde_json::Value| {
+        for row in rows.as_array_mut().unwrap() {
+            row.as_object_mut().unwrap().remove("state").unwrap();
+        }
+    });
+    let lost = Faults::new(stateless).on(op("api_keys.set_key"), Action::commit_then(hang()));
+    let report = rotate(&world, resource, key, lost).await;
+    assert!(matches!(report.outcome, RotationOutcome::Rotated), "{report:#?}");
+    assert_none_unknown(&world, resource, "res");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f122_an_event_that_comes_again_while_the_list_is_down_replaces_nothing() {
+    let (world, resource, key) = asked();
+    rotate(&world, resource, key, Faults::new(world.waldur.clone())).await;
+    let secret = world.waldur.api_key_secret(key).0;
+    for down in [status(503).into(), Action::html(), Action::truncate()] {
+        let faults = Faults::new(world.waldur.clone()).on(op("api_keys.list"), down);
+        let again = rotate(&world, resource, key, faults).await;
+        assert!(matches!(again.outcome, RotationOutcome::Deferred(_)), "{again:#?}");
+    }
+    assert_eq!((world.service.keys_made(), world.waldur.api_key_secret(key).0), (1, secret));
+    assert_eq!(states(&world, resource), [ApiKeyState::Ok; 2]);
+    assert_none_unknown(&world, resource, "res");
 }

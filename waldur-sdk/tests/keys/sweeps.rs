@@ -12,7 +12,7 @@ use waldur_sdk::{
     process::{ImportOutcome, KeyProcessor, OrderProcessor, ResourceImport},
     testing::{
         Cycle, Interleaving, Life, Limits, MemoryBackend, Scenario, drop_points, interleave, kill_points,
-        waldur::{ApiKeyState, Generation, ImportState, OrderState},
+        waldur::{ApiKeyState, Generation, ImportState, OrderState, ResourceState},
     },
     types::{BackendResourceRequestUuid, ResourceUuid},
 };
@@ -124,6 +124,51 @@ impl Scenario for Twice {
 async fn f110_two_agents_leave_no_key_that_holds_and_that_nobody_knows() {
     let met = interleave(&Twice, &Interleaving::switches(1).settling(), &limits()).await;
     met.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A resource that had ended softly, whose keys are dead and still listed.
+struct Restore;
+
+impl Scenario for Restore {
+    type World = World;
+    type Agent = OrderProcessor;
+    type Verdict = (Vec<OrderState>, Keys);
+
+    fn world(&self) -> World {
+        let world = World::new(Generation::V8);
+        let resource = world.existing("res");
+        for client_id in ["one", "two"] {
+            world.waldur.api_key(resource, client_id).create();
+        }
+        world.waldur.change_resource(resource, |row| row.state(ResourceState::Terminated));
+        world.waldur.order_on(resource).restore().pending();
+        world
+    }
+
+    fn start(&self, world: &World, life: &Life) -> OrderProcessor {
+        Create.start(world, life)
+    }
+
+    async fn cycle(&self, agent: &mut OrderProcessor) -> Cycle {
+        Create.cycle(agent).await
+    }
+
+    fn verdict(&self, world: &World) -> Self::Verdict {
+        Create.verdict(world)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec12_a_kill_within_a_restore_leaves_two_keys_that_work() {
+    let sweep = kill_points(&Restore, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(sweep.points >= 12, "{}", sweep.points);
+    drop_points(&Restore, &limits()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let world = Restore.world();
+    let mut agent = world.agent().memory(MemoryBackend::with_keys).build();
+    while Restore.cycle(&mut agent).await == Cycle::Busy {}
+    let (orders, keys) = Restore.verdict(&world);
+    let wanted = Keys { live: 2, unknown: BTreeSet::new(), dead: BTreeSet::new(), states: vec![ApiKeyState::Ok; 2] };
+    assert_eq!((orders, keys), (vec![OrderState::Done], wanted));
 }
 
 /// The replacement of a key, looked for again and again.

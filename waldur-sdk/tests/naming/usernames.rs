@@ -124,7 +124,8 @@ fn u21_the_permission_is_read_from_either_place() {
         (json!({}), yes.clone(), NamedBy::Provider),
         (json!({ FLAG: null }), yes.clone(), NamedBy::Provider),
         (json!({ FLAG: false }), yes.clone(), NamedBy::Nobody),
-        (json!({ FLAG: "true" }), json!({ FLAG: 1 }), NamedBy::Nobody),
+        (json!({ FLAG: "true" }), json!({}), NamedBy::Provider),
+        (json!({ FLAG: "perhaps" }), json!({ FLAG: [1] }), NamedBy::Nobody),
         (json!({ FLAG: true, "username_generation_policy": "full_name" }), json!({}), NamedBy::Waldur),
         (json!({ "username_generation_policy": "moon_phase" }), yes.clone(), NamedBy::Waldur),
         (json!({ "username_generation_policy": null }), yes, NamedBy::Provider),
@@ -221,4 +222,20 @@ fn f094_names_are_compared_by_the_rule_of_the_system_and_collisions_are_told() {
     assert!(!RgwUid::COMPARISON.is_same("Alice", "alice"));
     // A Cyrillic а is another letter, whatever it looks like.
     assert!(!Comparison::IgnoreCase.is_same("аlice", "alice"));
+}
+
+#[test]
+fn the_permission_to_name_people_may_be_a_word_or_a_number() {
+    const FLAG: &str = "service_provider_can_create_offering_user";
+    let named_by = |flag: Value| UsernameOptions::read(&object(json!({ FLAG: flag })), &JsonObject::new()).named_by();
+    for yes in [json!(true), json!("true"), json!("True"), json!(1), json!("1")] {
+        assert_eq!(named_by(yes.clone()), NamedBy::Provider, "{yes}");
+    }
+    for no in [json!(false), json!("false"), json!(0), json!(7), json!(["true"]), Value::Null] {
+        assert_eq!(named_by(no.clone()), NamedBy::Nobody, "{no}");
+    }
+    // What makes no sense in the one place is no answer; the other one counts.
+    let old = object(json!({ FLAG: "1" }));
+    assert_eq!(UsernameOptions::read(&object(json!({ FLAG: "perhaps" })), &old).named_by(), NamedBy::Provider);
+    assert_eq!(UsernameOptions::read(&object(json!({ FLAG: "false" })), &old).named_by(), NamedBy::Nobody);
 }

@@ -1,6 +1,6 @@
 //! Update: limits, plan, options (core.md §2.9).
 
-use crate::orders::{Asked, BOTH, Doctored, World, assert_done, assert_erred, error, limited, limits};
+use crate::orders::{Asked, BOTH, Doctored, Edited, World, assert_done, assert_erred, error, limited, limits};
 use jiff::civil::date;
 use serde_json::json;
 use waldur_sdk::{
@@ -201,4 +201,22 @@ async fn c68_offering_with_a_fixed_component_that_the_file_lacks_processes_order
         let zeros = [("cpu".to_owned(), Some(0)), ("mem".to_owned(), Some(0))];
         assert_eq!(world.object("res").limits, zeros.into(), "no limit of what the plan alone decides");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_of_plans_is_seen_by_the_orders_own_word_where_the_resource_does_not_say_its_plan() {
+    let world =
+        World::selling(Generation::V8, |offering| offering.plan("small", |plan| plan).plan("large", |plan| plan));
+    let (small, large) = (world.waldur.plan(world.offering, "small"), world.waldur.plan(world.offering, "large"));
+    let resource = world.existing("res");
+    world.waldur.order_on(resource).switch_plan(large).pending();
+    let silent = Edited(world.waldur.clone(), "provider_resources.get", |row: &mut serde_json::Value| {
+        row.as_object_mut().unwrap().remove("plan_uuid").unwrap();
+    });
+    let asked = Asked::default();
+    let telling = asked.clone();
+    let agent = world.agent().waldur(silent).overriding(move |inner| Doctored::new(inner).telling(&telling));
+    assert_done(&agent.run_one().await);
+    let plans = asked.plans.lock().unwrap();
+    assert_eq!(plans.iter().map(|change| (change.old, change.new)).collect::<Vec<_>>(), [(Some(small), large)]);
 }

@@ -373,3 +373,33 @@ async fn f129_sec07_a_panic_of_the_back_end_ends_its_order_alone() {
     assert!(!format!("{failed:?}").contains("p4ss"), "what a panic says is not repeated");
     assert!(!world.order(bad).error_message.contains("p4ss"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn c08_the_customer_is_told_once_what_an_order_waits_for() {
+    const PAGE: &str = "https://desk.example/1";
+    for generation in BOTH {
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let waiting = |_: &PendingOrder| {
+            Ok(Evaluation::Waiting { message: "A person has to look.".to_owned(), url: Some(PAGE.to_owned()) })
+        };
+        let agent = || world.agent().overriding(move |inner| Doctored::new(inner).deciding(waiting));
+        let report = agent().policy(|policy| policy.dry_run = true).run_one().await;
+        assert!(matches!(report.outcome, OrderOutcome::AwaitingDecision));
+        assert_eq!(world.count("orders.set_provider_info"), 0);
+        for _again in 0..2 {
+            let report = agent().run_one().await;
+            assert!(matches!(report.outcome, OrderOutcome::AwaitingDecision));
+            assert_eq!(world.state(order), OrderState::PendingProvider);
+        }
+        let told = if generation == Generation::V8 { 1 } else { 2 };
+        assert_eq!(world.count("orders.set_provider_info"), told, "a new process asks an old server again");
+        let body = json!({ "provider_message": "A person has to look.", "provider_message_url": PAGE });
+        let bodies = world.waldur.requests().into_iter().filter(|r| r.operation == Some("orders.set_provider_info"));
+        assert!(bodies.into_iter().all(|request| request.body == body));
+        // Another word is told.
+        let other = |_: &PendingOrder| Ok(Evaluation::Waiting { message: "Soon.".to_owned(), url: None });
+        world.agent().overriding(move |inner| Doctored::new(inner).deciding(other)).run_one().await;
+        assert_eq!(world.count("orders.set_provider_info"), told + 1);
+    }
+}

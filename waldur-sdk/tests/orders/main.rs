@@ -14,5 +14,6 @@ mod offering_context;
 mod pass;
 mod present;
 mod rounds;
+mod soft_end;
 mod sweeps;
 mod team;

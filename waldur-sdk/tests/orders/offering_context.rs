@@ -1,6 +1,6 @@
 //! What a processor knows of an offering: the settings file and Waldur merged.
 
-use crate::orders::exchanges::fake_waldur;
+use crate::orders::{Edited, exchanges::fake_waldur};
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
@@ -122,4 +122,37 @@ fn the_policy_is_what_the_file_says() {
     assert!(!policy.expose_error_details && !policy.check_all_offerings && !policy.dry_run);
     assert_eq!(policy.backend_id_max_retries, 7);
     assert_eq!(policy.concurrency, OrderPolicy::default().concurrency);
+}
+
+#[tokio::test]
+async fn f092_a_component_that_cannot_be_read_is_told_and_no_other_is_held_up() {
+    let waldur = fake_waldur(Generation::V8);
+    let offering = waldur.offering().component("storage", Billing::Usage).component("gpu", Billing::Usage).create();
+    let agent = settings(offering);
+    let odd = Edited(waldur.clone(), "provider_offerings.get", |row: &mut serde_json::Value| {
+        for component in row["components"].as_array_mut().unwrap() {
+            if component["type"] == "gpu" {
+                component["unit_factor"] = json!("n/a");
+            }
+        }
+    });
+    let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(Http::new(odd)).build().unwrap();
+    let context = OfferingContext::load(&client, &agent.offerings[0]).await.unwrap();
+    assert!(context.components.get("storage").is_some() && context.components.get("gpu").is_none());
+    assert_eq!(context.warnings.iter().map(waldur_sdk::settings::Warning::path).collect::<Vec<_>>(), ["component gpu"]);
+    assert_eq!(context.unknown_to_waldur(), ["cpu"], "it is there all the same");
+}
+
+#[test]
+fn c39_the_order_policy_takes_consent_and_protected_accounts_from_the_file() {
+    let tree = json!({ "offerings": [{
+        "name": "Cluster", "waldur_api_url": "https://waldur.example.org/api/", "waldur_api_token": "t",
+        "waldur_offering_uuid": "713c299671a14f5db9723a793291bc78", "backend_type": "slurm",
+        "order_processing_backend": "slurm", "protected_users": ["canary-root"],
+        "backend_settings": { "fetch_consented_users_only": true },
+    }]});
+    let agent = AgentSettings::from_value(&tree).unwrap().0;
+    let policy = OrderPolicy::from_settings(&agent, &agent.offerings[0]);
+    assert!(policy.consented_users_only && policy.protected_usernames.contains("canary-root"));
+    assert!(!format!("{policy:?} {agent:?}").contains("canary"));
 }

@@ -44,6 +44,8 @@ struct Verdict {
     projects: BTreeSet<String>,
     made: u64,
     done_without_an_object: Vec<String>,
+    /// Only their number: each is called anew.
+    keys: BTreeMap<String, usize>,
 }
 
 impl Scenario for Work {
@@ -98,6 +100,7 @@ impl Scenario for Work {
             projects: world.service.projects(),
             made: world.service.made(),
             done_without_an_object,
+            keys: world.ids().into_iter().map(|id| (id.clone(), world.service.keys(&id).len())).collect(),
         }
     }
 }
@@ -211,10 +214,24 @@ const TERMINATE: Work = Work {
     ..CREATE
 };
 
+/// With people and keys on it.
 const TERMINATE_SOFTLY: Work = Work {
     name: "soft terminate",
-    agent: |agent, world| whole(agent, world).policy(|policy| policy.soft_delete = true),
-    ..TERMINATE
+    seed: |world| {
+        let resource = world.existing("res");
+        let mut object = world.object_of(resource, 4, 8);
+        object.members = ["ann", "bob"].map(str::to_owned).into();
+        world.service.put("res", object);
+        for client_id in ["one", "two"] {
+            world.service.seed_key("res", client_id);
+        }
+        world.waldur.order_on(resource).terminate().pending();
+    },
+    agent: |agent, _| {
+        let agent = agent.memory(|memory| memory.with_members().with_status().with_keys());
+        agent.policy(|policy| policy.soft_delete = true)
+    },
+    ..CREATE
 };
 
 const RESTORE: Work = Work {
@@ -313,6 +330,9 @@ async fn without_faults_the_scenarios_come_to_what_they_are_named_for() {
         assert_eq!(verdict.orders.len(), 1, "{}", work.name);
         assert_eq!(verdict.orders[0].1, state, "{}: {verdict:#?}", work.name);
         assert!(verdict.done_without_an_object.is_empty(), "{}", work.name);
+        if work.name == TERMINATE_SOFTLY.name {
+            assert!(verdict.objects["res"].members.is_empty() && verdict.keys["res"] == 0, "{verdict:#?}");
+        }
     }
 }
 

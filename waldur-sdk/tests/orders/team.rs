@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use crate::orders::{Agent, Asked, BOTH, Doctored, World, assert_done, warned};
+use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
-    backend::Capabilities,
+    Result,
+    backend::{
+        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, MarketplaceResource, MemberDirectory,
+        MemberOutcome, MembershipPlan, OpContext, Progress, Removed, ResourceBackend, ResourceState, Verified,
+    },
     process::FollowUp,
+    rest::{Complete, HttpTransport, TransportError},
     testing::{
         Counting, Faults, op, status,
         waldur::{Generation, OfferingUserState},
     },
+    types::BackendId,
 };
 
 /// An agent over a back end with members, and what that is asked.
@@ -192,6 +199,7 @@ async fn plan_quotas_and_ssh_keys_come_to_back_ends_that_ask_for_them() {
         assert_eq!(creation.plan_quotas, [("cpu".to_owned(), 2_u32.into())].into());
         let keys: Vec<_> = creation.ssh_keys.iter().map(|key| key.public_key.as_str()).collect();
         assert_eq!(keys, ["ssh-ed25519 AAAA ann"]);
+        assert!(!format!("{creation:?}").contains("AAAA ann"), "a key's comment says whose it is");
 
         // Without them it goes on.
         let world = World::new(generation);
@@ -205,4 +213,159 @@ async fn plan_quotas_and_ssh_keys_come_to_back_ends_that_ask_for_them() {
         assert_eq!(faults.idle_rules(), Vec::<String>::new());
         assert_eq!(warned(&report), ["plan quotas", "ssh keys"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c39_the_settings_word_on_consent_counts_for_orders_too() {
+    for (setting, capability) in [(true, false), (false, true), (false, false)] {
+        let world = World::new(Generation::V8);
+        world.member("ann");
+        let bob = world.member("bob");
+        world.waldur.set_consent(bob, world.offering, false);
+        world.create("Res").pending();
+        let mut capabilities = Capabilities::default();
+        if capability {
+            capabilities = capabilities.with_consented_users_only();
+        }
+        let agent = world.agent().memory(move |memory| memory.with_members().with_capabilities(capabilities));
+        assert_done(&agent.policy(move |policy| policy.consented_users_only = setting).run_one().await);
+        let wanted: &[&str] = if setting || capability { &["site-ann"] } else { &["site-ann", "site-bob"] };
+        assert_eq!(members(&world), wanted, "{setting} {capability}");
+    }
+}
+
+/// Says nothing about some of those that it was asked to add, or panics.
+struct Mute {
+    inner: std::sync::Arc<dyn ResourceBackend>,
+    panics: bool,
+}
+
+#[async_trait]
+impl ResourceBackend for Mute {
+    fn backend_type(&self) -> &'static str {
+        "mute"
+    }
+    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
+        self.inner.candidate_id(resource, candidate)
+    }
+    async fn ping(&self, cx: &OpContext) -> Result<()> {
+        self.inner.ping(cx).await
+    }
+    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        self.inner.create(cx, request).await
+    }
+    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
+        self.inner.get(cx, id).await
+    }
+    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
+        self.inner.delete(cx, request).await
+    }
+    fn members(&self) -> Option<&dyn MemberDirectory> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl MemberDirectory for Mute {
+    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
+        self.inner.members().unwrap().list(cx, ids).await
+    }
+    async fn apply(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        plan: &MembershipPlan,
+    ) -> Result<Vec<MemberOutcome>> {
+        assert!(!self.panics, "a bug");
+        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
+        outcomes.retain(|outcome| outcome.username != "site-bob");
+        Ok(outcomes)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f129_whoever_the_back_end_says_nothing_of_is_left_to_a_membership_sync() {
+    for panics in [false, true] {
+        let world = World::new(Generation::V8);
+        world.member("ann");
+        world.member("bob");
+        let order = world.create("Res").pending();
+        let agent = world.agent().memory(waldur_sdk::testing::MemoryBackend::with_members);
+        let report = agent.around(move |inner| Mute { inner, panics }).run_one().await;
+        assert_done(&report);
+        assert_eq!(warned(&report), ["grant access"], "{panics}");
+        let (resource, project) = (world.waldur.resource_of(order), Some(world.waldur.default_project()));
+        assert_eq!(report.follow_ups, [FollowUp::SyncMembers { resource, project }]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_team_that_is_not_read_whole_nobody_is_taken_for_all() {
+    let world = World::new(Generation::V8);
+    world.member("ann");
+    world.member("bob");
+    let order = world.create("Res").pending();
+    // One entry of two cannot be read.
+    let client = world.client(waldur_sdk::rest::Http::new(world.waldur.clone()));
+    let resource = world.waldur.resource_of(order);
+    let team = client.provider_resources().team(resource).collect().await.unwrap().into_items();
+    let rows = json!([
+        { "uuid": team[0].uuid, "offering_user_username": "site-ann", "offering_user_state": "OK" },
+        { "uuid": "no uuid", "offering_user_username": "site-bob" },
+    ]);
+    let faults = Faults::new(world.waldur.clone()).on(op("provider_resources.team"), status(200).json(&rows));
+    let (agent, _) = sociable(&world, 1);
+    let report = agent.waldur(faults).run_one().await;
+    assert_done(&report);
+    assert_eq!((warned(&report), members(&world)), (vec!["team"], vec!["site-ann".to_owned()]));
+    let project = Some(world.waldur.default_project());
+    assert_eq!(report.follow_ups, [FollowUp::SyncMembers { resource, project }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ignores_the_filter_for_locked_out_users_locks_nobody_out() {
+    let world = World::new(Generation::V8);
+    world.member("ann");
+    let out = world.waldur.user("out").project_role(world.waldur.default_project(), "PROJECT.ADMIN").create();
+    world.waldur.offering_user(world.offering, out).restricted().create();
+    world.create("Res").pending();
+    let (agent, _) = sociable(&world, 1);
+    let deaf = Deaf(world.waldur.clone(), "is_restricted=true");
+    assert_done(&agent.waldur(deaf).run_one().await);
+    assert_eq!(members(&world), ["site-ann"]);
+    // No more of people is asked for than what is used.
+    let asked = world.waldur.requests().into_iter().find(|request| request.operation == Some("offering_users.list"));
+    let query = format!("{:?}", asked.unwrap());
+    assert!(!query.contains("user_full_name") && !query.contains("user_email"), "{query}");
+}
+
+/// Takes no notice of a part of a query.
+struct Deaf(waldur_sdk::testing::waldur::FakeWaldur, &'static str);
+
+#[async_trait]
+impl HttpTransport for Deaf {
+    async fn send(
+        &self,
+        mut request: http::Request<bytes::Bytes>,
+    ) -> std::result::Result<http::Response<bytes::Bytes>, TransportError> {
+        let uri = request.uri().to_string();
+        *request.uri_mut() = uri.replace(&format!("&{}", self.1), "").parse().unwrap();
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ssh_keys_that_could_not_be_read_are_told() {
+    let world = World::new(Generation::V8);
+    let user = world.waldur.user("ann").project_role(world.waldur.default_project(), "PROJECT.MEMBER");
+    user.ssh_key("laptop", "ssh-ed25519 AAAA ann").create();
+    world.create("Res").pending();
+    let curious = Capabilities::default().with_ssh_keys();
+    let rows = json!([{ "uuid": "no uuid", "public_key": "ssh-ed25519 BBBB bob" }]);
+    let faults = Faults::new(world.waldur.clone()).on(op("service_providers.keys"), status(200).json(&rows));
+    let agent = world.agent().memory(move |memory| memory.with_capabilities(curious)).waldur(faults);
+    let report = agent.service_provider(world.provider().await).run_one().await;
+    assert_done(&report);
+    assert_eq!(warned(&report), ["ssh keys"]);
 }

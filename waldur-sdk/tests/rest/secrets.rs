@@ -211,3 +211,20 @@ async fn sec05_credentials_are_marked_sensitive() {
     let plain = by_name.map(|text| (name(text), HeaderValue::from_static("canary"))).into_iter().collect();
     no_canary("headers known by their name", &redact::headers(&plain));
 }
+
+#[test]
+fn c70_who_logs_in_is_not_shown_and_short_values_go_where_they_stand_alone() {
+    let secret = || SecretString::from("s");
+    let grant =
+        PasswordGrant::new("url", "https://idp.example/token", PlainHttp::default(), "id", "canary-ann", secret());
+    assert!(!format!("{:?}", grant.unwrap()).contains("canary"));
+    let hidden = |body: &str, value: &str| redact::excerpt(body.as_bytes(), &[value.to_owned().into()]);
+    assert_eq!(
+        hidden("ann, cannot, annual, ann-2, (ann)", "ann"),
+        "[redacted], cannot, annual, [redacted]-2, ([redacted])"
+    );
+    assert_eq!(hidden(r#"{"username":["ann"]}"#, "ann"), r#"{"username":["[redacted]"]}"#);
+    assert_eq!(hidden("aa a\u{e9} a", "a"), "aa a\u{e9} [redacted]");
+    assert_eq!(hidden("annann ann", "ann"), "annann [redacted]");
+    assert_eq!(hidden("nothing", ""), "nothing");
+}

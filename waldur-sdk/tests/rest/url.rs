@@ -42,6 +42,22 @@ async fn c01_f162_base_url_loses_one_trailing_api_segment_and_nothing_else() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_path_that_is_one_segment_is_encoded_twice_and_checked_part_by_part() {
+    let ask = async |argument: &str| {
+        let script = script().then(Answer::status(200));
+        let sent = client(&script).delete("test", "/p/{project}/r/{name/}", &["p", argument]).send_unit().await;
+        sent.map(|()| script.requests()[0].path().to_owned())
+    };
+    for (argument, path) in [("c", "/p/p/r/c"), ("a/b", "/p/p/r/a%252Fb"), ("a b/c/d", "/p/p/r/a%2520b%252Fc%252Fd")] {
+        assert!(ask(argument).await.unwrap().ends_with(path), "{argument}");
+    }
+    for argument in ["", "/", "a/", "/a", "a//b", "a/../b", "a/%2e%2e/b", "a/b%2fc", "a/\u{202e}b"] {
+        let error = ask(argument).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Config, 0), "{argument}");
+    }
+}
+
 #[test]
 fn f020_plain_http_is_refused_unless_it_is_allowed() {
     for url in ["http://waldur.example.org/", "http://10.0.0.1/", "http://localhost.example.org/", "http://[fe80::1]/"]

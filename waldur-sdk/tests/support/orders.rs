@@ -429,6 +429,25 @@ impl<T: HttpTransport, F: FnOnce() + Send + 'static> HttpTransport for OnRequest
     }
 }
 
+/// Changes the answers of an operation.
+pub struct Edited<F>(pub FakeWaldur, pub &'static str, pub F);
+
+#[async_trait]
+impl<F: Fn(&mut Value) + Send + Sync + 'static> HttpTransport for Edited<F> {
+    async fn send(&self, request: Request<Bytes>) -> std::result::Result<Response<Bytes>, TransportError> {
+        let meant = request.extensions().get::<RequestMeta>().is_some_and(|meta| meta.operation == self.1);
+        let answer = self.0.send(request).await?;
+        if !meant {
+            return Ok(answer);
+        }
+        Ok(answer.map(|body| {
+            let mut value: Value = serde_json::from_slice(&body).unwrap();
+            (self.2)(&mut value);
+            value.to_string().into()
+        }))
+    }
+}
+
 /// Short words for tests.
 pub trait Deliver {
     /// Brings the order as an event does.

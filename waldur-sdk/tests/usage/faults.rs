@@ -17,7 +17,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    layers::{Before, Panicking},
+    layers::{Before, Panicking, Rows},
     usage::{BOTH, NOVEMBER, OCTOBER, World, assert_outcome, month, november, rows},
 };
 
@@ -373,4 +373,47 @@ async fn sec47_nothing_is_billed_without_positive_evidence() {
         sent.sort();
         assert_eq!(sent, ["cpu 0.00", "cpu 0.00, mem 4.00"]);
     }
+}
+
+/// Somebody wrote an id of another offering's object into a resource.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_billed_what_carries_anothers_stamp() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "9");
+    let mut object = world.service.object("res").unwrap();
+    object.stamp = Some(waldur_sdk::types::ResourceUuid::new(waldur_sdk::types::Uuid::from_u128(0x0bad)));
+    world.service.put("res", object.clone());
+    let report = world.run().await;
+    assert_outcome(
+        &report,
+        NOVEMBER,
+        |end| matches!(end, UsageOutcome::Unreadable(error) if error.kind() == waldur_sdk::ErrorKind::Foreign),
+    );
+    assert!(!report.is_clean() && world.writes().is_empty());
+    // Of what carries none, as many objects do, the recorded id counts.
+    object.stamp = None;
+    world.service.put("res", object);
+    assert_eq!(november(&world.run().await), "submitted");
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "9.00")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f092_a_component_that_cannot_be_read_holds_up_no_other() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "9");
+    world.used("res", "mem", "2");
+    let odd = Rows(world.waldur.clone(), "provider_offerings.get", |offering: &mut serde_json::Value| {
+        for component in offering["components"].as_array_mut().unwrap() {
+            if component["type"] == "cpu" {
+                component["unit_factor"] = json!("n/a");
+            }
+        }
+    });
+    let report = world.agent().waldur(odd).run().await;
+    assert_eq!(november(&report), "submitted");
+    assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "2.00")]));
+    let november = month(&report, NOVEMBER);
+    assert_eq!((november.unbilled.clone(), november.losses().len()), (vec!["cpu".to_owned()], 1));
 }

@@ -54,6 +54,27 @@ impl HttpTransport for Reversed {
     }
 }
 
+/// Changes each row of a list, or the one object.
+pub struct Rows<F>(pub FakeWaldur, pub &'static str, pub F);
+
+#[async_trait]
+impl<F: Fn(&mut Value) + Send + Sync + 'static> HttpTransport for Rows<F> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let changes = is_of(&request, self.1);
+        let mut answer = self.0.send(request).await?;
+        if changes {
+            let mut value: Value = serde_json::from_slice(answer.body()).unwrap();
+            match &mut value {
+                Value::Array(rows) => rows.iter_mut().for_each(&self.2),
+                object => (self.2)(object),
+            }
+            *answer.body_mut() = value.to_string().into();
+            answer.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        Ok(answer)
+    }
+}
+
 /// A back end with a bug: it panics when it is asked about a month.
 pub struct Panicking<T>(pub T, pub &'static str);
 

@@ -3,7 +3,7 @@
 use waldur_sdk::{
     ErrorKind,
     backend::OpContext,
-    settings::{AccountingType, Component, ComponentMapping, Components},
+    settings::{AccountingType, Component, ComponentMapping, Components, WaldurComponent},
     testing::waldur::{Billing, Generation},
     types::{Amounts, Decimal, Limit, Limits, WaldurAmount},
 };
@@ -136,4 +136,44 @@ fn c55_a_target_of_two_components_is_refused_when_the_file_is_read_if_usage_is_r
     assert_eq!(problems.len(), 1, "{error}");
     assert!(error.to_string().contains("billed twice") || problems[0].to_string().contains("billed twice"), "{error}");
     assert!(waldur_sdk::settings::AgentSettings::from_value(&tree("")).is_ok());
+}
+
+#[test]
+fn c55_a_sources_own_name_among_what_was_measured_is_not_what_was_sold() {
+    let mapping = ComponentMapping::new(&components([("a", &[("x", "2"), ("y", "2")])])).unwrap();
+    // One target was not measured, so the component was not, whatever the back end says under its name.
+    assert_eq!(mapping.usage_from_targets(&amounts([("a", "7"), ("x", "4")])).unwrap(), amounts([]));
+    let whole = mapping.usage_from_targets(&amounts([("a", "7"), ("x", "4"), ("y", "4")])).unwrap();
+    assert_eq!(whole, amounts([("a", "4")]));
+    assert_eq!(mapping.limits_from_targets(&limits([("a", "7"), ("x", "4")])).unwrap(), limits([]));
+    // One that is its own target is measured under its name.
+    let own = ComponentMapping::new(&components([("a", &[("a", "2")])])).unwrap();
+    assert_eq!(own.usage_from_targets(&amounts([("a", "4")])).unwrap(), amounts([("a", "2")]));
+}
+
+/// Somebody adds a component to the offering by the name of what one of the file stands for.
+#[tokio::test(start_paused = true)]
+async fn c68_a_component_that_only_waldur_has_does_not_end_the_reports_of_the_others() {
+    for (billing, word) in [(Billing::Fixed, "fixed"), (Billing::Usage, "usage"), (Billing::Limit, "limit")] {
+        let world = World::selling(Generation::V8, |offering| {
+            offering.component("node_hours", Billing::Usage).component("gpu", billing)
+        });
+        let resource = world.resource("res");
+        for (component, amount) in [("gpu", "500"), ("storage", "800"), ("mem", "1")] {
+            world.used("res", component, amount);
+        }
+        let file = components([("node_hours", &[("gpu", "5"), ("storage", "10")]), ("mem", &[])]);
+        let (merged, _) = file.merge_waldur(&[WaldurComponent::new("gpu", word)]);
+        let report = world.agent().components(merged).run().await;
+        assert_eq!(november(&report), "submitted", "{word}");
+        if word == "fixed" {
+            assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "1.00"), ("node_hours", "180.00")]));
+            assert!(month(&report, NOVEMBER).losses().is_empty());
+        } else {
+            // It is either's; nobody can tell.
+            assert_eq!(world.stored(resource, NOVEMBER), rows([("mem", "1.00")]), "{word}");
+            assert_eq!(month(&report, NOVEMBER).ambiguous, ["gpu", "node_hours"]);
+            assert_eq!(month(&report, NOVEMBER).losses().len(), 2, "{:?}", report.losses());
+        }
+    }
 }

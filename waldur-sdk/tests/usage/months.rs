@@ -380,3 +380,40 @@ proptest! {
         prop_assert_eq!(sum, pieces.iter().map(|(_, amount)| amount).sum::<i64>());
     }
 }
+
+/// A proxy that lets few addresses pass says nothing about the server behind it.
+#[tokio::test(start_paused = true)]
+async fn c53_a_refusal_that_is_not_waldurs_own_is_no_proof_that_the_server_knows_dates() {
+    let refusals = [
+        status(403).body("text/html", "<html><h1>403 Forbidden</h1></html>"),
+        status(403),
+        status(403).json(&serde_json::json!(["Forbidden"])),
+    ];
+    for refusal in refusals {
+        let world = World::new(Generation::V2024);
+        world.two_months();
+        let faults = Faults::new(world.waldur.clone()).on(op("agents.identities").first(1), refusal);
+        let reporter = world.agent().waldur(faults).build();
+        let report = reporter.run_once(&OpContext::new("run")).await.unwrap();
+        assert_outcome(&report, OCTOBER, |end| matches!(end, UsageOutcome::Deferred(_)));
+        // The server's own word, when it comes.
+        let report = reporter.run_once(&OpContext::new("run")).await.unwrap();
+        assert_outcome(&report, OCTOBER, |end| matches!(end, UsageOutcome::ServerTooOld));
+        assert_eq!(world.sent(), ["cpu 20.00"], "October is not billed as November");
+    }
+    // Shortly before the end of the month, what is still in time is reported all the same.
+    let world = World::new(Generation::V8);
+    world.two_months();
+    world.clock.set("2026-11-30T23:30:00Z");
+    let refusal = status(403).body("text/html", "<html><h1>403 Forbidden</h1></html>");
+    let faults = Faults::new(world.waldur.clone()).on(op("agents.identities"), refusal);
+    let report = world.agent().policy(|policy| policy.reporting_periods = 1).waldur(faults).run().await;
+    assert_eq!(november(&report), "submitted");
+    // Waldur's own refusal is proof enough.
+    let world = World::new(Generation::V8);
+    world.two_months();
+    let refusal = status(403).json(&serde_json::json!({ "detail": "You do not have permission." }));
+    let faults = Faults::new(world.waldur.clone()).on(op("agents.identities"), refusal);
+    let report = world.agent().waldur(faults).run().await;
+    assert_outcome(&report, OCTOBER, |end| matches!(end, UsageOutcome::Submitted));
+}

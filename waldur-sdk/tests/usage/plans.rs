@@ -1,9 +1,14 @@
 //! Several rows of one component: what a change of plan within the month leaves (core.md §4.5, §8 #15).
 
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
 use serde_json::json;
 use waldur_sdk::{
     backend::OpContext,
-    testing::{Faults, op, status, waldur::Generation},
+    testing::{Faults, op, status, waldur::Generation, when},
     types::ResourceUuid,
 };
 
@@ -277,4 +282,57 @@ async fn c51_plans_that_make_no_sense_are_no_reason_to_bill_the_whole_beside_a_r
         assert!(!report.is_clean(), "{body}");
         assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "4.00")]), "{body}");
     }
+}
+
+/// The final amounts of a month go out once; a plan period that was read long ago must not be the only try.
+#[tokio::test(start_paused = true)]
+async fn c51_a_month_that_is_over_is_refused_for_good_only_by_what_was_read_just_now() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    let refusing = Arc::new(AtomicBool::new(false));
+    let reporter = {
+        let (refusing, plans) = (refusing.clone(), Arc::new(Mutex::new(None)));
+        // A server that takes nothing for the plan period that was reported to first.
+        let closed = when("a report to a period that is over", move |request: &http::Request<bytes::Bytes>| {
+            let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
+            let Some(plan) = body["plan_period"].as_str().map(str::to_owned) else { return false };
+            let mut first = plans.lock().unwrap();
+            let first = first.get_or_insert_with(|| plan.clone());
+            refusing.load(Ordering::Relaxed) && *first == plan
+        });
+        let refusal = status(400).json(&json!({ "plan_period": ["It is over."] }));
+        let faults = Faults::new(world.waldur.clone()).on(closed, refusal);
+        world.agent().waldur(faults).build()
+    };
+    let run = async || reporter.run_once(&OpContext::new("run")).await.unwrap();
+    for amount in ["1", "2"] {
+        world.used("res", "cpu", amount);
+        assert_eq!(november(&run().await), "submitted");
+    }
+    world.switch(resource, "Large");
+    world.switch(resource, "Small");
+    world.used("res", "cpu", "5");
+    world.clock.set("2026-12-02T10:00:00Z");
+    refusing.store(true, Ordering::Relaxed);
+    let report = run().await;
+    assert_eq!(month(&report, NOVEMBER).outcome.to_string(), "submitted", "{report:#?}");
+    assert_eq!(world.billed(resource), 5.into());
+}
+
+/// What is refused by plans that were read for it is not sent again and again.
+#[tokio::test(start_paused = true)]
+async fn c51_a_month_that_is_over_and_refused_by_fresh_plans_is_not_sent_again() {
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.reported(resource, NOVEMBER, "cpu", "1");
+    world.used("res", "cpu", "5");
+    world.clock.set("2026-12-02T10:00:00Z");
+    let faults = Faults::new(world.waldur.clone())
+        .on(op("component_usages.set_usage"), status(400).json(&json!({ "plan_period": ["It is over."] })));
+    let reporter = world.agent().waldur(faults.clone()).build();
+    for _again in 0..3 {
+        let report = reporter.run_once(&OpContext::new("run")).await.unwrap();
+        assert!(month(&report, NOVEMBER).outcome.to_string().starts_with("refused"), "{report:#?}");
+    }
+    assert_eq!(faults.acted(), 1);
 }

@@ -8,7 +8,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    layers::{Before, Reversed},
+    layers::{Before, Reversed, Rows},
     usage::{BOTH, NOVEMBER, World, month, november},
 };
 
@@ -206,4 +206,65 @@ async fn sharing_out_stops_when_it_is_asked_to() {
         assert_eq!(world.count_requests(operation), 1, "{generation:?}");
         assert!(month(&report, NOVEMBER).users.failed.is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c51_shares_after_a_change_of_plan_wait_while_the_earlier_ones_are_unknown() {
+    let break_usage = |row: &mut Value| row["usage"] = json!("much");
+    let forget_usage = |row: &mut Value| row["usage"] = Value::Null;
+    for broken in [break_usage as fn(&mut Value), forget_usage] {
+        let (world, resource) = world(Generation::V8);
+        world.run().await;
+        world.clock.set("2026-11-23T10:00:00Z");
+        world.waldur.switch_plan(resource, world.waldur.plan(world.offering, "Large"));
+        world.used("res", "cpu", "14");
+        world.user_used("res", "ann", "cpu", "8");
+        let of_ann = move |row: &mut Value| {
+            if row["username"] == "ann" && row["component_type"] == "cpu" {
+                broken(row);
+            }
+        };
+        let layer = Rows(world.waldur.clone(), "component_usages.list_of_users", of_ann);
+        let report = world.agent().waldur(layer).run().await;
+        let users = &month(&report, NOVEMBER).users;
+        assert!(users.failed.is_some() && !report.is_clean(), "{users:?}");
+        let held = |world: &World| {
+            let rows = world.waldur.usage_of(resource).into_iter().filter(|row| row.component == "cpu");
+            rows.filter_map(|row| row.users.get("ann").map(|amount| format!("{amount:.2}"))).collect::<Vec<_>>()
+        };
+        assert_eq!(held(&world), ["6.00"], "8 of the new plan beside 6 of the old one would be 14 of 8");
+        world.run().await;
+        assert_eq!(held(&world), ["6.00", "2.00"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f145_what_users_used_of_a_component_without_a_total_is_told() {
+    let (world, resource) = world(Generation::V8);
+    world.service.forget_usage("res", NOVEMBER);
+    world.used("res", "mem", "6");
+    world.user_used("res", "ann", "mem", "6");
+    world.user_used("res", "ann", "cpu", "1");
+    let report = world.run().await;
+    assert_eq!(month(&report, NOVEMBER).untotalled, ["cpu"]);
+    assert!(world.shares(resource, "cpu").is_empty());
+    let losses = month(&report, NOVEMBER).losses();
+    assert!(
+        losses.len() == 1 && losses[0].ends_with("cpu: amounts of users were measured, and no total"),
+        "{losses:?}"
+    );
+    // Shares that do not add up lose nothing: the total counts.
+    world.used("res", "mem", "7");
+    let report = world.run().await;
+    let november = month(&report, NOVEMBER);
+    assert_eq!((november.unequal.clone(), november.losses().len()), (vec!["mem".to_owned()], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_of_people_is_asked_for_than_their_name_and_address() {
+    let (world, _) = world(Generation::V8);
+    world.run().await;
+    let asked = world.waldur.requests().into_iter().find(|request| request.operation == Some("offering_users.list"));
+    let asked = format!("{:?}", asked.unwrap());
+    assert!(asked.contains("username") && !asked.contains("full_name") && !asked.contains("email"), "{asked}");
 }

@@ -10,23 +10,34 @@
 //! | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
 //! | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
 //!
+//! While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
+//!
 //! An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
 //! where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
 //! among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
 //! their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
 //!
+//! With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
+//! hands over has to work.
+//!
 //! # Two agents
 //! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
 //! once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
 //! that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
-//! moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other way round, a key that holds and
-//! that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent for an offering.
+//! moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
+//! way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
+//! for an offering.
 
 mod provision;
 mod report;
 mod rotate;
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 pub use report::{KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
 
@@ -34,9 +45,11 @@ pub(in crate::process) use provision::Provision;
 
 use super::{Lanes, convert::marketplace, failure::shielded};
 use crate::{
-    backend::{ApiKeys, Cancellation, MarketplaceResource, OpContext, ResourceBackend},
+    backend::{
+        ApiKeys, Cancellation, MarketplaceResource, OpContext, Ownership, ResourceBackend, ResourceState as Found,
+    },
     client::{Resource, ResourceApiKey, ResourceApiKeyQuery, ResourceState, WaldurClient},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorClass, ErrorKind, Result},
     rest::Complete,
     settings::AgentSettings,
     types::{BackendId, OfferingUuid, ResourceUuid},
@@ -104,12 +117,37 @@ struct Inner {
     offering: OfferingUuid,
     policy: KeyPolicy,
     lanes: Lanes,
+    blind: BlindKeys,
+}
+
+/// How many keys of a resource were handed over while nobody could say which ones it has: without this every further
+/// look would make as many again, all of them live. Clones share it. Never locked across an await.
+#[derive(Clone, Debug, Default)]
+pub(in crate::process) struct BlindKeys(Arc<Mutex<HashMap<ResourceUuid, usize>>>);
+
+impl BlindKeys {
+    fn of(&self, resource: ResourceUuid) -> usize {
+        self.all().get(&resource).copied().unwrap_or_default()
+    }
+
+    fn one_more(&self, resource: ResourceUuid) {
+        *self.all().entry(resource).or_default() += 1;
+    }
+
+    fn forget(&self, resource: ResourceUuid) {
+        self.all().remove(&resource);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<ResourceUuid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl KeyProcessor {
     /// A processor with the default policy.
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        Self(Arc::new(Inner { waldur, backend, offering, policy: KeyPolicy::default(), lanes: Lanes::default() }))
+        let (policy, lanes, blind) = (KeyPolicy::default(), Lanes::default(), BlindKeys::default());
+        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, blind }))
     }
 
     /// Replaces the policy.
@@ -122,6 +160,10 @@ impl KeyProcessor {
     #[must_use]
     pub fn with_lanes(self, lanes: &Lanes) -> Self {
         self.edit(|inner| inner.lanes = lanes.clone())
+    }
+
+    pub(in crate::process) fn with_blind_keys(self, blind: &BlindKeys) -> Self {
+        self.edit(|inner| inner.blind = blind.clone())
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -155,7 +197,9 @@ impl KeyProcessor {
             return Err(refusal);
         }
         let (side, id) = self.subject(&row)?;
-        let provision = Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false, is_new: false };
+        let (side, id, blind) = (&side, &id, &self.0.blind);
+        let (resumes, is_new, renews) = (false, false, false);
+        let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, blind };
         Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
     }
 
@@ -210,9 +254,9 @@ async fn listed(waldur: &WaldurClient, resource: ResourceUuid) -> Result<Complet
 }
 
 /// Their first halves, if that is everything that customers may have: there are some, and each is named.
-fn known(rows: Complete<ResourceApiKey>) -> Option<Complete<String>> {
+fn known(rows: &Complete<ResourceApiKey>) -> Option<Complete<String>> {
     let named = !rows.items().is_empty() && rows.items().iter().all(|row| row.client_id.is_some());
-    named.then(|| rows.map(|row| row.client_id.unwrap_or_default()))
+    named.then(|| rows.clone().map(|row| row.client_id.unwrap_or_default()))
 }
 
 /// The keys that the back end had before Waldur was asked for those it knows, where it tells them. Why they could not be
@@ -246,4 +290,30 @@ async fn prune(
         }
     }
     failed.map_or(Ok(pruned), Err)
+}
+
+/// Takes every key of an object that outlives its resource. Whatever is left would work for ever, so nothing that goes
+/// wrong is passed over.
+///
+/// Of an object with the resource's stamp no key may be left, known or not. One without a stamp is the resource's by its
+/// recorded name alone: from it goes what Waldur has handed over.
+pub(in crate::process) async fn withdraw(
+    waldur: &WaldurClient,
+    keys: &dyn ApiKeys,
+    cx: &OpContext,
+    side: &MarketplaceResource,
+    found: &Found,
+) -> Result<()> {
+    if found.ownership(side.stamp()) == Ownership::Ours {
+        return shielded(keys.prune(cx, side, &found.id, &Complete::nothing())).await.map(drop);
+    }
+    let rows = match listed(waldur, side.uuid).await {
+        // It never had any to hand over.
+        Err(error) if error.class() == ErrorClass::Unsupported => return Ok(()),
+        rows => rows?,
+    };
+    for client_id in rows.items().iter().filter_map(|row| row.client_id.as_deref()) {
+        shielded(keys.revoke(cx, side, &found.id, client_id)).await?;
+    }
+    Ok(())
 }

@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use super::{Before, KeyProvision, TARGET, grace, known, listed, prune};
+use super::{
+    Before, BlindKeys, KeyProvision, TARGET, grace, known, listed, prune,
+    rotate::{Unreplaced, Work},
+};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
-    client::{Feature, WaldurClient},
+    client::{Feature, ResourceApiKey, WaldurClient},
     error::{Effect, Error, ErrorClass, ErrorKind, Result},
     process::{Warning, failure::shielded},
     rest::Complete,
@@ -23,6 +26,19 @@ pub(in crate::process) struct Provision<'a> {
     pub(in crate::process) resumes: bool,
     /// Whether this order makes the resource, so that no key of it can be older.
     pub(in crate::process) is_new: bool,
+    /// Whether keys that Waldur lists may be dead: those of a resource that had ended.
+    pub(in crate::process) renews: bool,
+    pub(in crate::process) blind: &'a BlindKeys,
+}
+
+/// What Waldur says of the keys of a resource.
+enum Sight {
+    /// All of them, each with its first half.
+    Known { names: Complete<String>, rows: Complete<ResourceApiKey> },
+    /// There are none in its list.
+    Empty,
+    /// Nothing that could be relied on.
+    Unknown,
 }
 
 impl Provision<'_> {
@@ -38,8 +54,8 @@ impl Provision<'_> {
     /// What [`Self::run`] would make.
     pub(in crate::process) async fn plan(self) -> KeyProvision {
         let mut report = KeyProvision::default();
-        if let ControlFlow::Continue(known) = self.look(&mut report).await {
-            report.planned = missing(known.as_ref());
+        if let ControlFlow::Continue(sight) = self.look(&mut report).await {
+            report.planned = self.missing(&sight);
         }
         report
     }
@@ -48,17 +64,23 @@ impl Provision<'_> {
     /// Only for a passing reason: whoever called comes back.
     async fn bring_to_number(&self, report: &mut KeyProvision) -> Result<()> {
         let before = self.before().await;
-        let ControlFlow::Continue(known) = self.look(report).await else { return Ok(()) };
-        if let Some(known) = &known {
-            self.prune(&before, known, report).await;
+        let ControlFlow::Continue(sight) = self.look(report).await else { return Ok(()) };
+        if let Sight::Known { names, rows } = &sight {
+            self.blind.forget(self.side.uuid);
+            self.prune(&before, names, report).await;
+            if self.renews {
+                self.renew(rows, report).await?;
+            }
         }
-        for _missing in 0..missing(known.as_ref()) {
+        let is_blind = matches!(sight, Sight::Unknown);
+        report.needs_review |= is_blind;
+        for _missing in 0..self.missing(&sight) {
             self.cx.checkpoint()?;
-            if !self.add(report).await? {
+            if !self.add(is_blind, report).await? {
                 break;
             }
         }
-        if known.is_none() && self.resumes && !report.reported.is_empty() {
+        if !matches!(sight, Sight::Known { .. }) && self.resumes && !report.reported.is_empty() {
             if self.is_new {
                 self.tidy(report).await;
             } else {
@@ -69,13 +91,43 @@ impl Provision<'_> {
         Ok(())
     }
 
+    /// How many are to be made.
+    fn missing(&self, sight: &Sight) -> usize {
+        TARGET.saturating_sub(match sight {
+            Sight::Known { names, .. } => names.items().len(),
+            Sight::Empty => 0,
+            Sight::Unknown => self.blind.of(self.side.uuid),
+        })
+    }
+
+    /// Replaces keys that may be dead.
+    async fn renew(&self, rows: &Complete<ResourceApiKey>, report: &mut KeyProvision) -> Result<()> {
+        let Self { waldur, keys, cx, side, id, .. } = *self;
+        for row in rows.items() {
+            let Some(client_id) = &row.client_id else { continue };
+            cx.checkpoint()?;
+            let work = Work { waldur, keys, cx, side, id, key: row.uuid };
+            match work.replace(client_id, &mut report.warnings).await {
+                Ok(client_id) => report.reported.push(client_id),
+                Err(Unreplaced::Failed(error) | Unreplaced::Unknown(error)) => {
+                    report.needs_review = true;
+                    if passes(&error) {
+                        return Err(error);
+                    }
+                    report.warn("api keys", error);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is known of the keys, unless the server has none.
-    async fn look(&self, report: &mut KeyProvision) -> ControlFlow<(), Option<Complete<String>>> {
+    async fn look(&self, report: &mut KeyProvision) -> ControlFlow<(), Sight> {
         if self.waldur.features().is_missing(Feature::ApiKeys) {
             return ControlFlow::Break(());
         }
-        match self.known().await {
-            Ok(known) => ControlFlow::Continue(known),
+        match self.sight().await {
+            Ok(sight) => ControlFlow::Continue(sight),
             Err(error) if error.class() == ErrorClass::Unsupported => {
                 // Nobody to hand keys over to.
                 self.waldur.features().note(&error);
@@ -84,15 +136,19 @@ impl Provision<'_> {
             }
             Err(error) => {
                 report.warn("api keys", error);
-                report.needs_review = true;
-                ControlFlow::Continue(None)
+                ControlFlow::Continue(Sight::Unknown)
             }
         }
     }
 
-    async fn known(&self) -> Result<Option<Complete<String>>> {
+    async fn sight(&self) -> Result<Sight> {
         self.cx.step("api keys");
-        listed(self.waldur, self.side.uuid).await.map(known)
+        let rows = listed(self.waldur, self.side.uuid).await?;
+        Ok(match known(&rows) {
+            Some(names) => Sight::Known { names, rows },
+            None if rows.items().is_empty() => Sight::Empty,
+            None => Sight::Unknown,
+        })
     }
 
     async fn before(&self) -> Before {
@@ -113,10 +169,10 @@ impl Provision<'_> {
     /// it: coming back would mint again while the list cannot be had.
     async fn tidy(&self, report: &mut KeyProvision) {
         let before = self.before().await;
-        match self.known().await {
-            Ok(Some(known)) => self.prune(&before, &known, report).await,
+        match self.sight().await {
+            Ok(Sight::Known { names, .. }) => self.prune(&before, &names, report).await,
             // Keys without their first half: nobody can tell.
-            Ok(None) => report.needs_review = true,
+            Ok(_) => report.needs_review = true,
             Err(error) => {
                 report.warn("api keys", error);
                 report.needs_review = true;
@@ -125,11 +181,14 @@ impl Provision<'_> {
     }
 
     /// Makes one key and hands it over; whether to go on.
-    async fn add(&self, report: &mut KeyProvision) -> Result<bool> {
+    async fn add(&self, is_blind: bool, report: &mut KeyProvision) -> Result<bool> {
         let minted = shielded(self.keys.mint(self.cx, self.side, self.id)).await.and_then(whole);
         let failure = match minted {
             Ok(issued) => match self.hand_over(&issued, report).await {
                 Ok(()) => {
+                    if is_blind {
+                        self.blind.one_more(self.side.uuid);
+                    }
                     report.reported.push(issued.client_id);
                     return Ok(true);
                 }
@@ -166,6 +225,7 @@ impl Provision<'_> {
                 Err(cause) => {
                     report.warn("api keys", cause);
                     report.needs_review = true;
+                    self.blind.one_more(self.side.uuid);
                     return Err(error);
                 }
             }
@@ -184,11 +244,6 @@ impl KeyProvision {
     fn warn(&mut self, step: &'static str, error: Error) {
         self.warnings.push(Warning { step, error });
     }
-}
-
-/// How many are to be made.
-fn missing(known: Option<&Complete<String>>) -> usize {
-    TARGET.saturating_sub(known.map_or(0, |known| known.items().len()))
 }
 
 /// Whether it is worth coming back.

@@ -18,22 +18,23 @@ use crate::{
 };
 
 /// What the work on one key needs.
-struct Work<'a> {
-    waldur: &'a WaldurClient,
-    keys: &'a dyn ApiKeys,
-    cx: &'a OpContext,
-    side: &'a MarketplaceResource,
-    id: &'a BackendId,
-    key: ApiKeyUuid,
+pub(super) struct Work<'a> {
+    pub(super) waldur: &'a WaldurClient,
+    pub(super) keys: &'a dyn ApiKeys,
+    pub(super) cx: &'a OpContext,
+    pub(super) side: &'a MarketplaceResource,
+    pub(super) id: &'a BackendId,
+    pub(super) key: ApiKeyUuid,
 }
 
 impl KeyProcessor {
     /// Replaces a key for which Waldur asks, and hands the new one over (core.md §2.11): what the event
     /// `resource_api_key_rotation` says. The event is a hint; whether the key is to be replaced, and its first half, are
-    /// read again where they can be.
+    /// read again; only where this account may never read them, the event's own word counts.
     ///
-    /// Whatever goes wrong, the customer is told: the key becomes `Erred`. Only where the resource is not one of this
-    /// offering, or is not in use, neither side hears of it.
+    /// Whatever goes wrong, the customer is told: the key becomes `Erred`. It goes on waiting where Waldur does not say now
+    /// what is wanted, or whether it has got the new key. Where the resource is not one of this offering, or is not in use,
+    /// neither side hears of it.
     pub async fn rotate(
         &self,
         cx: &OpContext,
@@ -141,7 +142,6 @@ impl KeyProcessor {
 
 impl Work<'_> {
     async fn carry_out(self, client_id: Option<String>, warnings: &mut Vec<Warning>) -> Result<RotationOutcome> {
-        let mut warn = |step, error| warnings.push(Warning { step, error });
         let mut client_id = client_id.filter(|text| !text.trim().is_empty());
         let before = Before::look(self.keys, self.cx, self.side, self.id).await;
         match listed(self.waldur, self.side.uuid).await {
@@ -151,52 +151,101 @@ impl Work<'_> {
                     _ => return Ok(RotationOutcome::NotWanted),
                 }
                 // What an earlier replacement minted before it was cut short is not among them.
-                if let Some(known) = known(rows)
+                if let Some(known) = known(&rows)
                     && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &before, &known).await
                 {
-                    warn("prune api keys", error);
+                    warnings.push(Warning { step: "prune api keys", error });
                 }
             }
-            Err(error) => warn("api keys", error),
+            // The event may be an old one: it would replace a key that nobody wants replaced. The key goes on waiting, and
+            // whoever looks for those that wait finds it.
+            Err(error) if !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+                return Ok(RotationOutcome::Deferred(error));
+            }
+            // No look will ever tell more.
+            Err(error) => warnings.push(Warning { step: "api keys", error }),
         }
         let Some(client_id) = client_id else {
             return Err(Error::new(ErrorKind::InvalidRequest, "nobody knows which key of the back end this is"));
         };
         self.cx.step("rotate api key");
-        let issued = shielded(self.keys.rotate(self.cx, self.side, self.id, &client_id)).await.and_then(whole)?;
-        match self.hand_over(&issued, &client_id).await {
-            Ok(()) => Ok(RotationOutcome::Rotated),
-            Err(error) => {
-                // The old key is gone and the new one is nobody's.
-                if issued.client_id != client_id {
-                    let (cx, _) = grace(self.cx, self.waldur);
-                    let back = self.keys.revoke(&cx, self.side, self.id, &issued.client_id);
-                    if let Err(cause) = shielded(back).await {
-                        warn("revoke api key", cause);
-                    }
-                }
-                Err(error)
-            }
+        match self.replace(&client_id, warnings).await {
+            Ok(_) => Ok(RotationOutcome::Rotated),
+            Err(Unreplaced::Unknown(error)) => Ok(RotationOutcome::Deferred(error)),
+            Err(Unreplaced::Failed(error)) => Err(error),
         }
     }
 
-    async fn hand_over(&self, issued: &IssuedKey, old: &str) -> Result<()> {
+    /// Replaces the key on the back end and hands the new one over: its first half.
+    pub(super) async fn replace(
+        &self,
+        client_id: &str,
+        warnings: &mut Vec<Warning>,
+    ) -> std::result::Result<String, Unreplaced> {
+        let issued = shielded(self.keys.rotate(self.cx, self.side, self.id, client_id)).await.and_then(whole)?;
+        let error = match self.hand_over(&issued, client_id, warnings).await {
+            Err(Unreplaced::Failed(error)) => error,
+            Err(unknown) => return Err(unknown),
+            Ok(()) => return Ok(issued.client_id),
+        };
+        // The old key is gone and the new one is nobody's.
+        if issued.client_id != client_id {
+            let (cx, _) = grace(self.cx, self.waldur);
+            let back = self.keys.revoke(&cx, self.side, self.id, &issued.client_id);
+            if let Err(error) = shielded(back).await {
+                warnings.push(Warning { step: "revoke api key", error });
+            }
+        }
+        Err(Unreplaced::Failed(error))
+    }
+
+    async fn hand_over(
+        &self,
+        issued: &IssuedKey,
+        old: &str,
+        warnings: &mut Vec<Warning>,
+    ) -> std::result::Result<(), Unreplaced> {
         let client_id = Some(issued.client_id.as_str()).filter(|client_id| *client_id != old);
         let (_, waldur) = grace(self.cx, self.waldur);
         let Err(error) = waldur.api_keys().set_key(self.key, client_id, &issued.secret).await else {
             return Ok(());
         };
-        let (_, waldur) = grace(self.cx, self.waldur);
-        if error.effect() == Effect::Unknown
-            && let Ok(rows) = listed(&waldur, self.side.uuid).await
-            && rows.items().iter().any(|row| {
-                row.uuid == self.key && !is_wanted(row) && row.client_id.as_deref() == Some(&issued.client_id)
-            })
-        {
-            // Only the answer got lost.
-            return Ok(());
+        if error.effect() != Effect::Unknown {
+            return Err(Unreplaced::Failed(error));
         }
-        Err(error)
+        // The answer may be all that got lost.
+        let (_, waldur) = grace(self.cx, self.waldur);
+        match listed(&waldur, self.side.uuid).await {
+            Ok(rows) => {
+                // Where the state is not said, a new first half says as much.
+                let has_ended = |row: &ResourceApiKey| {
+                    row.state.as_ref().map_or(client_id.is_some(), |state| *state != ResourceApiKeyState::Updating)
+                };
+                let is_there = rows.items().iter().any(|row| {
+                    row.uuid == self.key && has_ended(row) && row.client_id.as_deref() == Some(&issued.client_id)
+                });
+                if is_there { Ok(()) } else { Err(Unreplaced::Failed(error)) }
+            }
+            // It may be handed over, so it stays. Whoever comes back sees.
+            Err(cause) => {
+                warnings.push(Warning { step: "api keys", error: cause });
+                Err(Unreplaced::Unknown(error))
+            }
+        }
+    }
+}
+
+/// Why a key was not replaced.
+pub(super) enum Unreplaced {
+    /// The new key may have been handed over, and nobody can tell.
+    Unknown(Error),
+    /// It was not.
+    Failed(Error),
+}
+
+impl From<Error> for Unreplaced {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 

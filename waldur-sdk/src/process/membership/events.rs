@@ -173,7 +173,6 @@ impl MembershipSync {
         Arc::new(Pass {
             cx: cx.clone(),
             scope: Scope::Members,
-            singly: true,
             accounts,
             accounts_asked: self.environment().instant(),
             locked_out: Mutex::default(),

@@ -47,9 +47,7 @@ impl MembershipSync {
         report: &mut MembershipReport,
     ) -> (Pass, Reading) {
         let accounts_asked = self.environment().instant();
-        // Asked once: what holds at the beginning of a pass holds to its end.
-        let singly = self.backend().capabilities().reads_singly;
-        let ids = if singly { Vec::new() } else { Self::resource_ids(rows) };
+        let ids = if self.reads_singly() { Vec::new() } else { Self::resource_ids(rows) };
         let (accounts, project_accounts, user_limits, bulk) = join4(
             self.accounts(cx, scope),
             self.project_accounts(cx),
@@ -73,7 +71,6 @@ impl MembershipSync {
         let pass = Pass {
             cx: cx.clone(),
             scope,
-            singly,
             accounts,
             accounts_asked,
             locked_out: Mutex::default(),
@@ -104,13 +101,18 @@ impl MembershipSync {
         let known = [&pass.teams, &before.teams];
         let teams = self.teams(&pass.cx, &pass.accounts, owners, &known);
         let projects = self.source_projects(pass, rows);
-        if !pass.singly {
+        if !self.reads_singly() {
             let (teams, ()) = join(teams, projects).await;
             let reading = bulk.take(&ids, |id| pass.shared.contains_key(id));
             return Portion { teams, reading };
         }
         let (reading, teams, ()) = join3(self.look(&pass.cx, &ids, pass.scope), teams, projects).await;
         Portion { teams, reading }
+    }
+
+    /// Whether the back end is asked about a portion of its objects at a time.
+    fn reads_singly(&self) -> bool {
+        self.backend().capabilities().reads_singly
     }
 
     /// The accounts of people at the offering, with their names as far as they can be given now.

@@ -15,7 +15,10 @@ use crate::{
     backend::{Grant, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan},
     client::Resource,
     error::{Error, Result},
-    process::{convert::marketplace, failure::shielded},
+    process::{
+        convert::marketplace,
+        failure::{shielded, unsaid},
+    },
     rest::Complete,
     types::Personal,
 };
@@ -291,8 +294,4 @@ fn sorted(names: &[String], results: &mut Results) -> (Vec<Personal>, Vec<Error>
         }
     }
     (done, errors)
-}
-
-fn unsaid() -> Error {
-    Error::not_ready("the back end did not say what became of a member")
 }

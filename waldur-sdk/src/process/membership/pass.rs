@@ -41,8 +41,6 @@ pub(super) enum Scope {
 pub(super) struct Pass {
     pub(super) cx: OpContext,
     pub(super) scope: Scope,
-    /// Whether the back end is asked about a portion of its objects at a time.
-    pub(super) singly: bool,
     pub(super) accounts: Accounts,
     /// When the accounts were asked for.
     pub(super) accounts_asked: Instant,

@@ -65,7 +65,8 @@ impl OrderProcessor {
         let (switches, quotas) = self.plan_of(job, order, &side).await?;
         let limits = self.new_limits(order, resource, quotas.clone())?;
         let options = option_change(order, resource).filter(|(old, new)| old != new);
-        let plan = switches.map(|new| PlanChange::new(order.uuid, side.clone(), id.clone(), side.plan, new, quotas));
+        let old = side.plan.or(order.old_plan_uuid);
+        let plan = switches.map(|new| PlanChange::new(order.uuid, side.clone(), id.clone(), old, new, quotas));
         Ok(Changes {
             options: options.map(|(old, new)| OptionChange::new(order.uuid, side.clone(), id.clone(), old, new)),
             plan,
@@ -121,8 +122,8 @@ impl OrderProcessor {
         order: &Order,
         side: &MarketplaceResource,
     ) -> Result<(Option<PlanUuid>, Amounts)> {
-        let Some(plan) = order.plan_uuid else { return Ok((None, Amounts::new())) };
-        let switches = side.plan.is_some_and(|old| old != plan);
+        let Some(plan) = order.new_plan_uuid.or(order.plan_uuid) else { return Ok((None, Amounts::new())) };
+        let switches = side.plan.or(order.old_plan_uuid).is_some_and(|old| old != plan);
         let quotas =
             if switches || order.limits.is_empty() { self.quotas_of(job, plan).await? } else { Amounts::new() };
         Ok((switches.then_some(plan), quotas))

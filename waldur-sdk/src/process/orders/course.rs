@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Evaluation, MarketplaceResource},
-    client::{Order, OrderState, OrderType, Resource, ResourceState},
+    client::{Feature, Order, OrderState, OrderType, ProviderInfo, Resource, ResourceState},
     error::{Error, ErrorKind, Result},
 };
 
@@ -69,6 +69,10 @@ impl OrderProcessor {
         match evaluation {
             Err(error) => OrderOutcome::Deferred(error),
             Ok(Evaluation::Pending) => OrderOutcome::AwaitingDecision,
+            Ok(Evaluation::Waiting { message, url }) => {
+                self.tell_customer(job, order, &message, url.as_deref()).await;
+                OrderOutcome::AwaitingDecision
+            }
             Ok(_) if self.policy().dry_run => OrderOutcome::DryRun,
             Ok(Evaluation::Reject { comment }) => {
                 job.cx.step("reject");
@@ -78,6 +82,24 @@ impl OrderProcessor {
                 }
             }
             Ok(Evaluation::Accept) => self.approve(job, order).await,
+        }
+    }
+
+    /// Tells the customer what an order waits for, unless that was told. Nothing depends on it.
+    async fn tell_customer(&self, job: &Job<'_>, order: &Order, message: &str, url: Option<&str>) {
+        let (message, url) = (message.trim(), url.map(str::trim).filter(|url| !url.is_empty()));
+        let is_told = order.provider_message.as_deref().unwrap_or_default() == message
+            && (url.is_none() || order.provider_message_url.as_deref() == url);
+        let waldur = self.waldur(job.cx);
+        if is_told || self.policy().dry_run || waldur.features().is_missing(Feature::OrderMarks) {
+            return;
+        }
+        job.cx.step("tell customer");
+        let mut info = ProviderInfo::new(message);
+        info.url = url.map(str::to_owned);
+        if let Err(error) = waldur.orders().set_provider_info(order.uuid, &info).await {
+            waldur.features().note(&error);
+            job.warn("set_provider_info", error);
         }
     }
 

@@ -139,7 +139,9 @@ impl OrderProcessor {
         } else {
             let (resumes, is_new) = (job.resumes(), order.kind == OrderType::Create);
             let waldur = self.waldur(job.cx);
-            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, is_new };
+            let (renews, blind) = (order.kind == OrderType::Restore, self.blind_keys());
+            let provision =
+                Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, is_new, renews, blind };
             // Boxed: most orders have no keys, and all would carry the space for them.
             let report = Box::pin(provision.run()).await;
             if report.deferred.is_none() {
@@ -249,11 +251,17 @@ impl OrderProcessor {
         };
         let waldur = self.waldur(job.cx);
         match waldur.service_providers().keys(provider).collect().await {
-            Ok(keys) => keys
-                .into_items()
-                .into_iter()
-                .filter_map(|key| Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key? }))
-                .collect(),
+            Ok(keys) => {
+                let (keys, _, gap) = keys.into_parts();
+                if let Some(gap) = gap {
+                    job.warn("ssh keys", gap);
+                }
+                keys.into_iter()
+                    .filter_map(|key| {
+                        Some(SshPublicKey { uuid: key.uuid.hex(), public_key: key.public_key?.into_string() })
+                    })
+                    .collect()
+            }
             Err(error) => {
                 job.warn("ssh keys", error);
                 Vec::new()

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | Create, Restore | [`create`](ResourceBackend::create) under an id that Waldur holds before the object exists |
 //! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed, in this order |
-//! | Terminate | [`delete`](ResourceBackend::delete), or zero limits if `soft_delete` |
+//! | Terminate | [`delete`](ResourceBackend::delete), or no access, no keys and zero limits if `soft_delete` |
 //!
 //! What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
 //! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
@@ -45,7 +45,7 @@ pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
 use self::job::Job;
-use super::{KeyPolicy, KeyProcessor, Lanes, failure};
+use super::{KeyPolicy, KeyProcessor, Lanes, failure, keys::BlindKeys};
 use crate::{
     backend::{OpContext, ResourceBackend},
     client::{Resource, WaldurClient},
@@ -82,6 +82,7 @@ struct Inner {
     lanes: Lanes,
     /// Orders that the last pass did not come to.
     left_over: Arc<Mutex<HashSet<OrderUuid>>>,
+    blind_keys: BlindKeys,
 }
 
 impl OrderProcessor {
@@ -96,6 +97,7 @@ impl OrderProcessor {
             policy: OrderPolicy::default(),
             lanes: Lanes::default(),
             left_over: Arc::default(),
+            blind_keys: BlindKeys::default(),
         }))
     }
 
@@ -135,7 +137,7 @@ impl OrderProcessor {
         policy.expose_error_details = self.0.policy.expose_error_details;
         policy.dry_run = self.0.policy.dry_run;
         let keys = KeyProcessor::new(self.0.waldur.clone(), self.0.backend.clone(), self.0.offering);
-        keys.with_policy(policy).with_lanes(&self.0.lanes)
+        keys.with_policy(policy).with_lanes(&self.0.lanes).with_blind_keys(&self.0.blind_keys)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -162,6 +164,10 @@ impl OrderProcessor {
 
     fn environment(&self) -> &Environment {
         self.0.waldur.environment()
+    }
+
+    fn blind_keys(&self) -> &BlindKeys {
+        &self.0.blind_keys
     }
 
     fn service_provider(&self) -> Option<ServiceProviderUuid> {

@@ -1,6 +1,6 @@
 //! How orders are processed: the knobs of the settings file that the processor itself obeys.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use crate::{
     rest::RetryPolicy,
@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The knobs of an [`OrderProcessor`](super::OrderProcessor). The defaults are the Python agent's where it has them.
-#[derive(Clone, Debug, PartialEq)]
+/// `Debug` only counts the protected names.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OrderPolicy {
     /// Ask Waldur whether a new back-end id is free (`check_backend_id_uniqueness`). Default no.
@@ -18,8 +19,13 @@ pub struct OrderPolicy {
     /// How many candidates are tried for a new back-end id, where more than one is (`backend_id_max_retries`).
     /// Default 50.
     pub backend_id_max_retries: u32,
-    /// Terminate sets all limits to zero and keeps the object (`soft_delete`). Default no.
+    /// Terminate takes everybody's access, sets all limits to zero and keeps the object (`soft_delete`). Default no.
     pub soft_delete: bool,
+    /// Only people who consented to the offering's terms get access (`fetch_consented_users_only`). Default no; a back
+    /// end may ask for it by itself.
+    pub consented_users_only: bool,
+    /// Names that keep their access whatever ends: accounts of the site's own (`protected_users`). Default none.
+    pub protected_usernames: BTreeSet<String>,
     /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
     pub homedir_umask: Option<u32>,
     /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
@@ -46,6 +52,8 @@ impl Default for OrderPolicy {
             check_all_offerings: false,
             backend_id_max_retries: 50,
             soft_delete: false,
+            consented_users_only: false,
+            protected_usernames: BTreeSet::new(),
             homedir_umask: None,
             expose_error_details: true,
             concurrency: 8,
@@ -65,9 +73,30 @@ impl OrderPolicy {
             check_all_offerings: core.check_all_offerings,
             backend_id_max_retries: core.backend_id_max_retries,
             soft_delete: core.soft_delete,
+            consented_users_only: core.fetch_consented_users_only,
+            protected_usernames: offering.protected_users.clone(),
             homedir_umask: Some(core.default_homedir_umask),
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
+    }
+}
+
+impl fmt::Debug for OrderPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderPolicy")
+            .field("check_backend_id_uniqueness", &self.check_backend_id_uniqueness)
+            .field("check_all_offerings", &self.check_all_offerings)
+            .field("backend_id_max_retries", &self.backend_id_max_retries)
+            .field("soft_delete", &self.soft_delete)
+            .field("consented_users_only", &self.consented_users_only)
+            .field("protected_usernames", &self.protected_usernames.len())
+            .field("homedir_umask", &self.homedir_umask)
+            .field("expose_error_details", &self.expose_error_details)
+            .field("concurrency", &self.concurrency)
+            .field("retry", &self.retry)
+            .field("team_fetch_delay", &self.team_fetch_delay)
+            .field("dry_run", &self.dry_run)
+            .finish()
     }
 }

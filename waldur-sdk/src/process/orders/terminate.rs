@@ -1,10 +1,11 @@
-//! Terminate: remove and prove absence, or, softly, leave the object with nothing in it.
+//! Terminate: remove and prove absence, or, softly, leave the object with nothing granted and nobody to reach it.
 
 use super::{Job, OrderOutcome, OrderProcessor, finish::Proof};
 use crate::{
-    backend::{DeleteRequest, LimitChange, MarketplaceResource, Progress, Removed, Verified},
+    backend::{DeleteRequest, LimitChange, MarketplaceResource, Origin, Progress, Removed, ResourceState, Verified},
     client::{Order, Resource},
     error::Result,
+    process::keys::withdraw,
     types::{Limit, Limits, WaldurAmount},
 };
 
@@ -21,13 +22,15 @@ impl OrderProcessor {
         };
         job.uses(&id);
         let proof = if self.policy().soft_delete {
-            job.cx.step("zero limits");
-            let mut change = LimitChange::new(side, id.clone(), self.zero_limits(resource));
-            change.order = Some(order.uuid);
             let found = self.backend().get(job.cx, &id).await?;
             if found.is_none() {
                 Proof::from(Verified::removed(&id, Removed::AlreadyAbsent, found.as_ref())?)
             } else {
+                let found = ResourceState::owned(found, &id, side.stamp(), Origin::Recorded)?;
+                self.shut_out(job, &side, &found).await?;
+                job.cx.step("zero limits");
+                let mut change = LimitChange::new(side, id, self.zero_limits(resource));
+                change.order = Some(order.uuid);
                 match self.backend().set_limits(job.cx, &change).await? {
                     Progress::Done(limits) => Proof::from(limits),
                     Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
@@ -41,6 +44,15 @@ impl OrderProcessor {
             }
         };
         self.finish(job, order, proof).await
+    }
+
+    /// Takes members and keys from an object that is kept. Nobody would do so later: a terminated resource is looked at by
+    /// nothing but a Restore order, which gives both again.
+    async fn shut_out(&self, job: &Job<'_>, side: &MarketplaceResource, found: &ResourceState) -> Result<()> {
+        self.take_access(job, side, &found.id).await?;
+        let Some(keys) = self.backend().keys() else { return Ok(()) };
+        job.cx.step("take keys");
+        withdraw(&self.waldur(job.cx), keys, job.cx, side, found).await
     }
 
     /// What a soft end leaves of a resource.

@@ -50,6 +50,8 @@ pub(super) struct People {
     shares: HashMap<ComponentUsageUuid, HashMap<String, Share>>,
     /// Addresses of accounts by user name at the offering.
     pub(super) accounts: HashMap<String, String>,
+    /// Why shares of a month may be missing. What is missing is unknown then, and not absent.
+    gaps: BTreeMap<Period, Error>,
 }
 
 pub(super) struct Share {
@@ -116,7 +118,8 @@ impl UsageReporter {
     /// What Waldur has of the users: one listing for each month and one of their accounts.
     ///
     /// # Errors
-    /// When a listing cannot be had. A row that cannot be read is one whose amount is not known: it is written again.
+    /// When a listing cannot be had. A row that cannot be read is one whose amount is not known: it is written again,
+    /// unless others are reckoned by it.
     pub(super) async fn people(&self, cx: &OpContext, scope: Scope, periods: &[Period]) -> Result<People> {
         let mut people = People::default();
         if periods.is_empty() {
@@ -124,10 +127,11 @@ impl UsageReporter {
         }
         let waldur = self.waldur(cx);
         let usages = waldur.component_usages();
-        let accounts = waldur.offering_users().list(&OfferingUserQuery::offering(self.offering())).collect();
+        let accounts = waldur.offering_users().summaries(&OfferingUserQuery::offering(self.offering())).collect();
         let shares = periods.iter().map(|period| {
             let query = self.query(scope).billing_period(period.first_day());
-            usages.list_of_users(&query).collect()
+            let (period, shares) = (*period, usages.list_of_users(&query).collect());
+            async move { (period, shares.await) }
         });
         let shares: Vec<_> = shares.collect();
         let shares = stream::iter(shares).buffer_unordered(self.policy().concurrency.max(1)).collect::<Vec<_>>();
@@ -137,8 +141,12 @@ impl UsageReporter {
                 people.accounts.insert(name.into_string(), url);
             }
         }
-        for month in shares {
-            month?.into_items().into_iter().for_each(|row| people.add(row));
+        for (period, month) in shares {
+            let (rows, _, gap) = month?.into_parts();
+            people.gaps.extend(gap.map(|gap| (period, gap)));
+            for row in rows {
+                people.add(row);
+            }
         }
         Ok(people)
     }
@@ -162,6 +170,11 @@ impl People {
                 users.entry(component.clone()).or_default().entry(name.clone()).or_default();
             }
         }
+    }
+
+    /// Why shares of a month may be missing, if they may.
+    pub(super) fn gap(&self, period: Period) -> Option<&Error> {
+        self.gaps.get(&period)
     }
 
     pub(super) fn share(&self, row: &StoredRow, name: &str) -> Option<&Share> {

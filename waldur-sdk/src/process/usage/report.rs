@@ -98,6 +98,11 @@ pub struct PeriodUsageReport {
     pub split: Vec<String>,
     /// Components of which the users' amounts do not add up to the total. The total counts.
     pub unequal: Vec<String>,
+    /// Components of which users' amounts were measured and no total. They were not sent.
+    pub untotalled: Vec<String>,
+    /// Components of which it cannot be told whose usage was measured, since somebody added one in Waldur by the name of
+    /// what another stands for ([`ComponentMapping`](crate::settings::ComponentMapping)). They were not sent.
+    pub ambiguous: Vec<String>,
     /// What became of the users' amounts.
     pub users: UsersReport,
     /// A refusal is of an earlier run: the values are the same, so nothing was sent again.
@@ -118,6 +123,8 @@ impl PeriodUsageReport {
             unbilled: Vec::new(),
             split: Vec::new(),
             unequal: Vec::new(),
+            untotalled: Vec::new(),
+            ambiguous: Vec::new(),
             users: UsersReport::default(),
             remembered: false,
             attempts: 0,
@@ -147,8 +154,11 @@ impl PeriodUsageReport {
         for component in &self.unbilled {
             line(format!("{component}: it is not billed by usage or limit"));
         }
-        for component in &self.unequal {
-            line(format!("{component}: the amounts of users do not add up to the total"));
+        for component in &self.untotalled {
+            line(format!("{component}: amounts of users were measured, and no total"));
+        }
+        for component in &self.ambiguous {
+            line(format!("{component}: the name stands for two things, so it cannot be told whose usage this is"));
         }
         if self.users.unnameable > 0 {
             line(format!("amounts of users whose names cannot be stored: {}", self.users.unnameable));

@@ -21,7 +21,7 @@ use super::{
     submit::{Sending, Sent},
 };
 use crate::{
-    backend::{OpContext, Period, Usage, UsageSource},
+    backend::{OpContext, Period, Stamp, Usage, UsageSource},
     client::{Offering, ResourceQuery, ResourceState, ResourceSummary},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::failure::shielded,
@@ -255,13 +255,15 @@ impl UsageReporter {
         period: Period,
     ) -> PeriodUsageReport {
         let mut report = PeriodUsageReport::new(period);
-        let sold = match run.sold(id, period) {
+        let sold = match run.sold(resource.uuid, id, period) {
             Ok(sold) => sold,
             Err(outcome) => return report.ending(outcome),
         };
         report.unknown.clone_from(&sold.unknown);
         report.unbilled.clone_from(&sold.unbilled);
         report.unequal.clone_from(&sold.unequal);
+        report.untotalled.clone_from(&sold.untotalled);
+        report.ambiguous.clone_from(&sold.ambiguous);
         if sold.total.is_empty() {
             return if sold.idle { report.ending(UsageOutcome::Idle) } else { report };
         }
@@ -395,7 +397,7 @@ impl UsageReporter {
         if run.aim.zero_stale_users {
             people.add_stale(&mut users, reported, &stored);
         }
-        self.send_users(cx, &users, &stored, people, date).await
+        self.send_users(cx, &users, &stored, people, (period, date)).await
     }
 
     /// Puts the rows of each component in the order of the plans that the resource was on.
@@ -444,7 +446,7 @@ impl Run {
     }
 
     /// What can be billed of what was measured, or the outcome if that is nothing.
-    fn sold(&self, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
+    fn sold(&self, resource: ResourceUuid, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
         if self.shared.contains(id) {
             let text = format!("{id}: several resources have this back-end id, so it cannot be told whose usage it is");
             return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
@@ -462,6 +464,10 @@ impl Run {
                 return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
             }
         };
+        if let Some(other) = report.stamp.filter(|stamp| *stamp != Stamp(resource)) {
+            let text = format!("{id} carries the stamp of resource {}: its usage is not this one's", other.0.hex());
+            return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Foreign, text)));
+        }
         let mut sold = Sold::new(report, &self.mapping, &self.billing).map_err(UsageOutcome::Unreadable)?;
         if self.aim.positive_only {
             sold.drop_nothing();

@@ -9,7 +9,7 @@ use super::UsageReporter;
 use crate::{
     backend::{OpContext, Period},
     client::Feature,
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -45,8 +45,11 @@ impl UsageReporter {
         let name = format!("agent-{}", self.offering());
         match waldur.agents().find_identity(&name).await {
             Ok(_) => {}
-            // Refused, but there.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            // Refused, but there: by Waldur itself, and not by something in front of it that lets few addresses pass.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && is_waldurs(&error) => {}
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(error.with_kind(ErrorKind::WrongContent));
+            }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 waldur.features().note(&error);
                 return Ok(false);
@@ -65,8 +68,14 @@ impl UsageReporter {
     pub(super) async fn last_call(&self, cx: &OpContext, period: Period) -> Result<Option<(Option<Instant>, bool)>> {
         let end = period.bounds(&TimeZone::UTC).map_or(Timestamp::MIN, |bounds| bounds.end);
         let is_close = self.left(end) <= CLOSE;
-        if is_close && self.takes_past_months(cx).await? {
-            return Ok(Some((cx.deadline, false)));
+        if is_close {
+            match self.takes_past_months(cx).await {
+                Ok(true) => return Ok(Some((cx.deadline, false))),
+                Ok(false) => {}
+                // Something in front of it answers that question, and may always do so: as if it knew none.
+                Err(error) if error.kind() == ErrorKind::WrongContent => {}
+                Err(error) => return Err(error),
+            }
         }
         let Some(left) = self.left(end).checked_sub(MARGIN).filter(|left| !left.is_zero()) else { return Ok(None) };
         let last = self.environment().instant().checked_add(left);
@@ -80,4 +89,11 @@ impl UsageReporter {
     fn left(&self, end: Timestamp) -> Duration {
         Duration::try_from(end.duration_since(self.environment().now())).unwrap_or_default()
     }
+}
+
+/// Whether a refusal is in Waldur's words: an object with a `detail`.
+fn is_waldurs(error: &Error) -> bool {
+    let body = error.http().and_then(|http| http.body.as_deref());
+    let body: Option<serde_json::Value> = body.and_then(|body| serde_json::from_str(body).ok());
+    body.is_some_and(|body| body.get("detail").is_some())
 }

@@ -51,6 +51,8 @@ pub(super) struct Sold {
     pub(super) unknown: Vec<String>,
     pub(super) unbilled: Vec<String>,
     pub(super) unequal: Vec<String>,
+    pub(super) untotalled: Vec<String>,
+    pub(super) ambiguous: Vec<String>,
     /// There was something to report, and all of it was nothing.
     pub(super) idle: bool,
 }
@@ -73,9 +75,12 @@ impl Sold {
                 // Without a total there is no row that the share would be one of.
                 if sold.total.contains_key(&component) {
                     sold.users.entry(component).or_default().insert(user.clone(), amount);
+                } else if billing.kind(&component).is_some() && !sold.untotalled.contains(&component) {
+                    sold.untotalled.push(component);
                 }
             }
         }
+        sold.ambiguous = mapping.ambiguous(&measured.total);
         sold.unequal =
             sold.users.iter().filter(|(component, users)| sold.differs(component, users)).map(name).collect();
         for (component, amount) in &mut sold.total {

@@ -114,7 +114,8 @@ impl UsageReporter {
             return Ok(Err(Stopped { outcome: refused(refusal), remembered: true }));
         }
         let mut added = false;
-        for Part { target, amounts: usages, adds_rows } in self.parts(cx, sending, amounts).await? {
+        let Parts { parts, remembered } = self.parts(cx, sending, amounts).await?;
+        for Part { target, amounts: usages, adds_rows } in parts {
             added |= adds_rows;
             if self.policy().dry_run {
                 continue;
@@ -131,9 +132,14 @@ impl UsageReporter {
             if error.status().is_some() {
                 sending.trouble.over();
             }
-            // A plan that is over by now may take nothing any more: the next run looks anew.
+            // A plan that is over by now may take nothing any more: whoever comes next looks anew.
             self.memory().forget_timeline(resource, period);
-            let outcome = if kind.is_some() && error.kind() == ErrorKind::InvalidRequest && !is_state(&error) {
+            let is_final = kind.is_some() && error.kind() == ErrorKind::InvalidRequest && !is_state(&error);
+            if is_final && remembered {
+                // Of a month that is over the same amounts are sent once: not to a plan that was read long ago.
+                return Err(error.with_retryable(true));
+            }
+            let outcome = if is_final {
                 let refusal = Refusal { backfill: said(&error, "backfilling past billing periods"), error };
                 self.memory().refused(resource, period, kind, amounts.clone(), refusal.clone());
                 refused(refusal)
@@ -158,9 +164,10 @@ impl UsageReporter {
 
     /// Divides amounts among plans, where Waldur has something of the month already. What is remembered of its rows holds
     /// as long as the resource is on the plan that it was on then, and no row has come since.
-    async fn parts(&self, cx: &OpContext, sending: Sending<'_>, amounts: &Amounts) -> Result<Vec<Part>> {
+    async fn parts(&self, cx: &OpContext, sending: Sending<'_>, amounts: &Amounts) -> Result<Parts> {
         let Sending { resource, period, stored, .. } = sending;
-        let whole = || vec![Part::whole(resource.uuid, amounts)];
+        let fresh = |parts| Parts { parts, remembered: false };
+        let whole = || fresh(vec![Part::whole(resource.uuid, amounts)]);
         let split = !stored.split().is_empty();
         let has_rows = amounts.keys().any(|component| !stored.rows(component).is_empty());
         if !has_rows || (!split && !self.policy().watch_plan_changes) {
@@ -171,10 +178,10 @@ impl UsageReporter {
         let seen = known.is_some() || resource.plan_uuid.is_none();
         let timeline = known.and_then(|known| known.timeline).filter(|_| same);
         if let Some(Ok(parts)) = timeline.map(|timeline| timeline.divide(resource.uuid, amounts, stored)) {
-            return Ok(parts);
+            return Ok(Parts { parts, remembered: true });
         }
         match self.timeline(cx, resource, period, stored).await {
-            Ok(timeline) => timeline.divide(resource.uuid, amounts, stored),
+            Ok(timeline) => timeline.divide(resource.uuid, amounts, stored).map(fresh),
             // Not even a suspicion, and no way to know. Of rows that another process wrote, under whatever plan, somebody
             // can let this one know: until then what they hold is not billed a second time.
             Err(error) if !split && same && is_withheld(&error, seen) => Ok(whole()),
@@ -201,6 +208,13 @@ impl UsageReporter {
         }
         Ok(timeline)
     }
+}
+
+/// Amounts, divided among plans.
+struct Parts {
+    parts: Vec<Part>,
+    /// By plans that were read in an earlier run.
+    remembered: bool,
 }
 
 /// Whether Waldur does not tell, and will not: other than an answer that makes no sense, or one that is still to come. A

@@ -9,7 +9,7 @@ use super::{
     report::UsersReport,
 };
 use crate::{
-    backend::OpContext,
+    backend::{OpContext, Period},
     client::{Feature, UserUsage},
     error::{Error, ErrorKind, Result},
     types::{ComponentUsageUuid, Decimal, Timestamp, WaldurAmount},
@@ -33,7 +33,7 @@ impl UsageReporter {
         users: &BTreeMap<String, Users>,
         stored: &Stored,
         people: &People,
-        date: Timestamp,
+        (period, date): (Period, Timestamp),
     ) -> UsersReport {
         let mut report = UsersReport::default();
         for (component, users) in users {
@@ -46,7 +46,12 @@ impl UsageReporter {
                 report.failed = Some(Error::not_ready(format!("{component}: Waldur has no total yet")));
                 continue;
             }
-            let shares = changed(users, stored.rows(component), people, date, &mut report);
+            let rows = stored.rows(component);
+            if let Some(error) = unknown_before(component, users, rows, people, period) {
+                report.failed = Some(error);
+                continue;
+            }
+            let shares = changed(users, rows, people, date, &mut report);
             if shares.is_empty() {
                 continue;
             }
@@ -91,6 +96,26 @@ impl UsageReporter {
         }
         Ok(())
     }
+}
+
+/// Why it cannot be told what the last of several rows is to get, if so: what the earlier ones hold is not known.
+fn unknown_before(
+    component: &str,
+    users: &Users,
+    rows: &[StoredRow],
+    people: &People,
+    period: Period,
+) -> Option<Error> {
+    let (_, earlier) = rows.split_last().filter(|(_, earlier)| !earlier.is_empty())?;
+    if let Some(gap) = people.gap(period) {
+        return Some(gap.clone());
+    }
+    let is_unsaid =
+        |row: &StoredRow| users.keys().any(|name| people.share(row, name).is_some_and(|share| share.amount.is_none()));
+    earlier.iter().any(is_unsaid).then(|| {
+        let text = format!("{component}: Waldur does not say what a user's share was before the plan changed");
+        Error::new(ErrorKind::Inconsistent, text)
+    })
 }
 
 /// The shares that differ from what Waldur has. Of several rows, in the order of their plans, the last one is that of the plan which reports go to: it

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::{
     Outcome, Subject,
     checks::{cx, id_of, make},
-    ensure, must,
+    ensure,
+    facets::{NO_PAUSE, set},
+    must,
 };
 use crate::{
     backend::{
@@ -169,7 +171,9 @@ pub(super) async fn a_pause_is_read_back_and_leaves_members_alone(subject: &dyn 
         add(&*backend, &made, vec![Grant::new("alice")]).await?;
     }
     let before = seen(&*backend, &id).await?;
-    must("set_status", status.set_status(&cx(), &made.resource, &id, Status::Paused).await)?;
+    if !set(status, &made, Status::Paused).await? {
+        return Ok(Some(NO_PAUSE));
+    }
     let found = seen(&*backend, &id).await?.status;
     ensure(found == Status::Paused, || format!("paused, and inspect reads {found:?}: it is paused in every cycle"))?;
     must("set_status", status.set_status(&cx(), &made.resource, &id, Status::Active).await)?;
@@ -188,13 +192,10 @@ pub(super) async fn downscaling_is_set_again_and_restored(subject: &dyn Subject)
     let Some(status) = backend.status() else { return Ok(Some("no status")) };
     let made = make(subject, 68).await?;
     let id = made.backend_id.clone();
-    if let Err(error) = status.set_status(&cx(), &made.resource, &id, Status::Downscaled).await
-        && error.class() == ErrorClass::Unsupported
-    {
-        return Ok(Some("no word for downscaled"));
-    }
-    for wanted in [Status::Downscaled, Status::Paused, Status::Active] {
-        must("set_status", status.set_status(&cx(), &made.resource, &id, wanted).await)?;
+    for wanted in [Status::Downscaled, Status::Downscaled, Status::Paused, Status::Active] {
+        if !set(status, &made, wanted).await? {
+            continue;
+        }
         let found = seen(&*backend, &id).await?.status;
         ensure(found == wanted, || format!("set {wanted:?}, reads {found:?}"))?;
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{backend::MemoryBackend, service::MemoryObject};
 use crate::{
-    backend::{ApiKeys, Importable, Importer, IssuedKey, MarketplaceResource, OpContext},
+    backend::{ApiKeys, Importable, Importer, IssuedKey, MarketplaceResource, OpContext, Stamp},
     error::Result,
     rest::{Complete, Page, PageToken, Pager},
     types::BackendId,
@@ -123,6 +123,6 @@ impl MemoryBackend {
         let mut item = Importable::new(id);
         item.parent = row.object.project;
         item.limits = limits;
-        Ok(item)
+        Ok(item.with_stamp(row.object.stamp.map(Stamp)))
     }
 }

@@ -434,15 +434,15 @@ impl State {
     /// Every object has a row: what was counted, `{}` where nobody has counted yet, `null` where it cannot be told.
     fn usage(&self, query: &str) -> Answer {
         let month = query.split('&').find_map(|pair| pair.strip_prefix("month=")).unwrap_or_default();
-        let row = |id: &String| {
+        let row = |(id, object): (&String, &MemoryObject)| {
             let usage = match self.usage.get(&(month.to_owned(), id.clone())) {
                 _ if self.uncountable.contains(id) => Value::Null,
                 Some(usage) => usage.shown(),
                 None => json!({}),
             };
-            json!({ "id": id, "usage": usage })
+            json!({ "id": id, "stamp": object.stamp, "usage": usage })
         };
-        let answered = self.objects.keys().filter(|id| !self.unanswered.contains(*id));
+        let answered = self.objects.iter().filter(|(id, _)| !self.unanswered.contains(*id));
         (StatusCode::OK, answered.map(row).collect())
     }
 

@@ -8,15 +8,17 @@ use serde::Deserialize;
 
 use super::backend::MemoryBackend;
 use crate::{
-    backend::{OpContext, Period, Usage, UsageReport, UsageSource},
+    backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource},
     error::{Error, ErrorKind, Result},
-    types::{Amounts, BackendAmount, BackendId, lenient},
+    types::{Amounts, BackendAmount, BackendId, ResourceUuid, lenient},
 };
 
 /// One object. Unlike the service's own type this one knows what was not said.
 #[derive(Deserialize)]
 struct Row {
     id: String,
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    stamp: Option<ResourceUuid>,
     usage: Option<Counted>,
 }
 
@@ -43,10 +45,10 @@ impl UsageSource for MemoryBackend {
             Err(error) => return ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),
         };
         let broken: BTreeMap<_, _> = rows.bad.into_iter().filter_map(|row| Some((row.id?, row.error))).collect();
-        let found: BTreeMap<_, _> = rows.items.into_iter().map(|row| (row.id, row.usage)).collect();
+        let found: BTreeMap<_, _> = rows.items.into_iter().map(|row| (row.id, (row.stamp, row.usage))).collect();
         let usage = |id: &BackendId| match (found.get(id.as_str()), broken.get(id.as_str())) {
-            (Some(Some(counted)), _) => self.counted(counted).unwrap_or_else(Usage::Unreadable),
-            (Some(None), _) => unreadable(ErrorKind::Unavailable, "the service cannot tell"),
+            (Some((stamp, Some(counted))), _) => self.counted(*stamp, counted).unwrap_or_else(Usage::Unreadable),
+            (Some((_, None)), _) => unreadable(ErrorKind::Unavailable, "the service cannot tell"),
             (None, Some(error)) => Usage::Unreadable(error.clone()),
             (None, None) => unreadable(ErrorKind::NotFound, "the service says nothing of it"),
         };
@@ -55,10 +57,11 @@ impl UsageSource for MemoryBackend {
 }
 
 impl MemoryBackend {
-    fn counted(&self, counted: &Counted) -> Result<Usage> {
+    fn counted(&self, stamp: Option<ResourceUuid>, counted: &Counted) -> Result<Usage> {
         let Some(total) = &counted.total else { return Ok(Usage::NotYet) };
         let users = counted.users.iter().map(|(user, amounts)| Ok((user.clone(), self.sold(amounts)?)));
-        Ok(Usage::Measured(UsageReport::new(self.sold(total)?).with_users(users.collect::<Result<_>>()?)))
+        let report = UsageReport::new(self.sold(total)?).with_users(users.collect::<Result<_>>()?);
+        Ok(Usage::Measured(report.with_stamp(stamp.map(Stamp))))
     }
 
     fn sold(&self, Numbers(amounts): &Numbers) -> Result<Amounts> {

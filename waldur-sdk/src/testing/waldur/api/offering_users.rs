@@ -171,6 +171,23 @@ pub(super) fn update_restricted(state: &mut State, call: &Incoming<'_>) -> Outco
     Ok(Answer::empty(StatusCode::OK))
 }
 
+/// `PATCH …/update_comments/`, since generation 8: what is not sent stays.
+pub(super) fn update_comments(state: &mut State, call: &Incoming<'_>) -> Outcome {
+    let uuid = provided(state, call)?;
+    let mut fields = call.fields()?;
+    let comment = fields.text("service_provider_comment", 4096);
+    let url = fields.text("service_provider_comment_url", 200);
+    fields.check()?;
+    change(state, uuid, |row| {
+        row.comment = comment.unwrap_or_else(|| std::mem::take(&mut row.comment));
+        row.comment_url = url.unwrap_or_else(|| std::mem::take(&mut row.comment_url));
+    });
+    let row = state.offering_users.get(uuid.uuid()).ok_or_else(Answer::broken)?;
+    let shown =
+        serde_json::json!({ "service_provider_comment": row.comment, "service_provider_comment_url": row.comment_url });
+    Ok(Answer::json(StatusCode::OK, shown))
+}
+
 pub(super) fn begin_creating(state: &mut State, call: &Incoming<'_>) -> Outcome {
     go(state, call, &[S::Requested, S::ErrorCreating], S::Creating)
 }

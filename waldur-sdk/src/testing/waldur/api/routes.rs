@@ -116,6 +116,7 @@ const ROUTES: &[Route] = &[
         ],
     ),
     Route::act("marketplace-offering-users/{}/update_restricted", &[(Post, offering_users::update_restricted)]),
+    Route::act("marketplace-offering-users/{}/update_comments", &[(Patch, offering_users::update_comments)]).since_8(),
     Route::act("marketplace-offering-users/{}/begin_creating", &[(Post, offering_users::begin_creating)]).since_8(),
     Route::act("marketplace-offering-users/{}/set_error_creating", &[(Post, offering_users::set_error_creating)])
         .since_8(),

@@ -1,0 +1,136 @@
+//! Changing the limit of a project, and scaling it down and up again.
+
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::{CONSISTENCY, LimitChange, MarketplaceResource, OpContext, Status, Verified, read_back},
+    types::{BackendId, Limits},
+};
+
+use super::{
+    Inner,
+    sight::{Seen, inconsistent, unless_gone},
+    stamp,
+};
+use crate::client::{HarborClient, ProjectName, StorageLimit};
+
+impl Inner {
+    /// Brings the quota to what is wanted, unless it is so already, and reads it back. Compared in bytes.
+    ///
+    /// # Errors
+    /// `Config` when there is no quota to be changed; `Inconsistent` when Harbor acknowledges the change and does not
+    /// carry it out.
+    pub(super) async fn ensure_quota(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        name: &ProjectName,
+        mut seen: Seen,
+        wanted: StorageLimit,
+    ) -> Result<Seen> {
+        let Some(quota) = seen.quota.clone() else {
+            return if wanted == StorageLimit::UNLIMITED { Ok(seen) } else { Err(no_quota(name)) };
+        };
+        if quota.get().limit == Some(wanted) {
+            return Ok(seen);
+        }
+        cx.checkpoint()?;
+        cx.step("quota");
+        client.quotas().set(&quota, wanted).await?;
+        let id = seen.facts.id;
+        let read = read_back(cx, client.environment(), CONSISTENCY, || async {
+            let quota = client.quotas().of_project(id, name).await?.ok_or_else(|| no_quota(name))?;
+            match quota.get().limit {
+                Some(limit) if limit == wanted => Ok(quota),
+                Some(other) => Err(inconsistent(name, &format!("its quota was set to {wanted}, but reads {other}"))),
+                None => Err(inconsistent(name, &format!("its quota was set to {wanted}, but cannot be read"))),
+            }
+        });
+        seen.quota = Some(read.await?);
+        Ok(seen)
+    }
+
+    pub(super) async fn change_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Verified<Limits>> {
+        let wanted = self.storage.of_limits(&change.limits)?;
+        let (name, client) = self.target(cx, &change.backend_id)?;
+        let (mut seen, _) = self.look_at_own(&client, &name, &change.backend_id, &change.resource).await?;
+        if let Some(wanted) = wanted {
+            let changed = async {
+                let seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
+                // Whatever it was scaled down to, it is not any more. If it still is to be, the next pass sees to it.
+                if seen.facts.marks.downscaled && !self.is_small(wanted)? {
+                    return self.mark(&client, &name, &change.resource, seen, false).await;
+                }
+                Ok(seen)
+            };
+            seen = unless_gone(&client, &name, changed.await).await?;
+        }
+        Verified::limits(&change.limits, &self.state(&change.backend_id, &seen.facts, seen.limit())?)
+    }
+
+    /// Scales down to one unit, or up to the limit that Waldur has on record. A project that is not scaled down is left
+    /// alone when it is to be active, whatever its quota is (harbor.md §5.6).
+    pub(super) async fn change_status(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        status: Status,
+    ) -> Result<()> {
+        let (name, client) = self.target(cx, id)?;
+        match status {
+            Status::Paused => Err(Error::unsupported("pausing a project of Harbor")),
+            Status::Downscaled => {
+                let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+                let is_small = seen.limit().map(|limit| self.is_small(limit)).transpose()?;
+                if is_small != Some(true) {
+                    seen = self.ensure_quota(cx, &client, &name, seen, self.storage.one_unit()?).await?;
+                }
+                // Last, so that whoever dies in between finds it not scaled down yet.
+                self.mark(&client, &name, resource, seen, true).await.map(drop)
+            }
+            Status::Active => {
+                let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+                if !seen.facts.marks.downscaled {
+                    return Ok(());
+                }
+                let is_small = seen.limit().map(|limit| self.is_small(limit)).transpose()?;
+                // Somebody else has raised it meanwhile: that stays, and only the mark goes.
+                if is_small != Some(false) {
+                    let wanted = self.storage.of_limits(&resource.limits)?.ok_or_else(|| {
+                        let text = format!("{id}: Waldur does not say how much it had before it was scaled down");
+                        Error::new(ErrorKind::InvalidRequest, text)
+                    })?;
+                    seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
+                }
+                self.mark(&client, &name, resource, seen, false).await.map(drop)
+            }
+        }
+    }
+
+    /// Notes on the project whether it is scaled down, and reads it back.
+    async fn mark(
+        &self,
+        client: &HarborClient,
+        name: &ProjectName,
+        resource: &MarketplaceResource,
+        seen: Seen,
+        downscaled: bool,
+    ) -> Result<Seen> {
+        let Some(list) = stamp::written(&seen.project.cve_allowlist, resource.stamp(), downscaled) else {
+            return Ok(seen);
+        };
+        client.projects().set_allowlist(name, &list).await?;
+        let project = client.projects().get(name).await?;
+        if stamp::read(&project.cve_allowlist).downscaled != downscaled {
+            return Err(inconsistent(name, "a note was written to it, but does not show"));
+        }
+        Ok(self.seen(project, seen.quota))
+    }
+}
+
+fn no_quota(name: &ProjectName) -> Error {
+    Error::config(format!(
+        "the project {name} has no quota, so that it cannot be limited: quotas are disabled on this Harbor \
+         (quota_per_project_enable)"
+    ))
+}

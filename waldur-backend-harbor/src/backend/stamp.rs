@@ -1,0 +1,122 @@
+//! Whose a project is, and whether it is scaled down.
+//!
+//! Harbor has no field for notes on a project: its metadata are a fixed set, labels are anybody's who maintains the
+//! project. The one place that takes free text, comes with every reading of a project and is not for the customer to
+//! write (below the role of a project's administrator) is the project's own list of vulnerabilities that do not count.
+//! An entry there that is no vulnerability has no effect, whichever list the project goes by.
+
+use waldur_sdk::{
+    backend::{MarketplaceResource, Stamp},
+    types::Uuid,
+};
+
+use crate::client::{Allowlist, AllowlistItem, ProjectId};
+
+const STAMP: &str = "waldur-resource-";
+const DOWNSCALED: &str = "waldur-downscaled";
+
+/// The member of the published metadata that holds the project's number.
+pub(super) const PROJECT_ID: &str = "harbor_project_id";
+
+/// What the entries of ours say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) stamp: Mark,
+    /// It was scaled down by us.
+    pub(super) downscaled: bool,
+}
+
+/// Whose stamp is on a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Nobody's.
+    None,
+    /// This resource's.
+    Stamp(Stamp),
+    /// More than one resource's, or none that there can be: nothing to build on.
+    Broken,
+}
+
+/// Reads the entries of ours.
+pub(super) fn read(list: &Allowlist) -> Marks {
+    let mut marks = Marks { stamp: Mark::None, downscaled: false };
+    for item in &list.items {
+        let text = item.cve_id.trim().to_ascii_lowercase();
+        if text == DOWNSCALED {
+            marks.downscaled = true;
+        } else if let Some(uuid) = text.strip_prefix(STAMP) {
+            let stamp = Uuid::try_parse(uuid).ok().map(|uuid| Mark::Stamp(Stamp(uuid.into())));
+            marks.stamp = match (marks.stamp, stamp) {
+                (Mark::None, Some(stamp)) => stamp,
+                (before, Some(stamp)) if before == stamp => stamp,
+                _ => Mark::Broken,
+            };
+        }
+    }
+    marks
+}
+
+/// The list with our entries as they are to be, everybody else's as they are; `None` when it is so already.
+pub(super) fn written(list: &Allowlist, stamp: Stamp, downscaled: bool) -> Option<Allowlist> {
+    if read(list) == (Marks { stamp: Mark::Stamp(stamp), downscaled }) {
+        return None;
+    }
+    let is_ours = |item: &AllowlistItem| {
+        let text = item.cve_id.trim().to_ascii_lowercase();
+        text == DOWNSCALED || text.starts_with(STAMP)
+    };
+    let mut items: Vec<_> = list.items.iter().filter(|item| !is_ours(item)).cloned().collect();
+    items.push(AllowlistItem { cve_id: format!("{STAMP}{}", stamp.0.hex()) });
+    if downscaled {
+        items.push(AllowlistItem { cve_id: DOWNSCALED.to_owned() });
+    }
+    Some(Allowlist { expires_at: list.expires_at, items })
+}
+
+/// The number of the project that Waldur knows the resource by. A name may be given to another project, a number never.
+pub(super) fn recorded_id(resource: &MarketplaceResource) -> Option<ProjectId> {
+    let value = resource.metadata.get(PROJECT_ID)?;
+    let number = value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    Some(ProjectId::new(number))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn list(items: &[&str]) -> Allowlist {
+        let items = items.iter().map(|text| AllowlistItem { cve_id: (*text).to_owned() }).collect();
+        Allowlist { expires_at: Some(7), items }
+    }
+
+    fn stamp(number: u128) -> Stamp {
+        Stamp(Uuid::from_u128(number).into())
+    }
+
+    #[test]
+    fn a_stamp_is_read_back_among_what_others_wrote() {
+        let others = list(&["CVE-2021-44228", "GHSA-x"]);
+        assert_eq!(read(&others), Marks { stamp: Mark::None, downscaled: false });
+        for downscaled in [true, false] {
+            let written = written(&others, stamp(7), downscaled);
+            let read_back = written.as_ref().map(read);
+            assert_eq!(read_back, Some(Marks { stamp: Mark::Stamp(stamp(7)), downscaled }));
+            assert_eq!(written.as_ref().map(|list| list.expires_at), Some(Some(7)));
+            let kept = written.iter().flat_map(|list| &list.items).filter(|item| !item.cve_id.starts_with("waldur"));
+            assert_eq!(kept.count(), 2);
+            assert!(written.is_some_and(|list| super::written(&list, stamp(7), downscaled).is_none()));
+        }
+    }
+
+    #[test]
+    fn two_stamps_are_none_to_build_on() {
+        let two = [format!("{STAMP}{}", stamp(1).0.hex()), format!("{STAMP}{}", stamp(2).0.hex())];
+        let both: Vec<&str> = two.iter().map(String::as_str).collect();
+        assert_eq!(read(&list(&both)).stamp, Mark::Broken);
+        assert_eq!(read(&list(&["waldur-resource-x"])).stamp, Mark::Broken);
+        let twice = [both[0], both[0]];
+        assert_eq!(read(&list(&twice)).stamp, Mark::Stamp(stamp(1)));
+    }
+}

@@ -1,0 +1,172 @@
+//! Calls and time (performance.md §3, §5).
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::time::Instant;
+use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
+use waldur_sdk::{
+    backend::{OpContext, Period, ResourceBackend as _, Usage},
+    client::WaldurClient,
+    process::{SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
+    testing::{
+        Counting, Latency,
+        waldur::{Billing, FakeWaldur, Generation},
+    },
+    types::{BackendId, Date, Decimal, OfferingUuid},
+};
+
+use crate::{
+    common::{GIB, backend_with, components, cx, environment, http, id, now, pass_time},
+    membership::{assert_synced, sync},
+};
+
+const RTT: Duration = Duration::from_millis(50);
+const CYCLE: Duration = Duration::from_secs(300);
+
+/// So many resources in step on both sides, in projects of ten. `library` is among the projects of Harbor.
+struct World {
+    waldur: FakeWaldur,
+    harbor: FakeHarbor,
+    offering: OfferingUuid,
+}
+
+fn world(generation: Generation, resources: usize) -> World {
+    let waldur = FakeWaldur::new(generation).with_wall(now);
+    let offering = waldur.offering().component("storage", Billing::Limit).create();
+    let harbor = FakeHarbor::builder().clock(now).build();
+    let month: Date = "2026-11-01".parse().unwrap();
+    let created = "2026-11-22T12:00:00Z";
+    let mut project = waldur.default_project();
+    for number in 0..resources {
+        let name = format!("waldur-r{number:05}");
+        let team = number / 10;
+        if number % 10 == 0 {
+            project = waldur.project(&format!("Team {team}")).slug(format!("team-{team}")).create();
+        }
+        let group = format!("waldur-team-{team}");
+        let resource = waldur.resource(offering).name(&name).slug(&name).backend_id(&name).project(project);
+        let resource = resource.limits([("storage", 20_u32)]).create();
+        let stamp = format!("waldur-resource-{}", resource.hex());
+        let seed = SeedProject::new(&name).quota(20 * GIB).tolerates(&stamp).used(1 << 30).group(&group, 2);
+        let id = harbor.add_project(seed).unwrap().id;
+        let metadata = json!({
+            "harbor_project_id": id, "harbor_project_name": name, "docker_login": "localhost:8080",
+            "harbor_url": format!("http://localhost:8080/harbor/projects/{id}"), "repository_count": 1,
+            "storage_used_bytes": 1_u64 << 30, "quota_bytes": 20 * GIB, "creation_time": created, "oidc_group": group,
+        });
+        waldur.change_resource(resource, |seed| seed.backend_metadata(metadata));
+        waldur.reported(resource, "storage", month, Decimal::ONE);
+    }
+    World { waldur, harbor, offering }
+}
+
+impl World {
+    fn reporter(&self, waldur: &Counting, harbor: &Counting) -> UsageReporter {
+        let waldur = Latency::new(waldur.clone(), environment(), RTT);
+        let harbor = Latency::new(harbor.clone(), environment(), RTT);
+        let client = WaldurClient::builder(self.waldur.base_url()).token(self.waldur.token());
+        let client = client.http(http(waldur)).build().unwrap();
+        let backend = Arc::new(backend_with(harbor, &self.harbor, json!({})));
+        let mut policy = UsagePolicy::default();
+        policy.reporting_periods = 1;
+        UsageReporter::new(client, backend, self.offering).with_components(components()).with_policy(policy)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_of_a_thousand_projects_takes_eighteen_calls_and_no_second() {
+    // With the project that every Harbor has, there are a thousand.
+    let world = world(Generation::V2024, 999);
+    let (waldur, harbor) = (Counting::new(world.waldur.clone()), Counting::new(world.harbor.clone()));
+    let reporter = world.reporter(&waldur, &harbor);
+    let begin = Instant::now();
+    let report = reporter.run_once(&OpContext::new("report")).await.unwrap();
+    let elapsed = begin.elapsed();
+    assert_eq!(report.count(|outcome| matches!(outcome, UsageOutcome::Unchanged)), 999);
+    let (waldur, harbor) = (waldur.counts(), harbor.counts());
+    assert_eq!(harbor.total, 10, "{harbor}");
+    // One more looks at what the offering sells: it is asked for in every run, whatever is measured.
+    assert_eq!(waldur.of("provider_offerings.get"), 1);
+    assert!(waldur.total - 1 + harbor.total <= 18, "{waldur}\n{harbor}");
+    assert_eq!((waldur.writes, harbor.writes), (0, 0));
+    assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn membership_of_a_thousand_projects_takes_fourteen_calls_and_no_second_when_nothing_changed() {
+    let world = world(Generation::V2024, 999);
+    let (waldur, harbor) = (Counting::new(world.waldur.clone()), Counting::new(world.harbor.clone()));
+    let slow = Latency::new(harbor.clone(), environment(), RTT);
+    let backend = backend_with(slow, &world.harbor, json!({}));
+    let slow = Latency::new(waldur.clone(), environment(), RTT);
+    let agent = sync(&world.waldur, slow, backend, world.offering);
+    // In the first pass both listings are read, and it is learnt what this server lacks.
+    agent.run_once(&OpContext::new("first")).await.unwrap();
+    waldur.reset();
+    harbor.reset();
+    let begin = Instant::now();
+    assert_synced(&agent.run_once(&OpContext::new("steady")).await.unwrap());
+    let elapsed = begin.elapsed();
+    let (seen, registry) = (waldur.counts(), harbor.counts());
+    assert_eq!((registry.total, registry.of("quotas.list")), (10, 10), "{registry}");
+    assert!(seen.total + registry.total <= 14, "{seen}\n{registry}");
+    assert_eq!((seen.writes, registry.writes), (0, 0));
+    assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
+    // One that is gone costs the proof of it, and no listing.
+    world.harbor.remove_project("waldur-r00007");
+    harbor.reset();
+    let report = agent.run_once(&OpContext::new("gone")).await.unwrap();
+    let missing = report.resources.iter().filter(|resource| matches!(resource.outcome, SyncOutcome::Missing));
+    assert_eq!(missing.count(), 1);
+    assert_eq!(harbor.counts().total, 10 + 2, "{}", harbor.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_project_is_looked_at_once_an_hour_and_a_twelfth_of_them_in_a_cycle() {
+    let world = world(Generation::V2024, 240);
+    let harbor = Counting::new(world.harbor.clone());
+    let backend = backend_with(harbor.clone(), &world.harbor, json!({}));
+    let agent = sync(&world.waldur, world.waldur.clone(), backend, world.offering);
+    agent.run_once(&OpContext::new("first")).await.unwrap();
+    let mut looks = Vec::new();
+    let mut others = Vec::new();
+    for _cycle in 0..12 {
+        harbor.reset();
+        pass_time(CYCLE).await;
+        agent.run_once(&OpContext::new("cycle")).await.unwrap();
+        let counts = harbor.counts();
+        looks.push(counts.of("members.group"));
+        others.push(counts.of("quotas.list") + counts.of("projects.list"));
+    }
+    assert_eq!(looks.iter().sum::<u64>(), 240, "{looks:?}");
+    assert!(looks.iter().all(|looks| (5..=45).contains(looks)), "{looks:?}");
+    // Three pages of quotas in each, and three of projects once an hour.
+    assert_eq!(others.iter().sum::<u64>(), 12 * 3 + 3, "{others:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_projects_stay_within_their_period() {
+    let world = world(Generation::V2024, 10_000);
+    let harbor = Counting::new(world.harbor.clone());
+    let slow = Latency::new(harbor.clone(), environment(), RTT);
+    let backend = backend_with(slow, &world.harbor, json!({}));
+    let slow = Latency::new(world.waldur.clone(), environment(), RTT);
+    let agent = sync(&world.waldur, slow, backend, world.offering);
+    let begin = Instant::now();
+    assert_synced(&agent.run_once(&OpContext::new("cycle")).await.unwrap());
+    let (elapsed, counts) = (begin.elapsed(), harbor.counts());
+    // The dearest pass that there is: both listings, and a twelfth of the projects by themselves.
+    assert_eq!((counts.of("quotas.list"), counts.of("projects.list")), (101, 101), "{counts}");
+    assert_eq!(counts.total, 202 + counts.of("members.group"), "{counts}");
+    assert!(counts.of("members.group") <= 1000, "{counts}");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+    harbor.reset();
+    let ids: Vec<BackendId> = (0..10_000).map(|number| id(&format!("waldur-r{number:05}"))).collect();
+    let source = backend_with(Latency::new(harbor.clone(), environment(), RTT), &world.harbor, json!({}));
+    let begin = Instant::now();
+    let usage = source.usage().unwrap().usage(&cx(), &ids, Period::containing(Date::constant(2026, 11, 22))).await;
+    assert!(usage.values().all(|usage| matches!(usage, Usage::Measured(_))) && usage.len() == 10_000);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert_eq!(harbor.counts().total, 101);
+}

@@ -1,0 +1,327 @@
+//! Membership over Harbor: the group keeps its role, nobody is added or removed, nothing is restored (harbor.md §5.5,
+//! §5.6).
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use waldur_backend_harbor::{
+    HarborBackend,
+    testing::{FakeHarbor, SeedProject},
+};
+use waldur_sdk::{
+    backend::{OpContext, ResourceBackend as _},
+    client::WaldurClient,
+    process::{MembershipReport, MembershipSync, ResourceSync, SyncOutcome},
+    rest::HttpTransport,
+    testing::{
+        Cycle, Life, Limits, Scenario, drop_points, kill_points,
+        waldur::{Billing, FakeWaldur, Generation},
+    },
+    types::{OfferingUuid, ProjectUuid, ResourceUuid},
+};
+
+use crate::common::{GIB, Gate, backend_with, components, environment, http, now, pass_time};
+
+const NAME: &str = "waldur-images";
+const GROUP: &str = "waldur-team";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A Waldur and a Harbor that agree about one resource.
+struct Site {
+    waldur: FakeWaldur,
+    gate: Gate,
+    offering: OfferingUuid,
+    project: ProjectUuid,
+    resource: ResourceUuid,
+    backend: HarborBackend,
+}
+
+impl Site {
+    fn new(gib: i64, role: i64) -> Self {
+        let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
+        let offering = waldur.offering().component("storage", Billing::Limit).create();
+        let project = waldur.project("Team").slug("team").create();
+        let resource = waldur.resource(offering).name("Images").slug("images").backend_id(NAME).project(project);
+        let resource = resource.limits([("storage", gib)]).create();
+        let gate = Gate::over(FakeHarbor::builder().clock(now).build());
+        let stamp = format!("waldur-resource-{}", resource.hex());
+        gate.fake.add_project(SeedProject::new(NAME).quota(gib * GIB).group(GROUP, role).tolerates(&stamp)).unwrap();
+        let backend = backend_with(gate.clone(), &gate.fake, json!({}));
+        Self { waldur, gate, offering, project, resource, backend }
+    }
+
+    fn agent(&self) -> MembershipSync {
+        sync(&self.waldur, self.waldur.clone(), self.backend.clone(), self.offering)
+    }
+
+    /// A pass, an hour after the one before: every minute has come since.
+    async fn pass(&self) -> MembershipReport {
+        pass_time(HOUR).await;
+        self.agent().run_once(&OpContext::new("pass")).await.unwrap()
+    }
+}
+
+pub(crate) fn sync(
+    waldur: &FakeWaldur,
+    transport: impl HttpTransport,
+    backend: HarborBackend,
+    offering: OfferingUuid,
+) -> MembershipSync {
+    let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http(transport)).build().unwrap();
+    MembershipSync::new(client, Arc::new(backend), offering).with_components(components())
+}
+
+#[track_caller]
+pub(crate) fn assert_synced(report: &MembershipReport) {
+    assert!(report.warnings.is_empty(), "{report:?}");
+    let bad = report.resources.iter().find(|resource| !matches!(resource.outcome, SyncOutcome::Synced));
+    assert!(bad.is_none() && !report.resources.is_empty(), "{bad:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h10_a_role_that_drifted_is_set_again() {
+    let site = Site::new(20, 3);
+    site.pass().await;
+    site.gate.take_log();
+    assert_synced(&site.pass().await);
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
+    let writes = site.gate.take_writes();
+    assert!(writes.len() == 1 && writes[0].ends_with(r#" {"role_id":2}"#), "{writes:#?}");
+    assert_synced(&site.pass().await);
+    assert!(site.gate.take_writes().is_empty());
+    for drifted in [1, 4, 5] {
+        site.gate.fake.set_group_role(NAME, GROUP, drifted);
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
+        let writes = site.gate.take_writes();
+        assert!(writes.len() == 1 && writes[0].starts_with("PUT /projects/waldur-images/members/"), "{writes:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h10_a_group_that_was_taken_away_is_bound_again() {
+    let site = Site::new(20, 2);
+    site.pass().await;
+    site.gate.fake.remove_group_role(NAME, GROUP);
+    assert_synced(&site.pass().await);
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
+    // Deleted altogether: made again.
+    site.gate.fake.remove_group(GROUP);
+    assert_synced(&site.pass().await);
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h12_among_many_members_the_group_is_found() {
+    let site = Site::new(20, 2);
+    for number in 0..25 {
+        site.gate.fake.set_group_role(NAME, &format!("a-{number:02}"), 3);
+        site.gate.fake.set_group_role(NAME, &format!("waldur-team-{number:02}"), 3);
+    }
+    site.gate.take_log();
+    site.pass().await;
+    assert_synced(&site.pass().await);
+    assert!(site.gate.take_writes().iter().all(|line| !line.contains("/members")));
+    // A server that does not filter is read whole.
+    let fake = &site.gate.fake;
+    let group = site.backend.client().members().list(&crate::common::project(NAME)).collect().await.unwrap();
+    assert_eq!(group.complete().unwrap().items().len(), fake.members_of(NAME).len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h11_nobody_elses_membership_is_touched() {
+    let site = Site::new(20, 2);
+    site.gate.fake.add_user("ann", "Secret123", false).unwrap();
+    site.gate.fake.set_user_role(NAME, "ann", 4);
+    site.gate.fake.set_group_role(NAME, "waldur-another-team", 1);
+    site.gate.fake.remove_group_role(NAME, GROUP);
+    let before = site.gate.fake.members_of(NAME);
+    site.pass().await;
+    assert_synced(&site.pass().await);
+    let after = site.gate.fake.members_of(NAME);
+    assert!(before.iter().all(|member| after.contains(member)) && after.len() == before.len() + 1, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strangers_project_gets_no_group() {
+    let site = Site::new(20, 2);
+    site.gate.fake.remove_group_role(NAME, GROUP);
+    site.gate.fake.set_allowlist(NAME, &[crate::common::OTHER_STAMP]);
+    for _pass in 0..2 {
+        let report = site.pass().await;
+        assert!(matches!(report.resources[0].outcome, SyncOutcome::Foreign), "{report:?}");
+    }
+    assert!(site.gate.take_writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h38_people_come_and_go_and_harbor_is_not_asked() {
+    let site = Site::new(20, 2);
+    assert!(site.backend.members().is_none());
+    site.pass().await;
+    site.pass().await;
+    site.gate.take_log();
+    site.agent().run_once(&OpContext::new("before")).await.unwrap();
+    let before = site.gate.take_log();
+    for name in ["u1", "u2"] {
+        let user = site.waldur.user(name).project_role(site.project, "PROJECT.MEMBER").create();
+        site.waldur.offering_user(site.offering, user).username(name).create();
+    }
+    for _again in 0..3 {
+        let report = site.agent().run_once(&OpContext::new("after")).await.unwrap();
+        assert_synced(&report);
+        assert!(report.resources[0].changes.is_empty(), "{report:?}");
+        assert_eq!(site.gate.take_log(), before, "nobody is new, and nobody is stale");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_of_a_project_that_a_resource_has_left_loses_its_role() {
+    let site = Site::new(20, 2);
+    site.gate.fake.set_group_role(NAME, "waldur-before", 2);
+    site.gate.fake.set_group_role(NAME, "other-before", 2);
+    site.gate.fake.set_group_role(NAME, "waldur-guests", 3);
+    let published = |group: &str| {
+        let metadata = json!({ "oidc_group": group });
+        site.waldur.change_resource(site.resource, |resource| resource.backend_metadata(metadata));
+    };
+    // Named by other settings, or unknown to the project: nobody loses anything.
+    for group in ["other-before", "waldur-nobody", GROUP] {
+        published(group);
+        site.pass().await;
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 4, "{group}");
+    }
+    published("waldur-before");
+    assert_synced(&site.pass().await);
+    let expected = [(GROUP, 2), ("other-before", 2), ("waldur-guests", 3)];
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), expected);
+    assert!(site.gate.fake.group("waldur-before").is_some(), "the group itself is the other project's");
+}
+
+/// Scaling down, or up again, by processes that die.
+struct Scaling {
+    down: bool,
+}
+
+impl Scenario for Scaling {
+    type World = Site;
+    type Agent = MembershipSync;
+    type Verdict = (Option<i64>, Vec<String>, serde_json::Value);
+
+    fn world(&self) -> Site {
+        let site = Site::new(20, 2);
+        if !self.down {
+            let stamp = format!("waldur-resource-{}", site.resource.hex());
+            site.gate.fake.set_allowlist(NAME, &[&stamp, "waldur-downscaled"]);
+            site.gate.fake.set_quota(NAME, GIB);
+        }
+        site.waldur.change_resource(site.resource, |resource| resource.downscaled(self.down));
+        site
+    }
+
+    fn start(&self, site: &Site, life: &Life) -> MembershipSync {
+        let backend = backend_with(life.around(site.gate.clone()), &site.gate.fake, json!({}));
+        sync(&site.waldur, life.around(site.waldur.clone()), backend, site.offering)
+    }
+
+    async fn cycle(&self, agent: &mut MembershipSync) -> Cycle {
+        match agent.run_once(&OpContext::new("sweep")).await {
+            Ok(report) if report.warnings.is_empty() && report.resources.iter().all(is_idle) => Cycle::Idle,
+            _ => Cycle::Busy,
+        }
+    }
+
+    fn verdict(&self, site: &Site) -> Self::Verdict {
+        let project = site.gate.fake.project(NAME).unwrap();
+        let limits = json!(site.waldur.resource_view(site.resource).limits);
+        let kinds = project.allowlist.iter().map(|entry| entry.split('-').take(2).collect::<Vec<_>>().join("-"));
+        (project.quota.map(|quota| quota.hard), kinds.collect(), limits)
+    }
+}
+
+fn is_idle(resource: &ResourceSync) -> bool {
+    resource.changes.is_empty() && matches!(resource.outcome, SyncOutcome::Synced)
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_scaling_survives_the_death_of_its_process_anywhere() {
+    for down in [true, false] {
+        let bounds = Limits::default().with_environment(environment());
+        let sweep = kill_points(&Scaling { down }, &bounds).await.unwrap();
+        assert!(sweep.points >= 10, "{down}: {} points", sweep.points);
+        drop_points(&Scaling { down }, &bounds).await.unwrap();
+        let site = Scaling { down }.world();
+        let agent = site.agent();
+        agent.run_once(&OpContext::new("once")).await.unwrap();
+        let hard = site.gate.fake.quota_of(NAME).unwrap().hard;
+        assert_eq!(hard, if down { GIB } else { 20 * GIB });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h28_the_quota_of_a_healthy_resource_is_nobodys_to_reset() {
+    // The Python plugin sets it to the default of 10 in every cycle, whatever was ordered, and Waldur's limit after it.
+    let site = Site::new(500, 2);
+    for _pass in 0..5 {
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.quota_of(NAME).unwrap().hard, 500 * GIB);
+    }
+    assert!(site.gate.take_writes().is_empty());
+    assert_eq!(json!(site.waldur.resource_view(site.resource).limits), json!({ "storage": 500 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_scaled_down_and_up_by_waldurs_word() {
+    let site = Site::new(500, 2);
+    site.pass().await;
+    site.waldur.change_resource(site.resource, |resource| resource.downscaled(true));
+    for _pass in 0..3 {
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.quota_of(NAME).unwrap().hard, GIB);
+    }
+    assert_eq!(site.gate.take_writes().len(), 2, "once, and not in every cycle");
+    site.waldur.change_resource(site.resource, |resource| resource.downscaled(false));
+    for _pass in 0..3 {
+        assert_synced(&site.pass().await);
+        assert_eq!(site.gate.fake.quota_of(NAME).unwrap().hard, 500 * GIB);
+    }
+    assert_eq!(site.gate.take_writes().len(), 2);
+    assert_eq!(json!(site.waldur.resource_view(site.resource).limits), json!({ "storage": 500 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h30_a_pause_is_a_warning_and_changes_nothing() {
+    let site = Site::new(500, 2);
+    site.pass().await;
+    site.waldur.change_resource(site.resource, |resource| resource.paused(true));
+    let report = site.pass().await;
+    assert!(report.resources[0].warnings.iter().any(|warning| warning.step == "status"), "{report:?}");
+    assert!(site.gate.take_writes().is_empty());
+    assert_eq!(site.gate.fake.quota_of(NAME).unwrap().hard, 500 * GIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_follows_what_is_stored() {
+    let site = Site::new(500, 2);
+    site.pass().await;
+    let image = waldur_backend_harbor::testing::Image::new("v1").layer("data", 5 << 30);
+    site.gate.fake.push(NAME, "app", image).unwrap();
+    site.pass().await;
+    let metadata = site.waldur.resource_view(site.resource).backend_metadata;
+    assert_eq!((&metadata["storage_used_bytes"], &metadata["repository_count"]), (&json!(5_i64 << 30), &json!(1)));
+    site.waldur.forget_requests();
+    site.pass().await;
+    let told = site.waldur.writes().into_iter().filter(|request| request.path.contains("metadata"));
+    assert_eq!(told.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h25_a_project_that_is_gone_is_missing_and_not_made_again() {
+    let site = Site::new(500, 2);
+    site.pass().await;
+    site.gate.fake.remove_project(NAME);
+    let report = site.pass().await;
+    assert!(matches!(report.resources[0].outcome, SyncOutcome::Missing), "{report:?}");
+    assert!(site.gate.take_writes().is_empty() && site.gate.fake.projects().is_empty());
+}

@@ -1,0 +1,188 @@
+//! Measuring (harbor.md §4, §5.3), by the back end and by the reporter over it.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+use waldur_backend_harbor::{client::StorageLimit, testing::SeedProject};
+use waldur_sdk::{
+    backend::{Period, ResourceBackend as _, Usage},
+    types::{BackendId, Date},
+};
+
+use crate::common::{ALWAYS, Failure, GIB, GROUP, Gate, NAME, backend, backend_with, count, cx, id, pass_time, seed};
+
+fn november() -> Period {
+    Period::containing(Date::constant(2026, 11, 22))
+}
+
+async fn usage(gate: &Gate, names: &[&str]) -> Vec<String> {
+    let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
+    let backend = backend(gate);
+    let answers = backend.usage().unwrap().usage(&cx(), &ids, november()).await;
+    ids.iter().map(|id| shown(&answers[id])).collect()
+}
+
+fn shown(usage: &Usage) -> String {
+    match usage {
+        Usage::Measured(report) => report.total["storage"].to_string(),
+        Usage::NotYet => "not yet".to_owned(),
+        Usage::Unreadable(error) => format!("{:?}", error.kind()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h18_whole_units() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(20 * GIB).used(5_368_709_120)).unwrap();
+    assert_eq!(usage(&gate, &[NAME]).await, ["5"]);
+    assert_eq!(gate.take_log(), ["GET /quotas?reference=project&page=1&page_size=100"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h19_parts_of_units_are_not_lost() {
+    let cases = [
+        (1_610_612_736, "1.5"),
+        (1_932_735_283, "1.8"),
+        (966_367_641, "0.9"),
+        (134_217_728, "0.13"),
+        (5_368_710, "0.01"),
+        (0, "0"),
+    ];
+    for (bytes, expected) in cases {
+        let gate = Gate::new();
+        gate.fake.add_project(seed(20 * GIB).used(bytes)).unwrap();
+        assert_eq!(usage(&gate, &[NAME]).await, [expected], "{bytes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limit_and_usage_are_in_one_unit() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(20_000_000_000).used(5_000_000_000)).unwrap();
+    let backend = backend_with(gate.clone(), &gate.fake, json!({ "storage_bytes_per_unit": 1_000_000_000 }));
+    let answers = backend.usage().unwrap().usage(&cx(), &[id(NAME)], november()).await;
+    assert_eq!(shown(&answers[&id(NAME)]), "5");
+    let state = backend.get(&cx(), &id(NAME)).await.unwrap().unwrap();
+    assert_eq!(state.limits, crate::common::storage(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h20_one_that_cannot_be_read_leaves_the_others() {
+    let gate = Gate::new();
+    for (number, name) in ["waldur-a", "waldur-b", "waldur-c"].into_iter().enumerate() {
+        let used = (number as u64 + 1) << 30;
+        gate.fake.add_project(SeedProject::new(name).quota(20 * GIB).used(used)).unwrap();
+    }
+    let row = |name: &str, used: serde_json::Value| {
+        let project = gate.fake.project(name).unwrap();
+        json!({ "id": project.quota.unwrap().id, "ref": { "id": project.id, "name": name },
+            "hard": { "storage": 20 * GIB }, "used": used })
+    };
+    // A row that does not tell, of a project whose quota answers 500 when it is asked for by itself.
+    let rows = json!([
+        row("waldur-a", json!({ "storage": GIB })),
+        row("waldur-b", json!({})),
+        row("waldur-c", json!({ "storage": 3 * GIB }))
+    ]);
+    gate.fail("page=1", ALWAYS, Failure::ok(&rows));
+    gate.fail("reference_id=", ALWAYS, Failure::internal());
+    assert_eq!(usage(&gate, &["waldur-a", "waldur-b", "waldur-c"]).await, ["1", "Server", "3"]);
+    // It is asked for by itself, and answers.
+    gate.mend();
+    gate.fail("page=1", ALWAYS, Failure::ok(&rows));
+    assert_eq!(usage(&gate, &["waldur-a", "waldur-b", "waldur-c"]).await, ["1", "2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h20_a_page_that_does_not_come_leaves_those_of_the_others() {
+    let gate = Gate::new();
+    let names: Vec<String> = (0..150).map(|number| format!("waldur-{number:03}")).collect();
+    for name in &names {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB).used(1 << 30)).unwrap();
+    }
+    gate.fail("page=2", ALWAYS, Failure::internal());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // The newest come first, and library is the oldest of all: 50 are on the second page, and asked for by themselves.
+    assert!(usage(&gate, &names).await.iter().all(|used| used == "1"));
+    let log = gate.take_log();
+    assert_eq!(count(&log, "reference_id="), 50);
+    // So many at most: of the others it is not known what they use.
+    gate.fail("page=1", ALWAYS, Failure::ok(&json!([])));
+    let seen = usage(&gate, &names).await;
+    assert_eq!((count(&seen, "1"), seen.iter().filter(|used| *used == "Inconsistent").count()), (64, 86));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h21_a_refused_login_is_an_error_for_all_and_nobodys_zero() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).used(7)).unwrap();
+    let login = gate.fake.robot_login().to_owned();
+    gate.fake.edit_robot(&login, |robot| *robot.expires_at = 1);
+    assert_eq!(usage(&gate, &[NAME, "waldur-other"]).await, ["Unauthenticated"; 2]);
+    assert_eq!(gate.take_log().len(), 1, "asked once, and not again for each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h22_f149_what_harbor_does_not_tell_is_left_out() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).used(7)).unwrap();
+    gate.fake.remove_quota(NAME);
+    assert_eq!(usage(&gate, &[NAME]).await, ["Inconsistent"]);
+    let backend = backend(&gate);
+    let states = backend.inspect(&cx(), &[id(NAME)], waldur_sdk::backend::Aspects::ALL).await;
+    let state = states[&id(NAME)].as_ref().unwrap().as_ref().unwrap();
+    let metadata = state.metadata.as_ref().unwrap();
+    assert_eq!(metadata["repository_count"], 1);
+    assert!(!metadata.contains_key("storage_used_bytes") && !metadata.contains_key("quota_bytes"), "{metadata:?}");
+    // A summary without quota is one that does not tell either.
+    let summary = backend.client().projects().summary(&crate::common::project(NAME)).await.unwrap();
+    assert_eq!((summary.repo_count, summary.used, summary.limit), (Some(1), None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_unknown_and_not_zero() {
+    let gate = Gate::new();
+    assert_eq!(usage(&gate, &[NAME]).await, ["NotFound"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_month_that_is_over_is_never_measured() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).used(7)).unwrap();
+    let backend = backend(&gate);
+    let ids = [id(NAME)];
+    for period in [november().previous(), november().next()] {
+        let answers = backend.usage().unwrap().usage(&cx(), &ids, period).await;
+        assert_eq!(shown(&answers[&id(NAME)]), "not yet");
+    }
+    assert!(gate.take_log().is_empty());
+    assert_eq!(shown(&backend.usage().unwrap().usage(&cx(), &ids, november()).await[&id(NAME)]), "0");
+    pass_time(Duration::from_secs(9 * 24 * 3600)).await;
+    let december = backend.usage().unwrap().usage(&cx(), &ids, november().next()).await;
+    assert_eq!(shown(&december[&id(NAME)]), "0");
+    assert!(backend.capabilities().decreasing_usage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_falls_when_images_go() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(20 * GIB).used(5 << 30)).unwrap();
+    assert_eq!(usage(&gate, &[NAME]).await, ["5"]);
+    assert!(gate.fake.remove_repository(NAME, "data"));
+    assert_eq!(usage(&gate, &[NAME]).await, ["0"]);
+    assert!(gate.fake.group(GROUP).is_some());
+}
+
+proptest! {
+    #[test]
+    fn a_limit_is_a_number_of_bytes_or_none(bytes in any::<u64>()) {
+        let limit = StorageLimit::at_most(bytes);
+        prop_assert_eq!(limit.is_ok(), (1..=StorageLimit::MAX).contains(&bytes));
+        if let Ok(limit) = limit {
+            prop_assert_eq!(limit.bytes(), Some(bytes));
+            prop_assert_eq!(limit.wire().to_string(), bytes.to_string());
+        }
+        prop_assert_eq!((StorageLimit::UNLIMITED.bytes(), StorageLimit::UNLIMITED.wire()), (None, -1));
+    }
+}
