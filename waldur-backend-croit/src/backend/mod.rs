@@ -292,7 +292,7 @@ impl BackendFactory for S3Factory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (mut settings, warnings) = environment.settings.read(S3Settings::read)?;
+        let (mut settings, mut warnings) = environment.settings.read(S3Settings::read)?;
         if environment.backend_type.eq_ignore_ascii_case("croit_usage") {
             measure_over_time(&mut settings)?;
         }
@@ -305,6 +305,9 @@ impl BackendFactory for S3Factory {
                  from storage or objects, or leave soft_delete out",
             ));
         }
+        let over_time = backend.0.settings.usage_model() == UsageModel::GbDays;
+        let other = backend.0.meter.unit_of_other_model(over_time);
+        warnings.extend(other.map(|text| Warning::new("usage_model", text)));
         Ok((Arc::new(backend), warnings))
     }
 }

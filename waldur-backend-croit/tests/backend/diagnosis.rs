@@ -180,3 +180,20 @@ async fn a_diagnosis_of_croit_tries_the_address_that_customers_are_given() {
     gate.fail("/stats", 1, Failure::Status(200, empty));
     assert_eq!(found(&gate, json!({ "usage_model": "gb_days" })).await["statistics"].0, Outcome::Failed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_of_the_other_usage_model_is_told_of() {
+    let told = async |unit: &str, model: &str| {
+        let gate = Gate::croit();
+        let mut components: Vec<_> = usage_components().iter().cloned().collect();
+        components.iter_mut().for_each(|component| unit.clone_into(&mut component.measured_unit));
+        let backend = gate.backend(json!({ "usage_model": model }), &components.into_iter().collect());
+        let findings = backend.diagnose(&cx()).await;
+        findings.iter().any(|finding| finding.check == "usage_model" && finding.outcome == Outcome::Warning)
+    };
+    for (unit, model, warned) in
+        [("GB", "current", false), ("GB-day", "gb_days", false), ("GB", "gb_days", true), ("GB-days", "current", true)]
+    {
+        assert_eq!(told(unit, model).await, warned, "{unit} {model}");
+    }
+}

@@ -1,17 +1,21 @@
 //! Calls and time (performance.md §3, §5).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
+use waldur_backend_croit::S3Backend;
 use waldur_sdk::{
+    backend::{Aspects, ResourceBackend as _},
     process::SyncOutcome,
+    rest::Http,
     settings::AccountingType,
     testing::{Counting, Counts, Latency, waldur::Generation},
+    types::BackendId,
 };
 
 use crate::{
-    common::{On, environment},
+    common::{On, croit_settings, cx, environment, now, settings},
     world::{World, clean_pass, pass},
 };
 
@@ -80,6 +84,28 @@ async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_an
         assert_eq!((counts.total, counts.of("users.all")), (1 + 2 * TURN, 1), "{counts}");
         // Ten pages of Waldur's, the list, and two calls in a row of each of 34, eight at a time.
         assert!(elapsed <= Duration::from_millis(1050), "{elapsed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_live_for_one_pass_do_not_all_look_at_the_same_users() {
+    for on in [On::RadosGw, On::Croit] {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        world.resources(60);
+        let ids: Vec<BackendId> = (0..60).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
+        let mut told = BTreeSet::new();
+        for pass in 0..120 {
+            let moment = move || now() + jiff::SignedDuration::from_mins(5 * pass);
+            let http = Http::new(world.gate.clone()).with_environment(environment().with_wall(moment));
+            let settings = if on == On::Croit { croit_settings(json!({})) } else { settings(json!({})) };
+            let backend = S3Backend::new(http, settings, &world.components()).unwrap();
+            let states = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter();
+            let close = states.filter(|(_, state)| state.as_ref().unwrap().as_ref().unwrap().metadata.is_some());
+            let close: Vec<_> = close.map(|(id, _)| id).collect();
+            assert_eq!(close.len(), 2, "{on:?}");
+            told.extend(close);
+        }
+        assert!(told.len() > 50, "{on:?}: {}", told.len());
     }
 }
 

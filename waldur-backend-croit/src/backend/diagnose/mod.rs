@@ -11,7 +11,7 @@ use waldur_sdk::{
 };
 
 use super::{Inner, storage::Storage};
-use crate::settings::{DeleteMode, Flavour, S3Settings};
+use crate::settings::{DeleteMode, Flavour, S3Settings, UsageModel};
 
 /// So many users are counted; beyond, they are many.
 const COUNTED: usize = 10_000;
@@ -24,6 +24,9 @@ impl Inner {
             Storage::Croit(client) => croit::findings(client, &self.settings).await,
         };
         findings.push(measured(&self.meter));
+        let over_time = self.settings.usage_model() == UsageModel::GbDays;
+        let other = self.meter.unit_of_other_model(over_time);
+        findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }
