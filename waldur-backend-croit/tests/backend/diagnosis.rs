@@ -186,7 +186,9 @@ async fn a_unit_of_the_other_usage_model_is_told_of() {
     let told = async |unit: &str, model: &str| {
         let gate = Gate::croit();
         let mut components: Vec<_> = usage_components().iter().cloned().collect();
-        components.iter_mut().for_each(|component| unit.clone_into(&mut component.measured_unit));
+        for component in &mut components {
+            unit.clone_into(&mut component.measured_unit);
+        }
         let backend = gate.backend(json!({ "usage_model": model }), &components.into_iter().collect());
         let findings = backend.diagnose(&cx()).await;
         findings.iter().any(|finding| finding.check == "usage_model" && finding.outcome == Outcome::Warning)
