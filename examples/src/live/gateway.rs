@@ -123,6 +123,22 @@ impl Gateway {
         self.run
     }
 
+    /// Whether a user was made by this run: its number begins the last part of the names of resources, and stands in all
+    /// others.
+    pub(super) fn is_of_this_run(&self, name: &str) -> bool {
+        let run = format!("{:06x}", self.run >> 8);
+        let is_number = |part: &str| part.len() == 8 && part.starts_with(&run);
+        name.strip_prefix("live_").is_some_and(|rest| rest.split('_').any(is_number))
+    }
+
+    /// Whether anybody listens where the gateway is.
+    pub(super) async fn listens(&self) -> bool {
+        let address = self.access.endpoint.to_string();
+        let Ok(uri) = address.parse::<http::Uri>() else { return false };
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        tokio::net::TcpStream::connect((uri.host().unwrap_or_default(), port)).await.is_ok()
+    }
+
     /// Another client, which shares nothing with [`Self::admin`].
     pub(super) fn another_client(&self) -> Result<RadosGwClient> {
         self.access.client()

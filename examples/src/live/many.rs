@@ -1,12 +1,19 @@
 //! Many users, and a gateway that goes away.
 
-use std::{env, process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use futures_util::{
-    future::join,
+    future::join3,
     stream::{self, StreamExt as _, TryStreamExt as _},
 };
-use tokio::process::Command;
+use tokio::{
+    process::Command,
+    sync::oneshot::{self, error::TryRecvError},
+};
 use waldur_backend_croit::radosgw::{NewUser, PageSize, Uid};
 use waldur_sdk::{
     backend::{OpContext, Period, ResourceBackend as _, Usage},
@@ -27,8 +34,8 @@ const USERS: usize = 2_000;
 
 /// Users of the gateway, listed in pages and measured without asking for each.
 pub(super) async fn paged(gateway: &Gateway) -> Result<String, Failure> {
-    let run = gateway.run_number();
-    let uids = (0..USERS).map(|number| Uid::new(format!("live_many_{run:08x}_{number}")));
+    let prefix = format!("live_many_{:08x}_", gateway.run_number());
+    let uids = (0..USERS).map(|number| Uid::new(format!("{prefix}{number}")));
     let uids = uids.collect::<waldur_sdk::Result<Vec<_>>>()?;
     let creations = uids.iter().map(|uid| async move {
         gateway.admin.users().create(&NewUser::new(uid.clone(), "One of many")?).await.map(drop)
@@ -38,7 +45,7 @@ pub(super) async fn paged(gateway: &Gateway) -> Result<String, Failure> {
     let (mut pages, mut listed) = (0, 0);
     while let Some(page) = list.next_page().await? {
         pages += 1;
-        listed += page.items.iter().filter(|user| user.as_str().starts_with("live_many_")).count();
+        listed += page.items.iter().filter(|user| user.as_str().starts_with(&prefix)).count();
     }
     ensure(pages >= 3 && listed == USERS, || format!("{listed} users in {pages} pages"))?;
     let ids = uids.iter().map(|uid| BackendId::new(uid.name())).collect::<waldur_sdk::Result<Vec<_>>>()?;
@@ -57,21 +64,38 @@ pub(super) async fn paged(gateway: &Gateway) -> Result<String, Failure> {
     Ok(format!("{pages} pages, and all measured in {} ms", elapsed.as_millis()))
 }
 
-/// Orders are in work while the gateway's process is replaced. Afterwards each is done, once.
-pub(super) async fn restarted(gateway: &mut Gateway) -> Result<String, Failure> {
-    let Ok(restart) = env::var("RADOSGW_RESTART") else { return Ok("left out: RADOSGW_RESTART is not set".to_owned()) };
+/// Orders are in work while the gateway's process is replaced by the command `restart`, and for a while nobody listens.
+/// Afterwards each is done, once.
+pub(super) async fn restarted(gateway: &mut Gateway, restart: &str) -> Result<String, Failure> {
     let orders: Vec<_> = (30..54).map(|number| gateway.order(number, 10, 1_000)).collect();
     let waldur = gateway.waldur.clone();
     let done = || orders.iter().filter(|order| waldur.order_view(**order).state == OrderState::Done).count();
+    let away = AtomicU32::new(0);
+    let mut careful = std::mem::take(&mut gateway.careful);
+    let there: &Gateway = gateway;
+    let (is_over, mut over) = oneshot::channel::<()>();
+    let watched = async {
+        while over.try_recv() == Err(TryRecvError::Empty) {
+            if !there.listens().await {
+                away.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
     let replaced = async {
         tokio::time::sleep(Duration::from_millis(30)).await;
-        let begun = Command::new("sh").arg("-c").arg(&restart).stdin(Stdio::null()).status();
-        (done(), begun.await)
+        let before = done();
+        let ended = Command::new("sh").arg("-c").arg(restart).stdin(Stdio::null()).status().await;
+        drop(is_over);
+        (before, done(), ended)
     };
     // What this pass comes to does not matter; some of its calls met nobody.
-    let (_first, (before, replaced)) = join(run(&mut gateway.careful), replaced).await;
+    let (_first, (before, meanwhile, replaced), ()) = join3(run(&mut careful), replaced, watched).await;
+    gateway.careful = careful;
     ensure(replaced?.success(), || format!("`{restart}` failed"))?;
     ensure(before < orders.len(), || "the orders were done before the gateway went away".to_owned())?;
+    let away = away.into_inner();
+    ensure(away > 0, || "the gateway never went away".to_owned())?;
     let mut passes = 1;
     while done() < orders.len() && passes < 5 {
         passes += 1;
@@ -81,5 +105,9 @@ pub(super) async fn restarted(gateway: &mut Gateway) -> Result<String, Failure> 
     for order in &orders {
         has_quotas(gateway, gateway.waldur.resource_of(*order), 10, 1_000).await?;
     }
-    Ok(format!("{before} of {} orders were done when it went away, all after pass {passes}", orders.len()))
+    let all = orders.len();
+    Ok(format!(
+        "{before} of {all} orders were done when it went away, {meanwhile} when it was back after {away} looks in vain, all \
+         after pass {passes}"
+    ))
 }

@@ -23,9 +23,16 @@ type Failure = Box<dyn std::error::Error>;
 struct Steps {
     failed: usize,
     passed: usize,
+    skipped: usize,
 }
 
 impl Steps {
+    /// A step that cannot be taken here, which is not to have passed it.
+    fn skip(&mut self, name: &str, why: &str) {
+        self.skipped += 1;
+        say(&format!("-    left out  {name}: {why}"));
+    }
+
     /// One step; `None` when it failed. What it answers is told behind its name.
     async fn run<T: Display>(&mut self, name: &str, step: impl Future<Output = Result<T, Failure>>) -> Option<()> {
         let begin = Instant::now();

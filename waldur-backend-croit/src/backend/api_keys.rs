@@ -7,6 +7,8 @@
 //! take away those in use. With `credentials_mode: both` the key that stands in the metadata is known to customers, though
 //! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
@@ -63,13 +65,17 @@ impl ApiKeys for S3Backend {
         cx.step("mint key");
         let new = self.make(cx, resource, id).await?;
         cx.step("revoke key");
-        match self.0.remove_surely(cx, &storage, &uid, &old).await {
-            Ok(()) => Ok(new),
-            Err(error) => {
-                // The old one holds, and nobody was told of the new one.
+        let Err(error) = self.0.remove_surely(cx, &storage, &uid, &old).await else { return Ok(new) };
+        match holds(&storage, &uid, old.as_str()).await {
+            // Only the answers got lost.
+            Ok(false) => Ok(new),
+            Ok(true) => {
+                // Nobody was told of the new one.
                 forget(&storage, &uid, &AccessKeyId::new(new.client_id)?).await;
                 Err(error)
             }
+            // One of the two has to stay. The new one goes with the next pruning.
+            Err(_unread) => Err(error),
         }
     }
 
@@ -82,18 +88,9 @@ impl ApiKeys for S3Backend {
     ) -> Result<u32> {
         cx.step("prune keys");
         let (uid, storage) = self.0.target(cx, id)?;
-        let found = storage.with_keys(&uid).await?.ok_or_else(|| missing(id))?;
-        self.0.must_be_stamped(resource, id, &uid, &found.account)?;
-        let published = metadata::published_key(&resource.metadata);
-        if self.0.settings.credentials.publishes() && published.is_none() {
-            // Any of them may be the one that is about to be published.
-            return Ok(0);
-        }
-        let published = published.filter(|_| self.0.settings.credentials.publishes());
-        let is_known =
-            |key: &S3Key| known.items().contains(&key.access_key) || published == Some(key.access_key.as_str());
+        let live = self.unpublished(&storage, resource, id, &uid).await?;
         let (mut pruned, mut failed) = (0, None);
-        for key in found.keys.iter().filter(|key| !is_known(key)) {
+        for key in live.iter().filter(|key| !known.items().contains(&key.access_key)) {
             cx.checkpoint()?;
             let removed = match key.id() {
                 Ok(key) => remove(&storage, &uid, &key).await,
@@ -107,9 +104,39 @@ impl ApiKeys for S3Backend {
         }
         failed.map_or(Ok(pruned), Err)
     }
+
+    async fn prunable(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        cx.step("look at keys");
+        let (uid, storage) = self.0.target(cx, id)?;
+        let live = self.unpublished(&storage, resource, id, &uid).await?;
+        Ok(Some(live.into_iter().map(|key| key.access_key).collect()))
+    }
 }
 
 impl S3Backend {
+    /// The keys that nobody can have got but from Waldur: all but the one in the metadata, and none while it is not known
+    /// which one that is, since any of them may be about to be published.
+    async fn unpublished(
+        &self,
+        storage: &Storage,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        uid: &Uid,
+    ) -> Result<Vec<S3Key>> {
+        let found = storage.with_keys(uid).await?.ok_or_else(|| missing(id))?;
+        self.0.must_be_stamped(resource, id, uid, &found.account)?;
+        if !self.0.settings.credentials.publishes() {
+            return Ok(found.keys);
+        }
+        let Some(published) = metadata::published_key(&resource.metadata) else { return Ok(Vec::new()) };
+        Ok(found.keys.into_iter().filter(|key| key.access_key != published).collect())
+    }
+
     /// Gives the resource's user a key, and sees that it has it.
     async fn make(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
         let (uid, storage) = self.0.target(cx, id)?;

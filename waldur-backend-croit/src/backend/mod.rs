@@ -351,6 +351,9 @@ impl BackendFactory for S3Factory {
                  from storage or objects, or leave soft_delete out",
             ));
         }
+        let over_time = backend.0.settings.usage_model() == UsageModel::GbDays;
+        let other = backend.0.meter.unit_of_other_model(over_time);
+        warnings.extend(other.map(|text| Warning::new("usage_model", text)));
         Ok((Arc::new(backend), warnings))
     }
 }

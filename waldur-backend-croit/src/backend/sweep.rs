@@ -22,12 +22,13 @@ use futures_util::{
 use waldur_sdk::{
     Result,
     backend::{Aspects, ById, OpContext, Records, ResourceState, Stamp, Status},
-    types::BackendId,
+    types::{BackendId, Timestamp},
 };
 
 use super::{
     AT_A_TIME, Inner,
     storage::{Account, Storage, View},
+    usage::Listing,
 };
 use crate::{
     radosgw::{ListedUid, PageSize, RadosGwClient},
@@ -45,7 +46,10 @@ const USERS_PER_PAGE: usize = AT_A_TIME;
 
 /// What was seen of users. Lost with the process; then each is looked at closely once more.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Seen>);
+pub(super) struct Memory {
+    seen: Mutex<Seen>,
+    listing: Listing,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -69,12 +73,18 @@ struct Glimpse {
 }
 
 impl Memory {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What listing everybody's buckets is worth.
+    pub(super) fn listing(&self) -> &Listing {
+        &self.listing
     }
 
-    /// Begins a pass, and says whose turn it is.
-    fn begin(&self, ids: &[BackendId]) -> BTreeSet<BackendId> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a pass, and says whose turn it is. Of those who had none yet it is anybody's, by the moment: a process that
+    /// lives for one pass only, and has no memory, is not to begin with the same ones each time.
+    fn begin(&self, ids: &[BackendId], now: Timestamp) -> BTreeSet<BackendId> {
         let mut seen = self.seen();
         seen.pass += 1;
         let pass = seen.pass;
@@ -82,6 +92,10 @@ impl Memory {
         seen.turns.retain(|_, last| pass - *last <= 2 * ROUND);
         let mut waiting: Vec<_> = ids.iter().map(|id| (seen.turns.get(id).copied(), id)).collect();
         waiting.sort_unstable();
+        let new = waiting.partition_point(|(last, _)| last.is_none());
+        if let Some(new) = waiting.get_mut(..new).filter(|new| !new.is_empty()) {
+            new.rotate_left(scattered(now) % new.len());
+        }
         let turn: BTreeSet<_> = waiting.into_iter().take(ids.len().div_ceil(ROUND)).map(|(_, id)| id.clone()).collect();
         seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
         turn
@@ -129,6 +143,12 @@ impl Memory {
     }
 }
 
+/// A number of a moment that says nothing of the next moment's, as far as whoever runs every so many minutes can tell.
+fn scattered(now: Timestamp) -> usize {
+    let scattered = now.as_second().unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    usize::try_from(scattered).unwrap_or_default()
+}
+
 impl Inner {
     /// What is told of many users, or of few.
     pub(super) async fn inspect_all(
@@ -148,7 +168,7 @@ impl Inner {
             let all: Vec<_> = ids.iter().map(|id| (id.clone(), aspects)).collect();
             return self.look_closely(&storage, &view, all, records).await;
         }
-        let turn = self.memory.begin(ids);
+        let turn = self.memory.begin(ids, storage.environment().now());
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
         let mut less = aspects;
         less.metadata = false;

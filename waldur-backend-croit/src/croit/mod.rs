@@ -61,7 +61,7 @@ pub use crate::{
     s3::{AccessKeyId, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, Tenant, Uid},
 };
 
-use crate::s3::OwnBuckets;
+use crate::s3::{self, OwnBuckets};
 
 /// How a client proves who it is.
 #[derive(Clone, Debug)]
@@ -165,6 +165,11 @@ impl CroitClient {
     /// The buckets of whoever holds `key`, where the storage behind croit serves S3.
     pub(crate) fn own_buckets(&self, endpoint: &BaseUrl, key: &S3Key, timeout: Duration) -> Result<OwnBuckets> {
         Ok(OwnBuckets::new(self.inner.http.clone(), endpoint, key)?.within(timeout, self.deadline))
+    }
+
+    /// How far the clock of the storage behind croit is ahead of ours in seconds, as far as S3 tells.
+    pub(crate) async fn greet_s3(&self, endpoint: &BaseUrl, timeout: Duration) -> Result<Option<i64>> {
+        s3::greet(&self.inner.http, endpoint, timeout, self.deadline).await
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {

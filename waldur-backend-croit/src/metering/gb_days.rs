@@ -2,8 +2,8 @@
 //!
 //! A reading holds until the next one: storage keeps its size until somebody writes or deletes. A gap holds the reading
 //! before it, since it is the statistics that paused and not the customer's data; before the first reading there is
-//! nothing. The last reading holds for as long as the one before it did and no longer: statistics that stopped for good
-//! must not go on billing.
+//! nothing. The last reading holds for one step, which is the shortest time between two readings: statistics that stopped
+//! for good must not go on billing, and no more because they paused before.
 
 use std::ops::Range;
 
@@ -74,9 +74,13 @@ fn end(samples: &[Sample]) -> Result<Option<i64>> {
     if samples.iter().filter_map(|sample| sample.bytes).any(|bytes| bytes.is_sign_negative() && !bytes.is_zero()) {
         return wrong("a reading is less than nothing");
     }
-    let ([first, ..], [.., before, last]) = (samples, samples) else { return Ok(None) };
-    let measurable = last.at > first.at && samples.iter().any(|sample| sample.bytes.is_some());
-    Ok(measurable.then(|| last.at.saturating_add(last.at.saturating_sub(before.at))))
+    let steps = samples.windows(2).filter_map(|pair| match pair {
+        [one, next] => Some(next.at.saturating_sub(one.at)).filter(|step| *step > 0),
+        _ => None,
+    });
+    let (Some(step), Some(last)) = (steps.min(), samples.last()) else { return Ok(None) };
+    let measurable = samples.iter().any(|sample| sample.bytes.is_some());
+    Ok(measurable.then(|| last.at.saturating_add(step)))
 }
 
 fn out_of_range() -> Error {

@@ -30,6 +30,7 @@ pub struct Meter {
 #[derive(Clone, Debug)]
 struct Measured {
     component: String,
+    unit: String,
     factor: UnitFactor,
 }
 
@@ -47,7 +48,11 @@ impl Meter {
                 "objects" => &mut meter.objects,
                 _ => continue,
             };
-            *place = Some(Measured { component: component.name.clone(), factor: component.reporting_factor() });
+            *place = Some(Measured {
+                component: component.name.clone(),
+                unit: component.measured_unit.clone(),
+                factor: component.reporting_factor(),
+            });
         }
         Ok(meter)
     }
@@ -55,6 +60,20 @@ impl Meter {
     /// Whether there is nothing to measure.
     pub fn is_idle(&self) -> bool {
         self.storage.is_none() && self.objects.is_none()
+    }
+
+    /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
+    /// so far means something else then. `over_time`: it is measured in days times bytes.
+    pub fn unit_of_other_model(&self, over_time: bool) -> Option<String> {
+        let Measured { component, unit, .. } = self.storage.as_ref()?;
+        let is_told = !unit.trim().is_empty() && unit != "unit";
+        let in_days = unit.to_lowercase().contains("day");
+        let model = if over_time { "what was stored times the days" } else { "what is stored now" };
+        let text = format!(
+            "component {component} is sold by `{unit}`, and measured is {model}: where the usage_model changes, the \
+             component needs another key, or one month has both"
+        );
+        (is_told && in_days != over_time).then_some(text)
     }
 
     /// The amounts of what is stored now, in Waldur's units and rounded to two places.

@@ -74,8 +74,24 @@ impl Buckets<'_> {
     where
         A: Send + 'static,
     {
+        self.fold_all_within(EVERYBODYS_LISTING, begin, each).await
+    }
+
+    /// As [`Self::fold_all`], of a list of so many bytes at the most.
+    ///
+    /// # Errors
+    /// `TooLarge` for a longer one.
+    pub async fn fold_all_within<A>(
+        &self,
+        bytes: usize,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        each: impl Fn(&mut A, Result<BucketUsage, BadRow>) + Send + Sync + 'static,
+    ) -> Result<A>
+    where
+        A: Send + 'static,
+    {
         let call = self.call(Method::GET, "buckets.fold_all").query("stats", true);
-        call.bulk().max_body(EVERYBODYS_LISTING).fold_rows("bucket", begin, each).await
+        call.bulk().max_body(bytes.min(EVERYBODYS_LISTING)).fold_rows("bucket", begin, each).await
     }
 
     /// As [`Self::fold_all`], for the buckets of one user, each as a [`BucketUsage`] or a [`Bucket`]. Nothing comes also

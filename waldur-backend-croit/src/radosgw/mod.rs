@@ -63,11 +63,21 @@ pub use crate::s3::{
     AccessKeyId, BucketName, ListedUid, MAX_NAME, Quota, QuotaObjects, QuotaSize, Quotas, S3Key, SigV4, Tenant, Uid,
 };
 
+use crate::s3::seconds_ahead;
+
 /// A client of one gateway. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct RadosGwClient {
     inner: Arc<Inner>,
     deadline: Option<Instant>,
+}
+
+/// What a gateway tells of itself.
+pub(crate) struct Greeting {
+    /// What it calls itself.
+    pub(crate) server: Option<String>,
+    /// How far its clock is ahead of ours in seconds.
+    pub(crate) ahead: Option<i64>,
 }
 
 #[derive(Clone)]
@@ -167,10 +177,16 @@ impl RadosGwClient {
     /// # Errors
     /// As [`Users::list`].
     pub async fn server(&self) -> Result<Option<String>> {
+        self.greet().await.map(|greeting| greeting.server)
+    }
+
+    /// What the gateway tells of itself beside an answer.
+    pub(crate) async fn greet(&self) -> Result<Greeting> {
         let call = self.call(Method::GET, "users.list", "/user").query("list", "").query("max-entries", 1);
         let (_page, headers): (serde::de::IgnoredAny, _) = call.must_exist().send_with_headers().await?;
         let server = headers.get(http::header::SERVER).and_then(|name| name.to_str().ok());
-        Ok(server.map(|name| redact::escape(name).chars().take(128).collect()))
+        let server = server.map(|name| redact::escape(name).chars().take(128).collect());
+        Ok(Greeting { server, ahead: seconds_ahead(&headers, self.environment()) })
     }
 
     /// How far the gateway's clock is ahead of ours in seconds, as learnt when it refused our time; 0 if it never did.

@@ -17,5 +17,6 @@ pub use self::{
 
 pub(crate) use self::{
     ids::{check as check_name, checked, has_name_characters},
-    tenant::OwnBuckets,
+    sigv4::seconds_ahead,
+    tenant::{OwnBuckets, greet},
 };

@@ -112,14 +112,19 @@ impl SigV4 {
 
     /// What to add to the local clock, by the answer's `Date`; `None` when that is missing or absurd.
     fn offset_by(&self, headers: &HeaderMap) -> Option<i64> {
-        let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
-        let local = SystemTime::from(self.environment.now());
-        let (distance, sign) = match date.duration_since(local) {
-            Ok(ahead) => (ahead, 1),
-            Err(behind) => (behind.duration(), -1),
-        };
-        (distance <= SANE_SKEW).then(|| i64::try_from(distance.as_secs()).ok().map(|seconds| sign * seconds))?
+        let ahead = seconds_ahead(headers, &self.environment)?;
+        Some(ahead).filter(|ahead| ahead.unsigned_abs() <= SANE_SKEW.as_secs())
     }
+}
+
+/// How far the clock of whoever answered is ahead of ours, by the answer's `Date`; `None` when that is missing.
+pub(crate) fn seconds_ahead(headers: &HeaderMap, environment: &Environment) -> Option<i64> {
+    let date = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?).ok()?;
+    let (distance, sign) = match date.duration_since(SystemTime::from(environment.now())) {
+        Ok(ahead) => (ahead, 1),
+        Err(behind) => (behind.duration(), -1),
+    };
+    i64::try_from(distance.as_secs()).ok().map(|seconds| sign * seconds)
 }
 
 #[async_trait]

@@ -4,17 +4,20 @@
 //! `null`; the order to delete many is taken without a checksum; a bucket with unfinished uploads can be deleted, and
 //! they go with it; a name with control characters can be listed in its encoded form, and not be sent in XML.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use percent_encoding::percent_decode_str;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BaseUrl, Http, RestClient},
+    rest::{Anonymous, BaseUrl, Http, RestClient},
 };
 
-use super::{S3Key, SigV4, check_name, xml};
+use super::{S3Key, SigV4, check_name, seconds_ahead, xml};
 
 /// A version of an object, or the mark that says it was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,49 @@ impl OwnBuckets {
         check_name("bucket", bucket)?;
         self.0.delete("s3.delete_bucket", "/{bucket}", &[bucket]).send_unit().await
     }
+}
+
+/// Asks S3 for its time, as nobody: whether it lists the buckets that nobody has or refuses does not matter.
+///
+/// # Errors
+/// `WrongContent` when it is not S3 that answers.
+pub(crate) async fn greet(
+    http: &Http,
+    endpoint: &BaseUrl,
+    timeout: Duration,
+    deadline: Option<Instant>,
+) -> Result<Option<i64>> {
+    let (environment, told) = (http.environment().clone(), Arc::new(Mutex::new(None)));
+    let refused = {
+        let (environment, told) = (environment.clone(), told.clone());
+        move |answer: &Response<Bytes>, error| {
+            if xml::code(answer.body()).is_some() {
+                *told.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(seconds_ahead(answer.headers(), &environment));
+            }
+            error
+        }
+    };
+    let rest = RestClient::new(http.clone(), endpoint.clone(), Anonymous)
+        .with_header(header::ACCEPT, HeaderValue::from_static("application/xml"))
+        .with_timeout(timeout)
+        .with_deadline(deadline)
+        .with_error_reader(refused);
+    match rest.get("s3.greet", "", &[]).send().await {
+        Ok(answer) => {
+            let is_s3 = xml::read(answer.body(), &["ListAllMyBucketsResult"]);
+            is_s3.map(|_| seconds_ahead(answer.headers(), &environment)).map_err(|error| elsewhere(&error))
+        }
+        Err(error) => match *told.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(ahead) => Ok(ahead),
+            None if error.status().is_some() => Err(elsewhere(&error)),
+            None => Err(error),
+        },
+    }
+}
+
+fn elsewhere(error: &Error) -> Error {
+    error.clone().with_kind(ErrorKind::WrongContent).with_message("something else than S3 answered: check s3_endpoint")
 }
 
 /// A name as it was before S3 encoded it for the list.

@@ -97,6 +97,14 @@ impl SeedUser {
         self
     }
 
+    /// Adds a key pair of a subuser.
+    #[must_use]
+    pub fn subuser_key(mut self, subuser: &str, access_key: &str, secret_key: impl Into<SecretString>) -> Self {
+        let key = Key { secret: secret_key.into(), subuser: Some(subuser.to_owned()) };
+        self.user.keys.insert(access_key.to_owned(), key);
+        self
+    }
+
     /// Sets the admin capabilities.
     #[must_use]
     pub fn caps(mut self, caps: Caps) -> Self {

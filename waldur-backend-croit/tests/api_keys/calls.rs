@@ -1,15 +1,24 @@
 //! Which calls are made, in which order, and for whom none.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
-    ErrorKind,
+    ErrorKind, Result,
     backend::{OpContext, ResourceBackend as _},
     process::RotationOutcome,
-    rest::{Complete, Page, Pager},
+    rest::{Complete, HttpTransport, Page, Pager, TransportError},
     testing::{Faults, op, status, waldur::ApiKeyState},
 };
 
@@ -238,4 +247,105 @@ async fn sec12_no_secret_is_in_debug_or_errors() {
         assert!(!shown.contains(secret), "{shown}");
     }
     assert!(!world.gate.take_log().iter().any(|line| line.contains("secret-key=") || line.contains(ACCESS_KEY)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s27_a_removal_whose_answers_are_all_lost_leaves_the_new_key() {
+    for on in BOTH {
+        let (world, resource) = World::with_keys(on, &["one", "two"], &["two"]);
+        let key = world.waldur.api_key(resource, "one").state(ApiKeyState::Updating).create();
+        world.gate.lose_answer("DELETE", 99, Failure::Status(504, String::new()));
+        let keys = world.keys(world.waldur.clone(), world.gate.clone());
+        let rotation = keys.rotate(&OpContext::new("rotate"), key, resource, Some("one")).await;
+        assert!(matches!(rotation.outcome, RotationOutcome::Rotated), "{on:?}: {rotation:?}");
+        assert!(!world.live().contains("one"), "{on:?}");
+        world.assert_two_known(resource);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s27_where_nothing_can_be_read_neither_key_is_taken() {
+    for (on, reads_before) in [(On::RadosGw, 3), (On::Croit, 2)] {
+        let (world, resource) = World::with_keys(on, &["one", "two"], &["one", "two"]);
+        let side = waldur_sdk::backend::MarketplaceResource::new(resource, world.offering, "res", "res");
+        let uid = waldur_sdk::types::BackendId::new(UID).unwrap();
+        let backend = world.backend("api_keys", world.gate.clone());
+        let keys = backend.keys().unwrap();
+        world.gate.lose_answer("DELETE", 99, Failure::Status(504, String::new()));
+        world.gate.fail_after(reads_before, "GET", 99, crate::common::server_error());
+        keys.rotate(&cx(), &side, &uid, "one").await.unwrap_err();
+        let live = world.live();
+        assert!(live.len() == 2 && !live.contains("one"), "{on:?}: the new one is left for pruning: {live:?}");
+        // One that does hold sends the new one away.
+        world.gate.mend();
+        let (world, resource) = World::with_keys(on, &["one", "two"], &["one", "two"]);
+        let side = waldur_sdk::backend::MarketplaceResource::new(resource, world.offering, "res", "res");
+        let backend = world.backend("api_keys", world.gate.clone());
+        world.gate.fail("DELETE", 4, crate::common::server_error());
+        backend.keys().unwrap().rotate(&cx(), &side, &uid, "one").await.unwrap_err();
+        assert_eq!(world.live(), names(&["one", "two"]), "{on:?}");
+    }
+}
+
+/// A Waldur where another process provisions the resource between the list of keys and whatever the asker does next.
+#[derive(Clone)]
+struct Meanwhile {
+    inner: waldur_sdk::testing::waldur::FakeWaldur,
+    other: waldur_sdk::process::KeyProcessor,
+    resource: waldur_sdk::types::ResourceUuid,
+    done: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl HttpTransport for Meanwhile {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let is_list = request.method() == http::Method::GET && request.uri().path().contains("resource-api-keys");
+        let answer = self.inner.send(request).await;
+        if is_list && !self.done.swap(true, Ordering::Relaxed) {
+            self.other.provision(&OpContext::new("other"), self.resource).await.unwrap();
+        }
+        answer
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s27_a_key_that_another_process_reports_meanwhile_is_not_pruned() {
+    for on in BOTH {
+        for rotates in [false, true] {
+            let (world, resource) = World::with_keys(on, &["one", "stray"], &["one"]);
+            let other = world.keys(world.waldur.clone(), world.gate.clone());
+            let (inner, done) = (world.waldur.clone(), Arc::new(AtomicBool::new(false)));
+            let keys = world.keys(Meanwhile { inner, other, resource, done: done.clone() }, world.gate.clone());
+            if rotates {
+                let key = world.waldur.api_key(resource, "gone").state(ApiKeyState::Updating).create();
+                keys.rotate(&OpContext::new("rotate"), key, resource, Some("gone")).await;
+            } else {
+                keys.provision(&OpContext::new("keys"), resource).await.unwrap();
+            }
+            assert!(done.load(Ordering::Relaxed), "the other one was there");
+            let (live, reported) = (world.live(), world.reported(resource));
+            assert!(reported.iter().all(|key| key == "gone" || live.contains(key)), "{on:?}: {live:?} {reported:?}");
+            assert!(live.len() >= 2 && !live.contains("stray"), "{on:?}: {live:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_keys_of_subusers_are_neither_published_nor_pruned() {
+    for on in BOTH {
+        let gate = Gate::on(on);
+        let user = SeedUser::new(crate::common::UID).email(crate::common::STAMP);
+        let user = user.subuser_key("app", "AAPP", "secret-of-app").key("one", "secret-of-one");
+        gate.fake.add_user(user.key("stray", "secret-of-stray")).unwrap();
+        let backend = |mode: &str| gate.backend(json!({ "credentials_mode": mode }), &usage_components());
+        let request = crate::common::request(json!({}));
+        let created = crate::common::create(&backend("metadata"), &request).await.unwrap();
+        assert_eq!(created.metadata["s3_credentials"]["access_key"], "one", "{on:?}");
+        let keys = backend("api_keys");
+        let keys = keys.keys().unwrap();
+        let side = resource(json!({}));
+        assert_eq!(keys.prunable(&cx(), &side, &id()).await.unwrap(), Some(names(&["one", "stray"])), "{on:?}");
+        assert_eq!(keys.prune(&cx(), &side, &id(), &known(&["one"]).await).await.unwrap(), 1, "{on:?}");
+        assert_eq!(gate.fake.user(crate::common::UID).unwrap().keys.len(), 2, "{on:?}");
+    }
 }

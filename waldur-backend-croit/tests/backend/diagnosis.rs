@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Failure, Gate, STAMP, UID, backend, client, create, cx, id, request, usage_components};
+use crate::common::{Failure, Gate, On, STAMP, TOKEN, UID, backend, client, create, cx, id, request, usage_components};
 use serde_json::{Value, json};
-use waldur_backend_croit::testing::SeedUser;
+use waldur_backend_croit::testing::{FakeCroit, FakeRadosGw, SeedUser};
 use waldur_sdk::{
     ErrorKind,
     backend::{Finding, Outcome, ResourceBackend as _, Status},
@@ -26,7 +26,7 @@ async fn s40_ping_lists_users_and_a_refusal_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_diagnosis_names_the_missing_right_and_changes_nothing() {
-    use waldur_backend_croit::testing::{Caps, FakeRadosGw};
+    use waldur_backend_croit::testing::Caps;
     let fake = |caps: &str| {
         let caps: Caps = caps.parse().unwrap();
         FakeRadosGw::builder()
@@ -132,4 +132,70 @@ async fn a_diagnosis_of_croit_looks_at_token_users_and_statistics() {
     assert_eq!(findings["token"].0, Outcome::Failed);
     assert!(findings["token"].2.contains("new token") && !findings.contains_key("users"));
     assert!(gate.take_log().iter().all(|line| line.starts_with("GET")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_tells_how_far_the_clocks_are_apart_and_claims_nothing_that_was_not_told() {
+    let ahead = |seconds: i64| move || crate::common::now() + jiff::SignedDuration::from_secs(seconds);
+    for on in [On::RadosGw, On::Croit] {
+        let at = |seconds: i64| match on {
+            On::RadosGw => {
+                let fake = FakeRadosGw::builder().admin(crate::common::ACCESS_KEY, crate::common::SECRET_KEY);
+                Gate::over(fake.clock(ahead(seconds)).build())
+            }
+            On::Croit => Gate::over_croit(FakeCroit::builder().token(TOKEN).clock(ahead(seconds)).build()),
+        };
+        for (seconds, outcome) in [(0, Outcome::Passed), (59, Outcome::Passed), (-300, Outcome::Warning)] {
+            let findings = found(&at(seconds), json!({})).await;
+            assert_eq!(findings["clock"].0, outcome, "{on:?} {seconds}: {findings:#?}");
+            assert!(findings["clock"].1.contains(&seconds.to_string()), "{findings:#?}");
+        }
+        // Beyond what the gateway takes its time is learnt; beyond a day it is not believed.
+        assert_eq!(found(&at(1200), json!({})).await["clock"].0, Outcome::Warning, "{on:?}");
+        let absurd = if on == On::RadosGw { Outcome::Failed } else { Outcome::Warning };
+        assert_eq!(found(&at(200_000), json!({})).await["clock"].0, absurd, "{on:?}");
+        let gate = Gate::on(on);
+        gate.fail("", 99, Failure::Transport(TransportErrorKind::Connect));
+        assert_eq!(found(&gate, json!({})).await["clock"].0, Outcome::Skipped, "{on:?}");
+    }
+    let gate = Gate::new();
+    gate.fail("", 99, Failure::Status(403, r#"{"Code":"InvalidAccessKeyId"}"#.to_owned()));
+    assert_eq!(found(&gate, json!({})).await["clock"].0, Outcome::Skipped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_diagnosis_of_croit_tries_the_address_that_customers_are_given() {
+    let gate = Gate::croit();
+    let findings = found(&gate, json!({})).await;
+    assert_eq!(findings["s3_endpoint"].0, Outcome::Passed, "{findings:#?}");
+    assert!(gate.take_log().iter().all(|line| line.starts_with("GET")));
+    for (status, answer) in [(200, "<html>"), (404, r#"{"code":404}"#), (502, "")] {
+        gate.fail_after(1, "GET /", 99, Failure::Status(status, answer.to_owned()));
+        let findings = found(&gate, json!({})).await;
+        assert_eq!((findings["s3_endpoint"].0, findings["clock"].0), (Outcome::Failed, Outcome::Skipped), "{answer}");
+        gate.mend();
+    }
+    let empty = r#"{"axis1":{"graphs":[]}}"#.to_owned();
+    gate.fake.add_user(SeedUser::new("u-1")).unwrap();
+    gate.fail("/stats", 1, Failure::Status(200, empty));
+    assert_eq!(found(&gate, json!({ "usage_model": "gb_days" })).await["statistics"].0, Outcome::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_of_the_other_usage_model_is_told_of() {
+    let told = async |unit: &str, model: &str| {
+        let gate = Gate::croit();
+        let mut components: Vec<_> = usage_components().iter().cloned().collect();
+        for component in &mut components {
+            unit.clone_into(&mut component.measured_unit);
+        }
+        let backend = gate.backend(json!({ "usage_model": model }), &components.into_iter().collect());
+        let findings = backend.diagnose(&cx()).await;
+        findings.iter().any(|finding| finding.check == "usage_model" && finding.outcome == Outcome::Warning)
+    };
+    for (unit, model, warned) in
+        [("GB", "current", false), ("GB-day", "gb_days", false), ("GB", "gb_days", true), ("GB-days", "current", true)]
+    {
+        assert_eq!(told(unit, model).await, warned, "{unit} {model}");
+    }
 }

@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
-    ErrorClass, ErrorKind,
+    ErrorClass, ErrorKind, Result,
     backend::{Cancellation, DeleteRequest, ProgressObserver, Removed, ResourceBackend as _, Step},
+    rest::{HttpTransport, TransportError},
 };
 
 use crate::common::{Failure, Gate, STAMP, UID, count, cx, delete, id, order, resource, usage_components};
@@ -153,4 +157,50 @@ async fn a_user_without_a_key_is_purged_with_one_that_goes_with_it() {
     assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
     // The secret went through a URL, and is nowhere else.
     assert_eq!(gate.fake.request_count("key.create"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_does_not_open_the_data_is_followed_by_the_next() {
+    let denied = [(403, "InvalidAccessKeyId"), (403, "AccessDenied")];
+    for (status, code) in denied {
+        let gate = Gate::croit();
+        let user = SeedUser::new(UID).email(STAMP).subuser_key("app", "AAPP", "secret-of-app");
+        gate.fake.add_user(user.key("BKEY", "secret-of-b").key("CKEY", "secret-of-c")).unwrap();
+        gate.fake.create_bucket(UID, "photos").unwrap();
+        gate.fake.put_object(UID, "photos", "a", 5).unwrap();
+        gate.fail("GET /photos", 1, Failure::Status(status, format!("<Error><Code>{code}</Code></Error>")));
+        assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted, "{code}");
+        assert_eq!(count(&gate.take_log(), "GET /photos"), 3, "refused, a list, and an empty list");
+        assert_eq!(gate.fake.request_count("key.create"), 0);
+    }
+}
+
+/// A croit whose customer stores an object whenever some are deleted.
+#[derive(Clone)]
+struct Busy(Gate);
+
+#[async_trait]
+impl HttpTransport for Busy {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let is_deletion = request.method() == http::Method::POST;
+        let answer = self.0.send(request).await;
+        if is_deletion {
+            let number = self.0.fake.request_count("s3.delete");
+            self.0.fake.put_object(UID, "photos", &format!("again-{number}"), 5).unwrap();
+        }
+        answer
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_who_never_stops_storing_holds_no_order_up_for_ever() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    gate.fake.put_object(UID, "photos", "a", 5).unwrap();
+    let busy = gate.backend_over(Busy(gate.clone()), json!({ "delete_mode": "purge" }), &usage_components());
+    let error = delete(&busy).await.unwrap_err();
+    assert_eq!((error.kind(), error.class()), (ErrorKind::Conflict, ErrorClass::Transient), "{error}");
+    assert_eq!((gate.fake.request_count("s3.delete"), gate.fake.users().len()), (100, 1));
+    assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
 }

@@ -89,6 +89,13 @@ fn s34_statistics_that_stopped_bill_one_step_and_no_more() {
 }
 
 #[test]
+fn s34_a_pause_before_the_last_reading_is_no_step() {
+    // Left out by croit, and not a null: three days of nothing, one reading, and the end.
+    let samples = [gb(0, 480), gb(STEP, 480), gb(2 * STEP, 480), gb(3 * DAY, 480)];
+    assert_eq!(days(&samples), some("1441.00"), "three days of 480 GB, and one step of 180 s");
+}
+
+#[test]
 fn readings_that_cannot_be_right_are_errors() {
     let kind = |samples: &[Sample]| unit_days(samples, november(), gigabytes()).unwrap_err().kind();
     assert_eq!(kind(&[gb(STEP, 1), gb(0, 1), gb(2 * STEP, 1)]), ErrorKind::Inconsistent, "back in time");
@@ -113,8 +120,8 @@ fn the_month_is_that_of_the_zone_and_rounding_is_half_up() {
 
 /// What the rectangles add up to, second by second.
 fn by_hand(samples: &[Sample], window: &Range<Timestamp>) -> Decimal {
-    let last = samples.last().unwrap().at;
-    let end = last + (last - samples[samples.len() - 2].at);
+    let step = samples.windows(2).map(|pair| pair[1].at - pair[0].at).min().unwrap();
+    let end = samples.last().unwrap().at + step;
     let reading = |second: i64| {
         samples.iter().rev().skip_while(|sample| sample.at > second).find_map(|sample| sample.bytes).unwrap_or_default()
     };

@@ -5,6 +5,7 @@
 mod common;
 
 mod croit;
+mod croit_report;
 mod gb_days;
 mod radosgw;
 mod report;

@@ -172,9 +172,10 @@ async fn s15_a_listing_that_fails_leaves_everybody_unknown_and_a_call_only_its_u
     let all = names(40);
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let gate = with_users(40);
-    gate.fail("stats=true", 9, Failure::Status(500, String::new()));
-    let answer = now(&backend(gate), &all).await;
+    gate.fail("stats=true", 99, Failure::Status(500, String::new()));
+    let answer = now(&backend(gate.clone()), &all).await;
     assert!(answer.len() == 40 && answer.values().all(|usage| usage == "Server"), "{answer:?}");
+    assert!(gate.take_log().len() <= 9 * 4, "a gateway that is down is not asked for everybody");
     for cut in ["[", r#"[{"bucket":"b","owner":"u-1""#, "<html>", ""] {
         let gate = with_users(40);
         gate.fail("stats=true", 1, Failure::Status(200, cut.to_owned()));
@@ -189,6 +190,37 @@ async fn s15_a_listing_that_fails_leaves_everybody_unknown_and_a_call_only_its_u
     let gate = with_users(40);
     gate.fail("bucket?stats=true", 1, Failure::Transport(TransportErrorKind::TooLarge));
     assert_eq!(now(&backend(gate), &all).await["u-39"], "39 1");
+    // Nor does a proxy wait for a long listing.
+    let gate = with_users(40);
+    gate.fail("bucket?stats=true", 9, Failure::Status(504, String::new()));
+    let backend = backend(gate.clone());
+    for listings in [4, 0, 0] {
+        assert_eq!(now(&backend, &all).await["u-39"], "39 1");
+        assert_eq!(count(&gate.take_log(), "bucket?stats=true"), listings, "it is not tried in every report");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_more_buckets_of_others_are_listed_once_and_then_passed_by() {
+    let gate = with_users(20);
+    gate.fake.add_user(SeedUser::new("other")).unwrap();
+    for number in 0..900 {
+        gate.fake.create_bucket("other", &format!("other-{number}")).unwrap();
+    }
+    let all = names(20);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let backend = backend(gate.clone());
+    let mut listings = Vec::new();
+    for report in 0..64 {
+        assert_eq!(now(&backend, &all).await["u-19"], "19 1");
+        let log = gate.take_log();
+        if count(&log, "bucket?stats=true") == 1 {
+            listings.push(report);
+        } else {
+            assert_eq!((log.len(), count(&log, "uid=")), (20, 20), "{log:#?}");
+        }
+    }
+    assert_eq!(listings, [0, 31, 62], "tried again, in case the others are gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! without being written, nor written and forgotten.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     ops::Range,
 };
@@ -317,7 +317,8 @@ pub trait ApiKeys: Send + Sync {
     /// may be gone already, when an earlier replacement was cut short; it is replaced all the same.
     ///
     /// # Errors
-    /// When the old key still holds.
+    /// When the old key still holds, or that cannot be found out: then nobody gets the new one, and it goes with the next
+    /// [`Self::prune`].
     async fn rotate(
         &self,
         cx: &OpContext,
@@ -338,6 +339,21 @@ pub trait ApiKeys: Send + Sync {
         id: &BackendId,
         known: &Complete<String>,
     ) -> Result<u32>;
+
+    /// The first halves of the live keys that go if nobody knows them. Asked for before Waldur is asked which ones it
+    /// knows, so that a key which another process makes and reports in between is not taken for an unknown one: what of
+    /// these Waldur does not list is revoked. `None`, the default: [`Self::prune`] looks for itself, after Waldur's list.
+    ///
+    /// # Errors
+    /// When they cannot be read, or the object is not the resource's.
+    async fn prunable(
+        &self,
+        _cx: &OpContext,
+        _resource: &MarketplaceResource,
+        _id: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        Ok(None)
+    }
 }
 
 /// Lists what could be imported into Waldur.

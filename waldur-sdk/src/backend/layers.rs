@@ -11,7 +11,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -497,6 +497,15 @@ impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
     ) -> Result<u32> {
         let work = async { facet(self.inner.keys())?.prune(cx, resource, id, known).await };
         self.guard("keys.prune", true, cx, work).await
+    }
+    async fn prunable(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        let work = async { facet(self.inner.keys())?.prunable(cx, resource, id).await };
+        self.guard("keys.prunable", false, cx, work).await
     }
 }
 

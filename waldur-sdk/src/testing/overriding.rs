@@ -1,6 +1,6 @@
 //! A back end of which a test replaces single methods: [`Override`], [`Overridden`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -302,6 +302,15 @@ pub trait Override: Send + Sync + 'static {
     ) -> Result<u32> {
         facet(self.keys())?.prune(cx, resource, id, known).await
     }
+    /// See [`ApiKeys::prunable`].
+    async fn keys_prunable(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        facet(self.keys())?.prunable(cx, resource, id).await
+    }
 
     /// See [`ResourceBackend::importer`].
     fn importer(&self) -> Option<&dyn Importer> {
@@ -527,6 +536,14 @@ impl<O: Override> ApiKeys for Overridden<O> {
         known: &Complete<String>,
     ) -> Result<u32> {
         self.0.keys_prune(cx, resource, id, known).await
+    }
+    async fn prunable(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        self.0.keys_prunable(cx, resource, id).await
     }
 }
 

@@ -6,7 +6,7 @@ use waldur_sdk::{
     types::Timestamp,
 };
 
-use super::{region, tls, users, usual_remedy, with_remedy};
+use super::{clock, region, tls, users, usual_remedy, with_remedy};
 use crate::{
     croit::{CroitClient, Login, UserList, Window, error},
     s3::Uid,
@@ -25,8 +25,24 @@ pub(super) async fn findings(client: &CroitClient, settings: &S3Settings) -> Vec
         findings.push(count(list));
         findings.push(graph(client, list, settings.usage_model()).await);
     }
+    findings.extend(s3(client, settings).await);
     findings.push(region(settings));
     findings
+}
+
+/// Whether S3 itself answers where customers are sent to, and purging goes. Asked without anybody's key.
+async fn s3(client: &CroitClient, settings: &S3Settings) -> [Finding; 2] {
+    const CHECK: &str = "s3_endpoint";
+    match client.greet_s3(&settings.endpoint, settings.timeout).await {
+        Ok(ahead) => [Finding::passed(CHECK, "S3 answers"), clock(ahead)],
+        Err(error) => {
+            let remedy = |kind| match kind {
+                ErrorKind::WrongContent => Some("check s3_endpoint".to_owned()),
+                kind => usual_remedy(kind),
+            };
+            [with_remedy(CHECK, Err(error), remedy), clock(None)]
+        }
+    }
 }
 
 fn login(with_token: bool, first: Result<()>) -> Finding {
@@ -60,6 +76,10 @@ async fn graph(client: &CroitClient, list: &UserList, model: UsageModel) -> Find
     let from = now.as_second().saturating_sub(24 * 60 * 60);
     let window = Window { from: Timestamp::from_second(from).unwrap_or(now), until: now };
     match client.stats().user_data(&uid, window).await {
+        Ok(series) if series.points.len() < 2 && wanted => {
+            let detail = "croit answers an empty series where the time before a user is padded, too";
+            Finding::new(CHECK, Outcome::Failed, detail).with_remedy("ask croit, or use usage_model: current")
+        }
         Ok(_) => Finding::passed(CHECK, "croit draws what users store over time"),
         Err(error) if error.code() == Some(error::NO_SUCH_GRAPH) && wanted => {
             let detail = "croit has no graph s3-user-data, so gb_days cannot be measured";

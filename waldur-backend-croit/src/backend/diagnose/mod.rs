@@ -11,7 +11,7 @@ use waldur_sdk::{
 };
 
 use super::{Inner, storage::Storage};
-use crate::settings::{DeleteMode, Flavour, S3Settings};
+use crate::settings::{DeleteMode, Flavour, S3Settings, UsageModel};
 
 /// So many users are counted; beyond, they are many.
 const COUNTED: usize = 10_000;
@@ -24,6 +24,9 @@ impl Inner {
             Storage::Croit(client) => croit::findings(client, &self.settings).await,
         };
         findings.push(measured(&self.meter));
+        let over_time = self.settings.usage_model() == UsageModel::GbDays;
+        let other = self.meter.unit_of_other_model(over_time);
+        findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }
@@ -77,6 +80,22 @@ fn tls(address: &str, settings: &S3Settings, first: &Result<()>) -> Finding {
         }
         _ => Finding::passed("tls", "the certificate is verified"),
     }
+}
+
+/// A clock that is further off than this is worth a warning, in seconds.
+const NOTABLE_SKEW: u64 = 60;
+
+/// How far the clock of whoever answered is ahead of ours, as far as that was told.
+fn clock(ahead: Option<i64>) -> Finding {
+    let Some(ahead) = ahead else {
+        return Finding::new("clock", Outcome::Skipped, "nobody told the time");
+    };
+    if ahead.unsigned_abs() <= NOTABLE_SKEW {
+        return Finding::passed("clock", format!("{ahead} s between the storage's and this machine's"));
+    }
+    let detail =
+        format!("the storage's clock is {ahead} s ahead of this machine's; from 15 minutes on it refuses requests");
+    Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
 }
 
 /// How many users there are, of which all were counted or not.

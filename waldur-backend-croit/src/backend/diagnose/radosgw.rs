@@ -5,7 +5,7 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
-use super::{COUNTED, region, tls, users, usual_remedy, with_remedy};
+use super::{COUNTED, clock, region, tls, users, usual_remedy, with_remedy};
 use crate::{
     radosgw::{PageSize, RadosGwClient, UserChange},
     s3::{BucketName, Uid},
@@ -15,14 +15,20 @@ use crate::{
 /// A user and a bucket that nobody has: asking about them needs the right and changes nothing.
 const PROBE: &str = "waldur-sdk-probe-of-rights";
 
-/// A clock that is further off than this is worth a warning, in seconds.
-const NOTABLE_SKEW: i64 = 60;
-
 pub(super) async fn findings(client: &RadosGwClient, settings: &S3Settings) -> Vec<Finding> {
-    let reached = client.server().await;
-    let (server, first) = match reached {
-        Ok(server) => (Some(server), Ok(())),
+    let (greeting, first) = match client.greet().await {
+        Ok(greeting) => (Some(greeting), Ok(())),
         Err(error) => (None, Err(error)),
+    };
+    let ahead = match &greeting {
+        Some(greeting) => greeting.ahead,
+        // Whose time was refused, and then believed.
+        None => Some(client.learnt_clock_offset()).filter(|offset| *offset != 0),
+    };
+    let clock = if first.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
+        right("clock", first.clone())
+    } else {
+        clock(ahead)
     };
     let down = first.as_ref().err().is_some_and(|error| error.kind() != ErrorKind::PermissionDenied);
     let mut findings = vec![tls(&settings.endpoint.to_string(), settings, &first), right("users=read", first)];
@@ -31,9 +37,9 @@ pub(super) async fn findings(client: &RadosGwClient, settings: &S3Settings) -> V
         findings.push(right("buckets=read", may_read_buckets(client).await));
         findings.push(right("quotas", has_quotas(client).await));
     }
-    findings.push(clock(client.learnt_clock_offset()));
-    if let Some(server) = server {
-        findings.push(version(server));
+    findings.push(clock);
+    if let Some(greeting) = greeting {
+        findings.push(version(greeting.server));
         findings.push(count(client).await);
     }
     findings.push(region(settings));
@@ -75,15 +81,6 @@ fn unless_not_found<T>(outcome: Result<T>) -> Result<()> {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
-}
-
-fn clock(offset: i64) -> Finding {
-    if offset.abs() <= NOTABLE_SKEW {
-        return Finding::passed("clock", "the gateway accepts this machine's time");
-    }
-    let detail =
-        format!("the gateway's clock is {offset} s ahead of this machine's; requests are signed with its time");
-    Finding::new("clock", Outcome::Warning, detail).with_remedy("synchronise both clocks")
 }
 
 fn version(server: Option<String>) -> Finding {

@@ -5,7 +5,7 @@ use waldur_sdk::{Result, rest::BadRow};
 use super::{super::metadata::Summary, Account, AccountWithKeys, Held, NewAccount};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
-    s3::{Quota, Quotas, Uid},
+    s3::{Quota, Quotas, S3Key, Uid},
     settings::{Flavour, S3Settings},
 };
 
@@ -32,12 +32,18 @@ impl From<Bucket> for Held {
 
 pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<AccountWithKeys>> {
     let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
-    match client.keys().list(uid).await {
+    match own_keys(client, uid).await {
         Ok(keys) => Ok(Some(AccountWithKeys { account, keys })),
         // It went away since it was listed.
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The keys of the user itself. Those of subusers open less, and are not ours to publish or to take away.
+pub(super) async fn own_keys(client: &CroitClient, uid: &Uid) -> Result<Vec<S3Key>> {
+    let keys = client.keys().list(uid).await?;
+    Ok(keys.into_iter().filter(|key| !key.user.contains(':')).collect())
 }
 
 pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {

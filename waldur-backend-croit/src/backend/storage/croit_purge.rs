@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use waldur_sdk::{Error, ErrorKind, Result, backend::OpContext};
 
-use super::{Held, croit::buckets};
+use super::{
+    Held,
+    croit::{buckets, own_keys},
+};
 use crate::{
     croit::CroitClient,
     s3::{OwnBuckets, S3Key, Uid},
@@ -20,13 +23,20 @@ const AT_A_TIME: usize = 4;
 pub(super) async fn purge(client: &CroitClient, cx: &OpContext, uid: &Uid, settings: &S3Settings) -> Result<()> {
     let held = buckets(client, uid).await?;
     if !held.is_empty() {
-        let key = own_key(client, uid).await?;
-        let own = client.own_buckets(&settings.endpoint, &key, settings.timeout)?;
         let total = held.iter().try_fold(0_u64, |sum, bucket| sum.checked_add(bucket.stored?.1));
         let progress = Progress { cx, done: AtomicU64::new(0), total };
-        let emptied = held.iter().map(|bucket| empty(&own, &progress, bucket));
-        let emptied: Vec<_> = emptied.collect();
-        stream::iter(emptied).buffer_unordered(AT_A_TIME).try_collect::<Vec<()>>().await?;
+        let mut keys = some_keys(client, uid).await?.into_iter().peekable();
+        while let Some(key) = keys.next() {
+            let own = client.own_buckets(&settings.endpoint, &key, settings.timeout)?;
+            match empty_all(&own, &progress, &held).await {
+                // Another key of the user's may open what this one does not.
+                Err(refused) if keys.peek().is_some() && is_refusal(&refused) => {}
+                outcome => {
+                    outcome?;
+                    break;
+                }
+            }
+        }
     }
     cx.checkpoint()?;
     client.users().delete(uid).await.map_err(still_used)
@@ -35,6 +45,10 @@ pub(super) async fn purge(client: &CroitClient, cx: &OpContext, uid: &Uid, setti
 /// Whatever is not empty after it was emptied: somebody still writes, and another run takes that too.
 fn still_used(error: Error) -> Error {
     if error.kind() == ErrorKind::Conflict { error.with_retryable(true) } else { error }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
 }
 
 struct Progress<'a> {
@@ -52,17 +66,22 @@ impl Progress<'_> {
     }
 }
 
+async fn empty_all(own: &OwnBuckets, progress: &Progress<'_>, held: &[Held]) -> Result<()> {
+    let emptied: Vec<_> = held.iter().map(|bucket| empty(own, progress, bucket)).collect();
+    stream::iter(emptied).buffer_unordered(AT_A_TIME).try_collect::<Vec<()>>().await.map(drop)
+}
+
 /// Empties a bucket from its beginning, again and again until nothing is listed, and deletes it.
 async fn empty(own: &OwnBuckets, progress: &Progress<'_>, bucket: &Held) -> Result<()> {
-    match empty_existing(own, progress, &bucket.name).await {
+    match empty_existing(own, progress, bucket).await {
         Err(gone) if gone.is_not_found() => Ok(()),
         outcome => outcome.map_err(still_used),
     }
 }
 
-async fn empty_existing(own: &OwnBuckets, progress: &Progress<'_>, bucket: &str) -> Result<()> {
-    let mut before = Vec::new();
-    loop {
+async fn empty_existing(own: &OwnBuckets, progress: &Progress<'_>, held: &Held) -> Result<()> {
+    let (bucket, mut before) = (held.name.as_str(), Vec::new());
+    for _round in 0..rounds(held) {
         progress.cx.checkpoint()?;
         let versions = own.some_versions(bucket).await?;
         if versions.is_empty() {
@@ -77,17 +96,27 @@ async fn empty_existing(own: &OwnBuckets, progress: &Progress<'_>, bucket: &str)
         progress.add(versions.len());
         before = versions;
     }
+    let text = format!("{bucket}: somebody stores objects as fast as they are deleted");
+    Err(Error::new(ErrorKind::Conflict, text))
 }
 
-/// A key that opens the user's buckets. One who has none is given one: it goes with the user.
-async fn own_key(client: &CroitClient, uid: &Uid) -> Result<S3Key> {
-    if let Some(key) = client.keys().list(uid).await?.into_iter().next() {
-        return Ok(key);
+/// How many lists of a thousand a bucket may fill in one run: what it held and as much again, in case it was not counted
+/// yet. The user's keys hold until the user goes, so that it may be filled without end.
+fn rounds(held: &Held) -> u64 {
+    const UNCOUNTED: u64 = 100;
+    held.stored.map_or(100 * UNCOUNTED, |(_bytes, objects)| (objects / 500).saturating_add(UNCOUNTED))
+}
+
+/// Keys that open the user's buckets, or some of them. One who has none is given one: it goes with the user.
+async fn some_keys(client: &CroitClient, uid: &Uid) -> Result<Vec<S3Key>> {
+    let keys = own_keys(client, uid).await?;
+    if !keys.is_empty() {
+        return Ok(keys);
     }
     let key = S3Key::mint(uid)?;
     client.keys().put(uid, &key).await.map_err(|error| {
         let text = format!("{uid} has no key to delete its data with, and none can be made");
         Error::new(error.kind(), text).with_operation(error.operation()).with_source(error)
     })?;
-    Ok(key)
+    Ok(vec![key])
 }

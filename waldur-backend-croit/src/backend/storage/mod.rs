@@ -162,7 +162,7 @@ impl Storage {
     pub(super) async fn keys(&self, uid: &Uid) -> Result<Vec<S3Key>> {
         match self {
             Self::RadosGw(client) => radosgw::keys(client, uid).await,
-            Self::Croit(client) => client.keys().list(uid).await,
+            Self::Croit(client) => croit::own_keys(client, uid).await,
         }
     }
 

@@ -7,7 +7,11 @@ use std::{
 };
 
 use futures_util::stream::{self, StreamExt as _};
-use waldur_sdk::{Error, ErrorKind, Result, backend::Usage, types::Timestamp};
+use waldur_sdk::{
+    Error, ErrorKind, Result,
+    backend::Usage,
+    types::{Amounts, Timestamp},
+};
 
 use super::{ByUser, measured, no_such_user};
 use crate::{
@@ -38,15 +42,18 @@ async fn held_by(client: &CroitClient, list: &UserList, uid: &Uid) -> Result<Hel
     let owner = uid.to_string();
     let mut sums = Sums::of([owner.clone()]);
     for bucket in buckets {
-        sums.add(&owner, of_bucket(uid, &bucket));
+        sums.add(&owner, of_bucket(list, uid, &bucket));
     }
     // Nothing, if there is no bucket.
     sums.into_users().find_map(|(_, held)| held).unwrap_or(Ok(Held::default()))
 }
 
-fn of_bucket(uid: &Uid, bucket: &Bucket) -> Result<Held> {
+/// Whose a bucket is may be told in whatever words, a display name among them. Another user's name is a filter that did not
+/// hold.
+fn of_bucket(list: &UserList, uid: &Uid, bucket: &Bucket) -> Result<Held> {
     let owner = bucket.owner.as_deref().map(|owner| owner.rsplit_once('$').map_or(owner, |(_tenant, name)| name));
-    if owner.is_some_and(|owner| owner != uid.name()) {
+    let other = owner.filter(|owner| *owner != uid.name()).and_then(|owner| Uid::new(owner).ok());
+    if other.is_some_and(|other| list.get(&other).is_ok_and(|found| found.is_some())) {
         let text = "asked for the buckets of one user, another one's came";
         return Err(Error::new(ErrorKind::WrongContent, text));
     }
@@ -55,6 +62,10 @@ fn of_bucket(uid: &Uid, bucket: &Bucket) -> Result<Held> {
 }
 
 /// What users stored within `window`, times how long; `is_over`: the month is.
+///
+/// Of a user that was not there yet croit has no readings. Nor has it any of anybody when it measures no more, and that is
+/// not *not yet*: nobody would be billed, and nobody would notice. So who has none is new where another one has some, and
+/// in the first minutes of a month.
 ///
 /// # Errors
 /// As [`held`].
@@ -67,33 +78,51 @@ pub(super) async fn over_time(
 ) -> Result<BTreeMap<Uid, Usage>> {
     let list = &client.users().all().await?;
     let read = |uid: Uid| async move {
-        let usage = match must_exist(list, &uid) {
-            Ok(()) => stored_by(meter, client, &uid, window, is_over).await,
+        let days = match must_exist(list, &uid) {
+            Ok(()) => stored_by(meter, client, &uid, window).await,
             Err(error) => Err(error),
         };
-        (uid, usage.unwrap_or_else(Usage::Unreadable))
+        (uid, days)
     };
     let reads: Vec<_> = uids.into_iter().map(read).collect();
-    Ok(stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await)
+    let days: Vec<_> = stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await;
+    let is_measuring = days.iter().any(|(_, days)| matches!(days, Ok(Some(_))));
+    let may_be_new = is_over || is_measuring || !is_long(window);
+    let usage = |days| match days {
+        Ok(Some(days)) => measured(days),
+        Ok(None) if may_be_new => Usage::NotYet,
+        Ok(None) => Usage::Unreadable(Error::not_ready("croit has not one reading of anybody in this month")),
+        Err(error) => Usage::Unreadable(error),
+    };
+    Ok(days.into_iter().map(|(uid, days)| (uid, usage(days))).collect())
 }
 
+/// `None` where there is no reading.
 async fn stored_by(
     meter: &Meter,
     client: &CroitClient,
     uid: &Uid,
     window: &Range<Timestamp>,
-    is_over: bool,
-) -> Result<Usage> {
+) -> Result<Option<Amounts>> {
     let asked = Window { from: window.start, until: window.end };
     let series = client.stats().user_data(uid, asked).await?;
     let samples = series.points.iter().map(sample).collect::<Result<Vec<_>>>()?;
-    match meter.unit_days(&samples, window.clone())? {
-        Some(amounts) => Ok(measured(amounts)),
-        // The user was not there yet, or not for long enough.
-        None if is_over || samples.len() < 2 => Ok(Usage::NotYet),
-        None => Err(Error::not_ready("croit has statistics of the month, and not one reading in them")),
+    let days = meter.unit_days(&samples, window.clone())?;
+    // The time before a user was there is padded, too: a window that has no points has been measured by nobody.
+    let is_series = samples.first().zip(samples.last()).is_some_and(|(first, last)| first.at < last.at);
+    if days.is_none() && !is_series && is_long(window) {
+        return Err(unknown("croit answers next to nothing where there are to be statistics of a month"));
     }
+    Ok(days)
 }
+
+/// Whether there must be points in it.
+fn is_long(window: &Range<Timestamp>) -> bool {
+    window.end.as_second().saturating_sub(window.start.as_second()) > HOUR
+}
+
+/// Many of croit's steps, which are 180 s.
+const HOUR: i64 = 60 * 60;
 
 fn sample(point: &Point) -> Result<Sample> {
     match point.level {

@@ -2,7 +2,7 @@
 //!
 //! | model | flavour | asks |
 //! |---|---|---|
-//! | `current` | `radosgw` | one listing of all buckets, or the buckets of each of a few users |
+//! | `current` | `radosgw` | one listing of all buckets, or the buckets of each where these are fewer by far |
 //! | `current` | `croit` | the list of users, and the buckets of each |
 //! | `gb_days` | `croit` | the list of users, and the statistics of each over the month |
 //!
@@ -11,6 +11,8 @@
 
 mod croit;
 mod radosgw;
+
+pub(in crate::backend) use radosgw::Listing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +66,7 @@ impl Inner {
         }
         let uids: BTreeSet<Uid> = users.keys().cloned().collect();
         let mut found = match &self.storage.until(cx.deadline) {
-            Storage::RadosGw(client) => self.sold(radosgw::held(client, uids).await?),
+            Storage::RadosGw(client) => self.sold(radosgw::held(client, self.memory.listing(), uids).await?),
             Storage::Croit(client) if history => {
                 let bounds = period.bounds(&self.time_zone)?;
                 let window = bounds.start..bounds.end.min(now);

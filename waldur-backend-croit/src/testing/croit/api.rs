@@ -250,7 +250,8 @@ fn is_lost(state: &mut State, operation: &str) -> bool {
 
 fn keys(user: &User) -> impl Iterator<Item = Value> {
     user.keys.iter().map(|(access_key, key)| {
-        json!({ "user": user.id.to_string(), "access_key": access_key, "secret_key": key.secret.expose_secret() })
+        let holder = user.holder(key.subuser.as_deref());
+        json!({ "user": holder, "access_key": access_key, "secret_key": key.secret.expose_secret() })
     })
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use secrecy::ExposeSecret as _;
 
 use super::{
@@ -32,11 +32,14 @@ impl FakeCroit {
     /// Answers a request that is not croit's own.
     pub(super) fn serve(&self, request: Request<Bytes>) -> Response<Bytes> {
         let exchange = Exchange::read(request);
-        self.s3(&exchange).unwrap_or_else(|refused| {
+        let mut answer = self.s3(&exchange).unwrap_or_else(|refused| {
             let code = refused.code();
             let body = format!("{DECLARATION}<Error><Code>{code}</Code><RequestId>tx1</RequestId></Error>");
             text(refused.status(), "application/xml", body)
-        })
+        });
+        let date = self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        answer.headers_mut().extend(HeaderValue::try_from(date).ok().map(|date| (header::DATE, date)));
+        answer
     }
 
     fn s3(&self, exchange: &Exchange) -> Result<Response<Bytes>, Refused> {

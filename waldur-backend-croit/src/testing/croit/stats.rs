@@ -1,6 +1,9 @@
 //! What users stored over time (croit-api.md §3).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -77,7 +80,10 @@ impl FakeCroit {
         let (from, until) = (moment(number("startTime")?), moment(number("endTime")?).min(now));
         let most = usize::try_from(number("maxDataPoints")?).map_err(|_| wrong())?.max(1);
         let uid = argument(query, "template-s3-user-name").unwrap_or_default();
-        let points = state.stored.get(&uid).map(|stored| stored.points(from, until, most)).unwrap_or_default();
+        // Of a user it has nothing of, croit pads the whole window; what it does of nobody is not known.
+        let is_there = self.gateway().state().users.values().any(|user| user.id.id == uid);
+        let stored = state.stored.get(&uid).cloned().or_else(|| is_there.then(Stored::default)).unwrap_or_default();
+        let points = if is_there { stored.points(from, until, most) } else { Vec::new() };
         Ok(answer(&points))
     }
 }
@@ -86,9 +92,26 @@ impl Stored {
     /// One point for each step; in a window that is too long, one for several, with their average.
     fn points(&self, from: i64, until: i64, most: usize) -> Vec<(i64, Sample)> {
         let until = self.last.map_or(until, |last| last.min(until));
-        let samples: Vec<_> = (from..=until).step_by(STEP).map(|at| (at, self.at(at))).collect();
-        let together = samples.len().div_ceil(most).max(1);
-        samples.chunks(together).filter_map(|chunk| Some((chunk.first()?.0, average(chunk)))).collect()
+        let (from, until) = (from.max(0), until.max(0));
+        let samples = usize::try_from(until - from).map_or(0, |span| span / STEP + 1);
+        let together = samples.div_ceil(most).max(1);
+        let changes = self.changes();
+        let point = |first: usize| {
+            let at = |sample: usize| from + i64::try_from(sample * STEP).unwrap_or(i64::MAX);
+            let last = (first + together).min(samples) - 1;
+            // Where nothing changes, one sample is as good as their average.
+            let is_flat = changes.range((Bound::Excluded(at(first)), Bound::Included(at(last)))).next().is_none();
+            let chunk: Vec<_> =
+                (first..=if is_flat { first } else { last }).map(|sample| self.at(at(sample))).collect();
+            (at(first), average(&chunk))
+        };
+        (0..samples).step_by(together).map(point).collect()
+    }
+
+    /// The moments at which a sample may differ from the one before.
+    fn changes(&self) -> BTreeSet<i64> {
+        let spans = self.gaps.iter().chain(&self.spoilt).flat_map(|(from, until)| [*from, *until]);
+        self.levels.keys().copied().chain(spans).collect()
     }
 
     fn at(&self, at: i64) -> Sample {
@@ -104,9 +127,9 @@ impl Stored {
     }
 }
 
-fn average(chunk: &[(i64, Sample)]) -> Sample {
+fn average(chunk: &[Sample]) -> Sample {
     let (mut sum, mut known) = (0_u128, 0_u128);
-    for (_, sample) in chunk {
+    for sample in chunk {
         match sample {
             Sample::Unknown => {}
             Sample::NotFinite => return Sample::NotFinite,

@@ -22,16 +22,18 @@
 //!
 //! # Two agents
 //! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
-//! once, each may mint its own, and one may prune a key that the other has in hand and reports a moment later: Waldur then
-//! lists a key that does not hold, which the customer finds out and has replaced. The other way round, a key that holds and
-//! that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent for an offering.
+//! once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
+//! that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
+//! moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
+//! way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
+//! for an offering.
 
 mod provision;
 mod report;
 mod rotate;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -257,15 +259,37 @@ fn known(rows: &Complete<ResourceApiKey>) -> Option<Complete<String>> {
     named.then(|| rows.clone().map(|row| row.client_id.unwrap_or_default()))
 }
 
-/// Removes what nobody knows.
+/// The keys that the back end had before Waldur was asked for those it knows, where it tells them. Why they could not be
+/// read matters when something is to be pruned.
+struct Before(Result<Option<BTreeSet<String>>>);
+
+impl Before {
+    async fn look(keys: &dyn ApiKeys, cx: &OpContext, side: &MarketplaceResource, id: &BackendId) -> Self {
+        Self(shielded(keys.prunable(cx, side, id)).await)
+    }
+}
+
+/// Removes what nobody knows, and nothing that was made after the look `before`.
 async fn prune(
     keys: &dyn ApiKeys,
     cx: &OpContext,
     side: &MarketplaceResource,
     id: &BackendId,
+    before: &Before,
     known: &Complete<String>,
 ) -> Result<u32> {
-    shielded(keys.prune(cx, side, id, known)).await
+    let Some(live) = before.0.as_ref().map_err(Clone::clone)? else {
+        return shielded(keys.prune(cx, side, id, known)).await;
+    };
+    let (mut pruned, mut failed) = (0, None);
+    for client_id in live.iter().filter(|client_id| !known.items().contains(client_id)) {
+        cx.checkpoint()?;
+        match shielded(keys.revoke(cx, side, id, client_id)).await {
+            Ok(()) => pruned += 1,
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failed.map_or(Ok(pruned), Err)
 }
 
 /// Takes every key of an object that outlives its resource. Whatever is left would work for ever, so nothing that goes
@@ -281,7 +305,7 @@ pub(in crate::process) async fn withdraw(
     found: &Found,
 ) -> Result<()> {
     if found.ownership(side.stamp()) == Ownership::Ours {
-        return prune(keys, cx, side, &found.id, &Complete::nothing()).await.map(drop);
+        return shielded(keys.prune(cx, side, &found.id, &Complete::nothing())).await.map(drop);
     }
     let rows = match listed(waldur, side.uuid).await {
         // It never had any to hand over.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    BlindKeys, KeyProvision, TARGET, grace, known, listed, prune,
+    Before, BlindKeys, KeyProvision, TARGET, grace, known, listed, prune,
     rotate::{Unreplaced, Work},
 };
 use crate::{
@@ -63,10 +63,11 @@ impl Provision<'_> {
     /// # Errors
     /// Only for a passing reason: whoever called comes back.
     async fn bring_to_number(&self, report: &mut KeyProvision) -> Result<()> {
+        let before = self.before().await;
         let ControlFlow::Continue(sight) = self.look(report).await else { return Ok(()) };
         if let Sight::Known { names, rows } = &sight {
             self.blind.forget(self.side.uuid);
-            self.prune(names, report).await;
+            self.prune(&before, names, report).await;
             if self.renews {
                 self.renew(rows, report).await?;
             }
@@ -150,8 +151,12 @@ impl Provision<'_> {
         })
     }
 
-    async fn prune(&self, known: &Complete<String>, report: &mut KeyProvision) {
-        match prune(self.keys, self.cx, self.side, self.id, known).await {
+    async fn before(&self) -> Before {
+        Before::look(self.keys, self.cx, self.side, self.id).await
+    }
+
+    async fn prune(&self, before: &Before, known: &Complete<String>, report: &mut KeyProvision) {
+        match prune(self.keys, self.cx, self.side, self.id, before, known).await {
             Ok(pruned) => report.pruned += pruned,
             Err(error) => {
                 report.warn("prune api keys", error);
@@ -163,8 +168,9 @@ impl Provision<'_> {
     /// Removes what an earlier attempt minted and did not report. When that cannot be done now, nobody comes back for
     /// it: coming back would mint again while the list cannot be had.
     async fn tidy(&self, report: &mut KeyProvision) {
+        let before = self.before().await;
         match self.sight().await {
-            Ok(Sight::Known { names, .. }) => self.prune(&names, report).await,
+            Ok(Sight::Known { names, .. }) => self.prune(&before, &names, report).await,
             // Keys without their first half: nobody can tell.
             Ok(_) => report.needs_review = true,
             Err(error) => {

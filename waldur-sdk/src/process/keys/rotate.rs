@@ -3,7 +3,9 @@
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
 
-use super::{KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune};
+use super::{
+    Before, KeyProcessor, KeyRotation, RotationOutcome, StuckKeys, grace, known, listed, provision::whole, prune,
+};
 use crate::{
     backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
     client::{Feature, ResourceApiKey, ResourceApiKeyQuery, ResourceApiKeyState, WaldurClient},
@@ -141,6 +143,7 @@ impl KeyProcessor {
 impl Work<'_> {
     async fn carry_out(self, client_id: Option<String>, warnings: &mut Vec<Warning>) -> Result<RotationOutcome> {
         let mut client_id = client_id.filter(|text| !text.trim().is_empty());
+        let before = Before::look(self.keys, self.cx, self.side, self.id).await;
         match listed(self.waldur, self.side.uuid).await {
             Ok(rows) => {
                 match rows.items().iter().find(|row| row.uuid == self.key) {
@@ -149,7 +152,7 @@ impl Work<'_> {
                 }
                 // What an earlier replacement minted before it was cut short is not among them.
                 if let Some(known) = known(&rows)
-                    && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &known).await
+                    && let Err(error) = prune(self.keys, self.cx, self.side, self.id, &before, &known).await
                 {
                     warnings.push(Warning { step: "prune api keys", error });
                 }
