@@ -1,8 +1,10 @@
 """Holds recorded exchanges against an OpenAPI document; see contract.sh. Needs nothing but Python."""
 
 import json
+import pathlib
 import re
 import sys
+import urllib.parse
 
 UUID = re.compile(r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$")
 FORMATS = {
@@ -12,6 +14,14 @@ FORMATS = {
     "uri": re.compile(r"^(https?://\S+)?$"),
     "decimal": re.compile(r"^-?\d+(\.\d+)?$"),
     "email": re.compile(r"^(\S+@\S+)?$"),
+}
+# How the types of query parameters are written.
+WORDS = {"boolean": lambda text: {"true": True, "false": False}[text.lower()], "integer": int, "number": float}
+KINDS = {
+    "contract": "in the contract's form",
+    "framework": "in the framework's, the contract being silent",
+    "empty": "without a body",
+    "form": "of a malformed request, which was not checked",
 }
 
 
@@ -47,8 +57,19 @@ class Contract:
         named = [self.resolve(item) for item in operations.get("parameters", []) + operation.get("parameters", [])]
         return {item["name"]: item for item in named if item["in"] == "query"}
 
+    def members(self, schema):
+        """The names of an object's members, or of those of a list's items."""
+        schema = self.resolve(schema or {})
+        if schema.get("type") == "array":
+            return self.members(schema.get("items"))
+        parts = schema.get("allOf", []) + schema.get("oneOf", [])
+        return set(schema.get("properties", {})).union(*(self.members(part) for part in parts))
+
     def check(self, schema, value, place, partial, request):
         """What is wrong with a value; `partial` if members may be missing."""
+        # Recordings have their secrets taken out.
+        if isinstance(value, str) and "redacted" in value.lower():
+            return []
         schema = self.resolve(schema or {})
         if "allOf" in schema and len(schema["allOf"]) == 1:
             nullable = schema.get("nullable")
@@ -106,8 +127,7 @@ class Contract:
         if not isinstance(value, str):
             return [f"{place}: not text"]
         pattern = FORMATS.get(schema.get("format"))
-        # Recordings have their secrets taken out.
-        if pattern and not pattern.match(value) and "redacted" not in value.lower():
+        if pattern and not pattern.match(value):
             return [f"{place}: {value!r} is no {schema['format']}"]
         if len(value) > schema.get("maxLength", len(value)):
             return [f"{place}: longer than {schema['maxLength']}"]
@@ -127,65 +147,145 @@ def json_schema(content):
     return (content or {}).get("content", {}).get("application/json", {}).get("schema")
 
 
+def check_query(contract, operations, operation, pairs, answer):
+    """Names that are not there, values of the wrong kind, and `field` names that no row has."""
+    known, problems = contract.parameters(operations, operation), []
+    for name, value in pairs:
+        if name not in known:
+            problems.append(f"query {name}: is not there")
+            continue
+        schema = contract.resolve(known[name].get("schema", {}))
+        schema = contract.resolve(schema.get("items", {})) if schema.get("type") == "array" else schema
+        if schema.get("type") in WORDS:
+            try:
+                value = WORDS[schema["type"]](value)
+            except (KeyError, ValueError):
+                pass
+        problems += contract.check(schema, value, f"query {name}", False, True)
+    fields = contract.resolve(known.get("field", {}).get("schema", {}))
+    if "field" in known and "enum" not in contract.resolve(fields.get("items", {})):
+        members = contract.members(json_schema(answer))
+        problems += [f"query field: {value!r} is no member" for name, value in pairs if name == "field" and value not in members]
+    return problems
+
+
+def is_about_the_form(contract, schema, exchange, pairs):
+    """Whether a refusal finds fault with the request as it is written, and so says itself what is wrong with it."""
+    response = exchange["response"]
+    if response["status"] in (405, 406, 415):
+        return True
+    answer = response["body"]
+    if response["status"] != 400:
+        return False
+    if not isinstance(answer, dict):
+        # A list: of members of a list, or of bare sentences.
+        return isinstance(answer, list) and any(isinstance(item, dict) for item in answer)
+    names = contract.members(schema) | {name for name, _ in pairs}
+    body = exchange["request"]["body"]
+    names |= set(body) if isinstance(body, dict) else set()
+    return "parse error" in str(answer.get("detail", "")) or bool(names & set(answer))
+
+
+def check_refusal(contract, answers, response):
+    """As the contract says, where it says anything; else as REST framework refuses: `detail`, or members with sentences."""
+    answer, body = contract.resolve(answers.get(str(response["status"]))), response["body"]
+    schema = json_schema(answer)
+    if schema:
+        return "contract", contract.check(schema, body, "refusal", False, False)
+    if body is None:
+        return "empty", []
+    return "framework", [] if is_refusal(body) else ["refusal: is in no form of REST framework"]
+
+
+def is_refusal(body):
+    if isinstance(body, dict):
+        return bool(body) and all(isinstance(value, str) or is_refusal(value) or value == {} for value in body.values())
+    return isinstance(body, list) and all(isinstance(item, str) or item == {} or is_refusal(item) for item in body)
+
+
 def problems_of(contract, exchange):
-    """`METHOD template` and what is wrong with one exchange."""
+    """`METHOD template`, what is wrong with one exchange, and what it was checked as."""
     request, response = exchange["request"], exchange["response"]
     path, _, query = re.sub(r"^\w+://[^/]+", "", request["url"]).partition("?")
     template, operations, operation = contract.operation(request["method"], path)
     if template is None:
-        return f"{request['method']} {re.sub(r'[0-9a-f]{32}', '{uuid}', path)}", ["the path is not in the contract"]
+        path = re.sub(r"[0-9a-f]{32}|[0-9a-f-]{36}", "{uuid}", path)
+        return f"{request['method']} {path}", ["the path is not in the contract"], None
     name = f"{request['method']} {template}"
     if operation is None:
-        return name, ["the method is not in the contract"]
-    if response["status"] >= 400:
-        return name, []
-    problems = []
-    names = [pair.partition("=")[0] for pair in query.split("&") if pair]
-    known = contract.parameters(operations, operation)
-    problems += [f"query {name}: is not there" for name in sorted(set(names)) if name not in known]
-    body, schema = request["body"], json_schema(contract.resolve(operation.get("requestBody")))
-    if schema is not None:
-        problems += contract.check(schema, body if body is not None else {}, "request", request["method"] == "PATCH", True)
-    elif body not in (None, {}):
-        problems.append("request: has a body")
+        return name, ["the method is not in the contract"], None
     answers = operation["responses"]
+    pairs = urllib.parse.parse_qsl(query, keep_blank_values=True)
+    body, schema = request["body"], json_schema(contract.resolve(operation.get("requestBody")))
+    problems, how = [], None
+    refused = response["status"] >= 400
+    if refused:
+        how, problems = check_refusal(contract, answers, response)
+    if not refused or not is_about_the_form(contract, schema, exchange, pairs):
+        success = next((contract.resolve(answers[code]) for code in sorted(answers) if code.startswith("2")), None)
+        problems += check_query(contract, operations, operation, pairs, success)
+        if schema is not None:
+            problems += contract.check(schema, body if body is not None else {}, "request", request["method"] == "PATCH", True)
+        elif body not in (None, {}):
+            problems.append("request: has a body")
+    else:
+        how = "form"
+    if refused:
+        return name, problems, how
     answer = contract.resolve(answers.get(str(response["status"])))
     if answer is None:
         problems.append(f"response: {response['status']} is none of {', '.join(sorted(answers))}")
     elif response["body"] is not None and json_schema(answer) is not None:
-        problems += contract.check(json_schema(answer), response["body"], "response", "field" in names, False)
-    return name, problems
+        partial = any(name == "field" for name, _ in pairs)
+        problems += contract.check(json_schema(answer), response["body"], "response", partial, False)
+    return name, problems, None
+
+
+def read(folder):
+    """The exchanges of all programs, each kind of them once, and how many there were."""
+    seen, exchanges = set(), []
+    for file in sorted(pathlib.Path(folder).glob("exchanges-*.jsonl")):
+        for line in open(file):
+            exchange = json.loads(line)
+            if exchange["shape"] not in seen and exchange["response"] is not None:
+                seen.add(exchange["shape"])
+                exchanges.append(exchange)
+    return exchanges, (pathlib.Path(folder) / "count").stat().st_size
 
 
 def main():
-    document, exchanges, exceptions = sys.argv[1:4]
-    contract = Contract(json.load(open(document)))
+    folder, exceptions = sys.argv[1:3]
+    contract = Contract(json.load(open(pathlib.Path(folder) / "contract.json")))
     excused = {}
     for line in open(exceptions):
         if line.strip() and not line.startswith("#"):
             where, what, reason = (part.strip() for part in line.split("|", 2))
             assert reason, f"no reason: {line}"
             excused[(where, what)] = 0
-    count, found = 0, {}
-    for line in open(exchanges):
-        exchange = json.loads(line)
-        if exchange["response"] is None:
-            continue
-        count += 1
-        where, problems = problems_of(contract, exchange)
+    patterns = {key: [re.compile(".*".join(map(re.escape, part.split("*")))) for part in key] for key in excused}
+    exchanges, count = read(folder)
+    found, paths, refused = {}, set(), {}
+    for exchange in exchanges:
+        where, problems, how = problems_of(contract, exchange)
+        paths.add(where)
+        if how:
+            refused[how] = refused.get(how, 0) + 1
         for what in problems:
-            key = next((key for key in ((where, what), (where, "*"), ("*", what)) if key in excused), None)
-            if key:
+            keys = [key for key, (a, b) in patterns.items() if a.fullmatch(where) and b.fullmatch(what)]
+            for key in keys:
                 excused[key] += 1
-            else:
-                found.setdefault((where, what), 0)
-                found[(where, what)] += 1
-    for (where, what), times in sorted(found.items()):
-        print(f"{where} | {what} | {times} times")
+            if not keys:
+                times, _ = found.get((where, what), (0, None))
+                found[(where, what)] = (times + 1, exchange["request"]["url"])
+    for (where, what), (times, url) in sorted(found.items()):
+        print(f"{where} | {what} | {times} times, e.g. {url}")
     idle = sorted(key for key, times in excused.items() if not times)
     for where, what in idle:
         print(f"exception that excuses nothing: {where} | {what}")
-    print(f"{count} exchanges: {len(found)} deviations, {len(excused) - len(idle)} exceptions")
+    kinds = ", ".join(f"{number} {KINDS[how]}" for how, number in sorted(refused.items()))
+    print(f"{count} exchanges, {len(exchanges)} of them different, on {len(paths)} operations")
+    print(f"refused: {sum(refused.values())} ({kinds})")
+    print(f"{len(found)} deviations, {len(excused) - len(idle)} exceptions")
     sys.exit(1 if found or idle else 0)
 
 

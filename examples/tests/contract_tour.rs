@@ -1,11 +1,14 @@
 //! A tour of the fake of generation 8: through every call of the client, and every path that the fake serves.
 //!
-//! By itself it shows that nothing was left out. `dev/contract.sh` writes down what was said on it and holds that
+//! By itself it shows that nothing was left out. `dev/contract.sh` holds what was said on it, and in the rest of the suite,
 //! against a published contract.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, fs, path::Path};
+#[path = "../../waldur-sdk/tests/support/exchanges.rs"]
+mod exchanges;
+
+use std::{collections::BTreeSet, fs};
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -45,7 +48,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = exchanges::fake_waldur(Generation::V8);
         let offering = waldur
             .offering()
             .name("Object storage")
@@ -399,7 +402,7 @@ async fn every_call_and_every_path_is_visited() {
     let served: BTreeSet<_> = world.waldur.served().into_iter().map(|(m, p)| (m.to_owned(), p.to_owned())).collect();
     let left_out: Vec<_> = served.difference(&visited(&world)).cloned().collect();
     assert!(left_out.is_empty(), "not visited: {left_out:#?}");
-    write_down(&world);
+    write_down_the_contract();
 }
 
 /// Calls of others' making that are refused without a body or in another state: their paths are checked alone.
@@ -407,15 +410,13 @@ fn may_refuse(line: &str) -> bool {
     [": 400", ": 409"].iter().any(|end| line.ends_with(end)) && line.starts_with("POST ")
 }
 
-/// Leaves the exchanges, and the contract as JSON, where `dev/contract.sh` looks for them.
-fn write_down(world: &World) {
-    let (Ok(folder), Ok(contract)) = (std::env::var("CONTRACT_OUT"), std::env::var("CONTRACT")) else { return };
-    let lines: Vec<_> = world.tape.exchanges().iter().map(|exchange| exchange.to_json().to_string()).collect();
-    fs::write(Path::new(&folder).join("exchanges.jsonl"), lines.join("\n")).unwrap();
+/// Leaves the contract as JSON where `dev/contract.sh` looks for it.
+fn write_down_the_contract() {
+    let (Some(folder), Ok(contract)) = (exchanges::folder(), std::env::var("CONTRACT")) else { return };
     let text = fs::read_to_string(contract).unwrap();
     let mut options = serde_saphyr::Options::default();
     // A file that its user chose, and larger than any budget for settings.
     options.budget = None;
     let tree: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
-    fs::write(Path::new(&folder).join("contract.json"), tree.to_string()).unwrap();
+    fs::write(folder.join("contract.json"), tree.to_string()).unwrap();
 }

@@ -26,14 +26,12 @@ use waldur_examples::{
 use waldur_sdk::{
     rest::{HttpTransport, TransportError, TransportErrorKind},
     settings::AgentSettings,
-    testing::{
-        Faults, hang, op, status,
-        waldur::{FakeWaldur, Generation},
-    },
+    testing::{Faults, hang, op, status, waldur::Generation},
     types::{OfferingUuid, Uuid},
 };
 
 use crate::{
+    exchanges::fake_waldur,
     passes::{environment, ordered, settings, sold, to},
     stage::{Stage, agent, run, text},
 };
@@ -46,7 +44,7 @@ async fn get(board: &Board, path: &str) -> (u16, String) {
 
 #[tokio::test(start_paused = true)]
 async fn the_metrics_count_passes_items_calls_and_retries() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     ordered(&waldur, offering);
     let once_down = Faults::new(waldur.clone()).on(op("orders.list").nth(1), status(503));
@@ -90,7 +88,7 @@ async fn readiness(waldur: impl HttpTransport, gateway: impl HttpTransport, tree
 
 #[tokio::test(start_paused = true)]
 async fn ready_is_whose_last_pass_reached_both_sides() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let tree = settings(&waldur, &[offering]);
     let gateway = FakeRadosGw::new;
@@ -115,7 +113,7 @@ async fn ready_is_whose_last_pass_reached_both_sides() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_not_ready_is_not_hidden_by_others_and_nothing_is_not_ready() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (here, nowhere) = (sold(&waldur), OfferingUuid::new(Uuid::from_u128(0x404)));
     let (code, body) = readiness(waldur.clone(), FakeRadosGw::new(), &settings(&waldur, &[here, nowhere])).await;
     assert_eq!((code, &body["ready"]), (503, &json!(false)));
@@ -140,7 +138,7 @@ impl HttpTransport for Down {
 
 #[tokio::test(start_paused = true)]
 async fn before_its_first_pass_an_offering_has_numbers_and_after_its_removal_none() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (stays, goes) = (sold(&waldur), sold(&waldur));
     ordered(&waldur, goes);
     let hangs = Faults::new(waldur.clone()).on(op("provider_offerings.get"), hang());

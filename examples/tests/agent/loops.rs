@@ -23,13 +23,16 @@ use waldur_sdk::{
     backend::OpContext,
     rest::{Environment, HttpTransport, TransportError},
     testing::{
-        Faults, Latency, op, status,
+        Faults, Latency, Overridden, op, status,
         waldur::{FakeWaldur, Generation, OrderState},
     },
     types::OfferingUuid,
 };
 
-use crate::passes::{agents, count, environment, ordered, settings, sold, to};
+use crate::{
+    exchanges::fake_waldur,
+    passes::{agents, count, environment, ordered, settings, sold, to},
+};
 
 /// What a transport does about the requests of one offering.
 #[derive(Clone, Copy)]
@@ -82,7 +85,7 @@ fn after(duration: Duration) -> impl futures_util::Stream<Item = Event> {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_offering_starves_no_other() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (slow, quick) = (sold(&waldur), sold(&waldur));
     // Forty seconds for each of its requests: slow, but none runs into its time limit.
     let way = ill(&waldur, slow, Ill::Slow(Duration::from_secs(40)));
@@ -96,7 +99,7 @@ async fn a_slow_offering_starves_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_begins_at_the_end_of_a_pass_and_the_first_is_at_once() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(7));
     let begin = tokio::time::Instant::now();
@@ -129,7 +132,7 @@ impl HttpTransport for Noted {
 
 #[tokio::test(start_paused = true)]
 async fn f129_a_panic_ends_one_pass_of_one_offering_and_tells_no_secret() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (broken, sound) = (sold(&waldur), sold(&waldur));
     let order = ordered(&waldur, sound);
     let mut units = agents(&waldur, ill(&waldur, broken, Ill::Broken), &[broken, sound]);
@@ -147,7 +150,7 @@ async fn f129_a_panic_ends_one_pass_of_one_offering_and_tells_no_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn f128_given_up_in_a_pause_between_two_attempts_nothing_is_sent_any_more() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let down = Faults::new(waldur.clone()).on(op("orders.list"), status(503).header("retry-after", 20));
     let crew = Crew::new(agents(&waldur, down.clone(), &[offering]), Schedule::Once);
@@ -177,7 +180,7 @@ fn renewal(
 
 #[tokio::test(start_paused = true)]
 async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (old, new) = (sold(&waldur), sold(&waldur));
     let order = ordered(&waldur, old);
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
@@ -203,7 +206,7 @@ async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
 #[tokio::test(start_paused = true)]
 async fn f131_a_stop_amid_a_swap_of_settings_is_heard() {
     for reloads in 1..=2 {
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = fake_waldur(Generation::V8);
         let (old, new) = (sold(&waldur), sold(&waldur));
         let order = ordered(&waldur, old);
         let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
@@ -229,7 +232,7 @@ async fn f131_a_stop_amid_a_swap_of_settings_is_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn modes_of_one_offering_register_one_identity() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment());
     let mut tree = settings(&waldur, &[offering]);
@@ -257,12 +260,13 @@ fn beat_file(name: &str) -> PathBuf {
 
 #[tokio::test(start_paused = true)]
 async fn the_heartbeat_stops_when_a_pass_is_stuck_and_one_that_is_slow_keeps_it_up() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     for (pause, alive) in [(Duration::from_secs(50), true), (Duration::from_hours(1), false)] {
         // Not the transport is stuck, where every request has its time limit, but what is around it.
-        let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment())
-            .with_layer(move |backend| Arc::new(stuck::Stuck { backend, pause, environment: environment() }));
+        let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment()).with_layer(move |backend| {
+            Arc::new(Overridden(stuck::Stuck { backend, pause, environment: environment() }))
+        });
         ordered(&waldur, offering);
         let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
         let board = Board::new(site.metrics().clone());
@@ -281,12 +285,9 @@ mod stuck {
     use async_trait::async_trait;
     use waldur_sdk::{
         Result,
-        backend::{
-            Candidate, CreateRequest, Created, DeleteRequest, MarketplaceResource, OpContext, Progress, Removed,
-            ResourceBackend, ResourceState, Verified,
-        },
+        backend::{CreateRequest, Created, OpContext, Progress, ResourceBackend, Verified},
         rest::Environment,
-        types::BackendId,
+        testing::Override,
     };
 
     /// Takes its time before it creates anything.
@@ -297,25 +298,13 @@ mod stuck {
     }
 
     #[async_trait]
-    impl ResourceBackend for Stuck {
-        fn backend_type(&self) -> &'static str {
-            self.backend.backend_type()
-        }
-        fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-            self.backend.candidate_id(resource, candidate)
-        }
-        async fn ping(&self, cx: &OpContext) -> Result<()> {
-            self.backend.ping(cx).await
+    impl Override for Stuck {
+        fn inner(&self) -> &dyn ResourceBackend {
+            &self.backend
         }
         async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
             self.environment.sleep(self.pause).await;
             self.backend.create(cx, request).await
-        }
-        async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-            self.backend.get(cx, id).await
-        }
-        async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-            self.backend.delete(cx, request).await
         }
     }
 }
@@ -352,7 +341,7 @@ fn doomed(waldur: &FakeWaldur, offering: OfferingUuid, pause: Duration) -> Vec<U
 /// Whoever started the agent then starts it anew; nobody has to find out that one of many is missing.
 #[tokio::test(start_paused = true)]
 async fn f129_a_loop_that_breaks_outside_of_a_pass_ends_the_agent_once_the_others_are_safe() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (broken, sound) = (sold(&waldur), sold(&waldur));
     let order = ordered(&waldur, sound);
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
@@ -368,12 +357,12 @@ async fn f129_a_loop_that_breaks_outside_of_a_pass_ends_the_agent_once_the_other
 /// `SIGSTOP` and `SIGCONT`, or a laptop's lid: no time that nobody had counts as standing still.
 #[tokio::test(start_paused = true)]
 async fn f032_a_process_that_was_halted_for_hours_is_not_taken_for_stuck() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     ordered(&waldur, offering);
     let pause = Duration::from_hours(24);
     let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment())
-        .with_layer(move |backend| Arc::new(stuck::Stuck { backend, pause, environment: environment() }));
+        .with_layer(move |backend| Arc::new(Overridden(stuck::Stuck { backend, pause, environment: environment() })));
     let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
     let board = Board::new(site.metrics().clone());
     let crew = Crew::new(units, every(1)).with_board(board.clone());

@@ -6,6 +6,8 @@ mod commands;
 mod croit;
 mod deploy;
 mod diagnose;
+#[path = "../../../waldur-sdk/tests/support/exchanges.rs"]
+mod exchanges;
 mod health;
 mod loops;
 mod modes;

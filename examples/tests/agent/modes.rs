@@ -24,7 +24,10 @@ use waldur_sdk::{
     types::{OfferingUuid, ResourceUuid},
 };
 
-use crate::passes::{environment, to};
+use crate::{
+    exchanges::fake_waldur,
+    passes::{environment, to},
+};
 
 /// `memory`: whatever the environment reaches is a memory service.
 struct MemoryFactory;
@@ -55,7 +58,7 @@ struct Offer {
 impl Offer {
     fn new() -> Self {
         let now: Timestamp = "2026-03-15T12:00:00Z".parse().unwrap();
-        let waldur = FakeWaldur::new(Generation::V8).with_wall(move || now);
+        let waldur = fake_waldur(Generation::V8).with_wall(move || now);
         let memory = MemoryService::new();
         let offering = waldur
             .offering()

@@ -24,6 +24,8 @@ use waldur_sdk::{
     types::{OfferingUuid, OrderUuid, Uuid},
 };
 
+use crate::exchanges::fake_waldur;
+
 pub(crate) fn environment() -> Environment {
     Environment::default()
         .with_timer(tokio::time::sleep)
@@ -86,7 +88,7 @@ pub(crate) fn count(waldur: &FakeWaldur, path: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn c68_a_component_that_only_waldur_has_and_nobody_counts_kills_nothing() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering =
         waldur.offering().component("s3_storage", Billing::Usage).component("support", Billing::Fixed).create();
     let order = ordered(&waldur, offering);
@@ -98,7 +100,7 @@ async fn c68_a_component_that_only_waldur_has_and_nobody_counts_kills_nothing() 
 
 #[tokio::test(start_paused = true)]
 async fn an_offering_that_fails_stops_no_other() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (one, two) = (sold(&waldur), sold(&waldur));
     let orders = [ordered(&waldur, one), ordered(&waldur, two)];
     let nowhere = OfferingUuid::new(Uuid::from_u128(0x404));
@@ -114,7 +116,7 @@ async fn an_offering_that_fails_stops_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn the_agent_registers_once_and_reads_its_offering_once() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let mut agents = agents(&waldur, waldur.clone(), &[offering]);
     for _ in 0..3 {
@@ -141,7 +143,7 @@ async fn the_agent_registers_once_and_reads_its_offering_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_without_a_register_of_agents_is_asked_once_and_served_all_the_same() {
-    let waldur = FakeWaldur::new(Generation::V2024);
+    let waldur = fake_waldur(Generation::V2024);
     let offering = sold(&waldur);
     let order = ordered(&waldur, offering);
     let mut agents = agents(&waldur, waldur.clone(), &[offering]);
@@ -155,7 +157,7 @@ async fn a_server_without_a_register_of_agents_is_asked_once_and_served_all_the_
 
 #[tokio::test(start_paused = true)]
 async fn a_registration_that_fails_holds_no_order_up_and_is_tried_again() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let order = ordered(&waldur, offering);
     let faults = Faults::new(waldur.clone()).on(op("agents.create_identity").nth(1), status(500));
@@ -171,7 +173,7 @@ async fn a_registration_that_fails_holds_no_order_up_and_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_temporary_and_nothing_is_erred() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let order = ordered(&waldur, offering);
     let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), status(503).header("retry-after", 1));
@@ -183,7 +185,7 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
 
 #[tokio::test(start_paused = true)]
 async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
@@ -201,7 +203,7 @@ async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begu
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_does_not_come_to_a_safe_point_is_left_after_the_grace_or_at_the_second_signal() {
     for (signals, patience) in [(vec![5, 86_400], GRACE), (vec![5, 2], Duration::from_secs(2))] {
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = fake_waldur(Generation::V8);
         let offering = sold(&waldur);
         let order = ordered(&waldur, offering);
         let faults = Faults::new(waldur.clone()).on(op("orders.approve_by_provider"), Action::refuse(hang()));

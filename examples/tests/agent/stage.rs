@@ -20,6 +20,8 @@ use waldur_sdk::{
     types::{OfferingUuid, OrderUuid, Uuid},
 };
 
+use crate::exchanges::fake_waldur;
+
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// Both systems on sockets, and one order.
@@ -43,7 +45,7 @@ impl Stage {
     pub(crate) async fn of(generation: Generation) -> Self {
         let canaries = Canaries::default();
         let (token, admin) = (canaries.mint("Waldur token"), canaries.mint("admin key"));
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         waldur.change_user(waldur.agent(), |agent| agent.token(&token));
         let gateway = FakeRadosGw::builder().admin("ADMINKEY", admin.clone()).build();
 

@@ -337,12 +337,12 @@ impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
     }
 }
 
-fn by_id<T>(ids: &[BackendId], result: Result<ById<T>>) -> ById<T> {
+pub(crate) fn by_id<T>(ids: &[BackendId], result: Result<ById<T>>) -> ById<T> {
     result.unwrap_or_else(|error| ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect())
 }
 
 /// The facet, which the accessor above has found to be there.
-fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
+pub(crate) fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
     facet.ok_or_else(|| Error::unsupported("this facet"))
 }
 

@@ -3,12 +3,13 @@
 use crate::{
     calls::{IDENTITY, RESOURCE},
     client_support::{Script, answer},
+    exchanges::fake_waldur,
 };
 use waldur_sdk::{
     Error, ErrorKind,
     client::{AgentMode, Feature, ObservableObject, WaldurClient},
     rest::{Http, RetryPolicy},
-    testing::waldur::{Billing, FakeWaldur, Generation},
+    testing::waldur::{Billing, Generation},
     types::{Limit, Limits, WaldurAmount},
 };
 
@@ -54,7 +55,7 @@ async fn what_is_absent_or_refused_is_not_missing() {
 async fn limits_go_the_way_that_the_server_knows() {
     let limits: Limits = [("cpu".to_owned(), Limit::At(WaldurAmount::from(3_u32)))].into();
     for generation in [Generation::V2024, Generation::V8] {
-        let fake = FakeWaldur::new(generation);
+        let fake = fake_waldur(generation);
         let offering = fake.offering().component("cpu", Billing::Limit).create();
         let order = fake.order(offering).create_resource("Res").limits([("cpu", 5)]).executing();
         let resource = fake.resource_of(order);
@@ -98,7 +99,7 @@ async fn the_version_is_read_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_keeps_its_version_to_itself_is_no_error() {
-    let fake = FakeWaldur::new(Generation::V8);
+    let fake = fake_waldur(Generation::V8);
     let http = Http::new(fake.clone()).with_retry(RetryPolicy::none());
     let waldur = WaldurClient::builder(fake.base_url()).http(http).token(fake.token()).build().unwrap();
     assert_eq!(waldur.detect().await.unwrap().version(), None);

@@ -4,10 +4,13 @@
 
 #[path = "../client_support/mod.rs"]
 mod client_support;
+#[path = "../support/exchanges.rs"]
+mod exchanges;
 #[path = "../client_support/members.rs"]
 mod members;
 
 mod calls;
+mod excused;
 mod features;
 mod membership;
 mod provider_calls;

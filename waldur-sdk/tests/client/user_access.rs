@@ -1,6 +1,9 @@
 //! `create_remote_offering_user` and `set_offerings_username` (usernames.md §1, §7), against both servers.
 
-use crate::client_support::{Script, answer};
+use crate::{
+    client_support::{Script, answer},
+    exchanges::fake_waldur,
+};
 use serde_json::{Value, json};
 use waldur_sdk::{
     ErrorKind, Result,
@@ -23,7 +26,7 @@ struct World {
 
 impl World {
     fn new(generation: Generation) -> Self {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let offering = waldur.offering().name("HPC").component("cpu", Billing::Limit).create();
         let user = waldur.user("ann").project_role(waldur.default_project(), "PROJECT.MEMBER").create();
         Self { waldur, offering, user }

@@ -5,9 +5,9 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use waldur_sdk::testing::waldur::{Billing, FakeWaldur, Generation, ResourceState};
+use waldur_sdk::testing::waldur::{Billing, Generation, ResourceState};
 
-use super::{ask, get, post, storage};
+use super::{ask, exchanges::fake_waldur, get, post, storage};
 
 const ORDER: &str = "activation_price attachment attributes backend_id callback_url can_terminate category_icon \
     category_title category_uuid completed_at consumer_message consumer_message_attachment consumer_rejection_comment \
@@ -84,7 +84,7 @@ fn has_members(row: &Value, members: &str, more: &[&str]) {
 
 #[test]
 fn rows_have_the_members_of_the_schema() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = storage(&waldur);
     let bob = waldur.user("bob").project_role(waldur.default_project(), "PROJECT.ADMIN").ssh_key("key", "ssh-rsa A");
     let bob = bob.create();
@@ -121,7 +121,7 @@ fn rows_have_the_members_of_the_schema() {
 
 #[test]
 fn values_have_the_types_of_the_wire() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").limits([("storage", 5)]).pending();
     let row = get(&waldur, &format!("marketplace-orders/{order}/")).json();
     assert_eq!(row["uuid"], order.hex());
@@ -133,7 +133,7 @@ fn values_have_the_types_of_the_wire() {
 
 #[test]
 fn an_agent_registers_itself_once() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = storage(&waldur);
     let name = format!("agent-{}", offering.uuid().hyphenated());
     let path = format!("marketplace-site-agent-identities/?name={name}");
@@ -171,7 +171,7 @@ fn an_agent_registers_itself_once() {
 
 #[test]
 fn a_provider_writes_back_what_it_made() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let resource = waldur.resource(storage(&waldur)).limits([("storage", 5), ("traffic", 1)]).create();
     let act = |action: &str, body: Value| {
         post(&waldur, &format!("marketplace-provider-resources/{resource}/{action}/"), &body).status
@@ -200,7 +200,7 @@ fn a_provider_writes_back_what_it_made() {
 
 #[test]
 fn a_provider_answers_the_customer_and_notes_its_own_order() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").pending();
     let path = format!("marketplace-orders/{order}");
     let told = json!({"provider_message": "wait", "provider_message_url": "https://provider.example.org"});
@@ -220,7 +220,7 @@ fn a_provider_answers_the_customer_and_notes_its_own_order() {
 
 #[test]
 fn a_backend_id_is_unique_in_its_offering_or_at_its_provider() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (one, other) = (storage(&waldur), storage(&waldur));
     waldur.resource(one).backend_id("taken").create();
     let unique = |offering, id: &str, everywhere: bool| {
@@ -235,7 +235,7 @@ fn a_backend_id_is_unique_in_its_offering_or_at_its_provider() {
 
 #[test]
 fn staff_alone_learns_the_version() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     assert_eq!(get(&waldur, "version/").status, StatusCode::FORBIDDEN);
     let answer = ask(&waldur, waldur.staff(), Method::GET, "version/", None);
     assert_eq!(answer.json()["version"], "8.0.5");
@@ -243,7 +243,7 @@ fn staff_alone_learns_the_version() {
 
 #[test]
 fn people_share_names_and_address_and_there_are_no_accounts() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let path = format!("marketplace-provider-offerings/{}", storage(&waldur));
     let config = get(&waldur, &format!("{path}/user-attribute-config/")).json();
     assert_eq!(config["exposed_fields"], json!(["username", "full_name", "email"]));
@@ -256,7 +256,7 @@ fn people_share_names_and_address_and_there_are_no_accounts() {
 
 #[test]
 fn the_older_server_has_none_of_it() {
-    let waldur = FakeWaldur::new(Generation::V2024);
+    let waldur = fake_waldur(Generation::V2024);
     let offering = storage(&waldur);
     let order = waldur.order(offering).create_resource("my-s3").pending();
     let resource = waldur.resource_of(order);
@@ -276,7 +276,7 @@ fn the_older_server_has_none_of_it() {
 
 #[test]
 fn an_offering_shows_what_it_was_seeded_with() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = waldur
         .offering()
         .component_with("storage", Billing::Limit, |storage| storage.unit("GB").unit_factor(1_000_000_000))

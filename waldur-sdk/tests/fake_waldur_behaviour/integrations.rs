@@ -7,7 +7,7 @@ use waldur_sdk::{
     types::{ApiKeyUuid, ResourceUuid, Uuid},
 };
 
-use super::{BOTH, ask, get, post, storage};
+use super::{BOTH, ask, exchanges::fake_waldur, get, post, storage};
 
 fn identity(waldur: &FakeWaldur) -> String {
     let offering = storage(waldur);
@@ -17,7 +17,7 @@ fn identity(waldur: &FakeWaldur) -> String {
 
 #[test]
 fn a_queue_is_made_once_and_gets_what_was_asked_for_last() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let path = format!("marketplace-site-agent-identities/{}/register_queue/", identity(&waldur));
     let first = post(&waldur, &path, &json!({"object_types": ["order"]}));
     assert_eq!(first.status, StatusCode::CREATED);
@@ -32,7 +32,7 @@ fn a_queue_is_made_once_and_gets_what_was_asked_for_last() {
 
 #[test]
 fn the_older_queues_are_one_for_each_kind() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let identity = identity(&waldur);
     let path = format!("marketplace-site-agent-identities/{identity}/register_event_subscription/");
     let first = post(&waldur, &path, &json!({"observable_object_type": "order"}));
@@ -58,7 +58,7 @@ fn the_older_queues_are_one_for_each_kind() {
 
 #[test]
 fn logs_are_taken_whole_or_not_at_all() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let line = |identity: &str| json!({"agent_identity_uuid": identity, "timestamp": 1.5, "level": "INFO", "message": "m", "module": "x"});
     let own = line(&identity(&waldur));
     let path = "marketplace-site-agent-logs/";
@@ -71,7 +71,7 @@ fn logs_are_taken_whole_or_not_at_all() {
 
 #[test]
 fn keys_are_seen_by_whoever_sells_and_their_secrets_by_nobody() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let resource: ResourceUuid = waldur.resource(storage(&waldur)).backend_id("res").create();
     let key = json!({"resource": resource, "client_id": "AK1", "api_key": "s3cr3t"});
     let path = "marketplace-resource-api-keys/report_created/";
@@ -94,7 +94,7 @@ fn keys_are_seen_by_whoever_sells_and_their_secrets_by_nobody() {
 
 #[test]
 fn a_wish_for_a_list_goes_one_way() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let request = waldur.import_request(storage(&waldur));
     let step =
         |action: &str| post(&waldur, &format!("backend-resource-requests/{request}/{action}/"), &json!({})).status;
@@ -111,7 +111,7 @@ fn a_wish_for_a_list_goes_one_way() {
 #[test]
 fn a_name_in_bulk_reaches_what_is_used_and_makes_what_is_missing() {
     for generation in BOTH {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let (used, unused) = (storage(&waldur), storage(&waldur));
         waldur.resource(used).create();
         let ann = waldur.user("ann").project_role(waldur.default_project(), "PROJECT.MEMBER").create();

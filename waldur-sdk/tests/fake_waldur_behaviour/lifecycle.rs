@@ -7,7 +7,7 @@ use waldur_sdk::{
     types::{OrderUuid, ResourceUuid},
 };
 
-use super::{BOTH, ask, get, post, storage};
+use super::{BOTH, ask, exchanges::fake_waldur, get, post, storage};
 
 fn limits(storage: i64) -> Map<String, Value> {
     Map::from_iter([("storage".to_owned(), storage.into())])
@@ -31,7 +31,7 @@ fn erred(waldur: &FakeWaldur, order: OrderUuid) {
 #[test]
 fn an_order_becomes_a_resource() {
     for generation in BOTH {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let order = waldur.order(storage(&waldur)).create_resource("my-s3").limits([("storage", 100)]).pending();
         let resource = waldur.resource_of(order);
         assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
@@ -56,7 +56,7 @@ fn an_order_becomes_a_resource() {
 
 #[test]
 fn an_order_done_without_a_backend_id_is_told() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").executing();
     done(&waldur, order);
     assert_eq!(waldur.done_without_backend_id(), [order]);
@@ -69,7 +69,7 @@ fn an_order_done_without_a_backend_id_is_told() {
 #[test]
 fn a_failed_order_leaves_the_resource_as_its_kind_says() {
     for generation in BOTH {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let create = waldur.order(storage(&waldur)).create_resource("my-s3").executing();
         let resource = in_use(&waldur);
         let update = waldur.order_on(resource).update_limits([("storage", 200)]).executing();
@@ -93,7 +93,7 @@ fn a_failed_order_leaves_the_resource_as_its_kind_says() {
 
 #[test]
 fn updates_apply_when_they_are_done() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = storage(&waldur);
     let resource = waldur.resource(offering).limits([("storage", 100)]).options(json!({"public": false})).create();
     let (small, large) = (waldur.plan(offering, "Small"), waldur.plan(offering, "Large"));
@@ -124,7 +124,7 @@ fn updates_apply_when_they_are_done() {
 
 #[test]
 fn what_ended_can_come_back() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let resource = in_use(&waldur);
     done(&waldur, waldur.order_on(resource).terminate().executing());
     assert_eq!(waldur.resource_view(resource).state, ResourceState::Terminated);
@@ -138,7 +138,7 @@ fn what_ended_can_come_back() {
 
 #[test]
 fn approval_takes_effect_after_the_reads_asked_for() {
-    let waldur = FakeWaldur::new(Generation::V2024).with_approval_delay(2);
+    let waldur = fake_waldur(Generation::V2024).with_approval_delay(2);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").pending();
     let path = format!("marketplace-orders/{order}/");
     post(&waldur, &format!("{path}approve_by_provider/"), &json!({}));
@@ -153,7 +153,7 @@ fn approval_takes_effect_after_the_reads_asked_for() {
 
 #[test]
 fn a_rejected_order_keeps_the_reason() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").pending();
     let path = format!("marketplace-orders/{order}/reject_by_provider/");
     post(&waldur, &path, &json!({"provider_rejection_comment": "no more disks"}));
@@ -171,7 +171,7 @@ fn a_rejected_order_keeps_the_reason() {
 
 #[test]
 fn a_customer_orders_through_the_api() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (offering, owner) = (storage(&waldur), waldur.owner());
     let member = waldur.user("bob").project_role(waldur.default_project(), "PROJECT.MEMBER").create();
     let body = json!({
@@ -197,7 +197,7 @@ fn a_customer_orders_through_the_api() {
 
 #[test]
 fn members_get_an_offering_user_when_the_provider_names_them() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let bob = waldur.user("bob").project_role(waldur.default_project(), "PROJECT.ADMIN").create();
     let offering = waldur
         .offering()
@@ -232,7 +232,7 @@ fn members_get_an_offering_user_when_the_provider_names_them() {
 
 #[test]
 fn a_username_makes_an_offering_user_ready() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let bob = waldur.user("bob").create();
     let row =
         waldur.offering_user(storage(&waldur), bob).without_username().state(OfferingUserState::Creating).create();
@@ -261,7 +261,7 @@ fn a_backend_id_is_taken_as_text() {
 
 #[test]
 fn somebody_else_may_change_things_meanwhile() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let order = waldur.order(storage(&waldur)).create_resource("my-s3").pending();
     waldur.set_order_state(order, OrderState::Canceled);
     let path = format!("marketplace-orders/{order}/approve_by_provider/");

@@ -7,7 +7,7 @@ use waldur_sdk::{
     types::ResourceUuid,
 };
 
-use super::{BOTH, ask, get, post, storage};
+use super::{BOTH, ask, exchanges::fake_waldur, get, post, storage};
 
 fn names(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
@@ -16,7 +16,7 @@ fn names(list: &Value) -> Vec<&str> {
 #[test]
 fn a_thousand_rows_come_page_by_page() {
     for (generation, cap) in [(Generation::V2024, 300), (Generation::V8, 100)] {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let made = waldur.resources(storage(&waldur), 1000, |number, row| row.backend_id(format!("r-{number}")));
         let mut seen = Vec::new();
         let mut page = 1;
@@ -58,7 +58,7 @@ fn rows_come_in_the_order_asked_for() {
 #[test]
 fn orders_modified_before_an_instant_are_found_by_generation_8() {
     for (generation, found) in [(Generation::V2024, 2), (Generation::V8, 1)] {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let offering = storage(&waldur);
         let old = waldur.order(offering).create_resource("old").executing();
         let new = waldur.order(offering).create_resource("new").executing();
@@ -72,7 +72,7 @@ fn orders_modified_before_an_instant_are_found_by_generation_8() {
 
 #[test]
 fn what_a_row_leaves_out_is_known_to_field() {
-    let waldur = FakeWaldur::new(Generation::V2024);
+    let waldur = fake_waldur(Generation::V2024);
     let resource = waldur.resource(storage(&waldur)).without_plan().create();
     let path = format!("marketplace-provider-resources/{resource}/");
     assert_eq!(get(&waldur, &format!("{path}?field=plan_uuid")).json(), json!({}));
@@ -82,7 +82,7 @@ fn what_a_row_leaves_out_is_known_to_field() {
 
 #[test]
 fn several_values_and_both_spellings_of_a_uuid_are_understood() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let (one, other, third) = (storage(&waldur), storage(&waldur), storage(&waldur));
     for offering in [one, other, third] {
         waldur.resource(offering).name(offering.hex()).create();
@@ -101,7 +101,7 @@ fn several_values_and_both_spellings_of_a_uuid_are_understood() {
 #[test]
 fn everybody_sees_what_is_theirs() {
     for generation in BOTH {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let order = waldur.order(storage(&waldur)).create_resource("my-s3").in_state(OrderState::Executing);
         let rival = waldur.customer("Rival").create();
         let stranger = waldur.user("stranger").customer_role(rival, "CUSTOMER.OWNER").create();
@@ -122,7 +122,7 @@ fn everybody_sees_what_is_theirs() {
 
 #[test]
 fn a_team_has_no_pages_and_forgets_roles_that_ended() {
-    let waldur = FakeWaldur::new(Generation::V8).with_team_delay(1);
+    let waldur = fake_waldur(Generation::V8).with_team_delay(1);
     let project = waldur.default_project();
     let end = "2000-01-01T00:00:00Z".parse().unwrap();
     for number in 0..30 {
@@ -141,7 +141,7 @@ fn a_team_has_no_pages_and_forgets_roles_that_ended() {
 
 #[test]
 fn keys_are_those_of_the_people_served_and_come_in_pages() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     waldur.resource(storage(&waldur)).create();
     for number in 0..12 {
         let user = waldur.user(&format!("user-{number}")).ssh_key("key", format!("ssh-ed25519 AAAA{number}"));

@@ -1,6 +1,9 @@
 //! What the fake of Waldur does beyond what was recorded: the lives of orders, lists, knobs, its log, and generation 8.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
+#[path = "../support/exchanges.rs"]
+mod exchanges;
+
 mod generation_8;
 mod integrations;
 mod lifecycle;

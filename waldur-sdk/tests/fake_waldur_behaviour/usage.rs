@@ -7,14 +7,14 @@ use waldur_sdk::{
     types::{Date, Decimal, OfferingUuid, ResourceUuid, Timestamp},
 };
 
-use crate::{BOTH, Said, ask, get, post};
+use crate::{BOTH, Said, ask, exchanges::fake_waldur, get, post};
 
 const USAGES: &str = "marketplace-component-usages/";
 const SET: &str = "marketplace-component-usages/set_usage/";
 
 fn world(generation: Generation) -> (FakeWaldur, OfferingUuid, ResourceUuid) {
     let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-    let waldur = FakeWaldur::new(generation).with_wall(move || now);
+    let waldur = fake_waldur(generation).with_wall(move || now);
     let all = |offering: OfferingSeed| {
         offering
             .component("cpu", Billing::Usage)
@@ -135,7 +135,7 @@ fn a_change_of_plan_begins_another_row() {
         assert!(periods[0]["end"].is_string() && periods[1]["end"].is_null());
         assert_eq!(periods[0]["components"][0]["usage"], "4.00");
         // A report can be about the plan that it was.
-        let body = json!({ "plan_period": periods[0]["uuid"], "usages": [{ "type": "cpu", "amount": 3 }] });
+        let body = json!({ "plan_period": periods[0]["uuid"], "usages": [{ "type": "cpu", "amount": "3.00" }] });
         assert_eq!(post(&waldur, SET, &body).status, StatusCode::CREATED);
         assert_eq!(waldur.usage_of(resource)[0].amount, Decimal::from(3));
     }

@@ -11,7 +11,7 @@ use waldur_sdk::{
     backend::OpContext,
     process::{ImportOutcome, KeyProcessor, OrderProcessor, ResourceImport},
     testing::{
-        Cycle, Life, Limits, MemoryBackend, Scenario, drop_points, kill_points,
+        Cycle, Interleaving, Life, Limits, MemoryBackend, Scenario, drop_points, interleave, kill_points,
         waldur::{ApiKeyState, Generation, ImportState, OrderState},
     },
     types::{BackendResourceRequestUuid, ResourceUuid},
@@ -91,6 +91,39 @@ async fn sec12_the_verdict_of_a_run_without_faults_is_two_keys() {
     assert_eq!(orders, [OrderState::Done]);
     let wanted = Keys { live: 2, unknown: BTreeSet::new(), dead: BTreeSet::new(), states: vec![ApiKeyState::Ok; 2] };
     assert_eq!(keys, wanted);
+}
+
+/// A new resource that two agents make: what must come out however they meet.
+struct Twice;
+
+impl Scenario for Twice {
+    type World = World;
+    type Agent = OrderProcessor;
+    type Verdict = (Vec<OrderState>, BTreeSet<String>);
+
+    fn world(&self) -> World {
+        Create.world()
+    }
+
+    fn start(&self, world: &World, life: &Life) -> OrderProcessor {
+        Create.start(world, life)
+    }
+
+    async fn cycle(&self, agent: &mut OrderProcessor) -> Cycle {
+        Create.cycle(agent).await
+    }
+
+    fn verdict(&self, world: &World) -> Self::Verdict {
+        // Each may mint its own, and one may prune what the other has in hand: no key is a count.
+        let (orders, keys) = Create.verdict(world);
+        (orders, keys.unknown)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f110_two_agents_leave_no_key_that_holds_and_that_nobody_knows() {
+    let met = interleave(&Twice, &Interleaving::switches(1).settling(), &limits()).await;
+    met.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// The replacement of a key, looked for again and again.

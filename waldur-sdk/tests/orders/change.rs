@@ -56,7 +56,7 @@ async fn c27_equal_limits_leave_the_back_end_alone_unless_something_is_prepaid()
             [Component::new("cpu", AccountingType::One), Component::new("mem", AccountingType::Limit)]
                 .into_iter()
                 .collect();
-        let agent = world.agent().components(prepaid).around(move |inner| Doctored::new(inner).telling(&telling));
+        let agent = world.agent().components(prepaid).overriding(move |inner| Doctored::new(inner).telling(&telling));
         assert_done(&agent.run_one().await);
         let changes = asked.limits.lock().unwrap();
         assert_eq!(changes.len(), 1);
@@ -97,7 +97,7 @@ async fn a_switch_of_plans_reaches_the_back_end_although_its_limits_are_the_same
         let order = world.waldur.order_on(resource).switch_plan(large).pending();
         let asked = Asked::default();
         let telling = asked.clone();
-        assert_done(&world.agent().around(move |inner| Doctored::new(inner).telling(&telling)).run_one().await);
+        assert_done(&world.agent().overriding(move |inner| Doctored::new(inner).telling(&telling)).run_one().await);
         let plans = asked.plans.lock().unwrap();
         assert_eq!((plans.len(), plans[0].new), (1, large));
         assert_eq!(plans[0].old, Some(world.waldur.plan(world.offering, "small")));
@@ -116,7 +116,7 @@ async fn changed_options_reach_the_back_end_and_equal_ones_do_not() {
     let order = world.waldur.order_on(resource).update_options(&json!({ "tier": "fast" })).pending();
     let asked = Asked::default();
     let telling = asked.clone();
-    assert_done(&world.agent().around(move |inner| Doctored::new(inner).telling(&telling)).run_one().await);
+    assert_done(&world.agent().overriding(move |inner| Doctored::new(inner).telling(&telling)).run_one().await);
     {
         let changes = asked.options.lock().unwrap();
         assert_eq!(changes.len(), 1);

@@ -1,14 +1,17 @@
 //! Requests that are lost, carried out unseen, refused or contradicted (faults.md §4.3, §4.4).
 
+use std::time::Duration;
+
 use crate::orders::{BOTH, OnRequest, World, assert_deferred, assert_done, assert_erred, error, limits};
 use serde_json::json;
+use tokio::time::Instant;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     backend::OpContext,
     process::OrderOutcome,
     rest::TransportErrorKind,
     testing::{
-        Action, Due, Faults, any, hang, op, status,
+        Action, Counting, Due, Faults, any, hang, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
 };
@@ -53,6 +56,42 @@ async fn f023_a_creation_that_arrives_late_makes_no_second_object() {
 #[tokio::test(start_paused = true)]
 async fn f038_a_creation_that_was_carried_out_and_answered_with_500_is_adopted() {
     create_in_spite_of("objects.create", Action::commit_then(status(500))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f035_an_order_that_is_told_to_come_back_tomorrow_does_not_wait_here() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let tomorrow = status(429).header("retry-after", 86_400);
+        let faults = Faults::new(world.service.clone()).on(op("objects.create").first(1), tomorrow);
+        let begin = Instant::now();
+        let report = world.agent().service(faults.clone()).run_one().await;
+        assert_deferred(&report);
+        let reason = error(&report);
+        assert_eq!((reason.kind(), reason.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(86_400))));
+        assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+        assert_eq!((world.state(order), faults.acted()), (OrderState::Executing, 1));
+        assert_done(&world.agent().service(faults).run_one().await);
+        assert_eq!(world.service.made(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f040_a_502_on_recording_the_id_is_repeated_and_leaves_no_orphan() {
+    for generation in BOTH {
+        for fault in [status(502).into(), Action::commit_then(status(502))] {
+            let world = World::new(generation);
+            let order = world.create("Res").pending();
+            let write = op("provider_resources.set_backend_id");
+            let faults = Faults::new(world.waldur.clone()).on(write.nth(1), fault);
+            let counting = Counting::new(faults.clone());
+            assert_done(&world.agent().waldur(counting.clone()).run_one().await);
+            assert_eq!((faults.acted(), counting.counts().of("provider_resources.set_backend_id")), (1, 2));
+            assert_eq!((world.resource(order).backend_id.as_str(), world.ids()), ("res", vec!["res".to_owned()]));
+            assert_eq!((world.service.made(), world.count("orders.set_state_erred")), (1, 0));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +141,8 @@ async fn a_rejection_that_was_carried_out_unseen_is_not_repeated() {
     let faults =
         Faults::new(world.waldur.clone()).on(op("orders.reject_by_provider"), Action::commit_then(status(504)));
     let reject = |_: &_| Ok(waldur_sdk::backend::Evaluation::Reject { comment: None });
-    let agent = world.agent().waldur(faults).around(move |inner| crate::orders::Doctored::new(inner).deciding(reject));
+    let agent =
+        world.agent().waldur(faults).overriding(move |inner| crate::orders::Doctored::new(inner).deciding(reject));
     let report = agent.run_one().await;
     assert!(matches!(&report.outcome, OrderOutcome::AlreadyFinished(state) if state.as_str() == "rejected"));
     assert_eq!((world.state(order), world.count("orders.reject_by_provider")), (OrderState::Rejected, 1));

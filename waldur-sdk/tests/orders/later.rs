@@ -8,12 +8,12 @@ use serde_json::json;
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
     backend::{
-        Candidate, CreateRequest, Created, DeleteRequest, MarketplaceResource, OpContext, PendingOrders, PendingWork,
-        Progress, Removed, ResourceBackend, ResourceState as Found, Settled, Verified,
+        CreateRequest, Created, OpContext, PendingOrders, PendingWork, Progress, Removed, ResourceBackend,
+        ResourceState as Found, Settled, Verified,
     },
     process::OrderOutcome,
     testing::{
-        Faults, op, status,
+        Faults, Override, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
     types::{BackendId, Limits, OrderType, OrderUuid},
@@ -230,24 +230,9 @@ async fn f157_what_a_job_says_it_did_is_read_back() {
 struct Says(Arc<dyn ResourceBackend>, fn(&BackendId, &PendingWork) -> Result<Settled>);
 
 #[async_trait]
-impl ResourceBackend for Says {
-    fn backend_type(&self) -> &'static str {
-        "says"
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.0.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.0.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.0.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<Found>> {
-        self.0.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.0.delete(cx, request).await
+impl Override for Says {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.0
     }
     fn pending(&self) -> Option<&dyn PendingOrders> {
         Some(self)
@@ -298,7 +283,7 @@ async fn a_word_that_does_not_fit_the_order_is_no_proof() {
                 _ => world.waldur.order_on(world.existing("res")).terminate(),
             };
             let order = order.backend_id("job-1").executing();
-            let report = world.agent().around(move |inner| Says(inner, word)).run_one().await;
+            let report = world.agent().overriding(move |inner| Says(inner, word)).run_one().await;
             assert_erred(&report);
             assert_eq!(error(&report).kind(), ErrorKind::Inconsistent, "{kind} {number}");
             assert_eq!((world.state(order), world.service.writes()), (OrderState::Erred, 0), "{kind} {number}");

@@ -65,13 +65,13 @@ async fn c08_reject_only_rejects_and_pending_writes_nothing() {
         let world = World::new(generation);
         let order = world.create("Res").pending();
         let undecided = |inner| Doctored::new(inner).deciding(|_| Ok(Evaluation::Pending));
-        let report = world.agent().around(undecided).run_one().await;
+        let report = world.agent().overriding(undecided).run_one().await;
         assert!(matches!(report.outcome, OrderOutcome::AwaitingDecision));
         assert_eq!(world.writes(), Vec::<&str>::new());
         assert_eq!(world.state(order), OrderState::PendingProvider);
 
         let reject = |_: &PendingOrder| Ok(Evaluation::Reject { comment: Some("No space left.".to_owned()) });
-        let report = world.agent().around(move |inner| Doctored::new(inner).deciding(reject)).run_one().await;
+        let report = world.agent().overriding(move |inner| Doctored::new(inner).deciding(reject)).run_one().await;
         assert!(matches!(report.outcome, OrderOutcome::Rejected));
         assert_eq!(world.writes(), ["orders.reject_by_provider"]);
         assert_eq!(world.state(order), OrderState::Rejected);
@@ -93,7 +93,7 @@ async fn c09_a_failed_evaluation_or_approval_leaves_the_order_pending() {
         {
             let world = World::new(generation);
             let order = world.create("Res").pending();
-            let report = world.agent().around(move |inner| Doctored::new(inner).deciding(broken)).run_one().await;
+            let report = world.agent().overriding(move |inner| Doctored::new(inner).deciding(broken)).run_one().await;
             assert_deferred(&report);
             assert_eq!(world.writes(), Vec::<&str>::new());
             assert_eq!(world.state(order), OrderState::PendingProvider);
@@ -141,7 +141,7 @@ async fn c10_passing_failures_never_change_the_order() {
     let world = World::new(Generation::V8);
     let order = world.create("Res").pending();
     let unavailable = |_: &PendingOrder| Err(Error::new(ErrorKind::Unavailable, "come back later"));
-    let report = world.agent().around(move |inner| Doctored::new(inner).deciding(unavailable)).run_one().await;
+    let report = world.agent().overriding(move |inner| Doctored::new(inner).deciding(unavailable)).run_one().await;
     assert_deferred(&report);
     assert_eq!((report.attempts, world.state(order)), (10, OrderState::PendingProvider));
     let faults = Faults::new(world.service.clone()).on(op("objects.create"), status(503));
@@ -247,7 +247,7 @@ async fn texts(exposed: bool, failure: fn(&CreateRequest) -> Result<()>) -> (Str
     let order = world.create("Res").executing();
     let agent = world
         .agent()
-        .around(move |inner| Doctored::new(inner).creating(failure))
+        .overriding(move |inner| Doctored::new(inner).creating(failure))
         .policy(|policy| policy.expose_error_details = exposed);
     assert_erred(&agent.run_one().await);
     let view = world.order(order);
@@ -366,7 +366,7 @@ async fn f129_sec07_a_panic_of_the_back_end_ends_its_order_alone() {
         Ok(())
     };
     let (bad, good) = (world.create("Bad").executing(), world.create("Good").executing());
-    let report = world.agent().around(move |inner| Doctored::new(inner).creating(panics)).run().await;
+    let report = world.agent().overriding(move |inner| Doctored::new(inner).creating(panics)).run().await;
     assert_eq!((world.state(bad), world.state(good)), (OrderState::Erred, OrderState::Done));
     let failed = report.orders.iter().find(|order| order.order == bad).unwrap();
     assert!(error(failed).message().contains("panicked"));

@@ -113,7 +113,7 @@ async fn c18_a_duplicate_without_uniqueness_check_is_tried_once_and_errs() {
             let asked = Asked::default();
             let order = world.create("Res").pending();
             let telling = asked.clone();
-            let report = world.agent().around(move |inner| Doctored::new(inner).telling(&telling)).run_one().await;
+            let report = world.agent().overriding(move |inner| Doctored::new(inner).telling(&telling)).run_one().await;
             assert_erred(&report);
             assert_eq!(asked.creations.lock().unwrap().len(), 1);
             assert!(world.order(order).error_message.contains("all generated names already exist"));
@@ -216,7 +216,7 @@ async fn an_id_reserved_by_a_dead_process_is_a_reservation_for_every_candidate()
             policy.check_backend_id_uniqueness = true;
         });
         let telling = asked.clone();
-        let agent = world.agent().policy(unique).around(move |inner| Doctored::new(inner).telling(&telling));
+        let agent = world.agent().policy(unique).overriding(move |inner| Doctored::new(inner).telling(&telling));
         assert_done(&agent.run_one().await);
         let creation = asked.creations.lock().unwrap()[0].clone();
         assert_eq!((creation.backend_id.as_str(), creation.origin), (reserved, Origin::Reserved));

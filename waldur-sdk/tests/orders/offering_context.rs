@@ -1,5 +1,6 @@
 //! What a processor knows of an offering: the settings file and Waldur merged.
 
+use crate::orders::exchanges::fake_waldur;
 use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
@@ -35,7 +36,7 @@ fn client(waldur: &FakeWaldur) -> WaldurClient {
 #[tokio::test]
 async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
     for generation in [Generation::V2024, Generation::V8] {
-        let waldur = FakeWaldur::new(generation);
+        let waldur = fake_waldur(generation);
         let offering = waldur
             .offering()
             .plugin_option("enforce_qos", true)
@@ -61,7 +62,7 @@ async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
 
 #[tokio::test]
 async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does_not_know_is_named() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let offering = waldur
         .offering()
         .plugin_option("enforce_qos", true)
@@ -82,7 +83,7 @@ async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does
 #[tokio::test]
 async fn u16_a_prefix_of_home_directories_that_goes_wrong_is_warned_of() {
     for (posix, expected) in [(true, 1), (false, 0)] {
-        let waldur = FakeWaldur::new(Generation::V8);
+        let waldur = fake_waldur(Generation::V8);
         let offering = waldur.offering().plugin_option("homedir_prefix", "/home");
         let offering = offering.plugin_option("enable_posix_account", posix).create();
         let agent = settings(offering);
@@ -95,7 +96,7 @@ async fn u16_a_prefix_of_home_directories_that_goes_wrong_is_warned_of() {
 
 #[tokio::test]
 async fn a_customer_that_is_no_service_provider_is_no_error() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let seller = waldur.customer("Former provider").create();
     waldur.change_user(waldur.agent(), waldur_sdk::testing::waldur::UserSeed::staff);
     let offering = waldur.offering().customer(seller).create();
@@ -106,7 +107,7 @@ async fn a_customer_that_is_no_service_provider_is_no_error() {
 
 #[tokio::test]
 async fn an_offering_that_is_not_there_is_named() {
-    let waldur = FakeWaldur::new(Generation::V8);
+    let waldur = fake_waldur(Generation::V8);
     let agent = settings(OfferingUuid::new(Uuid::from_u128(0x404)));
     let error = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -14,7 +14,7 @@ use waldur_sdk::{
     rest::Http,
     testing::{
         Counting, Faults, Latency, op, path, status,
-        waldur::{Generation, OrderState, ResourceState},
+        waldur::{FakeWaldur, Generation, OrderState, ResourceState},
     },
 };
 
@@ -188,7 +188,7 @@ async fn an_old_picture_of_an_order_undoes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_row_that_cannot_be_read_and_a_list_that_is_not_whole_are_reported() {
     for generation in BOTH {
-        let world = World::new(generation);
+        let world = World::on(FakeWaldur::new(generation), |offering| offering);
         let bad = world.create("Bad").limits([("cpu", json!({ "not": "a number" }))]).executing();
         let good = world.create("Good").executing();
         let report = world.agent().run().await;

@@ -119,7 +119,7 @@ async fn soft_delete_knows_components_from_either_side_and_leaves_fixed_ones() {
         .agent()
         .components(components)
         .policy(|policy| policy.soft_delete = true)
-        .around(move |inner| Doctored::new(inner).telling(&telling))
+        .overriding(move |inner| Doctored::new(inner).telling(&telling))
         .run_one()
         .await;
     assert_done(&report);
@@ -256,7 +256,7 @@ async fn a_restore_asks_for_the_orders_limits_or_else_the_resources() {
         order.pending();
         let asked = Asked::default();
         let telling = asked.clone();
-        let agent = world.agent().around(move |inner| Doctored::new(inner).telling(&telling));
+        let agent = world.agent().overriding(move |inner| Doctored::new(inner).telling(&telling));
         assert_done(&agent.run_one().await);
         let creation = asked.creations.lock().unwrap()[0].clone();
         assert_eq!(creation.limits["cpu"].to_waldur(), expected.into());

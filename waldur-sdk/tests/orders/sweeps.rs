@@ -15,13 +15,11 @@ use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
     Error, ErrorKind,
-    backend::{
-        Candidate, CreateRequest, Created, DeleteRequest, MarketplaceResource, OpContext, Progress, Removed,
-        ResourceBackend, ResourceState, Verified,
-    },
+    backend::{CreateRequest, Created, OpContext, Progress, ResourceBackend, Verified},
     process::OrderProcessor,
     testing::{
-        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, Scenario, drop_points, interleave, kill_points,
+        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, Override, Scenario, drop_points, interleave,
+        kill_points,
         waldur::{Generation, OrderState, ResourceState as S},
     },
     types::BackendId,
@@ -432,20 +430,14 @@ struct Careless {
 fn careless(fault: Fault) -> impl Fn(Agent, &World) -> Agent {
     move |agent, world| {
         let world = world.clone();
-        agent.around(move |inner| Careless { inner, fault, world, busy: AtomicBool::new(false) })
+        agent.overriding(move |inner| Careless { inner, fault, world, busy: AtomicBool::new(false) })
     }
 }
 
 #[async_trait]
-impl ResourceBackend for Careless {
-    fn backend_type(&self) -> &'static str {
-        "careless"
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> waldur_sdk::Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> waldur_sdk::Result<()> {
-        self.inner.ping(cx).await
+impl Override for Careless {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> waldur_sdk::Result<Progress<Verified<Created>>> {
         let mut request = request.clone();
@@ -466,12 +458,6 @@ impl ResourceBackend for Careless {
         let created = self.inner.create(cx, &request).await;
         self.busy.store(false, Ordering::Relaxed);
         created
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> waldur_sdk::Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> waldur_sdk::Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
     }
 }
 

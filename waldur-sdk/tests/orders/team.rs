@@ -21,7 +21,7 @@ fn sociable(world: &World, attempts: u32) -> (Agent, Asked) {
     let agent = world
         .agent()
         .memory(move |memory| memory.with_members().with_capabilities(capabilities))
-        .around(move |inner| Doctored::new(inner).telling(&telling));
+        .overriding(move |inner| Doctored::new(inner).telling(&telling));
     (agent, asked)
 }
 
@@ -186,7 +186,7 @@ async fn plan_quotas_and_ssh_keys_come_to_back_ends_that_ask_for_them() {
         let agent = world
             .agent()
             .memory(move |memory| memory.with_capabilities(curious))
-            .around(move |inner| Doctored::new(inner).telling(&telling));
+            .overriding(move |inner| Doctored::new(inner).telling(&telling));
         assert_done(&agent.service_provider(world.provider().await).run_one().await);
         let creation = asked.creations.lock().unwrap()[0].clone();
         assert_eq!(creation.plan_quotas, [("cpu".to_owned(), 2_u32.into())].into());

@@ -239,10 +239,13 @@ async fn sec40_authorities_are_added_to_the_systems_or_replace_them() {
     let (system_server, private_server) = (serving(&system.server()).await, serving(&private.server()).await);
     let store = format!("{}/sec40-system-roots.pem", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(&store, system.pem()).unwrap();
+    // Whatever lies in it is read and tried as a certificate, so nothing of other tests may.
+    let empty = format!("{}/sec40-no-roots", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(&empty).unwrap();
     let variables = vec![
         ("SSL_CERT_FILE", store),
-        // OpenSSL looks into both, so the directory has to be one without certificates.
-        ("SSL_CERT_DIR", env!("CARGO_TARGET_TMPDIR").to_owned()),
+        // OpenSSL looks into both.
+        ("SSL_CERT_DIR", empty),
         ("WALDUR_SDK_TEST_SYSTEM_URL", system_server.url()),
         ("WALDUR_SDK_TEST_PRIVATE_URL", private_server.url()),
         ("WALDUR_SDK_TEST_PRIVATE_CA", String::from_utf8(private.pem()).unwrap()),

@@ -10,6 +10,8 @@
     reason = "support of several test crates"
 )]
 
+pub mod exchanges;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -19,19 +21,18 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     Result,
     backend::{
-        ApiKeys, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, LimitChange,
-        MarketplaceResource, MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders, PlanChange,
-        Progress, ProgressObserver, Removed, ResourceBackend, ResourceState, StatusControl, Step, Verified,
+        CreateRequest, Created, Evaluation, LimitChange, OpContext, OptionChange, PendingOrder, PlanChange, Progress,
+        ProgressObserver, ResourceBackend, Step, Verified,
     },
     client::{AgentMode, WaldurClient},
     process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
     rest::{Environment, Http, HttpTransport, RequestMeta, RetryPolicy, TransportError},
     settings::{AccountingType, Component, Components},
     testing::{
-        MemoryBackend, MemoryObject, MemoryService,
+        MemoryBackend, MemoryObject, MemoryService, Overridden, Override,
         waldur::{Billing, FakeWaldur, Generation, OfferingSeed, OrderSeed, OrderState, OrderView, ResourceView},
     },
-    types::{BackendId, Limits, OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, UserUuid},
+    types::{Limits, OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, UserUuid},
 };
 
 /// Both servers that the SDK serves.
@@ -63,7 +64,11 @@ impl World {
 
     /// With details of the offering.
     pub fn selling(generation: Generation, detail: impl FnOnce(OfferingSeed) -> OfferingSeed) -> Self {
-        let waldur = FakeWaldur::new(generation);
+        Self::on(exchanges::fake_waldur(generation), detail)
+    }
+
+    /// On a Waldur of the test's own: one that will say what no server says, and is not held against a contract.
+    pub fn on(waldur: FakeWaldur, detail: impl FnOnce(OfferingSeed) -> OfferingSeed) -> Self {
         let offering =
             waldur.offering().name("Storage").component("cpu", Billing::Limit).component("mem", Billing::Limit);
         let offering = detail(offering).create();
@@ -248,6 +253,11 @@ impl Agent {
         self
     }
 
+    /// Single methods of the back end replaced.
+    pub fn overriding<O: Override>(self, wrap: impl FnOnce(Backend) -> O + 'static) -> Self {
+        self.around(move |backend| Overridden(wrap(backend)))
+    }
+
     /// Something around the back end, or in its place.
     pub fn around<B: ResourceBackend>(mut self, wrap: impl FnOnce(Backend) -> B + 'static) -> Self {
         let inner = self.around;
@@ -367,29 +377,14 @@ impl Doctored {
 }
 
 #[async_trait]
-impl ResourceBackend for Doctored {
-    fn backend_type(&self) -> &'static str {
-        self.inner.backend_type()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
+impl Override for Doctored {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
         self.asked.creations.lock().unwrap().push(request.clone());
         (self.before_create)(request)?;
         self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
     }
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
         self.asked.limits.lock().unwrap().push(change.clone());
@@ -405,18 +400,6 @@ impl ResourceBackend for Doctored {
     }
     async fn evaluate(&self, _cx: &OpContext, order: &PendingOrder) -> Result<Evaluation> {
         (self.evaluate)(order)
-    }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        self.inner.members()
-    }
-    fn status(&self) -> Option<&dyn StatusControl> {
-        self.inner.status()
-    }
-    fn keys(&self) -> Option<&dyn ApiKeys> {
-        self.inner.keys()
-    }
-    fn pending(&self) -> Option<&dyn PendingOrders> {
-        self.inner.pending()
     }
 }
 

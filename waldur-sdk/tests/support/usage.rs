@@ -11,6 +11,8 @@
     reason = "support of several test crates"
 )]
 
+pub mod exchanges;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock},
@@ -76,7 +78,7 @@ impl World {
     pub fn selling(generation: Generation, detail: impl FnOnce(OfferingSeed) -> OfferingSeed) -> Self {
         let clock = Clock::at("2026-11-22T10:00:00Z");
         let wall = clock.clone();
-        let waldur = FakeWaldur::new(generation).with_wall(move || wall.now());
+        let waldur = exchanges::fake_waldur(generation).with_wall(move || wall.now());
         let offering = waldur.offering().name("Cluster").component("cpu", Billing::Usage);
         let offering = offering.component("mem", Billing::Limit).component("node", Billing::Fixed);
         let offering = offering.component("setup", Billing::One).plan("Small", |plan| plan).plan("Large", |plan| plan);

@@ -14,10 +14,10 @@ use waldur_sdk::{
     backend::{
         Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange,
         Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Usage, UsageReport,
-        UsageSource, Verified, state::foreign,
+        Verified, state::foreign,
     },
     testing::{
-        MemoryService,
+        MemoryService, Overridden, Override,
         conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
     },
     types::{BackendId, Date, JsonObject, Limit, Limits},
@@ -69,9 +69,9 @@ struct Broken {
 }
 
 #[async_trait]
-impl ResourceBackend for Broken {
-    fn backend_type(&self) -> &'static str {
-        "broken"
+impl Override for Broken {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
@@ -79,10 +79,6 @@ impl ResourceBackend for Broken {
             return BackendId::new(format!("{}-{}", resource.slug.trim(), self.names.fetch_add(1, Ordering::Relaxed)));
         }
         self.inner.candidate_id(resource, candidate)
-    }
-
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
     }
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
@@ -148,14 +144,7 @@ impl ResourceBackend for Broken {
         self.inner.set_limits(cx, change).await
     }
 
-    fn usage(&self) -> Option<&dyn UsageSource> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl UsageSource for Broken {
-    async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
+    async fn usage_measure(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
         let month = Period::containing(Date::constant(2026, 11, 1));
         let period = if self.fault == Fault::ForgetsMonths { month } else { period };
         let mut answer = self.inner.usage().unwrap().usage(cx, ids, period).await;
@@ -183,7 +172,7 @@ struct BrokenSubject(MemorySubject, Fault);
 #[async_trait]
 impl Subject for BrokenSubject {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Broken { inner: self.0.backend(), fault: self.1, names: AtomicU32::new(0) })
+        Arc::new(Overridden(Broken { inner: self.0.backend(), fault: self.1, names: AtomicU32::new(0) }))
     }
 
     fn limits(&self) -> Limits {

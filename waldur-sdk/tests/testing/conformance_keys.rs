@@ -5,13 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
-    backend::{
-        ApiKeys, Candidate, CreateRequest, Created, DeleteRequest, IssuedKey, MarketplaceResource, OpContext, Progress,
-        Removed, ResourceBackend, ResourceState, Verified,
-    },
+    backend::{IssuedKey, MarketplaceResource, OpContext, ResourceBackend},
     rest::{Complete, Page, Pager},
     testing::{
-        MemoryService,
+        MemoryService, Overridden, Override,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Limits},
@@ -37,19 +34,13 @@ struct Broken {
     fault: Fault,
 }
 
-impl Broken {
-    fn keys(&self) -> Result<&dyn ApiKeys> {
-        self.inner.keys().ok_or_else(|| Error::unsupported("keys"))
-    }
-}
-
 #[async_trait]
-impl ApiKeys for Broken {
-    async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
-        self.keys()?.mint(cx, resource, id).await
+impl Override for Broken {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
 
-    async fn revoke(
+    async fn keys_revoke(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -58,35 +49,36 @@ impl ApiKeys for Broken {
     ) -> Result<()> {
         match self.fault {
             Fault::RevokesNothing => Ok(()),
-            _ => self.keys()?.revoke(cx, resource, id, client_id).await,
+            _ => self.keys().unwrap().revoke(cx, resource, id, client_id).await,
         }
     }
 
-    async fn rotate(
+    async fn keys_rotate(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
         id: &BackendId,
         client_id: &str,
     ) -> Result<IssuedKey> {
+        let keys = self.keys().unwrap();
         match self.fault {
-            Fault::KeepsTheOld => self.keys()?.mint(cx, resource, id).await,
+            Fault::KeepsTheOld => keys.mint(cx, resource, id).await,
             Fault::WantsTheOld => Err(Error::rejected("There is no such key.")),
             Fault::TakesTheSibling => {
-                let issued = self.keys()?.mint(cx, resource, id).await?;
+                let issued = keys.mint(cx, resource, id).await?;
                 let only = issued.client_id.clone();
                 let pager = Pager::new(String::clone, move |_| {
                     let only = only.clone();
                     async move { Ok(Page::new(vec![only], None)) }
                 });
-                self.keys()?.prune(cx, resource, id, &pager.collect().await?.complete()?).await?;
+                keys.prune(cx, resource, id, &pager.collect().await?.complete()?).await?;
                 Ok(issued)
             }
-            _ => self.keys()?.rotate(cx, resource, id, client_id).await,
+            _ => keys.rotate(cx, resource, id, client_id).await,
         }
     }
 
-    async fn prune(
+    async fn keys_prune(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -95,33 +87,8 @@ impl ApiKeys for Broken {
     ) -> Result<u32> {
         match self.fault {
             Fault::PrunesNothing => Ok(0),
-            _ => self.keys()?.prune(cx, resource, id, known).await,
+            _ => self.keys().unwrap().prune(cx, resource, id, known).await,
         }
-    }
-}
-
-#[async_trait]
-impl ResourceBackend for Broken {
-    fn backend_type(&self) -> &'static str {
-        "broken keys"
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
-    }
-    fn keys(&self) -> Option<&dyn ApiKeys> {
-        Some(self)
     }
 }
 
@@ -130,7 +97,7 @@ struct BrokenSubject(MemorySubject, Fault);
 #[async_trait]
 impl Subject for BrokenSubject {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Broken { inner: self.0.backend(), fault: self.1 })
+        Arc::new(Overridden(Broken { inner: self.0.backend(), fault: self.1 }))
     }
     fn limits(&self) -> Limits {
         self.0.limits()

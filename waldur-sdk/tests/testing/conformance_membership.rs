@@ -1,25 +1,20 @@
 //! The checks of what a membership synchronisation relies on find what is wrong.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Result,
     backend::{
-        Aspects, ById, Candidate, CreateRequest, Created, DeleteRequest, EndDate, Grant, LimitChange,
-        MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress,
-        Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, Surroundings, UserLimits,
-        Verified,
+        Aspects, ById, EndDate, Grant, MarketplaceResource, MemberChange, MemberOutcome, MembershipPlan, OpContext,
+        ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
     },
     rest::{Complete, Page, Pager},
     testing::{
-        MemoryService,
+        MemoryService, Overridden, Override,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Date, Limits, ResourceUuid, Uuid},
@@ -61,24 +56,9 @@ impl Careless {
 }
 
 #[async_trait]
-impl ResourceBackend for Careless {
-    fn backend_type(&self) -> &'static str {
-        "careless"
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
+impl Override for Careless {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         let mut states = self.inner.inspect(cx, ids, aspects).await;
@@ -94,35 +74,8 @@ impl ResourceBackend for Careless {
         }
         states
     }
-    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-        self.inner.set_limits(cx, change).await
-    }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        Some(self)
-    }
-    fn status(&self) -> Option<&dyn StatusControl> {
-        self.inner.status()
-    }
-    fn user_limits(&self) -> Option<&dyn UserLimits> {
-        Some(self)
-    }
-    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
-        Some(self)
-    }
-}
-
-fn one() -> waldur_sdk::types::Limit {
-    waldur_sdk::types::Limit::At(1_u32.into())
-}
-
-async fn nobody() -> Result<Complete<String>> {
-    Pager::new(String::clone, |_| async { Ok(Page::new(Vec::new(), None)) }).collect().await?.complete()
-}
-
-#[async_trait]
-impl MemberDirectory for Careless {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        let mut lists = self.inner.members().unwrap().list(cx, ids).await;
+    async fn members_list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
+        let mut lists = self.members().unwrap().list(cx, ids).await;
         if self.fault == Fault::FailureIsNobody {
             for list in lists.values_mut().filter(|list| list.is_err()) {
                 *list = nobody().await;
@@ -130,7 +83,7 @@ impl MemberDirectory for Careless {
         }
         lists
     }
-    async fn apply(
+    async fn members_apply(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -144,7 +97,7 @@ impl MemberDirectory for Careless {
             None => false,
         };
         let resource = if theirs { &stranger } else { resource };
-        let mut outcomes = self.inner.members().unwrap().apply(cx, resource, id, plan).await?;
+        let mut outcomes = self.members().unwrap().apply(cx, resource, id, plan).await?;
         if self.fault == Fault::StopsAtTheFirst
             && let Some(first) = outcomes.iter().position(|outcome| outcome.result.is_err())
         {
@@ -152,7 +105,7 @@ impl MemberDirectory for Careless {
         }
         Ok(outcomes)
     }
-    async fn reconcile(
+    async fn members_reconcile(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -160,20 +113,13 @@ impl MemberDirectory for Careless {
         members: &[Grant],
     ) -> Result<Vec<MemberOutcome>> {
         if self.fault != Fault::RestlessRoles {
-            return self.inner.members().unwrap().reconcile(cx, resource, id, members).await;
+            return self.members().unwrap().reconcile(cx, resource, id, members).await;
         }
         let changed =
             |member: &Grant| MemberOutcome { username: member.username.clone(), result: Ok(MemberChange::Added) };
         Ok(members.iter().map(changed).collect())
     }
-}
-
-#[async_trait]
-impl UserLimits for Careless {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>> {
-        self.inner.user_limits().unwrap().list(cx, ids).await
-    }
-    async fn set(
+    async fn user_limits_set(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -184,8 +130,19 @@ impl UserLimits for Careless {
         if self.fault == Fault::KeepsUserLimits && limits.is_empty() {
             return Ok(());
         }
-        self.inner.user_limits().unwrap().set(cx, resource, id, username, limits).await
+        self.user_limits().unwrap().set(cx, resource, id, username, limits).await
     }
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
+    }
+}
+
+fn one() -> waldur_sdk::types::Limit {
+    waldur_sdk::types::Limit::At(1_u32.into())
+}
+
+async fn nobody() -> Result<Complete<String>> {
+    Pager::new(String::clone, |_| async { Ok(Page::new(Vec::new(), None)) }).collect().await?.complete()
 }
 
 #[async_trait]
@@ -204,7 +161,7 @@ struct Subjected(MemorySubject, Fault, Arc<AtomicU32>);
 #[async_trait]
 impl Subject for Subjected {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Careless { inner: self.0.backend(), fault: self.1, count: self.2.clone() })
+        Arc::new(Overridden(Careless { inner: self.0.backend(), fault: self.1, count: self.2.clone() }))
     }
     fn limits(&self) -> Limits {
         self.0.limits()

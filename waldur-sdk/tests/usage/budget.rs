@@ -22,9 +22,9 @@ fn page(generation: Generation) -> u64 {
     }
 }
 
-fn world(generation: Generation) -> World {
+fn world(generation: Generation, resources: u64) -> World {
     let world = World::new(generation);
-    for number in 0..RESOURCES {
+    for number in 0..resources {
         let id = format!("res-{number}");
         let resource = world.resource(&id);
         for month in [OCTOBER, NOVEMBER] {
@@ -39,7 +39,7 @@ fn world(generation: Generation) -> World {
 #[tokio::test(start_paused = true)]
 async fn a_run_in_which_nothing_changed_costs_pages_and_writes_nothing() {
     for generation in BOTH {
-        let world = world(generation);
+        let world = world(generation, RESOURCES);
         let (waldur, service) = (Counting::new(world.waldur.clone()), Counting::new(world.service.clone()));
         let slow_waldur = Latency::new(waldur.clone(), world.environment(), RTT);
         let slow_service = Latency::new(service.clone(), world.environment(), RTT);
@@ -59,8 +59,10 @@ async fn a_run_in_which_nothing_changed_costs_pages_and_writes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn each_change_adds_one_report() {
+    // Some pages of them are enough to tell one request from one for each page.
+    const RESOURCES: u64 = 310;
     for generation in BOTH {
-        let world = world(generation);
+        let world = world(generation, RESOURCES);
         let waldur = Counting::new(world.waldur.clone());
         let slow = Latency::new(waldur.clone(), world.environment(), RTT);
         let reporter = world.agent().policy(|policy| policy.reporting_periods = 1).waldur(slow).build();

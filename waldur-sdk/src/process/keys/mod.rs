@@ -10,8 +10,16 @@
 //! | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
 //! | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
 //!
-//! An empty list proves nothing, since keys may be older than the list. Only where this order made the resource, an
-//! earlier attempt was cut short, and its keys are reported by now, is what is not among them taken for that attempt's.
+//! An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
+//! where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
+//! among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
+//! their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
+//!
+//! # Two agents
+//! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
+//! once, each may mint its own, and one may prune a key that the other has in hand and reports a moment later: Waldur then
+//! lists a key that does not hold, which the customer finds out and has replaced. The other way round, a key that holds and
+//! that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent for an offering.
 
 mod provision;
 mod report;
@@ -146,7 +154,7 @@ impl KeyProcessor {
             return Err(refusal);
         }
         let (side, id) = self.subject(&row)?;
-        let provision = Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false };
+        let provision = Provision { waldur: &waldur, keys, cx, side: &side, id: &id, resumes: false, is_new: false };
         Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
     }
 

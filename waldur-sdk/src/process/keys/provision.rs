@@ -19,8 +19,10 @@ pub(in crate::process) struct Provision<'a> {
     pub(in crate::process) cx: &'a OpContext,
     pub(in crate::process) side: &'a MarketplaceResource,
     pub(in crate::process) id: &'a BackendId,
-    /// Whether this order made the resource and an earlier attempt at it may have minted keys already.
+    /// Whether an earlier attempt at this order may have minted keys already.
     pub(in crate::process) resumes: bool,
+    /// Whether this order makes the resource, so that no key of it can be older.
+    pub(in crate::process) is_new: bool,
 }
 
 impl Provision<'_> {
@@ -56,7 +58,12 @@ impl Provision<'_> {
             }
         }
         if known.is_none() && self.resumes && !report.reported.is_empty() {
-            self.tidy(report).await;
+            if self.is_new {
+                self.tidy(report).await;
+            } else {
+                // What the earlier attempt left and what customers have from before look alike.
+                report.needs_review = true;
+            }
         }
         Ok(())
     }

@@ -137,9 +137,9 @@ impl OrderProcessor {
         let report = if let Some(report) = job.keys() {
             report
         } else {
-            let resumes = order.kind == OrderType::Create && job.resumes();
+            let (resumes, is_new) = (job.resumes(), order.kind == OrderType::Create);
             let waldur = self.waldur(job.cx);
-            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes };
+            let provision = Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, is_new };
             // Boxed: most orders have no keys, and all would carry the space for them.
             let report = Box::pin(provision.run()).await;
             if report.deferred.is_none() {

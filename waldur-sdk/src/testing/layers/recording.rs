@@ -85,7 +85,7 @@ pub enum Body {
 }
 
 impl Exchange {
-    fn of(request: &Request<Bytes>) -> Self {
+    pub(in crate::testing) fn of(request: &Request<Bytes>) -> Self {
         let meta = request.extensions().get::<RequestMeta>();
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();
@@ -101,6 +101,11 @@ impl Exchange {
             body: Body::of(request.headers(), request.body()),
             outcome: Outcome::Unanswered,
         }
+    }
+
+    pub(in crate::testing) fn answered(mut self, answer: &Response<Bytes>) -> Self {
+        self.outcome = Outcome::of(answer);
+        self
     }
 
     /// The status, if an answer came.
@@ -135,6 +140,16 @@ impl Exchange {
             },
             "response": response,
         })
+    }
+}
+
+impl Outcome {
+    fn of(answer: &Response<Bytes>) -> Self {
+        Self::Answered {
+            status: answer.status(),
+            headers: redact::headers(answer.headers()),
+            body: Body::of(answer.headers(), answer.body()),
+        }
     }
 }
 
@@ -221,11 +236,7 @@ impl HttpTransport for Recording {
         };
         let answer = self.inner.send(request).await;
         let outcome = match &answer {
-            Ok(answer) => Outcome::Answered {
-                status: answer.status(),
-                headers: redact::headers(answer.headers()),
-                body: Body::of(answer.headers(), answer.body()),
-            },
+            Ok(answer) => Outcome::of(answer),
             Err(error) => Outcome::Failed(error.kind()),
         };
         if let Some(exchange) = lock(&self.exchanges).get_mut(number) {

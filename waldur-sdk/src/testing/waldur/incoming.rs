@@ -1,5 +1,7 @@
 //! A request as the handlers see it.
 
+use std::{cell::Cell, collections::BTreeSet};
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use percent_encoding::percent_decode_str;
@@ -60,6 +62,22 @@ pub(super) struct Incoming<'a> {
     pub(super) user: UserUuid,
     /// The segments that stand in place of `{}` in the route.
     pub(super) ids: Vec<String>,
+    pub(super) fields: Fielded<'a>,
+}
+
+/// The names that `field=` asks for.
+pub(super) struct Fielded<'a> {
+    names: BTreeSet<&'a str>,
+    /// Whether rows are made in full all the same.
+    in_full: Cell<bool>,
+}
+
+impl<'a> Fielded<'a> {
+    pub(super) fn of(query: &'a [(String, String)]) -> Self {
+        let names: BTreeSet<_> =
+            query.iter().filter(|(name, _)| name == "field").map(|(_, value)| value.as_str()).collect();
+        Self { in_full: Cell::new(names.is_empty()), names }
+    }
 }
 
 impl Incoming<'_> {
@@ -71,6 +89,19 @@ impl Incoming<'_> {
     /// A hyperlink to a path of the API.
     pub(super) fn link(&self, path: &str, uuid: impl std::fmt::Display) -> String {
         format!("{}/api/{path}/{uuid}/", self.origin)
+    }
+
+    /// Whether a row has to have a member.
+    pub(super) fn wants(&self, member: &str) -> bool {
+        self.fields.in_full.get() || self.fields.names.contains(member)
+    }
+
+    /// Makes rows with all their members.
+    pub(super) fn in_full<T>(&self, make: impl FnOnce() -> T) -> T {
+        let before = self.fields.in_full.replace(true);
+        let row = make();
+        self.fields.in_full.set(before);
+        row
     }
 
     pub(super) fn all<'q>(&'q self, name: &str) -> impl Iterator<Item = &'q str> {

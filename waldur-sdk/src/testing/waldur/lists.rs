@@ -39,17 +39,34 @@ impl Shown {
     /// Keeps what `field=` asks for. Unknown names are ignored; if none is known, everything stays (recorded: 092,
     /// 329, 330).
     fn select(mut self, call: &Incoming<'_>) -> Value {
-        let known = |name: &str| self.members.contains_key(name) || self.left_out.contains(&name);
-        if self.selectable && call.all("field").any(known) {
-            self.members.retain(|name, _| call.all("field").any(|field| field == name));
+        if self.is_selected(call) {
+            self.members.retain(|name, _| call.wants(name));
         }
         Value::Object(self.members)
     }
+
+    fn is_selected(&self, call: &Incoming<'_>) -> bool {
+        let known = |name: &str| self.members.contains_key(name) || self.left_out.contains(&name);
+        self.selectable && call.all("field").any(known)
+    }
+}
+
+/// A row as `field=` asks for it, made once more if nothing is known of what it asks for.
+fn shown<S: Into<Shown>>(call: &Incoming<'_>, show: impl Fn() -> Option<S>) -> Option<Value> {
+    let row: Shown = show()?.into();
+    let is_whole = row.is_selected(call) || call.all("field").next().is_none();
+    let row = if is_whole { row } else { call.in_full(show)?.into() };
+    Some(row.select(call))
 }
 
 /// One row, as `field=` asks for it.
 pub(super) fn one(call: &Incoming<'_>, row: Option<impl Into<Shown>>) -> Outcome {
     Ok(Answer::ok(row.ok_or_else(Answer::broken)?.into().select(call)))
+}
+
+/// As [`one`], of a row that is made as `field=` asks for it.
+pub(super) fn one_of<S: Into<Shown>>(call: &Incoming<'_>, show: impl Fn() -> Option<S>) -> Outcome {
+    Ok(Answer::ok(shown(call, show).ok_or_else(Answer::broken)?))
 }
 
 /// A page of rows. The rows are all that the filters let through, in their order; only those on the page are shown.
@@ -64,7 +81,7 @@ pub(super) fn page<R, S: Into<Shown>>(call: &Incoming<'_>, rows: &[R], show: imp
         }
     };
     let shown: Option<Vec<Value>> =
-        rows.iter().skip((number - 1) * size).take(size).map(|row| Some(show(row)?.into().select(call))).collect();
+        rows.iter().skip((number - 1) * size).take(size).map(|row| shown(call, || show(row))).collect();
     Ok(Answer::ok(shown.ok_or_else(Answer::broken)?)
         .with(RESULT_COUNT, rows.len().to_string())
         .with(header::LINK, links(call, number, last)))

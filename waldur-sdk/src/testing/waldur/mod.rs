@@ -109,6 +109,7 @@ use state::{Base, State};
 
 use crate::{
     rest::{HttpTransport, RequestMeta, TransportError, TransportErrorKind},
+    testing::Exchange,
     types::{CustomerUuid, OrderUuid, ProjectUuid, UserUuid},
 };
 
@@ -119,7 +120,10 @@ use crate::{
 pub struct FakeWaldur {
     state: Arc<Mutex<State>>,
     cast: Cast,
+    observer: Option<Arc<Observer>>,
 }
+
+type Observer = dyn Fn(&Exchange) + Send + Sync;
 
 impl FakeWaldur {
     /// A Waldur with a provider and its [`agent`](Self::agent), a consumer with its [`owner`](Self::owner) and one
@@ -132,13 +136,21 @@ impl FakeWaldur {
     pub fn seeded(generation: Generation, seed: u32) -> Self {
         let mut state = State::new(generation, seed);
         let cast = Cast::enter(&mut state);
-        Self { state: Arc::new(Mutex::new(state)), cast }
+        Self { state: Arc::new(Mutex::new(state)), cast, observer: None }
     }
 
     /// Tells the time with `clock` instead of the fake's own.
     #[must_use]
     pub fn with_wall(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.state().wall = Arc::new(clock);
+        self
+    }
+
+    /// Shows every exchange to `observer` as it was here, beneath whatever a test puts around the fake: for checks against
+    /// a contract, which faults that are made elsewhere would spoil. Clones that are made from now on show theirs, too.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -321,7 +333,11 @@ impl HttpTransport for FakeWaldur {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let most =
             request.extensions().get::<RequestMeta>().map_or(RequestMeta::DEFAULT_MAX_BODY, |meta| meta.max_body);
+        let observed = self.observer.as_deref().map(|observer| (observer, Exchange::of(&request)));
         let response = self.state().serve(request).map_err(TransportError::new)?;
+        if let Some((observer, exchange)) = observed {
+            observer(&exchange.answered(&response));
+        }
         if response.body().len() > most {
             return Err(TransportError::new(TransportErrorKind::TooLarge));
         }

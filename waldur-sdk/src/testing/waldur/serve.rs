@@ -9,7 +9,7 @@ use url::Host;
 use super::{
     answer::{Answer, Body, Outcome},
     api,
-    incoming::{Incoming, Verb},
+    incoming::{Fielded, Incoming, Verb},
     log::RecordedRequest,
     state::{Base, State},
 };
@@ -95,7 +95,8 @@ impl State {
         let refused = || Answer::method_not_allowed(parts.method.as_str());
         let verb = Verb::of(&parts.method).ok_or_else(refused)?;
         let (generation, headers) = (self.generation, &parts.headers);
-        let call = Incoming { generation, verb, origin, path, query, headers, body, user, ids };
+        let fields = Fielded::of(query);
+        let call = Incoming { generation, verb, origin, path, query, headers, body, user, ids, fields };
         match route.on.iter().find(|(on, _)| *on == verb) {
             Some((_, handler)) => handler(self, &call),
             // Named by `Allow`, so the real server has something to say.

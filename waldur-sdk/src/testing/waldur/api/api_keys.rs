@@ -1,5 +1,6 @@
 //! Keys of customers (core.md §1.6 #47); since generation 8. They are not in the published schema of 8.0.5: members and
-//! states follow core.md, answers of writes are this fake's own.
+//! states follow core.md, and the answers of writes what the Python client 8.1.2 wants to read, a row as in the list. The
+//! secret is in none of them: only calls that this fake does not serve show it (`{}/` and `{}/reveal/`).
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -87,8 +88,7 @@ pub(super) fn set_key(state: &mut State, call: &Incoming<'_>) -> Outcome {
         row.client_id = client_id.or_else(|| row.client_id.take());
         row.state = ApiKeyState::Ok;
         row.error_message.clear();
-    });
-    Ok(Answer::status_text("The key has been set."))
+    })
 }
 
 /// `POST …/{}/set_erred/`.
@@ -100,16 +100,17 @@ pub(super) fn set_erred(state: &mut State, call: &Incoming<'_>) -> Outcome {
     change(state, uuid, |row| {
         row.state = ApiKeyState::Erred;
         row.error_message = message;
-    });
-    Ok(Answer::status_text("The key has been marked as erred."))
+    })
 }
 
-fn change(state: &mut State, uuid: uuid::Uuid, change: impl FnOnce(&mut ApiKey)) {
+/// Answers with the key as it is afterwards, as every call about keys does.
+fn change(state: &mut State, uuid: uuid::Uuid, change: impl FnOnce(&mut ApiKey)) -> Outcome {
     let now = state.now();
-    if let Some(row) = state.integrations.api_keys.get_mut(uuid) {
-        change(row);
-        row.modified = now;
-    }
+    let row = state.integrations.api_keys.get_mut(uuid).ok_or_else(Answer::broken)?;
+    change(row);
+    row.modified = now;
+    let row = state.integrations.api_keys.get(uuid).ok_or_else(Answer::broken)?;
+    Ok(Answer::json(StatusCode::OK, Value::Object(show(state, row).ok_or_else(Answer::broken)?)))
 }
 
 fn provided(state: &State, call: &Incoming<'_>) -> Result<uuid::Uuid, Answer> {

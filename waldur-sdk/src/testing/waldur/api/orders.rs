@@ -8,7 +8,7 @@ use super::{disabled, unserved};
 use crate::testing::waldur::{
     answer::{Answer, Outcome},
     incoming::Incoming,
-    lists::{Filters, one, page, sort},
+    lists::{Filters, one_of, page, sort},
     model::Order,
     state::{SITE_AGENT, State},
     words::{Generation, OrderKind, OrderState},
@@ -79,7 +79,7 @@ fn sort_key(order: &Order, name: &str) -> (i128, Decimal) {
 pub(super) fn retrieve(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = visible(state, call)?;
     state.read(uuid);
-    one(call, state.order(uuid).and_then(|order| state.show_order(call, order)))
+    one_of(call, || state.order(uuid).and_then(|order| state.show_order(call, order)))
 }
 
 /// `DELETE marketplace-orders/{}/` (recorded: 346).

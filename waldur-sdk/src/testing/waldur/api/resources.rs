@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::testing::waldur::{
     answer::{Answer, Outcome},
     incoming::{Fields, Incoming},
-    lists::{Filters, one, page, sort, whole},
+    lists::{Filters, one, one_of, page, sort, whole},
     model::{Endpoint, Resource},
     render::Side,
     state::State,
@@ -74,13 +74,13 @@ fn list_where(state: &State, call: &Incoming<'_>, visible: impl Fn(&State, &Reso
 /// `GET marketplace-provider-resources/{}/`.
 pub(super) fn retrieve(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = provided(state, call)?;
-    one(call, state.resource(uuid).and_then(|row| state.show_resource(call, row)))
+    one_of(call, || state.resource(uuid).and_then(|row| state.show_resource(call, row)))
 }
 
 /// `GET marketplace-resources/{}/` (recorded: 157).
 pub(super) fn retrieve_seen(state: &mut State, call: &Incoming<'_>) -> Outcome {
     let uuid = seen(state, call)?;
-    one(call, state.resource(uuid).and_then(|row| state.show_resource(call, row)))
+    one_of(call, || state.resource(uuid).and_then(|row| state.show_resource(call, row)))
 }
 
 /// `PATCH marketplace-provider-resources/{}/`: name and description; other members are ignored (recorded: 189, 190).

@@ -16,7 +16,17 @@ use serde_json::Value;
 const EMPTY: [Value; 0] = [];
 
 /// A JSON object. Unlike `json!` it does not recurse, so it can be as long as the server's rows are.
+///
+/// With the call in front, `object! { for call; … }`, members that `field=` does not ask for are not even made: most are
+/// not, and making them all is most of the time that an answer takes.
 macro_rules! object {
+    (for $call:expr; $($name:literal: $value:expr),* $(,)?) => {{
+        let mut members = ::serde_json::Map::new();
+        $(if $call.wants($name) {
+            members.insert($name.to_owned(), ::serde_json::json!($value));
+        })*
+        members
+    }};
     ($($name:literal: $value:expr),* $(,)?) => {{
         let mut members = ::serde_json::Map::new();
         $(members.insert($name.to_owned(), ::serde_json::json!($value));)*

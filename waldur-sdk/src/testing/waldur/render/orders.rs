@@ -48,8 +48,8 @@ impl State {
     /// An order in a list or by itself.
     pub(in crate::testing::waldur) fn show_order(&self, call: &Incoming<'_>, order: &Order) -> Option<Shown> {
         let mut members = self.order_members(call, order)?;
-        members.extend(self.reviews(order));
-        members.extend(self.order_context(order)?);
+        members.extend(self.reviews(call, order));
+        members.extend(self.order_context(call, order)?);
         if self.is_staff(call.user) {
             members.insert("error_traceback".to_owned(), order.error_traceback.clone().into());
         }
@@ -97,7 +97,7 @@ impl State {
         let offering = self.offering(order.offering)?;
         let resource = self.resource(order.resource)?;
         let mut members = self.sale(call, offering, order.plan)?;
-        members.extend(object! {
+        members.extend(object! { for call;
             "attributes": order.attributes,
             "limits": order.limits,
             "uuid": order.uuid,
@@ -117,10 +117,10 @@ impl State {
         Some(members)
     }
 
-    fn reviews(&self, order: &Order) -> Map<String, Value> {
+    fn reviews(&self, call: &Incoming<'_>, order: &Order) -> Map<String, Value> {
         let by = |review: Option<Review>| review.and_then(|review| self.user(review.by));
         let (consumer, provider) = (by(order.consumer_review), by(order.provider_review));
-        object! {
+        object! { for call;
             "consumer_reviewed_by": consumer.map(|user| &user.username),
             "consumer_reviewed_by_full_name": consumer.map(User::full_name),
             "consumer_reviewed_at": order.consumer_review.map(|review| time(review.at)),
@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    fn order_context(&self, order: &Order) -> Option<Map<String, Value>> {
+    fn order_context(&self, call: &Incoming<'_>, order: &Order) -> Option<Map<String, Value>> {
         let offering = self.offering(order.offering)?;
         let project = self.project(order.project)?;
         let customer = self.customer(project.customer)?;
@@ -138,7 +138,7 @@ impl State {
         let creates = order.kind == OrderKind::Create;
         let price =
             |billing| order.plan.filter(|_| creates).map_or(json!(0), |plan| float(offering.price(plan, billing)));
-        Some(object! {
+        Some(object! { for call;
             "created_by_full_name": self.user(order.created_by)?.full_name(),
             "created_by_civil_number": Value::Null,
             "customer_name": customer.name,
@@ -167,7 +167,7 @@ impl State {
         let author = self.user(order.created_by)?;
         let by = |review: Option<Review>| review.and_then(|review| self.user(review.by)).map(|user| &user.username);
         let sold_by = self.customer(self.offering(order.offering)?.customer)?;
-        Some(object! {
+        Some(object! { for call;
             "provider_slug": sold_by.slug,
             "completed_at": order.completed.map(time),
             "request_comment": order.request_comment,
@@ -203,7 +203,7 @@ impl State {
         let provider = self.customer(offering.customer)?;
         let plan = plan.and_then(|plan| offering.plan(plan));
         let public = call.link("marketplace-public-offerings", offering.uuid);
-        let mut members = object! {
+        let mut members = object! { for call;
             "offering": public,
             "offering_name": offering.name,
             "offering_uuid": offering.uuid,

@@ -36,9 +36,9 @@ impl State {
         let open = self.open_orders(row.uuid).next();
         let creation = self.orders.iter().find(|order| order.resource == row.uuid && order.kind == OrderKind::Create);
         for (name, order) in [("order_in_progress", open), ("creation_order", creation)] {
-            let order = match order {
+            let order = match order.filter(|_| call.wants(name)) {
                 None => Value::Null,
-                Some(order) => Value::Object(self.show_order(call, order)?.members),
+                Some(order) => Value::Object(call.in_full(|| self.show_order(call, order))?.members),
             };
             members.insert(name.to_owned(), order);
         }
@@ -49,7 +49,7 @@ impl State {
         let offering = self.offering(row.offering)?;
         let project = self.project(row.project)?;
         let mut members = self.sale(call, offering, row.plan)?;
-        members.extend(object! {
+        members.extend(object! { for call;
             "attributes": row.attributes,
             "limits": row.limits,
             "uuid": row.uuid,
@@ -94,14 +94,14 @@ impl State {
             Generation::V2024 => {
                 members.insert("offering_customer_uuid".to_owned(), json!(offering.customer));
             }
-            Generation::V8 => members.extend(self.resource_members_8(row, offering, project)?),
+            Generation::V8 => members.extend(self.resource_members_8(call, row, offering, project)?),
         }
         Some(members)
     }
 
     fn resource_project(&self, call: &Incoming<'_>, project: &Project) -> Option<Map<String, Value>> {
         let customer = self.customer(project.customer)?;
-        Some(object! {
+        Some(object! { for call;
             "project": call.link("projects", project.uuid),
             "project_uuid": project.uuid,
             "project_name": project.name,
@@ -113,8 +113,14 @@ impl State {
         })
     }
 
-    fn resource_members_8(&self, row: &Resource, offering: &Offering, project: &Project) -> Option<Map<String, Value>> {
-        Some(object! {
+    fn resource_members_8(
+        &self,
+        call: &Incoming<'_>,
+        row: &Resource,
+        offering: &Offering,
+        project: &Project,
+    ) -> Option<Map<String, Value>> {
+        Some(object! { for call;
             "provider_slug": self.customer(offering.customer)?.slug,
             "offering_slug": offering.slug,
             "offering_backend_id": offering.backend_id,
