@@ -8,7 +8,7 @@ use waldur_sdk::{
 
 use super::{
     Inner,
-    sight::{Seen, inconsistent, unless_gone},
+    sight::{Seen, allowlist, inconsistent, unless_gone},
     stamp,
 };
 use crate::client::{HarborClient, ProjectName, StorageLimit};
@@ -116,12 +116,12 @@ impl Inner {
         seen: Seen,
         downscaled: bool,
     ) -> Result<Seen> {
-        let Some(list) = stamp::written(&seen.project.cve_allowlist, resource.stamp(), downscaled) else {
+        let Some(list) = stamp::written(allowlist(&seen.project)?, resource.stamp(), downscaled) else {
             return Ok(seen);
         };
         client.projects().set_allowlist(name, &list).await?;
         let project = client.projects().get(name).await?;
-        if stamp::read(&project.cve_allowlist).downscaled != downscaled {
+        if stamp::of(&project).downscaled != downscaled {
             return Err(inconsistent(name, "a note was written to it, but does not show"));
         }
         Ok(self.seen(project, seen.quota))

@@ -9,7 +9,7 @@ use waldur_sdk::{
 
 use super::{
     Inner, metadata,
-    sight::{Seen, inconsistent, ownership, unless_gone},
+    sight::{Seen, allowlist, inconsistent, ownership, unless_gone},
     stamp::{self, Mark},
     storage::Storage,
 };
@@ -55,7 +55,7 @@ impl Inner {
         cx.step("project");
         let groups = client.groups();
         let making = self.ensure_project(&client, &wanted, request);
-        let (group, place) = join(groups.find(&wanted.group), making).await;
+        let (group, place) = join(groups.glance(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
@@ -157,7 +157,7 @@ impl Inner {
         let empty = Allowlist::default();
         let before = match place {
             Place::New(_) => &empty,
-            Place::There(project) => &project.cve_allowlist,
+            Place::There(project) => allowlist(project)?,
         };
         if let Some(list) = stamp::written(before, request.resource.stamp(), false) {
             client.projects().set_allowlist(&wanted.name, &list).await?;
@@ -166,7 +166,9 @@ impl Inner {
             let seen = self.look_with(client, &wanted.name, place.id()).await?;
             let seen = seen.ok_or_else(|| inconsistent(&wanted.name, "it was created but cannot be read"))?;
             match seen.facts.marks.stamp {
-                Mark::None => Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show")),
+                Mark::None | Mark::Unknown => {
+                    Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show"))
+                }
                 _ => Ok(seen),
             }
         })
@@ -220,7 +222,7 @@ impl Inner {
 /// Whether a project without a stamp is in the very state that an interrupted creation leaves: nothing in it, private,
 /// and no group in it but the one that is to be there (harbor.md §5.1).
 async fn is_untouched(client: &HarborClient, wanted: &Wanted, project: &Project) -> Result<bool> {
-    if project.repo_count != Some(0) || project.is_public() != Some(false) || !project.cve_allowlist.items.is_empty() {
+    if project.repo_count != Some(0) || project.is_public() != Some(false) || !allowlist(project)?.items.is_empty() {
         return Ok(false);
     }
     let members = client.members().list(&wanted.name).collect().await?.complete()?;

@@ -30,7 +30,7 @@ pub(super) async fn findings(client: &HarborClient, settings: &HarborSettings) -
         let info = client.system().info().await;
         findings.extend(server(&info, settings));
         findings.push(projects(client).await);
-        findings.extend(rights_of(client, settings, login).await);
+        findings.extend(rights_of(client, settings, login, info.ok().as_ref()).await);
     }
     findings.extend(choices(settings));
     findings
@@ -112,7 +112,12 @@ async fn projects(client: &HarborClient) -> Finding {
 
 /// One finding for each right. A robot's own record tells most; where it cannot be read, and for administrators, rights
 /// are tried by calls that change nothing.
-async fn rights_of(client: &HarborClient, settings: &HarborSettings, quotas: Result<()>) -> Vec<Finding> {
+async fn rights_of(
+    client: &HarborClient,
+    settings: &HarborSettings,
+    quotas: Result<()>,
+    info: Option<&SystemInfo>,
+) -> Vec<Finding> {
     if settings.username.starts_with(ROBOT)
         && let Ok(listed) = client.system().robots().collect().await
         && let Some(robot) = listed.items().iter().find(|robot| robot.name == settings.username)
@@ -121,19 +126,33 @@ async fn rights_of(client: &HarborClient, settings: &HarborSettings, quotas: Res
         findings.extend(rights::of_robot(robot, settings));
         return findings;
     }
+    let create = client.projects().probe_create().await;
     let tried = [
-        ("project:create", client.projects().probe_create().await),
         ("quota:list", quotas),
         ("quota:update", client.quotas().probe_update().await),
         ("user-group:list", client.groups().probe().await),
         ("user-group:create", client.groups().probe_create().await),
     ];
-    let mut findings: Vec<_> = tried.into_iter().map(|(right, result)| tried_right(right, result)).collect();
+    let mut findings = vec![create_right(create, info)];
+    findings.extend(tried.into_iter().map(|(right, result)| tried_right(right, result)));
     let told = NEEDED.iter().filter(|right| right.is_of_projects()).map(|right| right.name());
     let told = told.collect::<Vec<_>>().join(", ");
     let detail = format!("cannot be tried without changing a project: {told}");
     findings.push(Finding::new("rights on projects", Outcome::Skipped, detail));
     findings
+}
+
+/// Where everybody may make projects, being let is no proof of the right. Without it, Harbor gives a new project its own
+/// default of a quota in the place of the one that was ordered.
+fn create_right(result: Result<()>, info: Option<&SystemInfo>) -> Finding {
+    const RIGHT: &str = "project:create";
+    let restriction = info.and_then(|info| info.project_creation_restriction.as_deref());
+    if result.is_ok() && restriction != Some("adminonly") {
+        let detail = "cannot be tried where everybody may create projects; without it, new projects have Harbor's own \
+                      quota for a moment";
+        return Finding::new(RIGHT, Outcome::Skipped, detail);
+    }
+    tried_right(RIGHT, result)
 }
 
 fn tried_right(right: &str, result: Result<()>) -> Finding {

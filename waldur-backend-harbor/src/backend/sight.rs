@@ -17,7 +17,7 @@ use super::{
     AT_A_TIME, BY_THEMSELVES, Inner,
     stamp::{self, Mark, Marks},
 };
-use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota, Quota, StorageLimit};
+use crate::client::{Allowlist, HarborClient, Project, ProjectId, ProjectName, ProjectQuota, Quota, StorageLimit};
 
 /// So few are read one by one: a listing costs a call for every hundred projects, whoever's they are.
 const FEW: usize = 4;
@@ -38,7 +38,7 @@ impl Facts {
     fn of(project: &Project) -> Self {
         Self {
             id: project.id,
-            marks: stamp::read(&project.cve_allowlist),
+            marks: stamp::of(project),
             repositories: project.repo_count,
             created: project.creation_time,
         }
@@ -98,6 +98,7 @@ impl Inner {
             Mark::Stamp(stamp) => state.stamp = Some(stamp),
             Mark::None => {}
             Mark::Broken => state.foreign = true,
+            Mark::Unknown => return Err(unstamped(id)),
         }
         if facts.marks.downscaled {
             state.status = Status::Downscaled;
@@ -279,7 +280,7 @@ impl Inner {
 pub(super) fn ownership(resource: &MarketplaceResource, facts: &Facts) -> Ownership {
     match facts.marks.stamp {
         Mark::Stamp(stamp) => Ownership::of(Some(stamp), resource.stamp()),
-        Mark::Broken => Ownership::Foreign,
+        Mark::Broken | Mark::Unknown => Ownership::Foreign,
         Mark::None => match stamp::recorded_id(resource) {
             None => Ownership::Unmarked,
             Some(id) if id == facts.id => Ownership::Ours,
@@ -298,6 +299,21 @@ pub(super) async fn unless_gone<T>(client: &HarborClient, name: &ProjectName, ou
         }
         outcome => outcome,
     }
+}
+
+/// Whose a project is cannot be told from what was not shown: it is neither ours nor a stranger's.
+fn unstamped(name: &impl std::fmt::Display) -> Error {
+    let text =
+        format!("{name}: Harbor does not show the project's list of vulnerabilities, so nobody knows whose it is");
+    Error::new(ErrorKind::Inconsistent, text)
+}
+
+/// The list that the stamp is on.
+///
+/// # Errors
+/// `Inconsistent` when it was not shown: what is not known is not to be replaced.
+pub(super) fn allowlist(project: &Project) -> Result<&Allowlist> {
+    project.cve_allowlist.as_ref().ok_or_else(|| unstamped(&project.name))
 }
 
 pub(super) fn inconsistent(name: &ProjectName, what: &str) -> Error {
