@@ -178,7 +178,7 @@ fn choices(settings: &HarborSettings) -> Vec<Finding> {
         warn("force_delete_repositories", detail, "leave it out unless that is meant");
     }
     if !settings.verify_ssl {
-        warn("verify_ssl", "Harbor's certificate is not verified", "install its authority");
+        warn("verify_ssl", "Harbor's certificate is not verified", "put its authority into ca_certificates");
     }
     if settings.url.as_url().scheme() == "http" {
         warn("harbor_url", "the password travels over plain http", "use https");

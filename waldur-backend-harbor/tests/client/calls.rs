@@ -207,7 +207,7 @@ async fn a_list_of_vulnerabilities_that_was_not_shown_is_not_an_empty_one() {
     assert_eq!(read(json!({ "items": null, "project_id": 2 })).await.unwrap(), Some(0));
     assert_eq!(read(json!({ "items": [] })).await.unwrap(), Some(0));
     assert_eq!(read(json!({ "items": [{ "cve_id": "x" }] })).await.unwrap(), Some(1));
-    for odd in [json!({ "items": "x" }), json!({ "items": [{ "cve_id": null }] }), json!([])] {
+    for odd in [json!({ "items": "x" }), json!({ "items": [{ "cve_id": null }] }), json!("x")] {
         assert!(read(odd.clone()).await.is_err(), "{odd}");
     }
 }
@@ -363,7 +363,9 @@ async fn a_project_is_made_and_its_number_told() {
     assert_eq!(gate.fake.quota_of("new").unwrap().hard, 5 * GIB);
     let quota = harbor.quotas().of_project(id, &project("new")).await.unwrap().unwrap();
     harbor.quotas().set(&quota, StorageLimit::UNLIMITED).await.unwrap();
-    assert_eq!(harbor.quotas().get(quota.get().id).await.unwrap().limit, Some(StorageLimit::UNLIMITED));
+    // The back end needs no right to read a quota by its number.
+    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password()).unwrap();
+    assert_eq!(admin.quotas().get(quota.get().id).await.unwrap().limit, Some(StorageLimit::UNLIMITED));
     let error = harbor.projects().create(&new).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     let statistics = harbor.system().statistics().await.unwrap();
