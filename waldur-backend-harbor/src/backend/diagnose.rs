@@ -5,7 +5,10 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
-use super::rights::{self, NEEDED};
+use super::{
+    metadata,
+    rights::{self, NEEDED},
+};
 use crate::{
     client::{HarborClient, SystemInfo},
     settings::HarborSettings,
@@ -68,6 +71,7 @@ fn server(info: &Result<SystemInfo>, settings: &HarborSettings) -> Vec<Finding> 
         Err(error) => return vec![Finding::of_result("version", Err(error.clone()))],
     };
     let mut findings = vec![version(info, settings), auth_mode(info)];
+    findings.extend(address(info, settings));
     if info.read_only == Some(true) {
         let detail = "Harbor is in read-only mode: no order can be carried out";
         findings.push(Finding::new("read_only", Outcome::Failed, detail).with_remedy("end the read-only mode"));
@@ -101,6 +105,22 @@ fn auth_mode(info: &SystemInfo) -> Finding {
         }
         None => Finding::new("auth_mode", Outcome::Skipped, "Harbor does not tell"),
     }
+}
+
+/// Customers are told `harbor_url`, which may be an address that only this agent can reach.
+fn address(info: &SystemInfo, settings: &HarborSettings) -> Option<Finding> {
+    const CHECK: &str = "docker_login";
+    let told = info.registry_url.as_deref()?.trim_end_matches('/');
+    let told = told.split_once("://").map_or(told, |(_, host)| host);
+    let ours = metadata::registry(settings);
+    // The port that goes without saying.
+    let host = |text: &str| text.trim_end_matches(":443").trim_end_matches(":80").to_ascii_lowercase();
+    if host(told) == host(&ours) {
+        return Some(Finding::passed(CHECK, ours));
+    }
+    let detail = format!("customers are told {ours}, Harbor calls itself {told}");
+    let remedy = "set harbor_url to an address that customers can reach, unless this is one";
+    Some(Finding::new(CHECK, Outcome::Warning, detail).with_remedy(remedy))
 }
 
 async fn projects(client: &HarborClient) -> Finding {

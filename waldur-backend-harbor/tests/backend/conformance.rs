@@ -147,6 +147,7 @@ async fn a_project_is_offered_to_the_waldur_project_whose_group_it_has() {
     let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
     let offering = waldur.offering().component("storage", Billing::Limit).create();
     let team = waldur.project("Team").slug("team").create();
+    waldur.change_user(waldur.agent(), |user| user.project_role(team, "PROJECT.MANAGER"));
     let gate = Gate::new();
     let plant = |name: &str, groups: &[&str]| {
         let seed = SeedProject::new(name).quota(5 * GIB);

@@ -201,6 +201,11 @@ async fn how_harbor_is_set_up_is_told() {
     assert_eq!(read_only.outcome, Outcome::Failed);
     assert_eq!(read_only.remedy.as_deref(), Some("end the read-only mode"));
     assert_eq!(find(&findings, "version").detail, "v2.13.0");
+    let address = find(&findings, "docker_login");
+    assert_eq!(address.outcome, Outcome::Warning);
+    assert_eq!(address.detail, "customers are told localhost:8080, Harbor calls itself harbor.example.org");
+    gate.fake.configure(|settings| "http://LOCALHOST:8080/".clone_into(&mut settings.external_url));
+    assert_eq!(find(&backend(&gate).diagnose(&cx()).await, "docker_login").outcome, Outcome::Passed);
     assert_eq!(find(&findings, "projects").detail, "the account sees 1 projects");
     let settings = find(&findings, "settings");
     for told in ["waldur-", "10", "2 (developer)"] {
