@@ -9,7 +9,7 @@ use waldur_sdk::{
 use super::{
     Inner,
     sight::{Seen, allowlist, inconsistent, unless_gone},
-    stamp,
+    stamp::{self, Marks},
 };
 use crate::client::{HarborClient, ProjectName, StorageLimit};
 
@@ -58,7 +58,7 @@ impl Inner {
                 let seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
                 // Whatever it was scaled down to, it is not any more. If it still is to be, the next pass sees to it.
                 if seen.facts.marks.downscaled && !self.is_small(wanted)? {
-                    return self.mark(&client, &name, &change.resource, seen, false).await;
+                    return self.note(&client, &name, &change.resource, seen, |marks| marks.downscaled = false).await;
                 }
                 Ok(seen)
             };
@@ -80,13 +80,17 @@ impl Inner {
         match status {
             Status::Paused => Err(Error::unsupported("pausing a project of Harbor")),
             Status::Downscaled => {
-                let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
-                let is_small = seen.limit().map(|limit| self.is_small(limit)).transpose()?;
-                if is_small != Some(true) {
-                    seen = self.ensure_quota(cx, &client, &name, seen, self.storage.one_unit()?).await?;
+                let (seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+                if seen.quota.is_none() {
+                    return Err(no_quota(&name));
                 }
-                // Last, so that whoever dies in between finds it not scaled down yet.
-                self.mark(&client, &name, resource, seen, true).await.map(drop)
+                // First: a small quota without it would be nobody's to raise again. Whoever dies in between leaves a
+                // note on a quota that is not small, and that says nothing.
+                let seen = self.note(&client, &name, resource, seen, |marks| marks.downscaled = true).await?;
+                if seen.limit().map(|limit| self.is_small(limit)).transpose()? == Some(true) {
+                    return Ok(());
+                }
+                self.ensure_quota(cx, &client, &name, seen, self.storage.one_unit()?).await.map(drop)
             }
             Status::Active => {
                 let (mut seen, _) = self.look_at_own(&client, &name, id, resource).await?;
@@ -102,26 +106,45 @@ impl Inner {
                     })?;
                     seen = self.ensure_quota(cx, &client, &name, seen, wanted).await?;
                 }
-                self.mark(&client, &name, resource, seen, false).await.map(drop)
+                self.note(&client, &name, resource, seen, |marks| marks.downscaled = false).await.map(drop)
             }
         }
     }
 
-    /// Notes on the project whether it is scaled down, and reads it back.
-    async fn mark(
+    /// Takes the note away from a project that is not scaled down: somebody died before it was, or after it was not any
+    /// more. If it is to be, it is noted again when it is done.
+    pub(super) async fn drop_void_note(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+    ) -> Result<()> {
+        let (name, client) = self.target(cx, id)?;
+        let (seen, _) = self.look_at_own(&client, &name, id, resource).await?;
+        if seen.limit().map(|limit| self.is_small(limit)).transpose()? != Some(false) {
+            return Ok(());
+        }
+        self.note(&client, &name, resource, seen, |marks| marks.downscaled = false).await.map(drop)
+    }
+
+    /// Changes what is noted on a project of this resource, and reads it back.
+    pub(super) async fn note(
         &self,
         client: &HarborClient,
         name: &ProjectName,
         resource: &MarketplaceResource,
         seen: Seen,
-        downscaled: bool,
+        change: impl FnOnce(&mut Marks) + Send,
     ) -> Result<Seen> {
-        let Some(list) = stamp::written(allowlist(&seen.project)?, resource.stamp(), downscaled) else {
+        let list = allowlist(&seen.project)?;
+        let mut marks = stamp::read(list).stamped(resource.stamp());
+        change(&mut marks);
+        let Some(list) = stamp::written(list, &marks) else {
             return Ok(seen);
         };
         client.projects().set_allowlist(name, &list).await?;
         let project = client.projects().get(name).await?;
-        if stamp::of(&project).downscaled != downscaled {
+        if stamp::of(&project) != marks {
             return Err(inconsistent(name, "a note was written to it, but does not show"));
         }
         Ok(self.seen(project, seen.quota))

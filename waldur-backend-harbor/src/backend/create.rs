@@ -1,5 +1,7 @@
 //! Making a project, or finishing what an earlier attempt began (harbor.md §5.1).
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{
     client::{
-        Allowlist, EntityType, Group, GroupName, HarborClient, NewProject, Project, ProjectId, ProjectName,
+        Allowlist, EntityType, Group, GroupName, HarborClient, Member, NewProject, Project, ProjectId, ProjectName,
         StorageLimit,
     },
     names,
@@ -32,14 +34,18 @@ struct Wanted {
 /// Where the project is, and whether this very attempt made it.
 enum Place {
     New(Option<ProjectId>),
-    There(Box<Project>),
+    There {
+        project: Box<Project>,
+        /// It carried no stamp, so that another creation may be about to take it for its own as well.
+        is_contested: bool,
+    },
 }
 
 impl Place {
     fn id(&self) -> Option<ProjectId> {
         match self {
             Self::New(id) => *id,
-            Self::There(project) => Some(project.id),
+            Self::There { project, .. } => Some(project.id),
         }
     }
 }
@@ -54,22 +60,38 @@ impl Inner {
         let wanted = Wanted { name, group, limit, quota };
         cx.step("project");
         let groups = client.groups();
-        let making = self.ensure_project(&client, &wanted, request);
+        let making = self.ensure_project(cx, &client, &wanted, request);
         let (group, place) = join(groups.glance(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
             Err(error) if matches!(place, Place::New(_)) && is_final(&error) => {
-                // The order fails, so nobody would ever come back to it. Harbor keeps a project with anything in it.
-                let _as_it_is = client.projects().delete(&wanted.name).await;
-                self.forget(&wanted.name);
-                Err(error)
+                // The order fails, so nobody would ever come back to it.
+                match self.take_back(&client, &wanted.name, request).await {
+                    Ok(()) => Err(error),
+                    Err(left) => Err(error.with_source(format!("{} was made, and is left: {left}", wanted.name))),
+                }
             }
             outcome => outcome,
         }
     }
 
-    /// Quota, stamp and group, side by side; then everything is read back.
+    /// Deletes a project that this attempt made and cannot finish, unless another resource has taken it meanwhile.
+    /// Harbor keeps one with anything in it.
+    async fn take_back(&self, client: &HarborClient, name: &ProjectName, request: &CreateRequest) -> Result<()> {
+        let Some(project) = client.projects().find(name).await? else { return Ok(()) };
+        match stamp::read(allowlist(&project)?).stamp {
+            Mark::Stamp(stamp) if stamp != request.resource.stamp() => return Ok(()),
+            Mark::Broken | Mark::Unknown => return Ok(()),
+            Mark::Stamp(_) | Mark::None => {}
+        }
+        client.projects().delete(name).await?;
+        self.forget(name);
+        Ok(())
+    }
+
+    /// Puts the stamp on; then everything is read back, and the group bound beside it. Not before: until it is stamped,
+    /// a project is given up as somebody else's as soon as there is anything in it.
     async fn finish(
         &self,
         cx: &OpContext,
@@ -81,10 +103,28 @@ impl Inner {
     ) -> Result<Verified<Created>> {
         let group = group?;
         cx.checkpoint()?;
-        cx.step("quota and group");
-        let settled = self.settle(cx, client, wanted, request, place);
-        let (seen, bound) = join(settled, self.bind(cx, client, wanted, group, place)).await;
-        let (seen, _) = (seen?, bound?);
+        cx.step("stamp and group");
+        let stamping = self.put_stamp(client, wanted, request, place);
+        let (stamped, group) = join(stamping, self.ensure_group(client, &wanted.group, group)).await;
+        let group = group?;
+        stamped?;
+        cx.step("verify");
+        let seen = self.stamped(cx, client, wanted, request, place);
+        let seen = match place {
+            // Nobody but its maker is a member of a new project.
+            Place::New(_) => {
+                let (seen, bound) = join(seen, self.add(cx, client, &wanted.name, &wanted.group, group)).await;
+                let seen = seen?;
+                bound?;
+                seen
+            }
+            Place::There { .. } => {
+                let seen = seen.await?;
+                self.ensure_binding(cx, client, &wanted.name, &wanted.group).await?;
+                seen
+            }
+        };
+        let seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
         let mut created = Created::default()
             .with_metadata(self.metadata_with_group(&wanted.name, &seen, &wanted.group))
             .with_endpoint("Harbor project", metadata::page(&self.settings, seen.facts.id));
@@ -95,7 +135,13 @@ impl Inner {
     }
 
     /// Makes the project, or finds the one that an earlier attempt made.
-    async fn ensure_project(&self, client: &HarborClient, wanted: &Wanted, request: &CreateRequest) -> Result<Place> {
+    async fn ensure_project(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        wanted: &Wanted,
+        request: &CreateRequest,
+    ) -> Result<Place> {
         let new = NewProject::new(wanted.name.clone()).with_storage_limit(wanted.quota);
         let refused = match client.projects().create(&new).await {
             Ok(id) => return Ok(Place::New(id)),
@@ -106,10 +152,7 @@ impl Inner {
             return Err(refused);
         }
         match client.projects().find(&wanted.name).await {
-            Ok(Some(project)) => {
-                self.adopt(client, wanted, request, &project).await?;
-                Ok(Place::There(Box::new(project)))
-            }
+            Ok(Some(project)) => self.adopt(cx, client, wanted, request, project).await,
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if taken => Err(refused.with_retryable(true)),
             Ok(None) => Err(refused),
@@ -125,28 +168,85 @@ impl Inner {
         }
     }
 
-    /// Whether a project that is there already is ours to finish.
+    /// Takes a project that is there already, if it is ours to finish. One without a stamp may be what an attempt of ours
+    /// has left, or what another process is just making for another resource of the same name: that one gets the time to
+    /// put its stamp on.
     async fn adopt(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        wanted: &Wanted,
+        request: &CreateRequest,
+        project: Project,
+    ) -> Result<Place> {
+        let is_open = |ownership, project: &Project| {
+            ownership == Ownership::Unmarked && request.origin == Origin::Reserved && is_empty(project)
+        };
+        let whose = self.judge(request, &project);
+        if whose.permits(request.origin) {
+            return Ok(Place::There { project: Box::new(project), is_contested: false });
+        }
+        if !is_open(whose, &project) || self.has_others(client, wanted).await? {
+            return Err(self.refuse(request, &project));
+        }
+        cx.pause(client.environment(), RIVAL).await?;
+        let has_others = self.has_others(client, wanted).await?;
+        // Last, so that the stamp follows at once.
+        let project = client.projects().find(&wanted.name).await?;
+        let project = project.ok_or_else(|| Error::not_ready(format!("{}: it is gone again", wanted.name)))?;
+        let whose = self.judge(request, &project);
+        let is_contested = is_open(whose, &project) && !has_others;
+        if is_contested || whose.permits(request.origin) {
+            return Ok(Place::There { project: Box::new(project), is_contested });
+        }
+        Err(self.refuse(request, &project))
+    }
+
+    fn judge(&self, request: &CreateRequest, project: &Project) -> Ownership {
+        ownership(&request.resource, &self.seen(project.clone(), None).facts)
+    }
+
+    fn refuse(&self, request: &CreateRequest, project: &Project) -> Error {
+        let facts = self.seen(project.clone(), None).facts;
+        let state = self.state(&request.backend_id, &facts, None);
+        state.map_or_else(|error| error, |state| state.foreign_to(request.resource.stamp()))
+    }
+
+    /// Whether a group has a role in the project that is not the one which is to have it.
+    async fn has_others(&self, client: &HarborClient, wanted: &Wanted) -> Result<bool> {
+        let members = client.members().list(&wanted.name).collect().await?.complete()?;
+        let is_other = |member: &Member| member.kind == EntityType::Group && !member.is_group(wanted.group.as_str());
+        Ok(members.items().iter().any(is_other))
+    }
+
+    /// Puts the stamp on. It is not scaled down, whatever it was before.
+    async fn put_stamp(
         &self,
         client: &HarborClient,
         wanted: &Wanted,
         request: &CreateRequest,
-        project: &Project,
+        place: &Place,
     ) -> Result<()> {
-        let facts = self.seen(project.clone(), None).facts;
-        let ownership = ownership(&request.resource, &facts);
-        let ours = ownership.permits(request.origin)
-            || (ownership == Ownership::Unmarked
-                && request.origin == Origin::Reserved
-                && is_untouched(client, wanted, project).await?);
-        if ours {
-            return Ok(());
+        let empty = Allowlist::default();
+        let before = match place {
+            Place::New(_) => &empty,
+            Place::There { project, .. } => allowlist(project)?,
+        };
+        let mut marks = stamp::read(before).stamped(request.resource.stamp());
+        marks.downscaled = false;
+        let group = wanted.group.as_str();
+        if !marks.groups.is_empty() && !marks.groups.iter().any(|known| known == group) {
+            marks.groups.push(group.to_owned());
         }
-        Err(self.state(&request.backend_id, &facts, None)?.foreign_to(request.resource.stamp()))
+        match stamp::written(before, &marks) {
+            Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,
+            None => Ok(()),
+        }
     }
 
-    /// Puts the stamp on, and brings the quota to what is wanted.
-    async fn settle(
+    /// Reads the project back, with our stamp on it. Of two creations that found it without, the later stamp counts; the
+    /// earlier one is read when the later must have been written.
+    async fn stamped(
         &self,
         cx: &OpContext,
         client: &HarborClient,
@@ -154,13 +254,8 @@ impl Inner {
         request: &CreateRequest,
         place: &Place,
     ) -> Result<Seen> {
-        let empty = Allowlist::default();
-        let before = match place {
-            Place::New(_) => &empty,
-            Place::There(project) => allowlist(project)?,
-        };
-        if let Some(list) = stamp::written(before, request.resource.stamp(), false) {
-            client.projects().set_allowlist(&wanted.name, &list).await?;
+        if matches!(place, Place::There { is_contested: true, .. }) {
+            cx.pause(client.environment(), RIVAL).await?;
         }
         let seen = read_back(cx, client.environment(), CONSISTENCY, || async {
             let seen = self.look_with(client, &wanted.name, place.id()).await?;
@@ -174,10 +269,9 @@ impl Inner {
         })
         .await?;
         if ownership(&request.resource, &seen.facts) != Ownership::Ours {
-            let state = self.state(&request.backend_id, &seen.facts, None)?;
-            return Err(state.foreign_to(request.resource.stamp()));
+            return Err(self.refuse(request, &seen.project));
         }
-        self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await
+        Ok(seen)
     }
 
     /// As [`Self::look`], both calls at once where the number is known already.
@@ -196,37 +290,16 @@ impl Inner {
             None => Ok(None),
         }
     }
-
-    async fn bind(
-        &self,
-        cx: &OpContext,
-        client: &HarborClient,
-        wanted: &Wanted,
-        group: Option<Group>,
-        place: &Place,
-    ) -> Result<bool> {
-        match place {
-            // Nobody but its maker is a member of a new project.
-            Place::New(_) => {
-                let id = self.ensure_group(client, &wanted.group, group).await?;
-                self.add(cx, client, &wanted.name, &wanted.group, id).await
-            }
-            Place::There(_) => {
-                self.ensure_group(client, &wanted.group, group).await?;
-                self.ensure_binding(cx, client, &wanted.name, &wanted.group).await
-            }
-        }
-    }
 }
 
-/// Whether a project without a stamp is in the very state that an interrupted creation leaves: nothing in it, private,
-/// and no group in it but the one that is to be there (harbor.md §5.1).
-async fn is_untouched(client: &HarborClient, wanted: &Wanted, project: &Project) -> Result<bool> {
-    if project.repo_count != Some(0) || project.is_public() != Some(false) || !allowlist(project)?.items.is_empty() {
-        return Ok(false);
-    }
-    let members = client.members().list(&wanted.name).collect().await?.complete()?;
-    Ok(members.items().iter().all(|member| member.kind != EntityType::Group || member.is_group(wanted.group.as_str())))
+/// How long another process may take from making a project to its stamp.
+const RIVAL: Duration = Duration::from_secs(2);
+
+/// Whether a project is in the very state that an interrupted creation leaves: nothing in it or on it, and private
+/// (harbor.md §5.1).
+fn is_empty(project: &Project) -> bool {
+    let is_bare = project.cve_allowlist.as_ref().is_some_and(|list| list.items.is_empty());
+    project.repo_count == Some(0) && project.is_public() == Some(false) && is_bare
 }
 
 /// Whether the order fails for this.

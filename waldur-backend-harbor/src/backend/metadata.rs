@@ -46,11 +46,15 @@ impl Inner {
         put("repository_count", facts.repositories.map(Value::from));
         put("storage_used_bytes", quota.and_then(|quota| quota.used).map(Value::from));
         put("quota_bytes", quota.and_then(|quota| quota.limit).map(|limit| limit.wire().into()));
+        // Before the first move it is what the order published.
+        if let [group] = facts.marks.groups.as_slice() {
+            put(GROUP, Some(group.as_str().into()));
+        }
         put("creation_time", facts.created.map(|created| created.to_string().into()));
         metadata
     }
 
-    /// With the group, which only the order knows: the rest is published anew in every synchronisation.
+    /// With the group that the order bound: the rest is published anew in every synchronisation.
     pub(super) fn metadata_with_group(&self, name: &ProjectName, seen: &Seen, group: &GroupName) -> JsonObject {
         let mut metadata = self.metadata(name, &seen.facts, seen.quota.as_ref().map(ProjectQuota::get));
         metadata.insert(GROUP.to_owned(), group.as_str().into());

@@ -1,5 +1,6 @@
 //! The back end: one project for each resource.
 
+mod bulk;
 mod change;
 mod create;
 mod delete;
@@ -21,10 +22,10 @@ use waldur_sdk::{
     Error, Result,
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, Progress, Removed, ResourceBackend,
+        Finding, Importer, LimitChange, MarketplaceResource, OpContext, Progress, Records, Removed, ResourceBackend,
         ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource, Verified,
     },
-    rest::{Http, HttpOptions},
+    rest::{Http, HttpOptions, Serial},
     settings::{Components, TimeZone, Warning},
     types::{BackendId, Limits},
 };
@@ -57,6 +58,8 @@ struct Inner {
     zone: TimeZone,
     known: Mutex<Known>,
     looks: Mutex<Looks>,
+    /// Two resources that are given one name at once are made one after the other.
+    makers: Serial<BackendId>,
 }
 
 impl HarborBackend {
@@ -76,8 +79,8 @@ impl HarborBackend {
         let storage = Storage::of(components, &settings)?;
         let client = HarborClient::new(http, &settings.url, &settings.username, &settings.password)?;
         let client = client.with_timeout(settings.timeout);
-        let (known, looks) = (Mutex::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, looks })))
+        let (known, looks, makers) = (Mutex::default(), Mutex::default(), Serial::new());
+        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, looks, makers })))
     }
 
     /// The client underneath.
@@ -106,7 +109,10 @@ impl ResourceBackend for HarborBackend {
     }
 
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.0.create_project(cx, request).await.map(Progress::Done)
+        let (this, cx, id) = (self.clone(), cx.clone(), request.backend_id.clone());
+        let request = request.clone();
+        let making = async move { this.0.create_project(&cx, &request).await };
+        self.0.makers.run(id, making).await.map(Progress::Done)
     }
 
     /// Two calls: the project and its quota. Metadata come with [`Self::inspect`].
@@ -121,6 +127,19 @@ impl ResourceBackend for HarborBackend {
     /// One call for every hundred projects on the registry, and once an hour another one.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         self.0.inspect_many(cx, ids, aspects).await
+    }
+
+    /// The same calls. What carries no stamp is held against the number that was published when it was made.
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        let mut states = self.0.inspect_many(cx, ids, aspects).await;
+        self.0.compare_with(&mut states, records);
+        states
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {

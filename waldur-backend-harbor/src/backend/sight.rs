@@ -1,29 +1,22 @@
-//! What there is: one project by itself, or many from two listings.
+//! What there is: one project by itself, and whose it is.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::PoisonError,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
-    backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, ResourceState, Status},
+    backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, Records, ResourceState, Status},
     types::{BackendId, Timestamp},
 };
 
 use super::{
-    AT_A_TIME, BY_THEMSELVES, Inner,
+    Inner,
     stamp::{self, Mark, Marks},
 };
-use crate::client::{Allowlist, HarborClient, Project, ProjectId, ProjectName, ProjectQuota, Quota, StorageLimit};
-
-/// So few are read one by one: a listing costs a call for every hundred projects, whoever's they are.
-const FEW: usize = 4;
-
-/// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
-const FACTS_LAST: Duration = Duration::from_secs(3600);
+use crate::client::{Allowlist, HarborClient, Project, ProjectId, ProjectName, ProjectQuota, StorageLimit};
 
 /// What is remembered of a project between passes. Writes of this process keep it in step.
 #[derive(Clone, Debug)]
@@ -35,7 +28,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    fn of(project: &Project) -> Self {
+    pub(super) fn of(project: &Project) -> Self {
         Self {
             id: project.id,
             marks: stamp::of(project),
@@ -45,12 +38,58 @@ impl Facts {
     }
 }
 
-/// What the listings told.
+/// What is remembered of the registry.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     facts: HashMap<String, Facts>,
     /// When the projects were listed last.
     listed: Option<Instant>,
+    /// The numbers of projects that have the name of a resource's, and are not the one that Waldur has on record for it.
+    strangers: HashMap<String, ProjectId>,
+    /// Projects on which is noted that they are scaled down, and which are not.
+    void_notes: HashSet<String>,
+}
+
+impl Known {
+    /// Notes whether the project that has a name now is a stranger's.
+    pub(super) fn judge(&mut self, name: &str, id: ProjectId, is_stranger: bool) {
+        if is_stranger {
+            self.strangers.insert(name.to_owned(), id);
+        } else {
+            self.strangers.remove(name);
+        }
+    }
+
+    /// Whether a note on a project was seen to say nothing; asked once.
+    pub(super) fn take_void_note(&mut self, name: &str) -> bool {
+        self.void_notes.remove(name)
+    }
+
+    pub(super) fn is_stranger(&self, name: &str, id: ProjectId) -> bool {
+        self.strangers.get(name) == Some(&id)
+    }
+
+    pub(super) fn facts(&self, name: &str) -> Option<&Facts> {
+        self.facts.get(name)
+    }
+
+    /// When the projects were listed last, whole.
+    pub(super) fn listed(&self) -> Option<Instant> {
+        self.listed
+    }
+
+    /// Takes over what a listing told of the `wanted` projects. With `whole`, the instant of one that was proven whole,
+    /// everything else is forgotten: nobody asks about it any more.
+    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, wanted: &HashSet<String>, whole: Option<Instant>) {
+        self.facts.retain(|name, _| whole.is_none() && !wanted.contains(name));
+        self.facts.extend(listed);
+        if whole.is_some() {
+            let facts = &self.facts;
+            self.strangers.retain(|name, id| facts.get(name).is_some_and(|facts| facts.id == *id));
+            self.void_notes.retain(|name| facts.contains_key(name));
+        }
+        self.listed = whole.or(self.listed);
+    }
 }
 
 /// A project that was read by itself.
@@ -100,8 +139,11 @@ impl Inner {
             Mark::Broken => state.foreign = true,
             Mark::Unknown => return Err(unstamped(id)),
         }
-        if facts.marks.downscaled {
-            state.status = Status::Downscaled;
+        let is_small = limit.map(|limit| self.is_small(limit)).transpose()?;
+        match is_small {
+            _ if !facts.marks.downscaled => {}
+            Some(false) => _ = self.known().void_notes.insert(id.as_str().to_owned()),
+            Some(true) | None => state.status = Status::Downscaled,
         }
         if let Some(limit) = limit {
             state.limits = self.storage.limits(limit)?;
@@ -123,6 +165,21 @@ impl Inner {
             Ok(ownership)
         } else {
             Err(self.state(id, facts, None)?.foreign_to(resource.stamp()))
+        }
+    }
+
+    /// Says of those that carry no stamp whether Waldur has another project on record. A synchronisation publishes the
+    /// number of what it finds, so that it must not find a stranger's: the proof would be overwritten.
+    pub(super) fn compare_with(&self, states: &mut ById<Option<ResourceState>>, records: &dyn Records) {
+        for (id, state) in states {
+            let Ok(Some(state)) = state else { continue };
+            if state.stamp.is_some() || state.foreign {
+                continue;
+            }
+            let Some(found) = self.known().facts(id.as_str()).map(|facts| facts.id) else { continue };
+            let recorded: Vec<_> = records.of(id).iter().filter_map(stamp::recorded_id).collect();
+            state.foreign = !recorded.is_empty() && !recorded.contains(&found);
+            self.known().judge(id.as_str(), found, state.foreign);
         }
     }
 
@@ -154,117 +211,6 @@ impl Inner {
             state.metadata = Some(self.metadata(&name, &seen.facts, seen.quota.as_ref().map(ProjectQuota::get)));
         }
         Ok(Some(state))
-    }
-
-    /// Many at once: all quotas from one listing, the rest from what another one told within the last hour. Whatever
-    /// the listings do not name is asked about by itself, since they prove no absence.
-    pub(super) async fn inspect_many(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-    ) -> ById<Option<ResourceState>> {
-        if ids.len() <= FEW {
-            return self.inspect_each(cx, ids, aspects).await;
-        }
-        let client = self.client.until(cx.deadline);
-        let wanted: HashSet<&str> = ids.iter().map(BackendId::as_str).collect();
-        let (quotas, gap) = match self.quotas_of(&client, &wanted).await {
-            Ok(listed) => listed,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let (facts, are_fresh) = match self.facts_of(&client, &wanted, &quotas).await {
-            Ok(facts) => facts,
-            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
-        };
-        let mut states = ById::new();
-        let mut others = Vec::new();
-        for id in ids {
-            let Some(facts) = facts.get(id.as_str()) else {
-                others.push(id.clone());
-                continue;
-            };
-            // A quota of another number is that of another project, by the same name.
-            let quota = quotas.get(id.as_str()).filter(|quota| quota.project == Some(facts.id));
-            // One that is missing may be that of a project which is gone, or be on a page that did not come.
-            if quota.is_none() && !(are_fresh && gap.is_none()) {
-                others.push(id.clone());
-                continue;
-            }
-            states.insert(id.clone(), self.state_from(id, facts, quota, aspects).map(Some));
-        }
-        states.extend(self.inspect_each(cx, &others, aspects).await);
-        states
-    }
-
-    fn state_from(
-        &self,
-        id: &BackendId,
-        facts: &Facts,
-        quota: Option<&Quota>,
-        aspects: Aspects,
-    ) -> Result<ResourceState> {
-        let mut state = self.state(id, facts, quota.and_then(|quota| quota.limit))?;
-        if aspects.metadata {
-            state.metadata = Some(self.metadata(&ProjectName::new(id.as_str())?, facts, quota));
-        }
-        Ok(state)
-    }
-
-    async fn inspect_each(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let read = |id: BackendId| async move {
-            let state = self.inspect_one(cx, &id, aspects).await;
-            (id, state)
-        };
-        let reads: Vec<_> = ids.iter().cloned().map(read).collect();
-        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
-    }
-
-    /// The quotas of the wanted projects by name, and why some may be missing.
-    ///
-    /// # Errors
-    /// When not even the first page came.
-    pub(super) async fn quotas_of(
-        &self,
-        client: &HarborClient,
-        wanted: &HashSet<&str>,
-    ) -> Result<(HashMap<String, Quota>, Option<Error>)> {
-        let (quotas, _bad, gap) = client.quotas().list().collect().await?.into_parts();
-        let named = quotas.into_iter().filter_map(|quota| Some((quota.project_name.clone()?, quota)));
-        Ok((named.filter(|(name, _)| wanted.contains(name.as_str())).collect(), gap))
-    }
-
-    /// What is known of the wanted projects beside their quotas, and whether it was listed just now: when it is an hour
-    /// old, when it does not fit the quotas, or when so many have none that asking about each would cost more.
-    async fn facts_of(
-        &self,
-        client: &HarborClient,
-        wanted: &HashSet<&str>,
-        quotas: &HashMap<String, Quota>,
-    ) -> Result<(HashMap<String, Facts>, bool)> {
-        let now = client.environment().instant();
-        {
-            let known = self.known();
-            let is_young = known.listed.is_some_and(|then| now.saturating_duration_since(then) < FACTS_LAST);
-            let fits = |(name, quota): (&String, &Quota)| {
-                known.facts.get(name).is_some_and(|facts| quota.project == Some(facts.id))
-            };
-            let without = wanted.len().saturating_sub(quotas.len());
-            if is_young && without <= BY_THEMSELVES && quotas.iter().all(fits) {
-                let facts = known.facts.iter().filter(|(name, _)| wanted.contains(name.as_str()));
-                return Ok((facts.map(|(name, facts)| (name.clone(), facts.clone())).collect(), false));
-            }
-        }
-        let (projects, _bad, gap) = client.projects().list().collect().await?.into_parts();
-        let ours = projects.iter().filter(|project| wanted.contains(project.name.as_str()));
-        let facts: HashMap<String, Facts> = ours.map(|project| (project.name.clone(), Facts::of(project))).collect();
-        let mut known = self.known();
-        known.facts.retain(|name, _| !wanted.contains(name.as_str()));
-        known.facts.extend(facts.iter().map(|(name, facts)| (name.clone(), facts.clone())));
-        if gap.is_none() {
-            known.listed = Some(now);
-        }
-        Ok((facts, true))
     }
 
     pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -302,7 +248,7 @@ pub(super) async fn unless_gone<T>(client: &HarborClient, name: &ProjectName, ou
 }
 
 /// Whose a project is cannot be told from what was not shown: it is neither ours nor a stranger's.
-fn unstamped(name: &impl std::fmt::Display) -> Error {
+pub(super) fn unstamped(name: &impl std::fmt::Display) -> Error {
     let text =
         format!("{name}: Harbor does not show the project's list of vulnerabilities, so nobody knows whose it is");
     Error::new(ErrorKind::Inconsistent, text)

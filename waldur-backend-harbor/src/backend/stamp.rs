@@ -1,4 +1,4 @@
-//! Whose a project is, and whether it is scaled down.
+//! Whose a project is, and what else is noted on it.
 //!
 //! Harbor has no field for notes on a project: its metadata are a fixed set, labels are anybody's who maintains the
 //! project. The one place that takes free text, comes with every reading of a project and is not for the customer to
@@ -14,16 +14,28 @@ use crate::client::{Allowlist, AllowlistItem, Project, ProjectId};
 
 const STAMP: &str = "waldur-resource-";
 const DOWNSCALED: &str = "waldur-downscaled";
+const GROUP: &str = "waldur-group-";
 
 /// The member of the published metadata that holds the project's number.
 pub(super) const PROJECT_ID: &str = "harbor_project_id";
 
 /// What the entries of ours say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) stamp: Mark,
-    /// It was scaled down by us.
+    /// It was to be scaled down by us. Noted before it is, so that it counts only while the quota is small.
     pub(super) downscaled: bool,
+    /// The groups that got a role since the project was made, by name; none while it has only the one that it was made
+    /// with.
+    pub(super) groups: Vec<String>,
+}
+
+impl Marks {
+    /// The same on a project of this resource.
+    pub(super) fn stamped(mut self, stamp: Stamp) -> Self {
+        self.stamp = Mark::Stamp(stamp);
+        self
+    }
 }
 
 /// Whose stamp is on a project.
@@ -41,18 +53,22 @@ pub(super) enum Mark {
 
 /// What is noted on a project.
 pub(super) fn of(project: &Project) -> Marks {
-    let unknown = Marks { stamp: Mark::Unknown, downscaled: false };
+    let unknown = Marks { stamp: Mark::Unknown, downscaled: false, groups: Vec::new() };
     project.cve_allowlist.as_ref().map_or(unknown, read)
 }
 
 /// Reads the entries of ours.
 pub(super) fn read(list: &Allowlist) -> Marks {
-    let mut marks = Marks { stamp: Mark::None, downscaled: false };
+    let mut marks = Marks { stamp: Mark::None, downscaled: false, groups: Vec::new() };
     for item in &list.items {
-        let text = item.cve_id.trim().to_ascii_lowercase();
-        if text == DOWNSCALED {
+        let text = item.cve_id.trim();
+        if text.eq_ignore_ascii_case(DOWNSCALED) {
             marks.downscaled = true;
-        } else if let Some(uuid) = text.strip_prefix(STAMP) {
+        } else if let Some(group) = after(text, GROUP) {
+            if !group.is_empty() && !marks.groups.iter().any(|known| known == group) {
+                marks.groups.push(group.to_owned());
+            }
+        } else if let Some(uuid) = after(text, STAMP) {
             let stamp = Uuid::try_parse(uuid).ok().map(|uuid| Mark::Stamp(Stamp(uuid.into())));
             marks.stamp = match (marks.stamp, stamp) {
                 (Mark::None, Some(stamp)) => stamp,
@@ -64,20 +80,30 @@ pub(super) fn read(list: &Allowlist) -> Marks {
     marks
 }
 
+/// What comes after a prefix, in whatever case that is written.
+fn after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (begin, rest) = text.split_at_checked(prefix.len())?;
+    begin.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
 /// The list with our entries as they are to be, everybody else's as they are; `None` when it is so already.
-pub(super) fn written(list: &Allowlist, stamp: Stamp, downscaled: bool) -> Option<Allowlist> {
-    if read(list) == (Marks { stamp: Mark::Stamp(stamp), downscaled }) {
+pub(super) fn written(list: &Allowlist, marks: &Marks) -> Option<Allowlist> {
+    if read(list) == *marks {
         return None;
     }
     let is_ours = |item: &AllowlistItem| {
-        let text = item.cve_id.trim().to_ascii_lowercase();
-        text == DOWNSCALED || text.starts_with(STAMP)
+        let text = item.cve_id.trim();
+        text.eq_ignore_ascii_case(DOWNSCALED) || after(text, GROUP).is_some() || after(text, STAMP).is_some()
     };
     let mut items: Vec<_> = list.items.iter().filter(|item| !is_ours(item)).cloned().collect();
-    items.push(AllowlistItem { cve_id: format!("{STAMP}{}", stamp.0.hex()) });
-    if downscaled {
-        items.push(AllowlistItem { cve_id: DOWNSCALED.to_owned() });
+    let mut add = |cve_id: String| items.push(AllowlistItem { cve_id });
+    if let Mark::Stamp(stamp) = marks.stamp {
+        add(format!("{STAMP}{}", stamp.0.hex()));
     }
+    if marks.downscaled {
+        add(DOWNSCALED.to_owned());
+    }
+    marks.groups.iter().for_each(|group| add(format!("{GROUP}{group}")));
     Some(Allowlist { expires_at: list.expires_at, items })
 }
 
@@ -103,19 +129,31 @@ mod tests {
         Stamp(Uuid::from_u128(number).into())
     }
 
+    fn marks(stamp: Mark, downscaled: bool, groups: &[&str]) -> Marks {
+        Marks { stamp, downscaled, groups: groups.iter().map(|&group| group.to_owned()).collect() }
+    }
+
     #[test]
     fn a_stamp_is_read_back_among_what_others_wrote() {
         let others = list(&["CVE-2021-44228", "GHSA-x"]);
-        assert_eq!(read(&others), Marks { stamp: Mark::None, downscaled: false });
-        for downscaled in [true, false] {
-            let written = written(&others, stamp(7), downscaled);
-            let read_back = written.as_ref().map(read);
-            assert_eq!(read_back, Some(Marks { stamp: Mark::Stamp(stamp(7)), downscaled }));
+        assert_eq!(read(&others), marks(Mark::None, false, &[]));
+        for (downscaled, groups) in [(true, ["waldur-Team", "ö"].as_slice()), (false, &[]), (false, &["a"])] {
+            let wanted = marks(Mark::Stamp(stamp(7)), downscaled, groups);
+            let written = written(&others, &wanted);
+            assert_eq!(written.as_ref().map(read), Some(wanted.clone()));
             assert_eq!(written.as_ref().map(|list| list.expires_at), Some(Some(7)));
             let kept = written.iter().flat_map(|list| &list.items).filter(|item| !item.cve_id.starts_with("waldur"));
             assert_eq!(kept.count(), 2);
-            assert!(written.is_some_and(|list| super::written(&list, stamp(7), downscaled).is_none()));
+            assert!(written.is_some_and(|list| super::written(&list, &wanted).is_none()));
         }
+    }
+
+    #[test]
+    fn entries_are_ours_in_whatever_case() {
+        let odd = list(&[" WALDUR-DOWNSCALED ", "Waldur-Group-A b", "waldur-group-A b", "waldur-group-", "ß"]);
+        assert_eq!(read(&odd), marks(Mark::None, true, &["A b"]));
+        let left = written(&odd, &marks(Mark::None, false, &[]));
+        assert_eq!(left, Some(list(&["ß"])));
     }
 
     #[test]

@@ -5,12 +5,15 @@ use std::{collections::HashMap, sync::PoisonError};
 use async_trait::async_trait;
 use waldur_sdk::{
     Result,
-    backend::{MarketplaceResource, OpContext, ResourceUpkeep, Surroundings},
+    backend::{CONSISTENCY, MarketplaceResource, OpContext, ResourceUpkeep, Surroundings, read_back},
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
-use super::{HarborBackend, Inner, metadata};
-use crate::{client::GroupName, names};
+use super::{HarborBackend, Inner, metadata, sight::inconsistent};
+use crate::{
+    client::{GroupName, HarborClient, ProjectName},
+    names,
+};
 
 /// The usual pause between two synchronisations, in seconds.
 const CYCLE: i64 = 5 * 60;
@@ -18,65 +21,135 @@ const CYCLE: i64 = 5 * 60;
 /// In how many cycles each project is looked at once: an hour.
 const ROUND: i64 = 12;
 
-/// When each project was looked at.
-pub(super) type Looks = HashMap<ResourceUuid, Timestamp>;
+/// Rounds of a day.
+const DAY: i64 = 24;
+
+/// So many cycles after its last look nothing is remembered of a resource.
+const FORGOTTEN: i64 = DAY * ROUND;
+
+/// In which cycle each project was looked at last.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    last: HashMap<ResourceUuid, i64>,
+    tidied: i64,
+}
+
+impl Looks {
+    /// Whether it is a resource's turn. What is due stays so until it was [`done`](Self::done).
+    fn is_due(&mut self, resource: ResourceUuid, cycle: i64) -> bool {
+        self.tidy(cycle);
+        // Of one of which nothing is known it is taken that the cycle before looked at it.
+        let last = self.last.get(&resource).copied().unwrap_or(cycle - 1);
+        let is_due = turns(resource, cycle) > turns(resource, last);
+        // Its turn may come between two cycles that are further apart than usual.
+        self.last.entry(resource).or_insert(if is_due { last } else { cycle });
+        is_due
+    }
+
+    fn done(&mut self, resource: ResourceUuid, cycle: i64) {
+        self.last.insert(resource, cycle);
+    }
+
+    /// Forgets the resources that nobody asks for any more.
+    fn tidy(&mut self, cycle: i64) {
+        if cycle.saturating_sub(self.tidied) >= FORGOTTEN {
+            self.last.retain(|_, last| cycle.saturating_sub(*last) < FORGOTTEN);
+            self.tidied = cycle;
+        }
+    }
+}
 
 /// Harbor tells of members only project by project, so that asking for all of them in every cycle would cost more than
 /// everything else together. Each project therefore has its turn, five minutes of every hour, by the resource's UUID:
 /// a cycle looks at every twelfth. Turns go by the clock on the wall, so that a process that runs once looks at those
-/// whose turn it is.
+/// whose turn it is; and they come five minutes later in every hour, and on every day, so that one that runs at the same
+/// minute of each looks at all of them in the end.
 #[async_trait]
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        let (uuid, now) = (about.resource.uuid, self.0.client.environment().now());
-        if !self.0.is_due(uuid, now) {
+        let (uuid, cycle) = (about.resource.uuid, cycle(self.0.client.environment().now()));
+        if self.0.known().take_void_note(id.as_str()) {
+            self.0.drop_void_note(cx, id, &about.resource).await?;
+        }
+        if !self.0.looks().is_due(uuid, cycle) {
             return Ok(());
         }
         self.0.reassert(cx, id, about).await?;
-        self.0.looks().insert(uuid, now);
+        self.0.looks().done(uuid, cycle);
         Ok(())
     }
 }
 
 impl Inner {
-    fn is_due(&self, resource: ResourceUuid, now: Timestamp) -> bool {
-        let (cycle, turn) = (cycle(now), turn(resource));
-        let rounds = |cycle: i64| (cycle - turn).div_euclid(ROUND);
-        let mut looks = self.looks();
-        // Of one of which nothing is known it is taken that the cycle before looked at it.
-        let last = looks.get(&resource).map_or(cycle - 1, |last| self::cycle(*last));
-        let is_due = rounds(cycle) > rounds(last);
-        if !is_due {
-            // Its turn may come between two cycles that are further apart than usual.
-            looks.entry(resource).or_insert(now);
-        }
-        is_due
-    }
-
     async fn reassert(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        let (project, client) = self.target(cx, id)?;
-        let Some(group) = self.group_of(&about.resource)? else { return Ok(()) };
-        let former = self.former_group(&about.resource, &group)?;
+        let (resource, (project, client)) = (&about.resource, self.target(cx, id)?);
+        let Some(group) = self.group_of(resource)? else { return Ok(()) };
+        let noted = match self.noted_groups(&project) {
+            Some(noted) => noted,
+            None => self.look_at_own(&client, &project, id, resource).await?.0.facts.marks.groups,
+        };
         let member = client.members().group(&project, &group).await?;
         let is_bound = member.is_some_and(|member| member.role == self.settings.role);
-        if is_bound && former.is_none() {
+        if is_bound && self.former_groups(resource, &group, &noted)?.is_empty() {
             return Ok(());
         }
-        self.look_at_own(&client, &project, id, &about.resource).await?;
-        self.ensure_binding(cx, &client, &project, &group).await?;
-        let Some(former) = former else { return Ok(()) };
-        match client.members().group(&project, &former).await? {
-            Some(member) => client.members().remove(&project, member.id).await,
-            None => Ok(()),
+        let (seen, _) = self.look_at_own(&client, &project, id, resource).await?;
+        let former = self.former_groups(resource, &group, &seen.facts.marks.groups)?;
+        if former.is_empty() {
+            return self.ensure_binding(cx, &client, &project, &group).await.map(drop);
         }
+        // Both, before the second one has its role: whoever moves back, or goes on after a death, finds what to undo.
+        let names = |groups: &[GroupName]| groups.iter().map(|group| group.as_str().to_owned()).collect();
+        let all: Vec<GroupName> = former.iter().cloned().chain([group.clone()]).collect();
+        let seen = self.note(&client, &project, resource, seen, |marks| marks.groups = names(&all)).await?;
+        self.ensure_binding(cx, &client, &project, &group).await?;
+        for former in &former {
+            cx.checkpoint()?;
+            self.unbind(cx, &client, &project, former).await?;
+        }
+        let only = names(std::slice::from_ref(&group));
+        self.note(&client, &project, resource, seen, |marks| marks.groups = only).await.map(drop)
     }
 
-    /// The group of the project that the resource was in when it was made, if it has moved to another one since: those
-    /// who are left behind lose access. One with another prefix was named by other settings, and stays.
-    fn former_group(&self, resource: &MarketplaceResource, group: &GroupName) -> Result<Option<GroupName>> {
+    /// What is remembered of the groups on a project; `None` when nothing is.
+    fn noted_groups(&self, project: &ProjectName) -> Option<Vec<String>> {
+        self.known().facts(project.as_str()).map(|facts| facts.marks.groups.clone())
+    }
+
+    /// The groups that were given the role for this resource, and are not that of its project any more: those who are
+    /// left behind by a resource that moves lose access. Which groups these are is noted on the project from the first
+    /// move on; before, it is the one that was published when the project was made. One with another prefix was named by
+    /// other settings then, and stays.
+    fn former_groups(
+        &self,
+        resource: &MarketplaceResource,
+        group: &GroupName,
+        noted: &[String],
+    ) -> Result<Vec<GroupName>> {
         let published = resource.metadata.text(metadata::GROUP);
-        let published = published.filter(|name| *name != group.as_str());
-        published.filter(|name| name.starts_with(&self.settings.group_prefix)).map(GroupName::new).transpose()
+        let published = published.filter(|name| noted.is_empty() && name.starts_with(&self.settings.group_prefix));
+        let former = noted.iter().map(String::as_str).chain(published).filter(|name| *name != group.as_str());
+        former.map(GroupName::new).collect()
+    }
+
+    /// Takes the role away from a group, whatever it is by now.
+    async fn unbind(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        project: &ProjectName,
+        group: &GroupName,
+    ) -> Result<()> {
+        let Some(member) = client.members().group(project, group).await? else { return Ok(()) };
+        client.members().remove(project, member.id).await?;
+        // Harbor acknowledges the removal of memberships that never were.
+        read_back(cx, client.environment(), CONSISTENCY, || async {
+            match client.members().group(project, group).await? {
+                None => Ok(()),
+                Some(_) => Err(inconsistent(project, "the group of its former project was removed, but shows still")),
+            }
+        })
+        .await
     }
 
     /// The group of the resource's project. A Waldur of 2024 lists resources without the slug of their project: there it
@@ -98,10 +171,66 @@ fn cycle(instant: Timestamp) -> i64 {
     instant.as_second().div_euclid(CYCLE)
 }
 
-/// In which cycle of a round it is a resource's turn. UUIDs of one server may be close to each other; turns are not.
-fn turn(resource: ResourceUuid) -> i64 {
+/// How many turns a resource has had until the end of a cycle. UUIDs of one server may be close to each other; turns are
+/// not.
+fn turns(resource: ResourceUuid, cycle: i64) -> i64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (high, low) = resource.uuid().as_u64_pair();
-    let spread = (high ^ low.rotate_left(32)).wrapping_mul(SPREAD) >> 33;
-    i64::try_from(spread).unwrap_or_default().rem_euclid(ROUND)
+    let spread = i64::try_from((high ^ low.rotate_left(32)).wrapping_mul(SPREAD) >> 33).unwrap_or_default();
+    let round = cycle.div_euclid(ROUND);
+    let shift = round + round.div_euclid(DAY);
+    let turn = spread.saturating_add(shift).rem_euclid(ROUND);
+    round + i64::from(cycle.rem_euclid(ROUND) >= turn)
+}
+
+#[cfg(test)]
+mod tests {
+    use waldur_sdk::types::Uuid;
+
+    use super::*;
+
+    fn resources() -> impl Iterator<Item = ResourceUuid> {
+        (0..500).map(|number| Uuid::from_u128((0x7e50 << 96) | (number << 32) | 0x4000_8000).into())
+    }
+
+    #[test]
+    fn whoever_runs_once_looks_at_everybody_however_often_it_is_started() {
+        // Minutes between two starts, and how many starts it takes.
+        for (minutes, starts) in [(5, 13), (10, 24), (15, 24), (30, 24), (60, 12), (120, 24), (1440, 12), (35, 60)] {
+            for resource in resources() {
+                let cycles = (0..starts).map(|start| 7 + start * minutes / 5);
+                let seen = cycles.filter(|cycle| Looks::default().is_due(resource, *cycle)).count();
+                assert!(seen > 0, "every {minutes} minutes: {resource}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_goes_on_looks_once_in_every_round() {
+        let mut looks = Looks::default();
+        for resource in resources() {
+            let mut seen = Vec::new();
+            for cycle in 0..20 * ROUND {
+                if looks.is_due(resource, cycle) {
+                    looks.done(resource, cycle);
+                    seen.push(cycle / ROUND);
+                }
+            }
+            assert_eq!(seen, (0..20).collect::<Vec<_>>(), "{resource}");
+        }
+    }
+
+    #[test]
+    fn a_look_that_failed_is_repeated_and_what_is_gone_is_forgotten() {
+        let mut looks = Looks::default();
+        for resource in resources() {
+            let first = (0..2 * ROUND).find(|cycle| Looks::default().is_due(resource, *cycle)).unwrap_or_default();
+            assert!((first..first + 5).all(|cycle| looks.is_due(resource, cycle)), "{resource}");
+        }
+        assert_eq!(looks.last.len(), 500);
+        let later = 3 * FORGOTTEN;
+        looks.done(Uuid::from_u128(1).into(), later);
+        looks.is_due(Uuid::from_u128(2).into(), later);
+        assert_eq!(looks.last.len(), 2);
+    }
 }

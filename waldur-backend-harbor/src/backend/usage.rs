@@ -1,17 +1,22 @@
 //! What is stored in projects: one listing for all of them (harbor.md §5.3).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{OpContext, Period, Usage, UsageReport, UsageSource},
+    backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource, state::foreign},
     types::BackendId,
 };
 
-use super::{AT_A_TIME, BY_THEMSELVES, HarborBackend, Inner};
-use crate::client::{HarborClient, ProjectName};
+use super::{
+    AT_A_TIME, HarborBackend, Inner,
+    bulk::{Wanted, by_themselves},
+    sight::{Facts, unstamped},
+    stamp::Mark,
+};
+use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
 
 /// Storage as it is now. Harbor keeps no history, so that a month that is over is [`Usage::NotYet`] for ever. Of those
 /// that the listing does not name, a few are asked about by themselves; of the others it is not known what they use.
@@ -34,20 +39,24 @@ impl Inner {
     }
 
     async fn measure(&self, client: &HarborClient, ids: &[BackendId]) -> BTreeMap<BackendId, Usage> {
-        let wanted: HashSet<&str> = ids.iter().map(BackendId::as_str).collect();
-        let (quotas, gap) = match self.quotas_of(client, &wanted).await {
+        let (quotas, gap) = match self.quotas_of(client, &Wanted::new(ids)).await {
             Ok(listed) => listed,
             Err(error) => return ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),
         };
+        let at_most = by_themselves(gap.as_ref());
         let mut answers = BTreeMap::new();
         let mut others = Vec::new();
         for id in ids {
-            match quotas.get(id.as_str()).and_then(|quota| quota.used) {
-                Some(used) => {
-                    answers.insert(id.clone(), self.measured(used).unwrap_or_else(Usage::Unreadable));
+            let listed = quotas.get(id.as_str()).and_then(|quota| Some((quota.used?, self.whose(id, quota))));
+            match listed {
+                Some((used, Whose::Told(stamp))) => {
+                    answers.insert(id.clone(), self.measured(used, stamp).unwrap_or_else(Usage::Unreadable));
                 }
-                None if others.len() < BY_THEMSELVES => others.push(id.clone()),
-                None => {
+                Some((_, Whose::Stranger)) => {
+                    answers.insert(id.clone(), Usage::Unreadable(foreign(id)));
+                }
+                _ if others.len() < at_most => others.push(id.clone()),
+                _ => {
                     let unknown = || Error::new(ErrorKind::Inconsistent, format!("{id}: Harbor tells of no quota"));
                     answers.insert(id.clone(), Usage::Unreadable(gap.clone().unwrap_or_else(unknown)));
                 }
@@ -58,23 +67,69 @@ impl Inner {
         answers
     }
 
+    /// Whose a listed quota is, as far as is remembered of its project. Quotas tell names and numbers, and no stamps; to
+    /// list the projects beside them in every report would double its calls.
+    fn whose(&self, id: &BackendId, quota: &Quota) -> Whose {
+        let known = self.known();
+        let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
+        if quota.project != Some(facts.id) {
+            return Whose::Unknown;
+        }
+        match facts.marks.stamp {
+            Mark::Broken => Whose::Stranger,
+            Mark::Unknown => Whose::Unknown,
+            Mark::None if known.is_stranger(id.as_str(), facts.id) => Whose::Stranger,
+            Mark::None => Whose::Told(None),
+            Mark::Stamp(stamp) => Whose::Told(Some(stamp)),
+        }
+    }
+
     async fn measure_one(&self, client: &HarborClient, id: BackendId) -> (BackendId, Usage) {
-        let used = self.used_by(client, &id).await.and_then(|used| self.measured(used));
+        let used = self.used_by(client, &id).await.and_then(|(used, stamp)| self.measured(used, stamp));
         (id, used.unwrap_or_else(Usage::Unreadable))
     }
 
-    async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<u64> {
+    async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<(u64, Option<Stamp>)> {
         let gone = || Error::new(ErrorKind::NotFound, format!("{id} does not exist"));
+        let before = self.known().facts(id.as_str()).map(|facts| facts.id);
         let seen = self.look(client, &ProjectName::new(id.as_str())?).await?.ok_or_else(gone)?;
-        let used = seen.quota.and_then(|quota| quota.get().used);
-        used.ok_or_else(|| {
+        let stamp = self.stamp_of(id, &seen.facts, before)?;
+        let used = seen.quota.and_then(|quota| quota.get().used).ok_or_else(|| {
             let text = format!("{id}: Harbor does not tell how much is stored; are its quotas disabled?");
             Error::new(ErrorKind::Inconsistent, text)
-        })
+        })?;
+        Ok((used, stamp))
     }
 
-    fn measured(&self, used: u64) -> Result<Usage> {
-        let total = [self.storage.usage(used)?].into();
-        Ok(Usage::Measured(UsageReport::new(total)))
+    /// The stamp on a project that has just been read. One without is a stranger's if another project had the name
+    /// `before`.
+    fn stamp_of(&self, id: &BackendId, facts: &Facts, before: Option<ProjectId>) -> Result<Option<Stamp>> {
+        match facts.marks.stamp {
+            Mark::Stamp(stamp) => Ok(Some(stamp)),
+            Mark::Broken => Err(foreign(id)),
+            Mark::Unknown => Err(unstamped(id)),
+            Mark::None => {
+                let mut known = self.known();
+                if before.is_some_and(|before| before != facts.id) {
+                    known.judge(id.as_str(), facts.id, true);
+                }
+                if known.is_stranger(id.as_str(), facts.id) { Err(foreign(id)) } else { Ok(None) }
+            }
+        }
     }
+
+    fn measured(&self, used: u64, stamp: Option<Stamp>) -> Result<Usage> {
+        let total = [self.storage.usage(used)?].into();
+        Ok(Usage::Measured(UsageReport::new(total).with_stamp(stamp)))
+    }
+}
+
+/// Whose a quota is.
+enum Whose {
+    /// The one that is asked for, as far as is known; with the stamp, if its project carries one.
+    Told(Option<Stamp>),
+    /// Certainly somebody else's.
+    Stranger,
+    /// The name was given to another project since it was looked at.
+    Unknown,
 }

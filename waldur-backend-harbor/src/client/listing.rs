@@ -39,14 +39,15 @@ where
 
 /// A list that is read whole: the first page tells how many there are, the others are asked for several at a time, until
 /// one does not come or is the last whatever the count says.
-pub(super) fn whole<W, T>(call: Call, id: &'static str, keep: fn(W) -> T, key: fn(&T) -> String) -> Pager<T>
+pub(super) fn whole<W, T, K>(call: Call, id: &'static str, keep: K, key: fn(&T) -> String) -> Pager<T>
 where
     W: DeserializeOwned + Send + 'static,
     T: Send + 'static,
+    K: Fn(W) -> T + Clone + Send + Sync + 'static,
 {
     let ahead: Arc<Mutex<BTreeMap<u64, Result<Page<T>>>>> = Arc::default();
     Pager::new(key, move |token: Option<PageToken>| {
-        let (call, ahead) = (call.clone(), ahead.clone());
+        let (call, ahead, keep) = (call.clone(), ahead.clone(), keep.clone());
         async move {
             let number = number(token.as_ref())?;
             if number > 1
@@ -57,7 +58,7 @@ where
             let first: Page<W> = page(call.clone(), id, number).await?;
             if number == 1 {
                 let last = first.total.map_or(1, |total| total.div_ceil(PAGE_SIZE)).min(MAX_PAGES as u64);
-                let others: Vec<_> = (2..=last).map(|number| other(call.clone(), id, number, keep)).collect();
+                let others: Vec<_> = (2..=last).map(|number| other(call.clone(), id, number, keep.clone())).collect();
                 let mut others = stream::iter(others).buffered(AHEAD);
                 while let Some((number, page)) = others.next().await {
                     let is_last = page.as_ref().map_or(true, |page| page.next.is_none());
@@ -73,7 +74,7 @@ where
     .max_pages(MAX_PAGES)
 }
 
-async fn other<W, T>(call: Call, id: &'static str, number: u64, keep: fn(W) -> T) -> (u64, Result<Page<T>>)
+async fn other<W, T>(call: Call, id: &'static str, number: u64, keep: impl Fn(W) -> T) -> (u64, Result<Page<T>>)
 where
     W: DeserializeOwned,
 {

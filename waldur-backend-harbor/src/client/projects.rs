@@ -92,8 +92,17 @@ impl Projects<'_> {
     /// All projects that the account sees, by name. Callers with a wrong password are shown the public ones, so that
     /// this proves neither a login nor an absence.
     pub fn list(&self) -> Pager<Project> {
+        self.list_as(|project| project, |project| project.id.to_string())
+    }
+
+    /// As [`Self::list`]; of each project is kept what `keep` makes of it, as soon as its page is there.
+    pub(crate) fn list_as<T: Send + 'static>(
+        self,
+        keep: impl Fn(Project) -> T + Clone + Send + Sync + 'static,
+        key: fn(&T) -> String,
+    ) -> Pager<T> {
         let call = self.0.call(Method::GET, "projects.list", "/projects", &[]);
-        listing::whole(call, "name", |project: Project| project, |project| project.id.to_string())
+        listing::whole(call, "name", keep, key)
     }
 
     /// How many projects the account sees.

@@ -30,8 +30,17 @@ impl ProjectQuota {
 impl Quotas<'_> {
     /// The quotas of all projects.
     pub fn list(&self) -> Pager<Quota> {
+        self.list_as(|quota| quota, |quota| quota.id.to_string())
+    }
+
+    /// As [`Self::list`]; of each quota is kept what `keep` makes of it, as soon as its page is there.
+    pub(crate) fn list_as<T: Send + 'static>(
+        self,
+        keep: impl Fn(Quota) -> T + Clone + Send + Sync + 'static,
+        key: fn(&T) -> String,
+    ) -> Pager<T> {
         let call = self.0.call(Method::GET, "quotas.list", "/quotas", &[]).query("reference", "project");
-        listing::whole(call, "id", |row: WireQuota| Quota::from(row), |quota| quota.id.to_string())
+        listing::whole(call, "id", move |row: WireQuota| keep(Quota::from(row)), key)
     }
 
     /// The quota of a project; `None` when it has none, as on a Harbor whose quotas are switched off. An empty answer

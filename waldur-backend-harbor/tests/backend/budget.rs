@@ -141,6 +141,8 @@ async fn every_project_is_looked_at_once_an_hour_and_a_twelfth_of_them_in_a_cycl
     let harbor = Counting::new(world.harbor.clone());
     let backend = backend_with(harbor.clone(), &world.harbor, json!({}));
     let agent = sync(&world.waldur, world.waldur.clone(), backend, world.offering);
+    // The last cycle of an hour: turns come later by one in the next.
+    pass_time(11 * CYCLE).await;
     agent.run_once(&OpContext::new("first")).await.unwrap();
     let mut looks = Vec::new();
     let mut others = Vec::new();

@@ -1,19 +1,24 @@
 //! Making projects, and whose they are (harbor.md §5.1).
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use futures_util::future::join;
 use serde_json::json;
 use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
 use waldur_sdk::{
-    Effect, ErrorClass, ErrorKind,
-    backend::{Origin, ResourceBackend as _},
+    Effect, ErrorClass, ErrorKind, Result,
+    backend::{CreateRequest, Created, Origin, ResourceBackend as _},
     rest::TransportErrorKind,
+    testing::Latency,
     types::Limits,
 };
 
 use crate::common::{
     ALWAYS, Failure, GIB, GROUP, Gate, NAME, OTHER_STAMP, STAMP, backend, backend_with, count, create, cx, decimal,
-    hard, id, request, seed, storage, unlimited,
+    environment, hard, id, request, seed, storage, unlimited,
 };
 
 /// The only project, as a creation is to leave it.
@@ -182,6 +187,92 @@ async fn h13_two_resources_whose_slugs_come_to_one_name_do_not_share_a_project()
     let error = create(&backend(&gate), &second).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Foreign, "{error}");
     assert_eq!(gate.fake.project(NAME), before);
+}
+
+/// Another resource of the same Waldur project, whose name comes to the same.
+fn rival(limits: Limits) -> CreateRequest {
+    let mut rival = request(limits);
+    rival.resource.uuid = waldur_sdk::types::Uuid::from_u128(7).into();
+    rival
+}
+
+/// One of the two has the project, with its stamp on it, and the other was told that it is taken.
+fn assert_one_has_it(gate: &Gate, outcomes: [&Result<Created>; 2], case: &str) {
+    let stamps = [STAMP, "waldur-resource-00000000000000000000000000000007"];
+    let winners: Vec<_> = (0..2).filter(|which| outcomes[*which].is_ok()).collect();
+    assert_eq!(winners.len(), 1, "{case}: {outcomes:?}");
+    let loser = outcomes[1 - winners[0]].as_ref().unwrap_err();
+    assert_eq!(loser.class(), ErrorClass::Foreign, "{case}: {loser}");
+    let project = gate.fake.project(NAME).unwrap();
+    assert_eq!((project.allowlist, winners[0]), (vec![stamps[winners[0]].to_owned()], winners[0]), "{case}");
+    assert_eq!(project.quota.unwrap().hard, [20, 5][winners[0]] * GIB, "{case}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_two_resources_that_are_given_one_name_at_once_do_not_share_a_project() {
+    let slow = |gate: &Gate, millis| Latency::new(gate.clone(), environment(), Duration::from_millis(millis));
+    // In one process, one after the other.
+    let gate = Gate::new();
+    let one = backend_with(slow(&gate, 50), &gate.fake, json!({}));
+    let (mine, theirs) = (request(storage(20)), rival(storage(5)));
+    let (first, second) = join(create(&one, &mine), create(&one, &theirs)).await;
+    assert_one_has_it(&gate, [&first, &second], "one process");
+    // In two, whichever is faster, and whenever the other comes.
+    for (mine_takes, theirs_takes) in [(50, 50), (50, 10), (10, 50), (300, 20), (20, 300), (700, 700)] {
+        for delay in [0, 5, 20, 60, 100, 400, 1000, 2100] {
+            let gate = Gate::new();
+            let mine = backend_with(slow(&gate, mine_takes), &gate.fake, json!({}));
+            let theirs = backend_with(slow(&gate, theirs_takes), &gate.fake, json!({}));
+            let later = async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                create(&theirs, &rival(storage(5))).await
+            };
+            let (first, second) = join(create(&mine, &request(storage(20))), later).await;
+            assert_one_has_it(&gate, [&first, &second], &format!("{mine_takes} {theirs_takes} {delay}"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_two_that_find_what_nobody_has_stamped_do_not_share_it_either() {
+    for delay in [0, 10, 50, 110, 500, 1990, 2000, 2040, 2060] {
+        let gate = Gate::new();
+        gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
+        let process = || {
+            backend_with(Latency::new(gate.clone(), environment(), Duration::from_millis(50)), &gate.fake, json!({}))
+        };
+        let (mine, theirs) = (process(), process());
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            create(&theirs, &rival(storage(5))).await
+        };
+        let (first, second) = join(create(&mine, &request(storage(20))), later).await;
+        assert_one_has_it(&gate, [&first, &second], &delay.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_what_another_resource_has_taken_meanwhile_is_not_taken_back() {
+    let gate = Gate::new();
+    // It was made, and while its stamp is on the way somebody else's is put on.
+    let theirs = json!({ "project_id": 2, "name": NAME, "repo_count": 0, "metadata": { "public": "false" },
+        "cve_allowlist": { "items": [{ "cve_id": OTHER_STAMP }] } });
+    gate.fail("GET /projects/waldur-test-registry", ALWAYS, Failure::ok(&theirs));
+    let error = create(&backend(&gate), &request(storage(20))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Foreign, "{error}");
+    assert_eq!((gate.fake.projects().len(), count(&gate.take_log(), "DELETE ")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_pushes_before_the_stamp_is_on() {
+    let gate = Gate::new();
+    gate.fail("PUT /projects/", ALWAYS, Failure::internal());
+    let error = create(&backend(&gate), &request(storage(20))).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient, "{error}");
+    assert!(gate.fake.project(NAME).unwrap().groups().is_empty(), "an image would make it a stranger's project");
+    gate.mend();
+    create(&backend(&gate), &request(storage(20))).await.unwrap();
+    assert_whole(&gate, 20 * GIB);
 }
 
 #[tokio::test(start_paused = true)]

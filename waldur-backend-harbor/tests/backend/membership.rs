@@ -1,7 +1,13 @@
 //! Membership over Harbor: the group keeps its role, nobody is added or removed, nothing is restored (harbor.md §5.5,
 //! §5.6).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use secrecy::ExposeSecret as _;
@@ -13,11 +19,13 @@ use waldur_backend_harbor::{
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend as _},
     client::WaldurClient,
-    process::{MembershipReport, MembershipSync, ResourceSync, SyncOutcome},
+    process::{
+        MembershipReport, MembershipSync, OrderProcessor, ResourceSync, SyncOutcome, UsageOutcome, UsageReporter,
+    },
     rest::HttpTransport,
     testing::{
         Cycle, Life, Limits, Scenario, drop_points, kill_points,
-        waldur::{Billing, FakeWaldur, Generation},
+        waldur::{Billing, FakeWaldur, Generation, OrderState},
     },
     types::{OfferingUuid, ProjectUuid, ResourceUuid},
 };
@@ -28,7 +36,8 @@ use crate::common::{
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
-const HOUR: Duration = Duration::from_secs(3600);
+/// Turns come at most so far apart.
+const TURN: Duration = Duration::from_secs(70 * 60);
 
 /// A Waldur and a Harbor that agree about one resource.
 struct Site {
@@ -58,9 +67,9 @@ impl Site {
         sync(&self.waldur, self.waldur.clone(), self.backend.clone(), self.offering)
     }
 
-    /// A pass, an hour after the one before: every minute has come since.
+    /// A pass, so long after the one before that every project has had its turn since.
     async fn pass(&self) -> MembershipReport {
-        pass_time(HOUR).await;
+        pass_time(TURN).await;
         self.agent().run_once(&OpContext::new("pass")).await.unwrap()
     }
 }
@@ -200,28 +209,169 @@ async fn h38_people_come_and_go_and_harbor_is_not_asked() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_group_of_a_project_that_a_resource_has_left_loses_its_role() {
+/// A site whose resource was made in one project and is in another.
+fn moved(published: &str) -> Site {
     let site = Site::new(20, 2);
     site.gate.fake.set_group_role(NAME, "waldur-before", 2);
     site.gate.fake.set_group_role(NAME, "other-before", 2);
     site.gate.fake.set_group_role(NAME, "waldur-guests", 3);
-    let published = |group: &str| {
-        let metadata = json!({ "oidc_group": group });
-        site.waldur.change_resource(site.resource, |resource| resource.backend_metadata(metadata));
-    };
+    site.waldur
+        .change_resource(site.resource, |resource| resource.backend_metadata(json!({ "oidc_group": published })));
+    site
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_of_a_project_that_a_resource_has_left_loses_its_role() {
     // Named by other settings, or unknown to the project: nobody loses anything.
-    for group in ["other-before", "waldur-nobody", GROUP] {
-        published(group);
+    for published in ["other-before", "waldur-nobody", GROUP] {
+        let site = moved(published);
         site.pass().await;
         assert_synced(&site.pass().await);
-        assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 4, "{group}");
+        assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 4, "{published}");
     }
-    published("waldur-before");
+    let site = moved("waldur-before");
+    site.pass().await;
     assert_synced(&site.pass().await);
     let expected = [(GROUP, 2), ("other-before", 2), ("waldur-guests", 3)];
     assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), expected);
     assert!(site.gate.fake.group("waldur-before").is_some(), "the group itself is the other project's");
+    // Waldur is told, and then the turn of a project that has moved costs no more than that of any other.
+    site.pass().await;
+    assert_eq!(site.waldur.resource_view(site.resource).backend_metadata["oidc_group"], GROUP);
+    site.gate.take_log();
+    site.pass().await;
+    let log = site.gate.take_log();
+    assert_eq!((count(&log, "/members"), count(&log, "PUT "), log.len()), (1, 0, 3), "{log:#?}");
+    // Whoever gives it a role on purpose now is left alone.
+    site.gate.fake.set_group_role(NAME, "waldur-before", 5);
+    site.pass().await;
+    assert_synced(&site.pass().await);
+    assert!(site.gate.fake.project(NAME).unwrap().groups().contains(&("waldur-before", 5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_moves_there_and_back_leaves_nobody_with_access() {
+    let site = Site::new(20, 2);
+    site.waldur.change_resource(site.resource, |resource| resource.backend_metadata(json!({ "oidc_group": GROUP })));
+    let [other, third] = ["other", "third"].map(|slug| site.waldur.project(slug).slug(slug).create());
+    for (project, group) in
+        [(other, "waldur-other"), (third, "waldur-third"), (site.project, GROUP), (other, "waldur-other")]
+    {
+        site.waldur.change_resource(site.resource, |resource| resource.project(project));
+        // Each time by another process.
+        let backend = backend_with(site.gate.clone(), &site.gate.fake, json!({}));
+        for _pass in 0..15 {
+            pass_time(Duration::from_secs(300)).await;
+            let agent = sync(&site.waldur, site.waldur.clone(), backend.clone(), site.offering);
+            assert_synced(&agent.run_once(&OpContext::new("pass")).await.unwrap());
+        }
+        assert_eq!(site.gate.fake.project(NAME).unwrap().groups(), [(group, 2)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_that_does_not_go_is_no_success_and_tried_again() {
+    let site = moved("waldur-before");
+    site.gate.fail("DELETE /projects/waldur-images/members", ALWAYS, Failure::ok(&json!({})));
+    site.pass().await;
+    let report = site.pass().await;
+    assert!(report.resources[0].warnings.iter().any(|warning| warning.step == "project"), "{report:?}");
+    site.gate.mend();
+    // In the next cycle, and not in the next hour.
+    pass_time(Duration::from_secs(300)).await;
+    assert_synced(&site.agent().run_once(&OpContext::new("again")).await.unwrap());
+    assert!(!site.gate.fake.project(NAME).unwrap().groups().contains(&("waldur-before", 2)));
+}
+
+/// The project goes, and somebody else makes one of the same name, with images.
+fn recycle(site: &Site) {
+    site.gate.fake.remove_project(NAME);
+    let theirs = SeedProject::new(NAME).quota(3 * GIB).group("strangers", 1).used(2 << 30);
+    site.gate.fake.add_project(theirs).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn h14_a_name_that_was_given_to_a_strangers_project_stays_the_strangers() {
+    for others in [0, 10] {
+        let site = Site::new(20, 2);
+        // With more, states come from the listings.
+        for number in 0..others {
+            let name = format!("waldur-other-{number}");
+            let resource = site.waldur.resource(site.offering).name(&name).slug(&name).backend_id(&name);
+            let resource = resource.project(site.project).limits([("storage", 20)]).create();
+            let stamp = format!("waldur-resource-{}", resource.hex());
+            let seed = SeedProject::new(&name).quota(20 * GIB).group(GROUP, 2).tolerates(&stamp);
+            site.gate.fake.add_project(seed).unwrap();
+        }
+        assert_synced(&site.pass().await);
+        let number = site.waldur.resource_view(site.resource).backend_metadata["harbor_project_id"].clone();
+        recycle(&site);
+        let before = site.gate.fake.project(NAME).unwrap();
+        assert_ne!(number, json!(before.id));
+        site.gate.take_log();
+        for process in [site.backend.clone(), backend_with(site.gate.clone(), &site.gate.fake, json!({}))] {
+            for _pass in 0..2 {
+                pass_time(TURN).await;
+                let agent = sync(&site.waldur, site.waldur.clone(), process.clone(), site.offering);
+                let report = agent.run_once(&OpContext::new("pass")).await.unwrap();
+                let ours = report.resources.iter().find(|resource| resource.resource == site.resource).unwrap();
+                assert!(matches!(ours.outcome, SyncOutcome::Foreign), "{report:?}");
+            }
+        }
+        assert_eq!(site.waldur.resource_view(site.resource).backend_metadata["harbor_project_id"], number);
+        // Neither is it limited, nor deleted with its images.
+        let force = backend_with(site.gate.clone(), &site.gate.fake, json!({ "force_delete_repositories": true }));
+        let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
+        let client = client.http(http(site.waldur.clone())).build().unwrap();
+        let orders = OrderProcessor::new(client, Arc::new(force), site.offering).with_components(components());
+        for order in [
+            site.waldur.order_on(site.resource).update_limits([("storage", 5_u32)]).pending(),
+            site.waldur.order_on(site.resource).terminate().pending(),
+        ] {
+            orders.run_once(&OpContext::new("orders")).await.unwrap();
+            let view = site.waldur.order_view(order);
+            assert_eq!(view.state, OrderState::Erred, "{}", view.error_message);
+        }
+        assert_eq!(site.gate.fake.project(NAME), Some(before));
+        assert!(site.gate.take_writes().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f149_a_strangers_usage_is_billed_to_nobody() {
+    let report = async |site: &Site| {
+        let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
+        let client = client.http(http(site.waldur.clone())).build().unwrap();
+        let reporter = UsageReporter::new(client, Arc::new(site.backend.clone()), site.offering);
+        let report = reporter.with_components(components()).run_once(&OpContext::new("report")).await.unwrap();
+        let last = report.resources[0].periods.last().unwrap();
+        match &last.outcome {
+            UsageOutcome::Unreadable(error) => format!("{:?}", error.kind()),
+            outcome => format!("{outcome:?}"),
+        }
+    };
+    // Another resource's, by its stamp.
+    let site = Site::new(20, 2);
+    site.gate.fake.set_allowlist(NAME, &[crate::common::OTHER_STAMP]);
+    site.pass().await;
+    assert_eq!(report(&site).await, "Foreign");
+    // One that was given the name, whether a synchronisation has seen that or not.
+    for seen in [true, false] {
+        let site = Site::new(20, 2);
+        site.pass().await;
+        assert_ne!(report(&site).await, "Foreign");
+        recycle(&site);
+        if seen {
+            site.pass().await;
+        }
+        for _again in 0..2 {
+            assert_eq!(report(&site).await, "Foreign", "{seen}");
+        }
+    }
+    let told = Site::new(20, 2);
+    told.pass().await;
+    report(&told).await;
+    assert!(told.waldur.writes().iter().any(|request| request.path.contains("usage")));
 }
 
 /// Scaling down, or up again, by processes that die.
@@ -267,6 +417,46 @@ impl Scenario for Scaling {
 
 fn is_idle(resource: &ResourceSync) -> bool {
     resource.changes.is_empty() && matches!(resource.outcome, SyncOutcome::Synced)
+}
+
+/// Scaling down by a process that dies, and before the next one comes, Waldur has thought better of it.
+struct Lifted;
+
+impl Scenario for Lifted {
+    type World = (Site, AtomicU32);
+    type Agent = MembershipSync;
+    type Verdict = <Scaling as Scenario>::Verdict;
+
+    fn world(&self) -> Self::World {
+        (Scaling { down: true }.world(), AtomicU32::new(0))
+    }
+
+    fn start(&self, (site, lives): &Self::World, life: &Life) -> MembershipSync {
+        let down = lives.fetch_add(1, Ordering::Relaxed) == 0;
+        site.waldur.change_resource(site.resource, |resource| resource.downscaled(down));
+        Scaling { down }.start(site, life)
+    }
+
+    async fn cycle(&self, agent: &mut MembershipSync) -> Cycle {
+        Scaling { down: true }.cycle(agent).await
+    }
+
+    fn verdict(&self, (site, lives): &Self::World) -> Self::Verdict {
+        let (hard, notes, limits) = Scaling { down: true }.verdict(site);
+        if lives.load(Ordering::Relaxed) > 1 {
+            return (hard, notes, limits);
+        }
+        // Without a death it is scaled down; after one, wherever, it is to be as it was.
+        assert_eq!((hard, notes.len()), (Some(GIB), 2));
+        (Some(20 * GIB), vec!["waldur-resource".to_owned()], limits)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
+    let bounds = Limits::default().with_environment(environment());
+    let sweep = kill_points(&Lifted, &bounds).await.unwrap();
+    assert!(sweep.points >= 10, "{} points", sweep.points);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,8 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    GIB, Gate, NAME, OTHER_STAMP, STAMP, backend, cx, hard, id, seed, set_limits, set_status, storage, unlimited,
+    ALWAYS, Failure, GIB, Gate, NAME, OTHER_STAMP, STAMP, backend, cx, hard, id, seed, set_limits, set_status, storage,
+    unlimited,
 };
 
 async fn status(gate: &Gate) -> Status {
@@ -73,13 +74,36 @@ async fn what_somebody_raised_while_it_was_scaled_down_stays() {
     assert_eq!(status(&gate).await, Status::Active, "and so the next pass scales it down again, if it is to be");
     set_status(&backend(&gate), storage(20), Status::Active).await.unwrap();
     assert_eq!(hard(&gate), Some(30 * GIB));
-    // By hand, in Harbor: it counts as scaled down until Waldur says otherwise, and keeps what it was given.
+    // By hand, in Harbor: it is not scaled down any more, and keeps what it was given if it is not to be.
     set_status(&backend(&gate), storage(30), Status::Downscaled).await.unwrap();
     gate.fake.set_quota(NAME, 7 * GIB);
-    assert_eq!(status(&gate).await, Status::Downscaled);
+    assert_eq!(status(&gate).await, Status::Active);
     set_status(&backend(&gate), storage(30), Status::Active).await.unwrap();
     assert_eq!((hard(&gate), status(&gate).await), (Some(7 * GIB), Status::Active));
     assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_what_cannot_be_noted_is_not_scaled_down() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(20 * GIB)).unwrap();
+    gate.fail("PUT /projects/", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+    set_status(&backend(&gate), storage(20), Status::Downscaled).await.unwrap_err();
+    assert_eq!((hard(&gate), status(&gate).await), (Some(20 * GIB), Status::Active), "nobody would raise it again");
+    // Noted, and not done: that says nothing.
+    gate.mend();
+    gate.fail("PUT /quotas/", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+    set_status(&backend(&gate), storage(20), Status::Downscaled).await.unwrap_err();
+    assert_eq!((hard(&gate), status(&gate).await), (Some(20 * GIB), Status::Active));
+    gate.mend();
+    set_status(&backend(&gate), storage(20), Status::Downscaled).await.unwrap();
+    assert_eq!((hard(&gate), status(&gate).await), (Some(GIB), Status::Downscaled));
+    // Without a quota nothing is noted at all.
+    gate.fake.set_allowlist(NAME, &[STAMP]);
+    gate.fake.remove_quota(NAME);
+    let error = set_status(&backend(&gate), storage(20), Status::Downscaled).await.unwrap_err();
+    assert!(error.message().contains("quotas are disabled"), "{error}");
+    assert_eq!((status(&gate).await, gate.fake.project(NAME).unwrap().allowlist), (Status::Active, vec![STAMP.into()]));
 }
 
 #[tokio::test(start_paused = true)]

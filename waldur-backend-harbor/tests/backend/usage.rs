@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use waldur_backend_harbor::{client::StorageLimit, testing::SeedProject};
 use waldur_sdk::{
-    backend::{Period, ResourceBackend as _, Usage},
+    backend::{Aspects, Period, ResourceBackend as _, Usage},
     types::{BackendId, Date},
 };
 
@@ -112,6 +112,60 @@ async fn h20_a_page_that_does_not_come_leaves_those_of_the_others() {
     gate.fail("page=1", ALWAYS, Failure::ok(&json!([])));
     let seen = usage(&gate, &names).await;
     assert_eq!((count(&seen, "1"), seen.iter().filter(|used| *used == "Inconsistent").count()), (64, 86));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h21_a_server_that_goes_away_in_the_middle_is_not_asked_about_each() {
+    let gate = Gate::new();
+    let names: Vec<String> = (0..350).map(|number| format!("waldur-{number:03}")).collect();
+    for name in &names {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB).used(1 << 30)).unwrap();
+    }
+    let texts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
+    let login = Failure::error(401, "UNAUTHORIZED", "unauthorized");
+    let gone = Failure::Transport(waldur_sdk::rest::TransportErrorKind::Connect);
+    for (failure, kind) in [(login, "Unauthenticated"), (gone, "Connect")] {
+        for page in [2, 3, 4] {
+            gate.fail(&format!("reference=project&page={page}&"), ALWAYS, failure.clone());
+        }
+        let seen = usage(&gate, &texts).await;
+        assert_eq!((count(&seen, "1"), count(&seen, kind)), (100, 250), "{kind}");
+        let states = backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
+        assert_eq!(states.len(), 350);
+        assert_eq!(states.values().filter(|state| matches!(state, Ok(Some(_)))).count(), 100, "{kind}");
+        assert_eq!(count(&gate.take_log(), "reference_id="), 0, "{kind}");
+        gate.mend();
+    }
+    // Anything else may be about one page alone: some are asked about by themselves, and not all.
+    for page in [2, 3, 4] {
+        gate.fail(&format!("reference=project&page={page}&"), ALWAYS, Failure::internal());
+    }
+    let states = backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
+    assert_eq!(states.values().filter(|state| matches!(state, Ok(Some(_)))).count(), 164);
+    assert_eq!(count(&gate.take_log(), "reference_id="), 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_measured_carries_the_stamp_that_is_known() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).used(7)).unwrap();
+    let backend = backend(&gate);
+    let stamp = async || {
+        let answers = backend.usage().unwrap().usage(&cx(), &[id(NAME)], november()).await;
+        match &answers[&id(NAME)] {
+            Usage::Measured(report) => report.stamp.map(|stamp| stamp.0),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(stamp().await, None, "quotas tell of none");
+    backend.get(&cx(), &id(NAME)).await.unwrap();
+    assert_eq!(stamp().await, Some(crate::common::resource().uuid));
+    // Two stamps are nobody's.
+    gate.fake.set_allowlist(NAME, &[crate::common::STAMP, crate::common::OTHER_STAMP]);
+    backend.get(&cx(), &id(NAME)).await.unwrap();
+    let answers = backend.usage().unwrap().usage(&cx(), &[id(NAME)], november()).await;
+    assert_eq!(shown(&answers[&id(NAME)]), "Foreign");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     context::OpContext,
-    request::{Grant, MarketplaceResource},
+    request::{Grant, MarketplaceResource, Stamp},
     state::{Created, IssuedKey, Progress, Removed, Status, Verified},
     usernames::UsernameRequest,
 };
@@ -155,6 +155,9 @@ pub trait UsageSource: Send + Sync {
     /// The usage of each of `ids` in `period`, as far as the month has come. An id that is missing from the answer counts
     /// as [`Usage::Unreadable`], and so does one that the back end does not know: that it is gone is no proof of zero.
     ///
+    /// An id may have been written into a resource by hand: a back end that reads a stamp along with the counters puts it
+    /// into the report ([`UsageReport::with_stamp`]), so that nobody is billed another's usage.
+    ///
     /// Of a month that is over a back end without a history answers [`Usage::NotYet`], never with what it measures now.
     ///
     /// A period names days and no instants: a back end whose counters are by the hour cuts them by [`Period::bounds`] in
@@ -237,12 +240,21 @@ pub struct UsageReport {
     pub total: Amounts,
     /// By user name, where the back end can tell.
     pub per_user: BTreeMap<String, Amounts>,
+    /// The stamp on what was measured, where the back end read one: another resource's usage is never billed.
+    pub stamp: Option<Stamp>,
 }
 
 impl UsageReport {
     /// A report of totals.
     pub fn new(total: Amounts) -> Self {
-        Self { total, per_user: BTreeMap::new() }
+        Self { total, per_user: BTreeMap::new(), stamp: None }
+    }
+
+    /// Says whose object was measured.
+    #[must_use]
+    pub fn with_stamp(mut self, stamp: Option<Stamp>) -> Self {
+        self.stamp = stamp;
+        self
     }
 
     /// Adds what each user used, by user name.
@@ -255,7 +267,11 @@ impl UsageReport {
 
 impl fmt::Debug for UsageReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsageReport").field("total", &self.total).field("users", &self.per_user.len()).finish()
+        f.debug_struct("UsageReport")
+            .field("total", &self.total)
+            .field("users", &self.per_user.len())
+            .field("stamp", &self.stamp)
+            .finish()
     }
 }
 

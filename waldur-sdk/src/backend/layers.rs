@@ -27,8 +27,8 @@ use super::{
     ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
     Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
     MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
-    Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings, Usage,
-    UsageSource, UserLimits, UsernameRequest, Verified,
+    Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings,
+    Usage, UsageSource, UserLimits, UsernameRequest, Verified,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -287,6 +287,16 @@ impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
     }
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         let work = async { Ok(self.inner.inspect(cx, ids, aspects).await) };
+        by_id(ids, self.guard("inspect", false, cx, work).await)
+    }
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        let work = async { Ok(self.inner.inspect_recorded(cx, ids, aspects, records).await) };
         by_id(ids, self.guard("inspect", false, cx, work).await)
     }
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {

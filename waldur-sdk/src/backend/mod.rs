@@ -32,6 +32,7 @@ mod facets;
 mod finding;
 pub mod layers;
 mod read_back;
+mod records;
 mod registry;
 mod request;
 pub mod state;
@@ -51,6 +52,7 @@ pub use facets::{
 };
 pub use finding::{Finding, Outcome};
 pub use read_back::{CONSISTENCY, read_back};
+pub use records::Records;
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
 pub use registry::{BackendFactory, BuildEnv, Connector, OfferingFacts, Registry};
@@ -132,6 +134,19 @@ pub trait ResourceBackend: Send + Sync + 'static {
             states.insert(id.clone(), self.get(cx, id).await);
         }
         states
+    }
+
+    /// As [`Self::inspect`], for a back end whose answer depends on what was published before, or on anything else that
+    /// Waldur has about the objects. A synchronisation asks in this way; the default asks [`Self::inspect`].
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        let _nothing_depends_on_them = records;
+        self.inspect(cx, ids, aspects).await
     }
 
     /// Sets absolute limits and reads them back.
@@ -254,6 +269,15 @@ macro_rules! forward {
                 aspects: Aspects,
             ) -> ById<Option<ResourceState>> {
                 (**self).inspect(cx, ids, aspects).await
+            }
+            async fn inspect_recorded(
+                &self,
+                cx: &OpContext,
+                ids: &[BackendId],
+                aspects: Aspects,
+                records: &dyn Records,
+            ) -> ById<Option<ResourceState>> {
+                (**self).inspect_recorded(cx, ids, aspects, records).await
             }
             async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
                 (**self).set_limits(cx, change).await

@@ -1,6 +1,10 @@
 //! What a back end answers.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use rust_decimal::Decimal;
 use secrecy::SecretString;
@@ -70,8 +74,13 @@ pub struct ResourceState {
     pub status: Status,
     /// What is to be published about it; `None` when it was not asked for.
     pub metadata: Option<JsonObject>,
+    /// Names of metadata that this back end publishes at other times or with other settings, and not now: whatever
+    /// stands under them is taken away together with the publishing of [`Self::metadata`].
+    pub withdrawn: BTreeSet<String>,
     /// User names with access; `None` when not asked for, or when the back end has no members.
     pub members: Option<Vec<String>>,
+    /// What could not be read beside this, for the operator: it holds nothing up.
+    pub warnings: Vec<Error>,
 }
 
 impl ResourceState {
@@ -84,7 +93,9 @@ impl ResourceState {
             limits: Limits::new(),
             status: Status::Active,
             metadata: None,
+            withdrawn: BTreeSet::new(),
             members: None,
+            warnings: Vec::new(),
         }
     }
 

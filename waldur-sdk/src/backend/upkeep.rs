@@ -67,6 +67,8 @@ pub trait ResourceUpkeep: Send + Sync {
 pub struct Surroundings {
     /// The resource; its project and its last day are among it.
     pub resource: MarketplaceResource,
+    /// What was ordered, where Waldur has the say over it and the resource is in use; empty otherwise.
+    pub limits: Limits,
     /// What the project is about.
     pub project_description: Option<String>,
     /// The last day of the project.
@@ -99,6 +101,7 @@ impl Surroundings {
     pub fn new(resource: MarketplaceResource) -> Self {
         Self {
             resource,
+            limits: Limits::new(),
             project_description: None,
             project_end_date: None,
             end_date_updated_at: None,

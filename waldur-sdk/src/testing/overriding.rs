@@ -9,8 +9,8 @@ use crate::{
         ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
         Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory,
         MemberOutcome, MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period,
-        PlanChange, Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl,
-        Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+        PlanChange, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status,
+        StatusControl, Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
         layers::{by_id, facet},
     },
     error::Result,
@@ -93,6 +93,18 @@ pub trait Override: Send + Sync + 'static {
     /// See [`ResourceBackend::inspect`].
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         self.inner().inspect(cx, ids, aspects).await
+    }
+
+    /// See [`ResourceBackend::inspect_recorded`], which a synchronisation calls; by default what [`Self::inspect`] is
+    /// written to do does not show in it.
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        self.inner().inspect_recorded(cx, ids, aspects, records).await
     }
 
     /// See [`ResourceBackend::set_limits`].
@@ -342,6 +354,15 @@ impl<O: Override> ResourceBackend for Overridden<O> {
     }
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         self.0.inspect(cx, ids, aspects).await
+    }
+    async fn inspect_recorded(
+        &self,
+        cx: &OpContext,
+        ids: &[BackendId],
+        aspects: Aspects,
+        records: &dyn Records,
+    ) -> ById<Option<ResourceState>> {
+        self.0.inspect_recorded(cx, ids, aspects, records).await
     }
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
         self.0.set_limits(cx, change).await

@@ -15,7 +15,7 @@ use super::{
     pass::{Around, Pass, Portion, Reading, Scope},
     plan::{Plan, Sight},
     report::{ResourceSync, SyncOutcome},
-    row::{Owner, Row},
+    row::{Owner, RecordOf, Row},
     team::Roster,
 };
 use crate::{
@@ -355,10 +355,17 @@ impl MembershipSync {
             job.pass.elsewhere.contains(&job.id) || (asks && self.has_other_owner(job.cx, job.pass, row).await)
         };
         let ids = std::slice::from_ref(&job.id);
-        let look = self.look(job.cx, ids, job.pass.scope);
-        let (row, reading, (team, closed), accounts, elsewhere) =
+        let records = RecordOf { resource: row, offering: self.offering() };
+        let look = self.look(job.cx, ids, job.pass.scope, &records);
+        let (fresh, mut reading, (team, closed), accounts, elsewhere) =
             join5(waldur.provider_resources().get(row.uuid), look, team, accounts, elsewhere).await;
-        Ok(Fresh { row: row?, reading, team, accounts, elsewhere, closed })
+        let fresh = fresh?;
+        // What is to be published may depend on what is.
+        if fresh.backend_metadata != row.backend_metadata && job.pass.scope == Scope::Whole {
+            let records = RecordOf { resource: &fresh, offering: self.offering() };
+            reading = self.look(job.cx, ids, job.pass.scope, &records).await;
+        }
+        Ok(Fresh { row: fresh, reading, team, accounts, elsewhere, closed })
     }
 
     /// The accounts that no person has, read again. What another resource of the pass has just read again will do.
@@ -382,7 +389,10 @@ impl MembershipSync {
     async fn carry_out(&self, job: &mut Job<'_>, sight: &Sight<'_>, plan: Plan) {
         let whole = job.pass.scope == Scope::Whole;
         if whole {
-            self.sync_surroundings(job, sight.row).await;
+            for warning in &sight.state.warnings {
+                job.warn("inspect", warning.clone());
+            }
+            self.sync_surroundings(job, sight).await;
         }
         let effective = self.sync_members(job, sight, &plan).await;
         self.note_access(job, sight.present);

@@ -20,7 +20,7 @@ use super::{
     pass::{Around, Pass, Scope, sharers},
     plan::{Plan, Sight},
     report::{MembershipReport, ResourceSync, SkipReason, SyncOutcome},
-    row::{Owner, Row},
+    row::{Owner, RecordOf, Row},
     team::Roster,
 };
 use crate::{
@@ -244,7 +244,14 @@ impl MembershipSync {
     async fn settle(&self, job: &mut Job<'_>, row: &Resource, subject: &Subject) -> Result<Option<SyncOutcome>> {
         job.cx.checkpoint()?;
         let (pass, id) = (job.pass, job.id.clone());
-        let reading = self.look(job.cx, std::slice::from_ref(&id), Scope::Members).await;
+        let reading = self
+            .look(
+                job.cx,
+                std::slice::from_ref(&id),
+                Scope::Members,
+                &RecordOf { resource: row, offering: self.offering() },
+            )
+            .await;
         let mut team = pass.teams.get(&Owner::of(row).key()).cloned();
         if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
             team = Some(self.team(job.cx, &pass.accounts, Owner::of(row)).await);

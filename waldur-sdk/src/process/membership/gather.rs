@@ -16,11 +16,11 @@ use super::{
     listed::{self, Accounts, Again, ProjectAccounts, UserLimitTable},
     pass::{Pass, Portion, Reading, Scope, Teams, sharers},
     report::MembershipReport,
-    row::{Owner, Row},
+    row::{Owner, RecordsOf, Row},
     team::Roster,
 };
 use crate::{
-    backend::{Aspects, ById, LimitsAuthority, OpContext},
+    backend::{Aspects, ById, LimitsAuthority, OpContext, Records},
     client::{
         AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount,
         UserUsageLimitQuery,
@@ -48,11 +48,12 @@ impl MembershipSync {
     ) -> (Pass, Reading) {
         let accounts_asked = self.environment().instant();
         let ids = if self.reads_singly() { Vec::new() } else { Self::resource_ids(rows) };
+        let records = RecordsOf::new(rows, self.offering());
         let (accounts, project_accounts, user_limits, bulk) = join4(
             self.accounts(cx, scope),
             self.project_accounts(cx),
             self.user_limits(cx, scope),
-            self.look(cx, &ids, scope),
+            self.look(cx, &ids, scope, &records),
         )
         .await;
         let (accounts, usernames, warnings) = accounts;
@@ -106,7 +107,9 @@ impl MembershipSync {
             let reading = bulk.take(&ids, |id| pass.shared.contains_key(id));
             return Portion { teams, reading };
         }
-        let (reading, teams, ()) = join3(self.look(&pass.cx, &ids, pass.scope), teams, projects).await;
+        let records = RecordsOf::new(rows, self.offering());
+        let look = self.look(&pass.cx, &ids, pass.scope, &records);
+        let (reading, teams, ()) = join3(look, teams, projects).await;
         Portion { teams, reading }
     }
 
@@ -353,7 +356,7 @@ impl MembershipSync {
     }
 
     /// What the back end has, all in one look.
-    pub(super) async fn look(&self, cx: &OpContext, ids: &[BackendId], scope: Scope) -> Reading {
+    pub(super) async fn look(&self, cx: &OpContext, ids: &[BackendId], scope: Scope, records: &dyn Records) -> Reading {
         if ids.is_empty() {
             return Reading::default();
         }
@@ -370,7 +373,10 @@ impl MembershipSync {
                 None => ById::new(),
             }
         };
-        let states = async { by_id(ids, shielded(async { Ok(self.backend().inspect(cx, ids, aspects).await) }).await) };
+        let states = async {
+            let states = async { Ok(self.backend().inspect_recorded(cx, ids, aspects, records).await) };
+            by_id(ids, shielded(states).await)
+        };
         let (states, members, user_limits) = join3(states, members, limits).await;
         Reading { states, members, user_limits }
     }

@@ -83,11 +83,11 @@ pub(super) fn is_active(sight: &Sight<'_>) -> bool {
 }
 
 /// All metadata as Waldur is to have them, if that differs from what it has: what the back end publishes now in place
-/// of what it published before, members of others as they are (the call replaces the whole object).
+/// of what it published before or withdraws, members of others as they are (the call replaces the whole object).
 pub(super) fn metadata(sight: &Sight<'_>, published: &BTreeSet<String>) -> Option<JsonObject> {
     let ours = sight.state.metadata.as_ref()?;
     let mut merged = sight.row.backend_metadata.clone();
-    for name in published.iter().filter(|name| !ours.contains_key(*name)) {
+    for name in published.iter().chain(&sight.state.withdrawn).filter(|name| !ours.contains_key(*name)) {
         merged.remove(name);
     }
     merged.extend(ours.iter().map(|(name, value)| (name.clone(), value.clone())));

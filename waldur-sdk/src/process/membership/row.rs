@@ -1,9 +1,11 @@
 //! Resources, kept small while they wait for their turn.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    backend::{MarketplaceResource, Records},
     client::{Resource, ResourceState},
+    process::convert::marketplace,
     types::{BackendId, JsonObject, OfferingUuid, ProjectUuid, ResourceUuid, Uuid},
 };
 
@@ -99,6 +101,44 @@ impl Owner {
     /// The project, or the resource itself where it names none.
     pub(super) fn key(self) -> Uuid {
         self.project.map_or_else(|| self.resource.uuid(), ProjectUuid::uuid)
+    }
+}
+
+/// Listed resources as the back end may ask for them: each is unpacked when it does.
+pub(super) struct RecordsOf<'a> {
+    rows: HashMap<&'a BackendId, Vec<&'a Row>>,
+    offering: OfferingUuid,
+}
+
+impl<'a> RecordsOf<'a> {
+    pub(super) fn new(all: &'a [Arc<Row>], offering: OfferingUuid) -> Self {
+        let mut rows: HashMap<_, Vec<&Row>> = HashMap::new();
+        for row in all {
+            if let Some(id) = row.backend_id() {
+                rows.entry(id).or_default().push(row);
+            }
+        }
+        Self { rows, offering }
+    }
+}
+
+impl Records for RecordsOf<'_> {
+    fn of(&self, id: &BackendId) -> Vec<MarketplaceResource> {
+        let rows = self.rows.get(id).into_iter().flatten();
+        rows.map(|row| marketplace(&row.whole(), self.offering)).collect()
+    }
+}
+
+/// One resource as the back end may ask for it.
+pub(super) struct RecordOf<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) offering: OfferingUuid,
+}
+
+impl Records for RecordOf<'_> {
+    fn of(&self, id: &BackendId) -> Vec<MarketplaceResource> {
+        let is_meant = self.resource.backend_id.as_ref() == Some(id);
+        is_meant.then(|| marketplace(self.resource, self.offering)).into_iter().collect()
     }
 }
 

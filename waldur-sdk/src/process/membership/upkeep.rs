@@ -2,12 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{MembershipSync, attend::Job, diff::Candidate, limits::LimitsPlan, plan::Sight, report::Change};
+use super::{
+    MembershipSync,
+    attend::Job,
+    diff::Candidate,
+    limits::LimitsPlan,
+    plan::{self, Sight},
+    report::Change,
+};
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
     error::{ErrorClass, Result},
-    process::{convert::marketplace, failure::shielded},
+    process::{
+        convert::{self, marketplace},
+        failure::shielded,
+    },
     types::{JsonObject, Limits, Personal},
 };
 
@@ -125,12 +135,17 @@ impl MembershipSync {
     }
 
     /// Project, last day and effective id, where the back end keeps them in step.
-    pub(super) async fn sync_surroundings(&self, job: &mut Job<'_>, row: &Resource) {
+    pub(super) async fn sync_surroundings(&self, job: &mut Job<'_>, sight: &Sight<'_>) {
+        let row = sight.row;
         let Some(upkeep) = self.backend().upkeep() else { return };
         if self.policy().dry_run {
             return;
         }
         let mut about = surroundings(row, self);
+        if self.authority() == LimitsAuthority::Waldur && !sight.elsewhere && plan::is_active(sight) {
+            // What is no limit is told where limits are compared.
+            about.limits = convert::limits(&row.limits).unwrap_or_default();
+        }
         about.source_project = match Self::told_of(job.pass, row.project_uuid) {
             Ok(project) => project.map(|project| (*project).clone()),
             Err(error) => {

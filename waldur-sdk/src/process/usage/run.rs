@@ -21,7 +21,7 @@ use super::{
     submit::{Sending, Sent},
 };
 use crate::{
-    backend::{OpContext, Period, Usage, UsageSource},
+    backend::{OpContext, Period, Stamp, Usage, UsageSource},
     client::{Offering, ResourceQuery, ResourceState, ResourceSummary},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::failure::shielded,
@@ -255,7 +255,7 @@ impl UsageReporter {
         period: Period,
     ) -> PeriodUsageReport {
         let mut report = PeriodUsageReport::new(period);
-        let sold = match run.sold(id, period) {
+        let sold = match run.sold(resource.uuid, id, period) {
             Ok(sold) => sold,
             Err(outcome) => return report.ending(outcome),
         };
@@ -444,7 +444,7 @@ impl Run {
     }
 
     /// What can be billed of what was measured, or the outcome if that is nothing.
-    fn sold(&self, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
+    fn sold(&self, resource: ResourceUuid, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
         if self.shared.contains(id) {
             let text = format!("{id}: several resources have this back-end id, so it cannot be told whose usage it is");
             return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
@@ -462,6 +462,10 @@ impl Run {
                 return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
             }
         };
+        if let Some(other) = report.stamp.filter(|stamp| *stamp != Stamp(resource)) {
+            let text = format!("{id} carries the stamp of resource {}: its usage is not this one's", other.0.hex());
+            return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Foreign, text)));
+        }
         let mut sold = Sold::new(report, &self.mapping, &self.billing).map_err(UsageOutcome::Unreadable)?;
         if self.aim.positive_only {
             sold.drop_nothing();
