@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::json;
 use waldur_backend_harbor::testing::{FakeHarbor, Image, Permission, SeedRobot};
 use waldur_sdk::{
-    ErrorKind,
+    ErrorClass, ErrorKind,
     backend::{Finding, Outcome, Removed, ResourceBackend as _, Status, Surroundings},
 };
 
@@ -183,6 +183,19 @@ async fn the_rights_of_the_readme_are_those_that_are_looked_for_and_suffice() {
     assert_eq!(gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
     assert_eq!(backend.importer().unwrap().list(&cx()).await.unwrap().items().len(), 1);
     gate.fake.push(NAME, "a/b", Image::new("v1").layer("x", 7)).unwrap();
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    // Without leave to delete images, less will do.
+    let login = gate.fake.robot_login().to_owned();
+    gate.fake.edit_robot(&login, |robot| {
+        let blocks = std::mem::take(robot.permissions).into_iter();
+        let less = blocks.map(|block| block.without("repository:list").without("repository:delete"));
+        *robot.permissions = less.collect();
+    });
+    let backend = crate::common::backend(&gate);
+    create(&backend, &request(storage(20))).await.unwrap();
+    gate.fake.push(NAME, "a/b", Image::new("v1").layer("x", 7)).unwrap();
+    assert_eq!(delete(&backend).await.unwrap_err().class(), ErrorClass::Rejected);
+    assert!(gate.fake.remove_repository(NAME, "a/b"));
     assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
     assert!(gate.fake.unmodelled().is_empty());
 }

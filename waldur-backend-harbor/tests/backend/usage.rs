@@ -189,6 +189,7 @@ async fn h21_a_robot_that_expires_between_two_pages_leaves_what_was_read_and_no_
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let seen = usage(&gate, &names).await;
     assert_eq!((count(&seen, "1"), count(&seen, "Unauthenticated")), (100, 50), "{seen:?}");
+    assert_eq!(gate.fake.refused_logins(), 1, "nobody is asked about by itself with a login that is refused");
 }
 
 #[tokio::test(start_paused = true)]
