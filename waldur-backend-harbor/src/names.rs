@@ -21,7 +21,7 @@ pub fn project(prefix: &str, resource: &MarketplaceResource, candidate: Candidat
     }
     let mut fitted = resource.clone();
     for slug in [&mut fitted.slug, &mut fitted.project.slug] {
-        *slug = tail(slug, ProjectName::MAX.saturating_sub(prefix.len() + COUNTER));
+        *slug = tail(slug, ProjectName::MAX.saturating_sub(prefix.len() + COUNTER)).replace(char::is_control, "-");
     }
     let id = SlugNaming::new(prefix).candidate(&fitted, candidate)?;
     ProjectName::from_lossy(id.as_str()).try_into()

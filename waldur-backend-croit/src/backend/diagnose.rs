@@ -87,7 +87,9 @@ fn choices(settings: &S3Settings) -> Vec<Finding> {
     }
     if !settings.verify_ssl {
         let detail = "the gateway's certificate is not verified";
-        choices.push(Finding::new("verify_ssl", Outcome::Warning, detail).with_remedy("install its authority"));
+        choices.push(
+            Finding::new("verify_ssl", Outcome::Warning, detail).with_remedy("put its authority into ca_certificates"),
+        );
     }
     choices
 }

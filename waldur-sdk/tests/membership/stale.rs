@@ -155,9 +155,9 @@ async fn f118_a_team_of_seconds_ago_gives_nobody_access_against_an_event_that_ca
     let slow = Latency::new(site.service().clone(), site.environment(), Duration::from_secs(1));
     let agent = site.agent().service(slow).policy(|policy| policy.concurrency = 1).build();
     let listener = agent.clone().with_policy(MembershipPolicy::default());
-    // The pass has read its team after a second and is at the first resource; nobody has anything to lose yet.
+    // The pass has read its team after two seconds and is at the first resource; nobody has anything to lose yet.
     let revoked = async {
-        pass_time(Duration::from_millis(1250)).await;
+        pass_time(Duration::from_millis(2250)).await;
         site.waldur().remove_from_project(user, site.project());
         listener.user_role_changed(&cx(), user, site.project(), false).await.unwrap()
     };
