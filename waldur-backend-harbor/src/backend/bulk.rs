@@ -32,7 +32,7 @@ impl Wanted {
         Self(Arc::new(ids.iter().map(|id| id.as_str().to_owned()).collect()))
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains(name)
     }
 }

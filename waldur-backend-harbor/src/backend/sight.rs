@@ -44,6 +44,8 @@ pub(super) struct Known {
     facts: HashMap<String, Facts>,
     /// When the projects were listed last.
     listed: Option<Instant>,
+    /// The numbers of projects of which nothing else is known, from their quotas.
+    numbers: HashMap<String, ProjectId>,
     /// The numbers of projects that have the name of a resource's, and are not the one that Waldur has on record for it.
     strangers: HashMap<String, ProjectId>,
     /// Projects on which is noted that they are scaled down, and which are not.
@@ -58,6 +60,21 @@ impl Known {
         } else {
             self.strangers.remove(name);
         }
+    }
+
+    /// The number of the project that was last seen by a name.
+    pub(super) fn number(&self, name: &str) -> Option<ProjectId> {
+        self.facts.get(name).map(|facts| facts.id).or_else(|| self.numbers.get(name).copied())
+    }
+
+    pub(super) fn learn_number(&mut self, name: &str, id: ProjectId) {
+        self.numbers.insert(name.to_owned(), id);
+    }
+
+    /// Forgets the numbers of projects that nobody measures any more.
+    pub(super) fn measure_only(&mut self, is_measured: impl Fn(&str) -> bool) {
+        let facts = &self.facts;
+        self.numbers.retain(|name, _| is_measured(name) && !facts.contains_key(name));
     }
 
     /// Whether a note on a project was seen to say nothing; asked once.

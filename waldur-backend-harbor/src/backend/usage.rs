@@ -20,6 +20,10 @@ use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
 
 /// Storage as it is now. Harbor keeps no history, so that a month that is over is [`Usage::NotYet`] for ever. Of those
 /// that the listing does not name, a few are asked about by themselves; of the others it is not known what they use.
+///
+/// Nobody is billed what a project stores that is known to be another resource's, or to have been given the name of ours.
+/// That is known from what this very back end has looked at before, as for a synchronisation: one that does nothing but
+/// measure sees names and numbers alone, and finds out when a name is given to another project while it runs.
 #[async_trait]
 impl UsageSource for HarborBackend {
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
@@ -39,7 +43,9 @@ impl Inner {
     }
 
     async fn measure(&self, client: &HarborClient, ids: &[BackendId]) -> BTreeMap<BackendId, Usage> {
-        let (quotas, gap) = match self.quotas_of(client, &Wanted::new(ids)).await {
+        let wanted = Wanted::new(ids);
+        self.known().measure_only(|name| wanted.has(name));
+        let (quotas, gap) = match self.quotas_of(client, &wanted).await {
             Ok(listed) => listed,
             Err(error) => return ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),
         };
@@ -70,16 +76,20 @@ impl Inner {
     /// Whose a listed quota is, as far as is remembered of its project. Quotas tell names and numbers, and no stamps; to
     /// list the projects beside them in every report would double its calls.
     fn whose(&self, id: &BackendId, quota: &Quota) -> Whose {
-        let known = self.known();
-        let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
-        if quota.project != Some(facts.id) {
-            return Whose::Unknown;
+        let mut known = self.known();
+        match (known.number(id.as_str()), quota.project) {
+            (Some(before), Some(now)) if before == now => {}
+            (None, Some(now)) => known.learn_number(id.as_str(), now),
+            (None, None) => return Whose::Told(None),
+            _ => return Whose::Unknown,
         }
+        let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
         match facts.marks.stamp {
             Mark::Broken => Whose::Stranger,
             Mark::Unknown => Whose::Unknown,
             Mark::None if known.is_stranger(id.as_str(), facts.id) => Whose::Stranger,
             Mark::None => Whose::Told(None),
+            Mark::Unknown => Whose::Unknown,
             Mark::Stamp(stamp) => Whose::Told(Some(stamp)),
         }
     }
@@ -91,7 +101,7 @@ impl Inner {
 
     async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<(u64, Option<Stamp>)> {
         let gone = || Error::new(ErrorKind::NotFound, format!("{id} does not exist"));
-        let before = self.known().facts(id.as_str()).map(|facts| facts.id);
+        let before = self.known().number(id.as_str());
         let seen = self.look(client, &ProjectName::new(id.as_str())?).await?.ok_or_else(gone)?;
         let stamp = self.stamp_of(id, &seen.facts, before)?;
         let used = seen.quota.and_then(|quota| quota.get().used).ok_or_else(|| {

@@ -219,7 +219,7 @@ async fn h13_two_resources_that_are_given_one_name_at_once_do_not_share_a_projec
     assert_one_has_it(&gate, [&first, &second], "one process");
     // In two, whichever is faster, and whenever the other comes.
     for (mine_takes, theirs_takes) in [(50, 50), (50, 10), (10, 50), (300, 20), (20, 300), (700, 700)] {
-        for delay in [0, 5, 20, 60, 100, 400, 1000, 2100] {
+        for delay in [0, 5, 20, 60, 100, 290, 310, 330, 360, 400, 720, 1000, 2100] {
             let gate = Gate::new();
             let mine = backend_with(slow(&gate, mine_takes), &gate.fake, json!({}));
             let theirs = backend_with(slow(&gate, theirs_takes), &gate.fake, json!({}));
@@ -235,19 +235,22 @@ async fn h13_two_resources_that_are_given_one_name_at_once_do_not_share_a_projec
 
 #[tokio::test(start_paused = true)]
 async fn h13_two_that_find_what_nobody_has_stamped_do_not_share_it_either() {
-    for delay in [0, 10, 50, 110, 500, 1990, 2000, 2040, 2060] {
-        let gate = Gate::new();
-        gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
-        let process = || {
-            backend_with(Latency::new(gate.clone(), environment(), Duration::from_millis(50)), &gate.fake, json!({}))
-        };
-        let (mine, theirs) = (process(), process());
-        let later = async {
-            tokio::time::sleep(Duration::from_millis(delay)).await;
-            create(&theirs, &rival(storage(5))).await
-        };
-        let (first, second) = join(create(&mine, &request(storage(20))), later).await;
-        assert_one_has_it(&gate, [&first, &second], &delay.to_string());
+    for (mine_takes, theirs_takes) in [(50, 50), (300, 20), (300, 100)] {
+        for delay in (0..=2600).step_by(100).chain([10, 50, 110, 1990, 2040, 2060]) {
+            let gate = Gate::new();
+            gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
+            let process = |millis| {
+                let slow = Latency::new(gate.clone(), environment(), Duration::from_millis(millis));
+                backend_with(slow, &gate.fake, json!({}))
+            };
+            let (mine, theirs) = (process(mine_takes), process(theirs_takes));
+            let later = async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                create(&theirs, &rival(storage(5))).await
+            };
+            let (first, second) = join(create(&mine, &request(storage(20))), later).await;
+            assert_one_has_it(&gate, [&first, &second], &format!("{mine_takes} {theirs_takes} {delay}"));
+        }
     }
 }
 

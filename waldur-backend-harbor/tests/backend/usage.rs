@@ -169,6 +169,25 @@ async fn what_is_measured_carries_the_stamp_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_only_measures_finds_out_when_a_name_is_given_away() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).used(1 << 30)).unwrap();
+    let backend = backend(&gate);
+    let usage = async || {
+        let answers = backend.usage().unwrap().usage(&cx(), &[id(NAME)], november()).await;
+        shown(&answers[&id(NAME)])
+    };
+    assert_eq!(usage().await, "1");
+    // Made again for the same resource, as after a restoration.
+    gate.fake.remove_project(NAME);
+    gate.fake.add_project(seed(GIB).used(2 << 30)).unwrap();
+    assert_eq!([usage().await, usage().await], ["2", "2"]);
+    gate.fake.remove_project(NAME);
+    gate.fake.add_project(SeedProject::new(NAME).quota(GIB).used(3 << 30)).unwrap();
+    assert_eq!([usage().await, usage().await], ["Foreign", "Foreign"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn h21_a_refused_login_is_an_error_for_all_and_nobodys_zero() {
     let gate = Gate::new();
     gate.fake.add_project(seed(GIB).used(7)).unwrap();
