@@ -86,7 +86,6 @@ impl Inner {
         let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
         match facts.marks.stamp {
             Mark::Broken => Whose::Stranger,
-            Mark::Unknown => Whose::Unknown,
             Mark::None if known.is_stranger(id.as_str(), facts.id) => Whose::Stranger,
             Mark::None => Whose::Told(None),
             Mark::Unknown => Whose::Unknown,

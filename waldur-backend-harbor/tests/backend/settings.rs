@@ -221,8 +221,10 @@ fn h35_slugs_become_names_that_harbor_takes() {
         assert_eq!(name("waldur-", slug, Candidate::FIRST).unwrap(), expected, "{slug}");
     }
     assert_eq!(name("", "12345", Candidate::FIRST).unwrap(), "12345");
-    for nameless in ["", "--", "ü"] {
+    for nameless in ["", "--", "ü", "\u{1}"] {
         assert_eq!(name("waldur-", nameless, Candidate::FIRST).unwrap(), "waldur-r-12345678", "{nameless}");
+        let next = Candidate::FIRST.next(Collision::NotUnique);
+        assert_eq!(name("waldur-", nameless, next).unwrap(), "waldur-r-12345678-0", "{nameless}");
     }
     assert_ne!(name("", "library", Candidate::FIRST).unwrap(), "library");
     let long = name("waldur-", &"x".repeat(300), Candidate::FIRST).unwrap();
