@@ -282,3 +282,35 @@ pub(super) fn allowlist(project: &Project) -> Result<&Allowlist> {
 pub(super) fn inconsistent(name: &ProjectName, what: &str) -> Error {
     Error::new(ErrorKind::Inconsistent, format!("{name}: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(id: i64) -> Facts {
+        let marks = Marks { stamp: Mark::None, downscaled: true, groups: Vec::new() };
+        Facts { id: ProjectId::new(id), marks, repositories: None, created: None }
+    }
+
+    #[test]
+    fn what_nobody_asks_about_any_more_is_forgotten() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        let both = HashSet::from(["a".to_owned(), "b".to_owned()]);
+        known.learn([("a".to_owned(), facts(1)), ("b".to_owned(), facts(2))].into(), &both, Some(now));
+        for (name, id) in [("a", 1), ("b", 2)] {
+            known.judge(name, ProjectId::new(id), true);
+            known.void_notes.insert(name.to_owned());
+            known.learn_number(name, ProjectId::new(id));
+        }
+        let only = HashSet::from(["a".to_owned()]);
+        // A listing that was cut short proves nothing about the others.
+        known.learn([("a".to_owned(), facts(1))].into(), &only, None);
+        assert!(known.facts("b").is_some() && known.is_stranger("b", ProjectId::new(2)));
+        known.learn([("a".to_owned(), facts(7))].into(), &only, Some(now));
+        known.measure_only(|name| only.contains(name));
+        assert!(known.facts("b").is_none() && known.number("b").is_none() && !known.take_void_note("b"));
+        assert!(!known.is_stranger("a", ProjectId::new(1)), "it is another project by now");
+        assert!(known.take_void_note("a") && !known.take_void_note("a"));
+        assert_eq!((known.number("a"), known.numbers.len()), (Some(ProjectId::new(7)), 0));
+    }
+}
