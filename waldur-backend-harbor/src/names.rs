@@ -15,13 +15,12 @@ use crate::client::{GroupName, ProjectName};
 /// # Errors
 /// As [`SlugNaming::candidate`].
 pub fn project(prefix: &str, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-    let is_nameless = !resource.slug.contains(|c: char| c.is_ascii_alphanumeric());
-    if is_nameless && candidate.attempt == 0 && !SlugNaming::by_project(resource) {
-        return ProjectName::for_resource(prefix, &resource.slug, resource.uuid).try_into();
-    }
     let mut fitted = resource.clone();
+    if !resource.slug.contains(|c: char| c.is_ascii_alphanumeric()) {
+        ProjectName::for_resource("", &resource.slug, resource.uuid).as_str().clone_into(&mut fitted.slug);
+    }
     for slug in [&mut fitted.slug, &mut fitted.project.slug] {
-        *slug = tail(slug, ProjectName::MAX.saturating_sub(prefix.len() + COUNTER));
+        *slug = tail(slug, ProjectName::MAX.saturating_sub(prefix.len() + COUNTER)).replace(char::is_control, "-");
     }
     let id = SlugNaming::new(prefix).candidate(&fitted, candidate)?;
     ProjectName::from_lossy(id.as_str()).try_into()

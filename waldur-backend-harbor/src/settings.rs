@@ -15,14 +15,15 @@ use crate::client::Role;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HarborSettings {
-    /// `harbor_url`: where Harbor is, with or without `/api/v2.0`. Required. Plain `http` is warned of.
+    /// `harbor_url`: where Harbor is, with or without `/api/v2.0`. Required. Plain `http` is warned of. Customers are
+    /// shown this address, as the page of their project and for `docker login`: it must be the one that they can reach.
     pub url: BaseUrl,
     /// `robot_username`: a robot account of the system, or a local administrator (harbor.md §7). Required.
     pub username: String,
     /// `robot_password`: required.
     pub password: SecretString,
-    /// `default_storage_quota_gb`: the limit of a resource that was ordered without one, in units of the component;
-    /// -1 for none. Default 10.
+    /// `default_storage_quota_gb`: the limit of a resource that was ordered without one, in GiB, or in what
+    /// `storage_bytes_per_unit` makes of them, whatever the component's `unit_factor`; -1 for none. Default 10.
     pub default_limit: Limit,
     /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`.
     pub group_prefix: String,

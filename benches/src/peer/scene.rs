@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::{FakeCroit, FakeRadosGw, SeedUser};
-use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
+use waldur_backend_harbor::testing::{FakeHarbor, Permission, SeedProject, SeedRobot};
 use waldur_sdk::{
     rest::HttpTransport,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceView},
@@ -76,7 +76,10 @@ impl Scene {
         let (backend, offering) = match system {
             System::Harbor => {
                 let offering = waldur.offering().name("Registry").component("storage", Billing::Limit).create();
-                (Backend::Harbor(FakeHarbor::new()), offering)
+                // The Python plugin also reads quotas, in the summaries of projects.
+                let rights = [Permission::needed(), vec![Permission::all_projects(&["quota:read"])]].concat();
+                let harbor = FakeHarbor::builder().robot(SeedRobot::system("waldur", rights)).build();
+                (Backend::Harbor(harbor), offering)
             }
             System::CephS3 | System::CroitS3 => {
                 let offering = waldur.offering().name("Object storage").component("s3_storage", Billing::Usage);

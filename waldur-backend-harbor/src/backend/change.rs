@@ -8,7 +8,7 @@ use waldur_sdk::{
 
 use super::{
     Inner,
-    sight::{Seen, inconsistent, unless_gone},
+    sight::{Seen, allowlist, inconsistent, unless_gone},
     stamp::{self, Marks},
 };
 use crate::client::{HarborClient, ProjectName, StorageLimit};
@@ -136,14 +136,15 @@ impl Inner {
         seen: Seen,
         change: impl FnOnce(&mut Marks) + Send,
     ) -> Result<Seen> {
-        let mut marks = stamp::read(&seen.project.cve_allowlist).stamped(resource.stamp());
+        let list = allowlist(&seen.project)?;
+        let mut marks = stamp::read(list).stamped(resource.stamp());
         change(&mut marks);
-        let Some(list) = stamp::written(&seen.project.cve_allowlist, &marks) else {
+        let Some(list) = stamp::written(list, &marks) else {
             return Ok(seen);
         };
         client.projects().set_allowlist(name, &list).await?;
         let project = client.projects().get(name).await?;
-        if stamp::read(&project.cve_allowlist) != marks {
+        if stamp::of(&project) != marks {
             return Err(inconsistent(name, "a note was written to it, but does not show"));
         }
         Ok(self.seen(project, seen.quota))

@@ -11,7 +11,7 @@ use waldur_sdk::{
 
 use super::{
     Inner, metadata,
-    sight::{Seen, inconsistent, ownership, unless_gone},
+    sight::{Seen, allowlist, inconsistent, ownership, unless_gone},
     stamp::{self, Mark},
     storage::Storage,
 };
@@ -61,7 +61,7 @@ impl Inner {
         cx.step("project");
         let groups = client.groups();
         let making = self.ensure_project(cx, &client, &wanted, request);
-        let (group, place) = join(groups.find(&wanted.group), making).await;
+        let (group, place) = join(groups.glance(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
@@ -80,9 +80,9 @@ impl Inner {
     /// Harbor keeps one with anything in it.
     async fn take_back(&self, client: &HarborClient, name: &ProjectName, request: &CreateRequest) -> Result<()> {
         let Some(project) = client.projects().find(name).await? else { return Ok(()) };
-        match stamp::read(&project.cve_allowlist).stamp {
+        match stamp::read(allowlist(&project)?).stamp {
             Mark::Stamp(stamp) if stamp != request.resource.stamp() => return Ok(()),
-            Mark::Broken => return Ok(()),
+            Mark::Broken | Mark::Unknown => return Ok(()),
             Mark::Stamp(_) | Mark::None => {}
         }
         client.projects().delete(name).await?;
@@ -230,7 +230,7 @@ impl Inner {
         let empty = Allowlist::default();
         let before = match place {
             Place::New(_) => &empty,
-            Place::There { project, .. } => &project.cve_allowlist,
+            Place::There { project, .. } => allowlist(project)?,
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());
         marks.downscaled = false;
@@ -261,7 +261,9 @@ impl Inner {
             let seen = self.look_with(client, &wanted.name, place.id()).await?;
             let seen = seen.ok_or_else(|| inconsistent(&wanted.name, "it was created but cannot be read"))?;
             match seen.facts.marks.stamp {
-                Mark::None => Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show")),
+                Mark::None | Mark::Unknown => {
+                    Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show"))
+                }
                 _ => Ok(seen),
             }
         })
@@ -296,7 +298,8 @@ const RIVAL: Duration = Duration::from_secs(2);
 /// Whether a project is in the very state that an interrupted creation leaves: nothing in it or on it, and private
 /// (harbor.md §5.1).
 fn is_empty(project: &Project) -> bool {
-    project.repo_count == Some(0) && project.is_public() == Some(false) && project.cve_allowlist.items.is_empty()
+    let is_bare = project.cve_allowlist.as_ref().is_some_and(|list| list.items.is_empty());
+    project.repo_count == Some(0) && project.is_public() == Some(false) && is_bare
 }
 
 /// Whether the order fails for this.

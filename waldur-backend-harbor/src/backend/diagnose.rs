@@ -5,7 +5,10 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
-use super::rights::{self, NEEDED};
+use super::{
+    metadata,
+    rights::{self, NEEDED},
+};
 use crate::{
     client::{HarborClient, SystemInfo},
     settings::HarborSettings,
@@ -30,7 +33,7 @@ pub(super) async fn findings(client: &HarborClient, settings: &HarborSettings) -
         let info = client.system().info().await;
         findings.extend(server(&info, settings));
         findings.push(projects(client).await);
-        findings.extend(rights_of(client, settings, login).await);
+        findings.extend(rights_of(client, settings, login, info.ok().as_ref()).await);
     }
     findings.extend(choices(settings));
     findings
@@ -68,6 +71,7 @@ fn server(info: &Result<SystemInfo>, settings: &HarborSettings) -> Vec<Finding> 
         Err(error) => return vec![Finding::of_result("version", Err(error.clone()))],
     };
     let mut findings = vec![version(info, settings), auth_mode(info)];
+    findings.extend(address(info, settings));
     if info.read_only == Some(true) {
         let detail = "Harbor is in read-only mode: no order can be carried out";
         findings.push(Finding::new("read_only", Outcome::Failed, detail).with_remedy("end the read-only mode"));
@@ -103,6 +107,22 @@ fn auth_mode(info: &SystemInfo) -> Finding {
     }
 }
 
+/// Customers are told `harbor_url`, which may be an address that only this agent can reach.
+fn address(info: &SystemInfo, settings: &HarborSettings) -> Option<Finding> {
+    const CHECK: &str = "docker_login";
+    let told = info.registry_url.as_deref()?.trim_end_matches('/');
+    let told = told.split_once("://").map_or(told, |(_, host)| host);
+    let ours = metadata::registry(settings);
+    // The port that goes without saying.
+    let host = |text: &str| text.trim_end_matches(":443").trim_end_matches(":80").to_ascii_lowercase();
+    if host(told) == host(&ours) {
+        return Some(Finding::passed(CHECK, ours));
+    }
+    let detail = format!("customers are told {ours}, Harbor calls itself {told}");
+    let remedy = "set harbor_url to an address that customers can reach, unless this is one";
+    Some(Finding::new(CHECK, Outcome::Warning, detail).with_remedy(remedy))
+}
+
 async fn projects(client: &HarborClient) -> Finding {
     match client.projects().count().await {
         Ok(count) => Finding::passed("projects", format!("the account sees {count} projects")),
@@ -112,7 +132,12 @@ async fn projects(client: &HarborClient) -> Finding {
 
 /// One finding for each right. A robot's own record tells most; where it cannot be read, and for administrators, rights
 /// are tried by calls that change nothing.
-async fn rights_of(client: &HarborClient, settings: &HarborSettings, quotas: Result<()>) -> Vec<Finding> {
+async fn rights_of(
+    client: &HarborClient,
+    settings: &HarborSettings,
+    quotas: Result<()>,
+    info: Option<&SystemInfo>,
+) -> Vec<Finding> {
     if settings.username.starts_with(ROBOT)
         && let Ok(listed) = client.system().robots().collect().await
         && let Some(robot) = listed.items().iter().find(|robot| robot.name == settings.username)
@@ -121,19 +146,33 @@ async fn rights_of(client: &HarborClient, settings: &HarborSettings, quotas: Res
         findings.extend(rights::of_robot(robot, settings));
         return findings;
     }
+    let create = client.projects().probe_create().await;
     let tried = [
-        ("project:create", client.projects().probe_create().await),
         ("quota:list", quotas),
         ("quota:update", client.quotas().probe_update().await),
         ("user-group:list", client.groups().probe().await),
         ("user-group:create", client.groups().probe_create().await),
     ];
-    let mut findings: Vec<_> = tried.into_iter().map(|(right, result)| tried_right(right, result)).collect();
+    let mut findings = vec![create_right(create, info)];
+    findings.extend(tried.into_iter().map(|(right, result)| tried_right(right, result)));
     let told = NEEDED.iter().filter(|right| right.is_of_projects()).map(|right| right.name());
     let told = told.collect::<Vec<_>>().join(", ");
     let detail = format!("cannot be tried without changing a project: {told}");
     findings.push(Finding::new("rights on projects", Outcome::Skipped, detail));
     findings
+}
+
+/// Where everybody may make projects, being let is no proof of the right. Without it, Harbor gives a new project its own
+/// default of a quota in the place of the one that was ordered.
+fn create_right(result: Result<()>, info: Option<&SystemInfo>) -> Finding {
+    const RIGHT: &str = "project:create";
+    let restriction = info.and_then(|info| info.project_creation_restriction.as_deref());
+    if result.is_ok() && restriction != Some("adminonly") {
+        let detail = "cannot be tried where everybody may create projects; without it, new projects have Harbor's own \
+                      quota for a moment";
+        return Finding::new(RIGHT, Outcome::Skipped, detail);
+    }
+    tried_right(RIGHT, result)
 }
 
 fn tried_right(right: &str, result: Result<()>) -> Finding {
@@ -159,7 +198,7 @@ fn choices(settings: &HarborSettings) -> Vec<Finding> {
         warn("force_delete_repositories", detail, "leave it out unless that is meant");
     }
     if !settings.verify_ssl {
-        warn("verify_ssl", "Harbor's certificate is not verified", "install its authority");
+        warn("verify_ssl", "Harbor's certificate is not verified", "put its authority into ca_certificates");
     }
     if settings.url.as_url().scheme() == "http" {
         warn("harbor_url", "the password travels over plain http", "use https");

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, future::ready};
 
 use async_trait::async_trait;
-use futures_util::future::join;
+use futures_util::{
+    future::join,
+    stream::{self, StreamExt as _, TryStreamExt as _},
+};
 use waldur_sdk::{
     Result,
     backend::{Importable, Importer, OpContext},
@@ -11,10 +14,12 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::HarborBackend;
-use crate::client::{Project, ProjectName, StorageLimit};
+use super::{AT_A_TIME, HarborBackend};
+use crate::client::{EntityType, HarborClient, Project, ProjectId, ProjectName, StorageLimit};
 
-/// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own.
+/// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to the
+/// Waldur project whose group is bound to it, if that is one alone. (`project_prefix` is not for groups: leave it out.)
+/// Those of resources that another Waldur has are among them: a stamp does not say whose server its UUID is from.
 #[async_trait]
 impl Importer for HarborBackend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
@@ -24,14 +29,9 @@ impl Importer for HarborBackend {
         let (quotas, projects) = (quotas?.complete()?, projects?.complete()?);
         let limits = quotas.into_items().into_iter().filter_map(|quota| Some((quota.project?, quota.limit?)));
         let limits: HashMap<_, StorageLimit> = limits.collect();
-        let mut found = Vec::new();
-        for project in projects.items().iter().filter(|project| self.is_importable(project)) {
-            let mut item = Importable::new(BackendId::new(project.name.as_str())?);
-            if let Some(limit) = limits.get(&project.id) {
-                item.limits = self.0.storage.limits(*limit)?;
-            }
-            found.push(item);
-        }
+        let ours = projects.into_items().into_iter().filter(|project| self.is_importable(project));
+        let items: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
+        let found = stream::iter(items).buffered(AT_A_TIME).try_collect().await?;
         // What was left out was left out of a whole list.
         let page = Page::new(found, None);
         let pager = Pager::new(|item: &Importable| item.backend_id.to_string(), move |_only| ready(Ok(page.clone())));
@@ -40,6 +40,24 @@ impl Importer for HarborBackend {
 }
 
 impl HarborBackend {
+    async fn importable(
+        &self,
+        client: &HarborClient,
+        limits: &HashMap<ProjectId, StorageLimit>,
+        project: Project,
+    ) -> Result<Importable> {
+        let name = ProjectName::new(project.name.as_str())?;
+        let mut item = Importable::new(BackendId::new(name.as_str())?);
+        if let Some(limit) = limits.get(&project.id) {
+            item.limits = self.0.storage.limits(*limit)?;
+        }
+        let members = client.members().list(&name).collect().await?.complete()?.into_items();
+        let groups = members.iter().filter(|member| member.kind == EntityType::Group);
+        let mut slugs = groups.filter_map(|group| group.name.as_str().strip_prefix(&self.0.settings.group_prefix));
+        item.parent = slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned);
+        Ok(item)
+    }
+
     fn is_importable(&self, project: &Project) -> bool {
         ProjectName::new(project.name.as_str()).is_ok() && project.name.starts_with(&self.0.settings.allocation_prefix)
     }

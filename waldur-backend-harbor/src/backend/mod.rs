@@ -8,7 +8,7 @@ mod diagnose;
 mod group;
 mod importer;
 mod metadata;
-mod rights;
+pub(crate) mod rights;
 mod sight;
 mod stamp;
 mod storage;

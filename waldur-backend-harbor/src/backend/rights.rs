@@ -11,8 +11,8 @@ use crate::{client::Robot, settings::HarborSettings};
 const SOON: i64 = 14 * 24 * 3600;
 
 /// One permission.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Right {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Right {
     kind: &'static str,
     resource: &'static str,
     action: &'static str,
@@ -26,38 +26,42 @@ const fn project(resource: &'static str, action: &'static str) -> Right {
     Right { kind: "project", resource, action }
 }
 
-/// All that is needed, but for [`FORCE`].
-pub(super) const NEEDED: [Right; 19] = [
+/// What the calls of this back end need, but for [`FORCE`].
+pub(crate) const NEEDED: [Right; 13] = [
     system("project", "create"),
     system("project", "list"),
-    system("quota", "read"),
     system("quota", "list"),
     system("quota", "update"),
     system("user-group", "create"),
     system("user-group", "list"),
-    system("user-group", "read"),
     project("project", "read"),
     project("project", "update"),
     project("project", "delete"),
-    project("quota", "read"),
     project("member", "create"),
-    project("member", "read"),
     project("member", "update"),
     project("member", "list"),
-    project("repository", "list"),
+    project("member", "delete"),
+];
+
+/// What `force_delete_repositories` needs beside.
+pub(crate) const FORCE: [Right; 2] = [project("repository", "list"), project("repository", "delete")];
+
+/// What the specification grants beside, and no call of this version needs.
+const SPARE: [Right; 6] = [
+    system("quota", "read"),
+    system("user-group", "read"),
+    project("quota", "read"),
+    project("member", "read"),
     project("repository", "read"),
     project("metadata", "read"),
 ];
 
-/// What `force_delete_repositories` needs beside.
-const FORCE: Right = project("repository", "delete");
-
 impl Right {
-    pub(super) const fn is_of_projects(self) -> bool {
+    pub(crate) const fn is_of_projects(self) -> bool {
         matches!(self.kind.as_bytes(), b"project")
     }
 
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         format!("{}:{}", self.resource, self.action)
     }
 
@@ -77,21 +81,23 @@ impl Right {
 
 /// One finding for each right, from what the robot's own record says.
 pub(super) fn of_robot(robot: &Robot, settings: &HarborSettings) -> Vec<Finding> {
-    let force = settings.force_delete_repositories.then_some(FORCE);
-    NEEDED
-        .into_iter()
-        .chain(force)
-        .map(|right| {
-            let place = if right.is_of_projects() { "all projects" } else { "the system" };
-            let check = format!("{} on {place}", right.name());
-            if right.is_granted(robot) {
-                Finding::passed(check, "granted")
-            } else {
-                let remedy = format!("grant the robot {} on {place}", right.name());
-                Finding::new(check, Outcome::Failed, "is not granted to the robot account").with_remedy(remedy)
-            }
-        })
-        .collect()
+    let force: &[Right] = if settings.force_delete_repositories { &FORCE } else { &[] };
+    let needed = NEEDED.iter().chain(force).map(|right| (*right, true));
+    let spare = SPARE.iter().map(|right| (*right, false));
+    needed.chain(spare).map(|(right, is_needed)| of_right(robot, right, is_needed)).collect()
+}
+
+fn of_right(robot: &Robot, right: Right, is_needed: bool) -> Finding {
+    let place = if right.is_of_projects() { "all projects" } else { "the system" };
+    let check = format!("{} on {place}", right.name());
+    if right.is_granted(robot) {
+        Finding::passed(check, "granted")
+    } else if is_needed {
+        let remedy = format!("grant the robot {} on {place}", right.name());
+        Finding::new(check, Outcome::Failed, "is not granted to the robot account").with_remedy(remedy)
+    } else {
+        Finding::new(check, Outcome::Skipped, "is not granted, and nothing needs it in this version")
+    }
 }
 
 /// Whether the robot is about to be refused.

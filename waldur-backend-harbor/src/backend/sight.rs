@@ -16,7 +16,7 @@ use super::{
     Inner,
     stamp::{self, Mark, Marks},
 };
-use crate::client::{HarborClient, Project, ProjectId, ProjectName, ProjectQuota, StorageLimit};
+use crate::client::{Allowlist, HarborClient, Project, ProjectId, ProjectName, ProjectQuota, StorageLimit};
 
 /// What is remembered of a project between passes. Writes of this process keep it in step.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Facts {
     pub(super) fn of(project: &Project) -> Self {
         Self {
             id: project.id,
-            marks: stamp::read(&project.cve_allowlist),
+            marks: stamp::of(project),
             repositories: project.repo_count,
             created: project.creation_time,
         }
@@ -154,6 +154,7 @@ impl Inner {
             Mark::Stamp(stamp) => state.stamp = Some(stamp),
             Mark::None => {}
             Mark::Broken => state.foreign = true,
+            Mark::Unknown => return Err(unstamped(id)),
         }
         let is_small = limit.map(|limit| self.is_small(limit)).transpose()?;
         match is_small {
@@ -242,7 +243,7 @@ impl Inner {
 pub(super) fn ownership(resource: &MarketplaceResource, facts: &Facts) -> Ownership {
     match facts.marks.stamp {
         Mark::Stamp(stamp) => Ownership::of(Some(stamp), resource.stamp()),
-        Mark::Broken => Ownership::Foreign,
+        Mark::Broken | Mark::Unknown => Ownership::Foreign,
         Mark::None => match stamp::recorded_id(resource) {
             None => Ownership::Unmarked,
             Some(id) if id == facts.id => Ownership::Ours,
@@ -261,6 +262,21 @@ pub(super) async fn unless_gone<T>(client: &HarborClient, name: &ProjectName, ou
         }
         outcome => outcome,
     }
+}
+
+/// Whose a project is cannot be told from what was not shown: it is neither ours nor a stranger's.
+pub(super) fn unstamped(name: &impl std::fmt::Display) -> Error {
+    let text =
+        format!("{name}: Harbor does not show the project's list of vulnerabilities, so nobody knows whose it is");
+    Error::new(ErrorKind::Inconsistent, text)
+}
+
+/// The list that the stamp is on.
+///
+/// # Errors
+/// `Inconsistent` when it was not shown: what is not known is not to be replaced.
+pub(super) fn allowlist(project: &Project) -> Result<&Allowlist> {
+    project.cve_allowlist.as_ref().ok_or_else(|| unstamped(&project.name))
 }
 
 pub(super) fn inconsistent(name: &ProjectName, what: &str) -> Error {

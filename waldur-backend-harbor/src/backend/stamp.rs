@@ -10,7 +10,7 @@ use waldur_sdk::{
     types::Uuid,
 };
 
-use crate::client::{Allowlist, AllowlistItem, ProjectId};
+use crate::client::{Allowlist, AllowlistItem, Project, ProjectId};
 
 const STAMP: &str = "waldur-resource-";
 const DOWNSCALED: &str = "waldur-downscaled";
@@ -47,6 +47,14 @@ pub(super) enum Mark {
     Stamp(Stamp),
     /// More than one resource's, or none that there can be: nothing to build on.
     Broken,
+    /// Harbor did not show it.
+    Unknown,
+}
+
+/// What is noted on a project.
+pub(super) fn of(project: &Project) -> Marks {
+    let unknown = Marks { stamp: Mark::Unknown, downscaled: false, groups: Vec::new() };
+    project.cve_allowlist.as_ref().map_or(unknown, read)
 }
 
 /// Reads the entries of ours.

@@ -12,6 +12,20 @@ use crate::{client::StorageLimit, settings::HarborSettings};
 /// The component that is limited and measured.
 const STORAGE: &str = "storage";
 
+/// A default of so many gigabytes, in units. Waldur has no fractions of them.
+fn default_of(unit: UnitFactor, gigabytes: Limit) -> Result<Limit> {
+    let Limit::At(amount) = gigabytes else { return Ok(gigabytes) };
+    let units = unit.to_waldur(BackendAmount::new(amount.decimal()))?;
+    if units.decimal().is_integer() {
+        return Ok(Limit::At(units));
+    }
+    let text = format!(
+        "default_storage_quota_gb: must be a whole number of units of the component storage, whose unit_factor is {}",
+        unit.decimal()
+    );
+    Err(Error::config(text))
+}
+
 /// How storage is counted: limits and usage in one unit.
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
@@ -36,7 +50,8 @@ impl Storage {
         }
         let bytes = component.unit_factor.decimal().checked_mul(Decimal::from(settings.bytes_per_unit));
         let bytes = bytes.ok_or_else(|| Error::config("backend_components.storage.unit_factor: is too large"))?;
-        Ok(Self { factor: UnitFactor::new(bytes)?, default: settings.default_limit })
+        let default = default_of(component.unit_factor, settings.default_limit)?;
+        Ok(Self { factor: UnitFactor::new(bytes)?, default })
     }
 
     /// What a new resource is limited to, on both sides. Without a limit in the order it is the default.
@@ -98,7 +113,7 @@ impl Storage {
         (ordered.get(STORAGE) != Some(&limit)).then(|| [(STORAGE.to_owned(), limit)].into())
     }
 
-    /// What is used, in Waldur's unit, to two decimals, halves up.
+    /// What is used, in Waldur's unit, to two decimals, halves up; never nothing where there is something.
     ///
     /// # Errors
     /// `InvalidRequest` for what is out of range.
@@ -107,6 +122,7 @@ impl Storage {
         let exact = self.factor.to_waldur(BackendAmount::from(bytes))?.decimal();
         let hundredths = exact.checked_mul(Decimal::ONE_HUNDRED).ok_or_else(out_of_range)?;
         let rounded = hundredths.checked_add(Decimal::new(5, 1)).ok_or_else(out_of_range)?.floor();
+        let rounded = if bytes > 0 { rounded.max(Decimal::ONE) } else { rounded };
         Ok((STORAGE.to_owned(), WaldurAmount::new((rounded / Decimal::ONE_HUNDRED).normalize())))
     }
 }

@@ -13,7 +13,7 @@ use waldur_sdk::{
 use super::{
     AT_A_TIME, HarborBackend, Inner,
     bulk::{Wanted, by_themselves},
-    sight::Facts,
+    sight::{Facts, unstamped},
     stamp::Mark,
 };
 use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
@@ -88,6 +88,7 @@ impl Inner {
             Mark::Broken => Whose::Stranger,
             Mark::None if known.is_stranger(id.as_str(), facts.id) => Whose::Stranger,
             Mark::None => Whose::Told(None),
+            Mark::Unknown => Whose::Unknown,
             Mark::Stamp(stamp) => Whose::Told(Some(stamp)),
         }
     }
@@ -115,6 +116,7 @@ impl Inner {
         match facts.marks.stamp {
             Mark::Stamp(stamp) => Ok(Some(stamp)),
             Mark::Broken => Err(foreign(id)),
+            Mark::Unknown => Err(unstamped(id)),
             Mark::None => {
                 let mut known = self.known();
                 if before.is_some_and(|before| before != facts.id) {

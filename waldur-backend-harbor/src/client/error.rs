@@ -105,14 +105,14 @@ fn forbidden(error: Error) -> Error {
 fn right(operation: &str) -> &'static str {
     match operation {
         "projects.create" => "project:create of the system",
-        "projects.list" | "projects.count" => "project:list of the system",
+        "projects.list" | "projects.named" | "projects.count" => "project:list of the system",
         "projects.get" | "projects.exists" | "projects.summary" => "project:read on the project, if it exists",
         "projects.set_allowlist" => "project:update on the project, if it exists",
         "projects.delete" | "projects.deletable" => "project:delete on the project, if it exists",
         "quotas.list" | "quotas.of_project" | "quotas.probe" => "quota:list of the system",
         "quotas.get" => "quota:read of the system",
         "quotas.set" | "quotas.probe_update" => "quota:update of the system",
-        "groups.list" | "groups.find" => "user-group:list of the system",
+        "groups.list" => "user-group:list of the system",
         "groups.create" | "groups.probe_create" => "user-group:create of the system",
         "groups.delete" => "user-group:delete of the system",
         "members.list" | "members.group" => "member:list on the project, if it exists",

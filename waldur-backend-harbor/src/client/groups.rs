@@ -22,6 +22,16 @@ impl Groups<'_> {
         listing::in_turn(call, "group_name", |group: Group| group, |group| group.id.to_string())
     }
 
+    /// The group of exactly this name if it is among the first hundred that contain it, of whatever type. One call, which
+    /// needs nothing but a login. `None` proves nothing where many are called alike; making the group does, since Harbor
+    /// refuses a second one of a name.
+    ///
+    /// # Errors
+    /// When the search fails.
+    pub async fn glance(&self, name: &GroupName) -> Result<Option<Group>> {
+        self.search(name).await.map(|(found, _)| found)
+    }
+
     /// The group of exactly this name, of whatever type; `None` when there is none. Reads no further than to it.
     ///
     /// Needs the right to list groups. Without it, the search that is open to everybody is asked, which shows the first
@@ -42,26 +52,33 @@ impl Groups<'_> {
                         return Ok(Some(found));
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => return self.search(name).await,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => return self.in_search(name).await,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// One page and no other: from 2.14 on, every page of a search is the first.
-    async fn search(&self, name: &GroupName) -> Result<Option<Group>> {
-        let call = self.0.call(Method::GET, "groups.search", "/usergroups/search", &[]);
-        let call = call.query("groupname", name).query("page_size", listing::PAGE_SIZE);
-        let (rows, _headers) = call.send_rows::<Group>("group_name").await?;
-        let is_full = (rows.items.len() + rows.bad.len()) as u64 >= listing::PAGE_SIZE;
-        match rows.items.into_iter().find(|group| group.name == name.as_str()) {
-            None if is_full => {
+    async fn in_search(&self, name: &GroupName) -> Result<Option<Group>> {
+        match self.search(name).await? {
+            (None, true) => {
                 let text =
                     format!("too many groups are called like {name} to find it without the right user-group:list");
                 Err(Error::new(ErrorKind::Inconsistent, text).with_operation("groups.search"))
             }
-            found => Ok(found),
+            (found, _) => Ok(found),
         }
+    }
+
+    /// The group, and whether the page is full. One page and no other: from 2.14 on, every page of a search is the first.
+    async fn search(&self, name: &GroupName) -> Result<(Option<Group>, bool)> {
+        let call = self.0.call(Method::GET, "groups.search", "/usergroups/search", &[]);
+        let call = call.query("groupname", name).query("page_size", listing::PAGE_SIZE);
+        let (rows, _headers) = call.send_rows::<Group>("group_name").await?;
+        let is_full = (rows.items.len() + rows.bad.len()) as u64 >= listing::PAGE_SIZE;
+        if let Some(bad) = rows.bad.into_iter().find(|row| row.id.as_deref() == Some(name.as_str())) {
+            return Err(bad.error);
+        }
+        Ok((rows.items.into_iter().find(|group| group.name == name.as_str()), is_full))
     }
 
     /// Makes a group, and answers with its number where Harbor tells it.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::stream::{self, StreamExt as _};
+use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use waldur_sdk::{
     Error, ErrorKind, Result,
@@ -36,7 +37,8 @@ where
     .max_pages(MAX_PAGES)
 }
 
-/// A list that is read whole: the first page tells how many there are, the others are asked for several at a time.
+/// A list that is read whole: the first page tells how many there are, the others are asked for several at a time, until
+/// one does not come or is the last whatever the count says.
 pub(super) fn whole<W, T, K>(call: Call, id: &'static str, keep: K, key: fn(&T) -> String) -> Pager<T>
 where
     W: DeserializeOwned + Send + 'static,
@@ -57,8 +59,14 @@ where
             if number == 1 {
                 let last = first.total.map_or(1, |total| total.div_ceil(PAGE_SIZE)).min(MAX_PAGES as u64);
                 let others: Vec<_> = (2..=last).map(|number| other(call.clone(), id, number, keep.clone())).collect();
-                let others = stream::iter(others).buffer_unordered(AHEAD).collect().await;
-                *lock(&ahead) = others;
+                let mut others = stream::iter(others).buffered(AHEAD);
+                while let Some((number, page)) = others.next().await {
+                    let is_last = page.as_ref().map_or(true, |page| page.next.is_none());
+                    lock(&ahead).insert(number, page);
+                    if is_last {
+                        break;
+                    }
+                }
             }
             Ok(first.map(keep))
         }
@@ -82,11 +90,16 @@ fn number(token: Option<&PageToken>) -> Result<u64> {
     number.map_err(|_| Error::new(ErrorKind::Config, "the page to go on at is not a number"))
 }
 
+/// How many entries the whole list has.
+pub(super) fn total(headers: &HeaderMap) -> Option<u64> {
+    headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
+}
+
 /// One page. It goes on as long as the count says so; without one, as long as pages are full. An empty page is the
 /// last, whatever the count says: the pager compares them.
 async fn page<W: DeserializeOwned>(call: Call, id: &'static str, number: u64) -> Result<Page<W>> {
     let (rows, headers) = call.query("page", number).query("page_size", PAGE_SIZE).send_rows::<W>(id).await?;
-    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.trim().parse::<u64>().ok());
+    let total = total(&headers);
     let read = (rows.items.len() + rows.bad.len()) as u64;
     let goes_on = read > 0 && total.map_or(read >= PAGE_SIZE, |total| number.saturating_mul(PAGE_SIZE) < total);
     let next = goes_on.then(|| PageToken((number + 1).to_string()));

@@ -28,9 +28,9 @@ pub struct Project {
     /// When it was made.
     #[serde(default, deserialize_with = "lenient::timestamp")]
     pub creation_time: Option<Timestamp>,
-    /// The vulnerabilities that do not count in it.
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    pub cve_allowlist: Allowlist,
+    /// The vulnerabilities that do not count in it; `None` when Harbor did not show them, as in searches.
+    #[serde(default, deserialize_with = "allowlist")]
+    pub cve_allowlist: Option<Allowlist>,
 }
 
 impl Project {
@@ -51,14 +51,30 @@ pub struct ProjectMetadata {
 }
 
 /// The vulnerabilities that do not count in a project, while it has a list of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowlist {
     /// When it ends, in seconds since 1970.
-    #[serde(default)]
     pub expires_at: Option<i64>,
     /// Its entries.
-    #[serde(default, deserialize_with = "lenient::or_default")]
     pub items: Vec<AllowlistItem>,
+}
+
+#[derive(Deserialize)]
+struct WireAllowlist {
+    #[serde(default)]
+    expires_at: Option<i64>,
+    #[serde(default)]
+    items: Option<Vec<AllowlistItem>>,
+    #[serde(default)]
+    project_id: Option<i64>,
+}
+
+/// A list without entries is one that was shown only if it says whose it is (recorded: 2.9.0, a project and a search).
+fn allowlist<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Allowlist>, D::Error> {
+    let Some(wire) = Option::<WireAllowlist>::deserialize(deserializer)? else { return Ok(None) };
+    let is_shown = wire.items.is_some() || wire.project_id.is_some_and(|id| id > 0);
+    let list = Allowlist { expires_at: wire.expires_at, items: wire.items.unwrap_or_default() };
+    Ok(is_shown.then_some(list))
 }
 
 /// An entry of an [`Allowlist`].

@@ -23,7 +23,9 @@ const TEMPLATE: &str = "/projects/{project}";
 pub struct Projects<'a>(pub(super) &'a HarborClient);
 
 impl Projects<'_> {
-    /// Whether there is a project of exactly this name. Needs nothing but a valid login (harbor.md §2.3).
+    /// Whether there is a project of exactly this name. Up to now that needs nothing but a valid login (harbor.md §2.3).
+    /// Where Harbor wants the right to read the project for this as well, robots are told "forbidden" of what does not
+    /// exist; then a list says it, of an account that is shown everything.
     ///
     /// # Errors
     /// Whenever that is unclear: an answer that is not Harbor's proves no absence.
@@ -37,8 +39,24 @@ impl Projects<'_> {
             }
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => self.is_listed(name, error).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a list names the project. A login that was good a moment ago may have expired, and who may not see all
+    /// projects is shown a part of them: so the last call needs the login, and tells how many quotas there are in the
+    /// whole system. Every project has one, so that there cannot be more of them than of the projects that are shown.
+    async fn is_listed(self, name: &ProjectName, forbidden: Error) -> Result<bool> {
+        let call = self.0.call(Method::GET, "projects.named", "/projects", &[]).query("q", format!("name={name}"));
+        let (rows, headers) = call.query("page_size", 1).send_rows::<Project>("name").await?;
+        if rows.items.iter().any(|project| project.name == name.as_str()) {
+            return Ok(true);
+        }
+        let is_empty = rows.items.is_empty() && rows.bad.is_empty() && listing::total(&headers) == Some(0);
+        let shown = self.count().await?;
+        let quotas = self.0.quotas().count().await?;
+        if is_empty && quotas.is_some_and(|quotas| (1..=shown).contains(&quotas)) { Ok(false) } else { Err(forbidden) }
     }
 
     /// Reads a project.
@@ -52,7 +70,7 @@ impl Projects<'_> {
         Ok(project)
     }
 
-    /// Reads a project; `Ok(None)` is proven absence. One call, and another one where Harbor says "forbidden".
+    /// Reads a project; `Ok(None)` is proven absence. One call, and more where Harbor says "forbidden".
     ///
     /// # Errors
     /// `PermissionDenied` when it is there and may not be read; as [`Self::exists`].
@@ -94,8 +112,8 @@ impl Projects<'_> {
     pub async fn count(&self) -> Result<u64> {
         let call = self.0.call(Method::GET, "projects.count", "/projects", &[]);
         let (_, headers) = call.query("page_size", 1).query("with_detail", false).send_rows::<Project>("name").await?;
-        let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.trim().parse().ok());
-        total.ok_or_else(|| Error::new(ErrorKind::Inconsistent, "Harbor does not say how many projects there are"))
+        listing::total(&headers)
+            .ok_or_else(|| Error::new(ErrorKind::Inconsistent, "Harbor does not say how many projects there are"))
     }
 
     /// Makes a private project with its quota, and answers with its number where Harbor tells it.

@@ -91,8 +91,17 @@ impl Quotas<'_> {
     /// # Errors
     /// `Unauthenticated`, `PermissionDenied`, and whatever is in the way.
     pub async fn probe(&self) -> Result<()> {
+        self.count().await.map(drop)
+    }
+
+    /// How many quotas there are in the whole system; `None` when Harbor does not say.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub(crate) async fn count(&self) -> Result<Option<u64>> {
         let call = self.0.call(Method::GET, "quotas.probe", "/quotas", &[]).query("page_size", 1);
-        call.send_rows::<WireQuota>("id").await.map(drop)
+        let (_rows, headers) = call.send_rows::<WireQuota>("id").await?;
+        Ok(listing::total(&headers))
     }
 
     /// Asks to change the quota of number 0, which there never is: who may change quotas is told that it is missing.

@@ -9,6 +9,7 @@ use super::{
     state::State,
     wire::Asked,
 };
+use crate::backend::rights;
 
 /// Something that a robot may do: in the system, in one project, or in all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,36 +38,15 @@ impl Permission {
         Self::of("project", name, access)
     }
 
-    /// What harbor.md §7 says that the back end needs, deletion of repositories and of groups included.
+    /// What the back end needs, the deletion of images included, and nothing else.
     pub fn needed() -> Vec<Self> {
-        vec![
-            Self::system(&[
-                "project:create",
-                "project:list",
-                "quota:read",
-                "quota:list",
-                "quota:update",
-                "user-group:create",
-                "user-group:list",
-                "user-group:read",
-                "user-group:delete",
-            ]),
-            Self::all_projects(&[
-                "project:read",
-                "project:update",
-                "project:delete",
-                "quota:read",
-                "member:create",
-                "member:read",
-                "member:update",
-                "member:list",
-                "member:delete",
-                "repository:list",
-                "repository:read",
-                "repository:delete",
-                "metadata:read",
-            ]),
-        ]
+        let (projects, system): (Vec<_>, Vec<_>) =
+            rights::NEEDED.into_iter().chain(rights::FORCE).partition(|right| right.is_of_projects());
+        let names = |rights: Vec<rights::Right>| rights.into_iter().map(rights::Right::name).collect::<Vec<_>>();
+        let of = |kind, namespace, names: Vec<String>| {
+            Self::of(kind, namespace, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        vec![of("system", "/", names(system)), of("project", "*", names(projects))]
     }
 
     fn of(kind: &str, namespace: &str, access: &[&str]) -> Self {

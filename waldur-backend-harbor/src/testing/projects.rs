@@ -125,11 +125,15 @@ impl State {
         row
     }
 
-    /// Any login will do, and the answer is exact.
+    /// Any login will do, and the answer is exact; unless [it is set otherwise](super::Settings::head_needs_right).
     pub(super) fn head_project(&self, call: &Call<'_>) -> Outcome {
         let name = call.asked.required("project_name")?;
         call.require_login()?;
-        match self.project_named(name) {
+        let project = self.project_named(name);
+        if self.settings.head_needs_right && !self.may_in(call.caller, project, "project", "read") {
+            return Err(Refused::forbidden("forbidden"));
+        }
+        match project {
             Some(_) => Ok(Reply::Empty),
             None => Err(Refused::missing(format!("project {name} not found"))),
         }

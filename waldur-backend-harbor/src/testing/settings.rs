@@ -17,6 +17,9 @@ pub struct Settings {
     pub storage_per_project: i64,
     /// `everyone`, or `adminonly`.
     pub project_creation_restriction: String,
+    /// Does `HEAD /projects` need the right to read the project, as releases to come will have it? Then robots are told
+    /// 403 of what does not exist there, too.
+    pub head_needs_right: bool,
     /// Is everything refused that writes?
     pub read_only: bool,
     /// Where people find it.
@@ -37,6 +40,7 @@ impl Default for Settings {
             quota_per_project: true,
             storage_per_project: -1,
             project_creation_restriction: "everyone".to_owned(),
+            head_needs_right: false,
             read_only: false,
             external_url: "https://harbor.example.org".to_owned(),
             session_cookie: false,

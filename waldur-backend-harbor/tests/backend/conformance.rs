@@ -1,17 +1,27 @@
 //! The contract of a back end, held against ours over the fake Harbor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use waldur_backend_harbor::testing::SeedProject;
 use waldur_sdk::{
-    backend::{MarketplaceResource, Party, Period, ResourceBackend},
+    ErrorClass,
+    backend::{MarketplaceResource, Party, Period, ResourceBackend, Surroundings},
+    client::WaldurClient,
+    process::ResourceImport,
     rest::TransportErrorKind,
-    testing::conformance::{self, Subject, Verdict},
+    testing::{
+        conformance::{self, Subject, Verdict},
+        waldur::{Billing, FakeWaldur, Generation},
+    },
     types::{BackendId, Limits, OfferingUuid, Uuid},
 };
 
-use crate::common::{Failure, GIB, Gate, OTHER_STAMP, backend, storage};
+use crate::common::{
+    Failure, GIB, GROUP, Gate, NAME, OTHER_STAMP, backend, count, cx, http, id, now, pass_time, resource, storage,
+};
+
+const CYCLE: Duration = Duration::from_secs(300);
 
 struct Registry {
     gate: Gate,
@@ -67,9 +77,26 @@ impl Subject for Registry {
     }
 }
 
+/// Lets time pass until a process that runs once looks at a project of the resource.
+async fn turn_of(resource: &MarketplaceResource) {
+    for _cycle in 0..12 {
+        let gate = Gate::new();
+        gate.fake.add_project(SeedProject::new("probe").group("waldur-probe", 2)).unwrap();
+        let about = Surroundings::new(resource.clone());
+        let _looked = backend(&gate).upkeep().unwrap().sync_project(&cx(), &id("probe"), &about).await;
+        if !gate.take_log().is_empty() {
+            return;
+        }
+        pass_time(CYCLE).await;
+    }
+    panic!("its turn does not come within the hour");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_registry_keeps_the_contract() {
     let registry = Registry { gate: Gate::new() };
+    // The one that is looked after there.
+    turn_of(&registry.resource(72)).await;
     let verdicts = conformance::run(&registry).await;
     assert!(verdicts.passed(), "{verdicts}");
     assert!(registry.gate.fake.unmodelled().is_empty());
@@ -93,4 +120,55 @@ async fn a_registry_keeps_the_contract() {
     ] {
         assert!(!skipped.contains(&shown), "{verdicts}");
     }
+    let looks = count(&registry.gate.take_log(), "/projects/waldur-res-72/members?entityname=waldur-project-72");
+    assert!(looks > 0, "what is in step was looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn upkeep_leaves_a_strangers_project_alone_when_its_turn_comes() {
+    let ours = resource();
+    let strangers =
+        [SeedProject::new(NAME).tolerates(OTHER_STAMP), SeedProject::new(NAME).tolerates(OTHER_STAMP).group(GROUP, 3)];
+    for stranger in strangers {
+        turn_of(&ours).await;
+        let gate = Gate::new();
+        gate.fake.add_project(stranger).unwrap();
+        let before = gate.fake.project(NAME);
+        let about = Surroundings::new(ours.clone());
+        let error = backend(&gate).upkeep().unwrap().sync_project(&cx(), &id(NAME), &about).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Foreign, "{error}");
+        assert!(gate.take_writes().is_empty());
+        assert_eq!(gate.fake.project(NAME), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_project_is_offered_to_the_waldur_project_whose_group_it_has() {
+    let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
+    let offering = waldur.offering().component("storage", Billing::Limit).create();
+    let team = waldur.project("Team").slug("team").create();
+    waldur.change_user(waldur.agent(), |user| user.project_role(team, "PROJECT.MANAGER"));
+    let gate = Gate::new();
+    let plant = |name: &str, groups: &[&str]| {
+        let seed = SeedProject::new(name).quota(5 * GIB);
+        gate.fake.add_project(groups.iter().fold(seed, |seed, group| seed.group(group, 2))).unwrap();
+    };
+    plant("waldur-a", &["waldur-team", "guests"]);
+    plant("waldur-b", &["waldur-team", "waldur-other"]);
+    plant("waldur-c", &["guests"]);
+    plant("waldur-d", &["waldur-gone"]);
+    plant("other", &["waldur-team"]);
+    let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http(waldur.clone()));
+    let import = ResourceImport::new(client.build().unwrap(), Arc::new(backend(&gate)), offering);
+    let found = import.discover(&cx()).await.unwrap();
+    let mut found: Vec<_> = found.iter().map(|item| (item.backend_id.as_str(), item.fate.to_string())).collect();
+    found.sort();
+    let expected = [
+        ("waldur-a", format!("can be imported into project {team}")),
+        ("waldur-b", "belongs to no project".to_owned()),
+        ("waldur-c", "belongs to no project".to_owned()),
+        ("waldur-d", "no project has the slug \"gone\"".to_owned()),
+    ];
+    assert_eq!(found, expected);
+    assert!(gate.take_writes().is_empty());
 }

@@ -1,6 +1,9 @@
 //! Making projects, and whose they are (harbor.md §5.1).
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::future::join;
 use serde_json::json;
@@ -331,19 +334,25 @@ async fn h15_a_project_that_was_made_in_between_is_judged_by_whose_it_is() {
 #[tokio::test(start_paused = true)]
 async fn h16_a_limit_that_harbor_replaced_is_set_again() {
     // Where the account may make projects and not choose quotas, Harbor takes its own default without a word.
-    let gate = Gate::new();
-    gate.lose_answer("POST /projects {", 1, Failure::Status(201, String::new()));
-    let other = backend(&gate);
-    let making = request(storage(20));
+    let gate = Gate::with(|builder| builder.configure(|settings| settings.storage_per_project = 3 * GIB));
+    let login = gate.fake.robot_login().to_owned();
+    gate.fake.edit_robot(&login, |robot| {
+        let blocks = std::mem::take(robot.permissions);
+        *robot.permissions = blocks.into_iter().map(|block| block.without("project:create")).collect();
+    });
+    // The number of the quota is not that of the project.
     gate.fake.add_project(SeedProject::new("waldur-without").without_quota()).unwrap();
-    gate.fake.add_project(SeedProject::new(NAME).quota(GIB).tolerates(STAMP)).unwrap();
     gate.fake.remove_project("waldur-without");
-    create(&other, &making).await.unwrap();
+    let (made, seen) = (Arc::new(Mutex::new(None)), gate.clone());
+    let first = made.clone();
+    gate.after("POST /projects {", move |_| *first.lock().unwrap() = hard(&seen));
+    create(&backend(&gate), &request(storage(20))).await.unwrap();
+    assert_eq!(*made.lock().unwrap(), Some(3 * GIB), "as Harbor made it");
     assert_whole(&gate, 20 * GIB);
     let id = gate.fake.quota_of(NAME).unwrap().id;
     assert_ne!(id, gate.fake.project(NAME).unwrap().id);
     let writes = gate.take_writes();
-    assert_eq!(count(&writes, &format!("PUT /quotas/{id} ")), 1, "{writes:#?}");
+    assert_eq!((count(&writes, "PUT /quotas/"), count(&writes, &format!("PUT /quotas/{id} "))), (1, 1), "{writes:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,6 +450,46 @@ async fn what_an_account_may_not_do_is_said_and_nothing_is_half_done() {
     let error = create(&backend(&gate), &request(storage(20))).await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (ErrorKind::Unauthenticated, ErrorClass::NotReady), "{error}");
     assert!(gate.fake.projects().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_robot_that_expires_in_the_middle_leaves_what_the_next_attempt_finishes() {
+    for last in ["POST /projects {", "POST /usergroups", "PUT /projects/"] {
+        let gate = Gate::new();
+        gate.expire_after(last);
+        let error = create(&backend(&gate), &request(storage(20))).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.class()),
+            (ErrorKind::Unauthenticated, ErrorClass::NotReady),
+            "{last}: {error}"
+        );
+        // The project was made in the first round: it stays, as private and limited as it was asked for.
+        let project = gate.fake.project(NAME).unwrap();
+        assert_eq!((project.quota.unwrap().hard, project.public), (20 * GIB, false), "{last}");
+        assert!((1..=3).contains(&gate.fake.refused_logins()), "{last}: {}", gate.fake.refused_logins());
+        let login = gate.fake.robot_login().to_owned();
+        gate.fake.edit_robot(&login, |robot| *robot.expires_at = -1);
+        create(&backend(&gate), &request(storage(20))).await.unwrap();
+        assert_whole(&gate, 20 * GIB);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stamp_that_cannot_be_seen_makes_nobody_the_owner() {
+    let gate = Gate::new();
+    gate.fake.add_project(SeedProject::new(NAME).quota(20 * GIB).tolerates("CVE-2021-44228")).unwrap();
+    let before = gate.fake.project(NAME);
+    let hidden = json!({ "project_id": before.as_ref().unwrap().id, "name": NAME, "repo_count": 0,
+        "metadata": { "public": "false" }, "cve_allowlist": { "items": null } });
+    gate.fail("GET /projects/waldur", ALWAYS, Failure::ok(&hidden));
+    for origin in [Origin::Reserved, Origin::Recorded] {
+        let error = create(&backend(&gate), &request(storage(20)).with_origin(origin)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Inconsistent, "{error}");
+    }
+    let error = backend(&gate).get(&cx(), &id(NAME)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Inconsistent, "{error}");
+    assert!(crate::common::delete(&backend(&gate)).await.is_err());
+    assert_eq!(gate.fake.project(NAME), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use waldur_backend_harbor::testing::{Image, SeedProject};
+use waldur_backend_harbor::testing::{Image, Permission, SeedProject};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     backend::{Cancellation, DeleteRequest, ProgressObserver, Removed, ResourceBackend as _, Step},
@@ -174,9 +174,30 @@ async fn h25_a_harbor_that_forbids_to_ask_about_what_is_gone_does_not_fail_the_o
     gate.fail("HEAD ", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
     assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::Deleted);
     assert!(gate.fake.projects().is_empty());
-    // Of one that nobody here deleted it proves nothing.
+    // That it was gone before, a list says to who is shown everything,
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::AlreadyAbsent);
+    assert!(backend(&gate).get(&cx(), &id(NAME)).await.unwrap().is_none());
+    // and to nobody else.
+    gate.fake.add_project(SeedProject::new("waldur-hidden").quota(GIB)).unwrap();
+    let login = gate.fake.robot_login().to_owned();
+    gate.fake.edit_robot(&login, |robot| {
+        let system = Permission::system(&["project:create", "quota:list"]);
+        *robot.permissions = vec![system, Permission::project("waldur-other", &["project:read"])];
+    });
     let error = delete(&backend(&gate)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h25_a_harbor_that_treats_existence_as_reading_is_no_obstacle() {
+    let gate = Gate::with(|builder| builder.configure(|settings| settings.head_needs_right = true));
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::AlreadyAbsent);
+    gate.fake.add_project(seed(GIB)).unwrap();
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::Deleted);
+    gate.fake.add_project(seed(GIB)).unwrap();
+    gate.lose_answer("DELETE ", 1, Failure::internal());
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::AlreadyAbsent);
+    assert!(gate.fake.projects().is_empty() && gate.fake.unmodelled().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

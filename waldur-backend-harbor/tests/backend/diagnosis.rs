@@ -1,13 +1,18 @@
 //! Reachability, credentials, versions, rights (harbor.md §5.8, §7).
 
+use std::{collections::BTreeSet, time::Duration};
+
 use serde_json::json;
-use waldur_backend_harbor::testing::{FakeHarbor, Permission, SeedRobot};
+use waldur_backend_harbor::testing::{FakeHarbor, Image, Permission, SeedRobot};
 use waldur_sdk::{
-    ErrorKind,
-    backend::{Finding, Outcome, ResourceBackend as _},
+    ErrorClass, ErrorKind,
+    backend::{Finding, Outcome, Removed, ResourceBackend as _, Status, Surroundings},
 };
 
-use crate::common::{ALWAYS, Failure, Gate, backend, backend_with, cx, now};
+use crate::common::{
+    ALWAYS, Failure, GROUP, Gate, NAME, backend, backend_with, create, cx, delete, id, now, pass_time, request,
+    resource, set_limits, set_status, storage,
+};
 
 fn find<'a>(findings: &'a [Finding], check: &str) -> &'a Finding {
     findings.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("{check} in {findings:#?}"))
@@ -55,9 +60,17 @@ async fn h39_before_2_12_a_robot_cannot_do_it() {
     let more = json!({ "robot_username": "admin", "robot_password": "Harbor12345" });
     let findings = backend_with(gate.clone(), &gate.fake, more).diagnose(&cx()).await;
     assert_eq!(find(&findings, "version").outcome, Outcome::Passed);
-    for right in ["project:create", "quota:list", "quota:update", "user-group:list", "user-group:create"] {
+    for right in ["quota:list", "quota:update", "user-group:list", "user-group:create"] {
         assert_eq!(find(&findings, right).outcome, Outcome::Passed, "{findings:#?}");
     }
+    // Where everybody may make projects, that one can proves nothing.
+    assert_eq!(find(&findings, "project:create").outcome, Outcome::Skipped);
+    gate.fake.configure(|settings| "adminonly".clone_into(&mut settings.project_creation_restriction));
+    let findings =
+        backend_with(gate.clone(), &gate.fake, json!({ "robot_username": "admin", "robot_password": "Harbor12345" }))
+            .diagnose(&cx())
+            .await;
+    assert_eq!(find(&findings, "project:create").outcome, Outcome::Passed);
     assert!(gate.fake.projects().is_empty() && gate.fake.groups().is_empty(), "trying changes nothing");
 }
 
@@ -70,8 +83,7 @@ async fn each_missing_right_is_named_where_it_can_be_tried() {
         let login = gate.fake.robot_login().to_owned();
         gate.fake.edit_robot(&login, |robot| {
             let blocks = std::mem::take(robot.permissions);
-            let less = |block: Permission| if right == "quota:read" { block } else { block.without(right) };
-            *robot.permissions = blocks.into_iter().map(less).collect();
+            *robot.permissions = blocks.into_iter().map(|block| block.without(right)).collect();
         });
         let findings = backend(&gate).diagnose(&cx()).await;
         assert_eq!(find(&findings, "credentials").outcome, Outcome::Passed, "{findings:#?}");
@@ -110,12 +122,82 @@ async fn a_robots_own_record_tells_every_right_and_when_it_expires() {
         let found = find(&findings, "robot account");
         assert_eq!(found.outcome, outcome, "{found:?}");
     }
-    // Deleting images needs one more.
-    let gate = telling(|robot| robot, "repository:delete");
+    // Deleting images needs two more.
+    for right in ["repository:list", "repository:delete"] {
+        let gate = telling(|robot| robot, right);
+        let findings = backend(&gate).diagnose(&cx()).await;
+        assert!(findings.iter().all(|finding| finding.outcome != Outcome::Failed), "{findings:#?}");
+        let more = json!({ "force_delete_repositories": true });
+        let findings = backend_with(gate.clone(), &gate.fake, more).diagnose(&cx()).await;
+        assert_eq!(find(&findings, &format!("{right} on all projects")).outcome, Outcome::Failed);
+        assert_eq!(find(&findings, "force_delete_repositories").outcome, Outcome::Warning);
+    }
+}
+
+/// What the README names, of all projects or of the system; `a:b|c` stands for two.
+fn readme() -> BTreeSet<(bool, String)> {
+    let text = include_str!("../../README.md");
+    let text = text.split("### What the robot account needs").nth(1).unwrap().split("## As a client").next().unwrap();
+    let (system, projects) = text.split_once("On all projects:").unwrap();
+    let (projects, _) = projects.split_once("Harbor gives").unwrap();
+    let mut rights = BTreeSet::new();
+    for (is_of_projects, text) in [(false, system), (true, projects)] {
+        for word in
+            text.split('`').filter_map(|word| word.split_once(':')).filter(|(_, actions)| !actions.trim().is_empty())
+        {
+            rights.extend(word.1.split('|').map(|action| (is_of_projects, format!("{}:{action}", word.0))));
+        }
+    }
+    rights
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rights_of_the_readme_are_those_that_are_looked_for_and_suffice() {
+    // The robot of the fake has what the back end needs and nothing else.
+    let gate = telling(|robot| robot, "");
     let more = json!({ "force_delete_repositories": true });
-    let findings = backend_with(gate.clone(), &gate.fake, more).diagnose(&cx()).await;
-    assert_eq!(find(&findings, "repository:delete on all projects").outcome, Outcome::Failed);
-    assert_eq!(find(&findings, "force_delete_repositories").outcome, Outcome::Warning);
+    let backend = backend_with(gate.clone(), &gate.fake, more);
+    let findings = backend.diagnose(&cx()).await;
+    let place = |check: &str| {
+        let of_projects = check.strip_suffix(" on all projects").map(|right| (true, right.to_owned()));
+        of_projects.or_else(|| check.strip_suffix(" on the system").map(|right| (false, right.to_owned())))
+    };
+    let granted = findings.iter().filter(|finding| finding.outcome == Outcome::Passed);
+    let granted: BTreeSet<_> = granted.filter_map(|finding| place(&finding.check)).collect();
+    assert_eq!(granted, readme());
+    assert!(findings.iter().all(|finding| finding.outcome != Outcome::Failed), "{findings:#?}");
+    // Everything that it does, drift and moves included.
+    create(&backend, &request(storage(20))).await.unwrap();
+    set_limits(&backend, storage(50)).await.unwrap();
+    for status in [Status::Downscaled, Status::Active] {
+        set_status(&backend, storage(50), status).await.unwrap();
+    }
+    gate.fake.set_group_role(NAME, GROUP, 5);
+    gate.fake.set_group_role(NAME, "waldur-before", 2);
+    let mut moved = resource();
+    moved.metadata.insert("oidc_group".to_owned(), "waldur-before".into());
+    for _turn in 0..24 {
+        pass_time(Duration::from_secs(300)).await;
+        backend.upkeep().unwrap().sync_project(&cx(), &id(NAME), &Surroundings::new(moved.clone())).await.unwrap();
+    }
+    assert_eq!(gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
+    assert_eq!(backend.importer().unwrap().list(&cx()).await.unwrap().items().len(), 1);
+    gate.fake.push(NAME, "a/b", Image::new("v1").layer("x", 7)).unwrap();
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    // Without leave to delete images, less will do.
+    let login = gate.fake.robot_login().to_owned();
+    gate.fake.edit_robot(&login, |robot| {
+        let blocks = std::mem::take(robot.permissions).into_iter();
+        let less = blocks.map(|block| block.without("repository:list").without("repository:delete"));
+        *robot.permissions = less.collect();
+    });
+    let backend = crate::common::backend(&gate);
+    create(&backend, &request(storage(20))).await.unwrap();
+    gate.fake.push(NAME, "a/b", Image::new("v1").layer("x", 7)).unwrap();
+    assert_eq!(delete(&backend).await.unwrap_err().class(), ErrorClass::Rejected);
+    assert!(gate.fake.remove_repository(NAME, "a/b"));
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.unmodelled().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +210,15 @@ async fn how_harbor_is_set_up_is_told() {
     });
     let findings = backend(&gate).diagnose(&cx()).await;
     assert_eq!(find(&findings, "auth_mode").outcome, Outcome::Warning);
+    let read_only = find(&findings, "read_only");
+    assert_eq!(read_only.outcome, Outcome::Failed);
+    assert_eq!(read_only.remedy.as_deref(), Some("end the read-only mode"));
     assert_eq!(find(&findings, "version").detail, "v2.13.0");
+    let address = find(&findings, "docker_login");
+    assert_eq!(address.outcome, Outcome::Warning);
+    assert_eq!(address.detail, "customers are told localhost:8080, Harbor calls itself harbor.example.org");
+    gate.fake.configure(|settings| "http://LOCALHOST:8080/".clone_into(&mut settings.external_url));
+    assert_eq!(find(&backend(&gate).diagnose(&cx()).await, "docker_login").outcome, Outcome::Passed);
     assert_eq!(find(&findings, "projects").detail, "the account sees 1 projects");
     let settings = find(&findings, "settings");
     for told in ["waldur-", "10", "2 (developer)"] {

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use waldur_backend_harbor::{
     HarborBackend,
@@ -28,7 +30,9 @@ use waldur_sdk::{
     types::{OfferingUuid, ProjectUuid, ResourceUuid},
 };
 
-use crate::common::{ALWAYS, Failure, GIB, Gate, backend_with, components, count, environment, http, now, pass_time};
+use crate::common::{
+    ALWAYS, Failure, GIB, Gate, URL, backend_with, components, count, environment, http, now, pass_time,
+};
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
@@ -131,10 +135,31 @@ async fn h12_among_many_members_the_group_is_found() {
     site.pass().await;
     assert_synced(&site.pass().await);
     assert!(site.gate.take_writes().iter().all(|line| !line.contains("/members")));
-    // A server that does not filter is read whole.
-    let fake = &site.gate.fake;
-    let group = site.backend.client().members().list(&crate::common::project(NAME)).collect().await.unwrap();
-    assert_eq!(group.complete().unwrap().items().len(), fake.members_of(NAME).len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h12_on_the_third_page_of_a_server_that_does_not_filter_the_group_is_found() {
+    let site = Site::new(20, 2);
+    for number in 0..250 {
+        site.gate.fake.set_group_role(NAME, &format!("a-{number:03}"), 3);
+    }
+    let page = async |page: u32| {
+        let call = format!("{URL}/api/v2.0/projects/{NAME}/members?page={page}&page_size=100");
+        let login = BASE64_STANDARD.encode(format!("admin:{}", site.gate.fake.admin_password().expose_secret()));
+        let request = http::Request::get(call).header("authorization", format!("Basic {login}"));
+        let answer = site.gate.fake.send(request.body(bytes::Bytes::new()).unwrap()).await.unwrap();
+        serde_json::from_slice::<serde_json::Value>(answer.body()).unwrap()
+    };
+    assert!(page(3).await.to_string().contains(GROUP) && !page(2).await.to_string().contains(GROUP));
+    // As if the name had not been asked for: everybody on the first page comes.
+    site.gate.fail("entityname=", ALWAYS, Failure::ok(&page(1).await));
+    site.pass().await;
+    site.gate.take_log();
+    assert_synced(&site.pass().await);
+    let log = site.gate.take_log();
+    assert!(count(&log, "entityname=") > 0 && count(&log, "members?page=3&") > 0, "{log:#?}");
+    assert!(log.iter().all(|line| !line.starts_with("POST ") && !line.starts_with("PUT ")), "{log:#?}");
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 251);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! The settings of a Harbor offering, and names (harbor.md §1, §6).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,7 +14,7 @@ use waldur_sdk::{
     rest::{HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components, Warning, problems},
     testing::ScriptedTransport,
-    types::{Limit, OfferingUuid, Uuid},
+    types::{Decimal, Limit, OfferingUuid, UnitFactor, Uuid},
 };
 
 use crate::common::{components, read, resource};
@@ -148,6 +151,47 @@ fn the_component_has_to_be_there_and_billed_by_limit() {
 }
 
 #[test]
+fn a_private_authority_comes_from_the_settings() {
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+    let trusted = |tree: &Value| {
+        let (settings, _) = BackendSettings::from_value("backend_settings", tree)?;
+        let seen = Arc::new(Mutex::new(None));
+        let told = seen.clone();
+        let connect = move |options: &HttpOptions| {
+            *told.lock().unwrap() = Some((options.ca_certificates.clone(), options.system_roots));
+            Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>)
+        };
+        let environment = BuildEnv::new("harbor", OfferingUuid::new(Uuid::nil()), settings, components(), connect);
+        let (_, warnings) = Registry::default().with(HarborFactory).build(&environment)?;
+        assert_eq!(warned(&warnings), ["allocation_prefix"], "the key is known");
+        let seen = seen.lock().unwrap().take().unwrap();
+        Ok::<_, Error>((String::from_utf8(seen.0).unwrap().trim().to_owned(), seen.1))
+    };
+    assert_eq!(trusted(&minimal()).unwrap(), (String::new(), true));
+    assert_eq!(trusted(&with(json!({ "ca_certificates": PEM }))).unwrap(), (PEM.to_owned(), true));
+    let error = trusted(&with(json!({ "ca_certificates": "/etc/ssl/ours.pem" }))).unwrap_err();
+    assert_eq!(paths(&error), ["ca_certificates"]);
+    assert!(error.chain().join(" ").contains("not the name of a file"), "{:?}", error.chain());
+}
+
+#[test]
+fn h02_the_default_is_in_gigabytes_whatever_the_unit_of_the_component_is() {
+    let of = |factor: u32| {
+        let mut storage = Component::new("storage", AccountingType::Limit);
+        storage.unit_factor = UnitFactor::new(Decimal::from(factor)).unwrap();
+        [storage].into_iter().collect::<Components>()
+    };
+    assert_eq!(build(&minimal(), of(1)).unwrap(), "harbor");
+    assert_eq!(build(&minimal(), of(5)).unwrap(), "harbor");
+    // 10 GiB in TiB: Waldur has no fractions, and 10 TiB were never meant.
+    let error = build(&minimal(), of(1024)).unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("default_storage_quota_gb"), "{error}");
+    for whole in [2048, -1] {
+        assert_eq!(build(&with(json!({ "default_storage_quota_gb": whole })), of(1024)).unwrap(), "harbor");
+    }
+}
+
+#[test]
 fn certificates_of_a_registry_are_verified_unless_the_build_allows_otherwise() {
     let tree = with(json!({ "verify_ssl": false }));
     if cfg!(feature = "danger-accept-invalid-certs") {
@@ -177,8 +221,10 @@ fn h35_slugs_become_names_that_harbor_takes() {
         assert_eq!(name("waldur-", slug, Candidate::FIRST).unwrap(), expected, "{slug}");
     }
     assert_eq!(name("", "12345", Candidate::FIRST).unwrap(), "12345");
-    for nameless in ["", "--", "ü"] {
+    for nameless in ["", "--", "ü", "\u{1}"] {
         assert_eq!(name("waldur-", nameless, Candidate::FIRST).unwrap(), "waldur-r-12345678", "{nameless}");
+        let next = Candidate::FIRST.next(Collision::NotUnique);
+        assert_eq!(name("waldur-", nameless, next).unwrap(), "waldur-r-12345678-0", "{nameless}");
     }
     assert_ne!(name("", "library", Candidate::FIRST).unwrap(), "library");
     let long = name("waldur-", &"x".repeat(300), Candidate::FIRST).unwrap();
@@ -203,8 +249,7 @@ proptest! {
     #[test]
     fn whatever_a_slug_is_its_name_is_one(slug in ".{0,300}", attempt in 0_u32..5) {
         let candidate = (0..attempt).fold(Candidate::FIRST, |candidate, _| candidate.next(Collision::NotUnique));
-        if let Ok(name) = name("waldur-", &slug, candidate) {
-            prop_assert!(waldur_backend_harbor::client::ProjectName::new(name.as_str()).is_ok(), "{}", name);
-        }
+        let name = name("waldur-", &slug, candidate).unwrap();
+        prop_assert!(waldur_backend_harbor::client::ProjectName::new(name.as_str()).is_ok(), "{}", name);
     }
 }

@@ -47,6 +47,7 @@ async fn h19_parts_of_units_are_not_lost() {
         (966_367_641, "0.9"),
         (134_217_728, "0.13"),
         (5_368_710, "0.01"),
+        (1, "0.01"),
         (0, "0"),
     ];
     for (bytes, expected) in cases {
@@ -197,6 +198,20 @@ async fn h21_a_refused_login_is_an_error_for_all_and_nobodys_zero() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h21_a_robot_that_expires_between_two_pages_leaves_what_was_read_and_no_zero() {
+    let gate = Gate::new();
+    let names: Vec<String> = (0..150).map(|number| format!("waldur-{number:03}")).collect();
+    for name in &names {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB).used(1 << 30)).unwrap();
+    }
+    gate.expire_after("page=1&");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let seen = usage(&gate, &names).await;
+    assert_eq!((count(&seen, "1"), count(&seen, "Unauthenticated")), (100, 50), "{seen:?}");
+    assert_eq!(gate.fake.refused_logins(), 1, "nobody is asked about by itself with a login that is refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn h22_f149_what_harbor_does_not_tell_is_left_out() {
     let gate = Gate::new();
     gate.fake.add_project(seed(GIB).used(7)).unwrap();
@@ -230,10 +245,10 @@ async fn a_month_that_is_over_is_never_measured() {
         assert_eq!(shown(&answers[&id(NAME)]), "not yet");
     }
     assert!(gate.take_log().is_empty());
-    assert_eq!(shown(&backend.usage().unwrap().usage(&cx(), &ids, november()).await[&id(NAME)]), "0");
+    assert_eq!(shown(&backend.usage().unwrap().usage(&cx(), &ids, november()).await[&id(NAME)]), "0.01");
     pass_time(Duration::from_secs(9 * 24 * 3600)).await;
     let december = backend.usage().unwrap().usage(&cx(), &ids, november().next()).await;
-    assert_eq!(shown(&december[&id(NAME)]), "0");
+    assert_eq!(shown(&december[&id(NAME)]), "0.01");
     assert!(backend.capabilities().decreasing_usage);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use waldur_backend_harbor::{
     client::{GroupName, GroupType, HarborClient, NewProject, RepositoryName, Role, StorageLimit},
-    testing::{FakeHarbor, SeedProject},
+    testing::{FakeHarbor, Permission, SeedProject},
 };
 use waldur_sdk::{
     ErrorKind, Result,
@@ -115,6 +115,117 @@ async fn pages_are_asked_for_side_by_side_and_an_empty_one_ends_the_list() {
     let script = ScriptedTransport::new().then(Answer::json(&full)).then(Answer::json(&json!([])));
     let quotas = client(script.clone()).quotas().list().collect().await.unwrap();
     assert_eq!((quotas.items().len(), script.sent()), (100, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h32_a_count_that_promises_too_much_is_not_followed() {
+    let full: Vec<_> = (0..100).map(|id| json!({ "id": id, "ref": {}, "hard": {}, "used": {} })).collect();
+    let script = ScriptedTransport::new().then(json_page(1_000_000, &json!(full)));
+    let script = script.otherwise(json_page(1_000_000, &json!([])));
+    let listed = client(script.clone()).quotas().list().collect().await.unwrap();
+    assert_eq!((listed.items().len(), listed.complete().unwrap_err().kind()), (100, ErrorKind::Inconsistent));
+    // Twice, since the list may have moved; each time the first page, and those that were asked for beside the second.
+    assert!(script.sent() <= 2 * 9, "{}", script.sent());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h21_a_robot_that_expires_between_two_pages_is_not_refused_for_every_one_of_them() {
+    let gate = Gate::new();
+    for number in 0..2500 {
+        gate.fake.add_project(SeedProject::new(&format!("p-{number:04}"))).unwrap();
+    }
+    gate.expire_after("GET /quotas?reference=project&page=1&");
+    let listed = client_of(gate.clone(), &gate.fake).quotas().list().collect().await.unwrap();
+    assert_eq!((listed.items().len(), listed.complete().unwrap_err().kind()), (100, ErrorKind::Unauthenticated));
+    assert!((1..=8).contains(&gate.fake.refused_logins()), "{}", gate.fake.refused_logins());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h25_h26_where_asking_for_existence_needs_a_right_a_list_proves_the_absence() {
+    let gate = Gate::with(|builder| builder.configure(|settings| settings.head_needs_right = true));
+    for name in ["there", "nothing-2"] {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB)).unwrap();
+    }
+    let harbor = client_of(gate.clone(), &gate.fake);
+    assert!(harbor.projects().find(&project("nothing")).await.unwrap().is_none());
+    let log = gate.take_log();
+    let expected = [
+        "GET /projects/nothing",
+        "HEAD /projects?project_name=nothing",
+        "GET /projects?q=name%3Dnothing&page_size=1",
+        "GET /projects?page_size=1&with_detail=false",
+        "GET /quotas?page_size=1",
+    ];
+    assert_eq!(log, expected);
+    assert!(harbor.projects().exists(&project("there")).await.unwrap());
+    // One that is there and may not be read.
+    for hidden in ["GET /projects/there", "HEAD "] {
+        gate.fail(hidden, ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+    }
+    let error = harbor.projects().find(&project("there")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    gate.mend();
+    // The login was good until the list was asked for, which shows what is public to everybody.
+    let login = gate.fake.robot_login().to_owned();
+    for last in ["HEAD ", "q=name", "with_detail=false"] {
+        gate.expire_after(last);
+        let error = harbor.projects().find(&project("nothing")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{last}: {error}");
+        gate.fake.edit_robot(&login, |robot| *robot.expires_at = -1);
+    }
+    // Who is not shown everything is shown nothing of the others.
+    gate.fake.edit_robot(&login, |robot| {
+        let system = Permission::system(&["project:create", "quota:list"]);
+        *robot.permissions = vec![system, Permission::project("nothing-2", &["project:read"])];
+    });
+    for unclear in ["nothing", "there"] {
+        let error = harbor.projects().find(&project(unclear)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{unclear}: {error}");
+    }
+    gate.fake.edit_robot(&login, |robot| *robot.permissions = Permission::needed());
+    // Without a single quota there is nothing to count by.
+    for name in ["library", "there", "nothing-2"] {
+        gate.fake.remove_quota(name);
+    }
+    let error = harbor.projects().find(&project("nothing")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_vulnerabilities_that_was_not_shown_is_not_an_empty_one() {
+    let read = async |list: serde_json::Value| {
+        let mut row = json!({ "project_id": 2, "name": "p" });
+        if !list.is_null() {
+            row["cve_allowlist"] = list;
+        }
+        let script = ScriptedTransport::new().then(Answer::json(&row));
+        let read = client(script).projects().get(&project("p")).await;
+        read.map(|project| project.cve_allowlist.map(|list| list.items.len()))
+    };
+    assert_eq!(read(json!(null)).await.unwrap(), None);
+    assert_eq!(read(json!({ "items": null, "update_time": "0001-01-01T00:00:00.000Z" })).await.unwrap(), None);
+    assert_eq!(read(json!({ "items": null, "project_id": 2 })).await.unwrap(), Some(0));
+    assert_eq!(read(json!({ "items": [] })).await.unwrap(), Some(0));
+    assert_eq!(read(json!({ "items": [{ "cve_id": "x" }] })).await.unwrap(), Some(1));
+    for odd in [json!({ "items": "x" }), json!({ "items": [{ "cve_id": null }] }), json!("x")] {
+        assert!(read(odd.clone()).await.is_err(), "{odd}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h06_among_thousands_that_are_called_alike_a_group_is_found_or_made_at_once() {
+    for version in ["v2.13.0", "v2.14.0"] {
+        let gate = Gate::with(|builder| builder.version(version));
+        for number in 0..300 {
+            gate.fake.add_group(&format!("waldur-a{number:03}"), 3).unwrap();
+        }
+        let harbor = client_of(gate.clone(), &gate.fake);
+        assert!(harbor.groups().glance(&group("waldur-a")).await.unwrap().is_none());
+        assert_eq!(gate.take_log(), ["GET /usergroups/search?groupname=waldur-a&page_size=100"]);
+        assert!(harbor.groups().find(&group("waldur-a")).await.unwrap().is_none());
+        assert_eq!(gate.take_log().len(), 3);
+        assert!(harbor.groups().glance(&group("waldur-a007")).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +363,9 @@ async fn a_project_is_made_and_its_number_told() {
     assert_eq!(gate.fake.quota_of("new").unwrap().hard, 5 * GIB);
     let quota = harbor.quotas().of_project(id, &project("new")).await.unwrap().unwrap();
     harbor.quotas().set(&quota, StorageLimit::UNLIMITED).await.unwrap();
-    assert_eq!(harbor.quotas().get(quota.get().id).await.unwrap().limit, Some(StorageLimit::UNLIMITED));
+    // The back end needs no right to read a quota by its number.
+    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password()).unwrap();
+    assert_eq!(admin.quotas().get(quota.get().id).await.unwrap().limit, Some(StorageLimit::UNLIMITED));
     let error = harbor.projects().create(&new).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     let statistics = harbor.system().statistics().await.unwrap();

@@ -86,12 +86,15 @@ async fn an_absence_is_told_by_harbor_and_by_nobody_else() {
         (Answer::status(404).with_header("content-type", "text/html"), ErrorKind::WrongContent),
         (Answer::status(200).with_header("content-type", "text/html"), ErrorKind::WrongContent),
         (Answer::status(401).with_header("content-type", json), ErrorKind::Unauthenticated),
-        (Answer::status(403).with_header("content-type", json), ErrorKind::PermissionDenied),
         (Answer::status(503), ErrorKind::Unavailable),
     ];
     for (answer, kind) in cases {
         assert_eq!(exists(answer).await.unwrap_err().kind(), kind);
     }
+    // Forbidden, and so is the list that would tell.
+    let script = ScriptedTransport::new().otherwise(refused(403, "FORBIDDEN", "forbidden"));
+    let error = impatient(script.clone()).projects().exists(&project("p")).await.unwrap_err();
+    assert_eq!((error.kind(), script.sent()), (ErrorKind::PermissionDenied, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ const PUSH: &str = "2.9.0-push";
 async fn recorded_projects_are_read() {
     let read = client(recorded(DB, "018-proj-get-name")).projects().get(&project("p-one")).await.unwrap();
     assert_eq!((read.id.get(), read.is_public(), read.repo_count), (2, Some(false), Some(0)));
-    assert!(read.creation_time.is_some() && read.cve_allowlist.items.is_empty());
+    assert!(read.creation_time.is_some() && read.cve_allowlist.unwrap().items.is_empty());
     assert!(client(recorded(DB, "023-proj-head-200")).projects().exists(&project("p-one")).await.unwrap());
     assert!(!client(recorded(DB, "024-proj-head-404")).projects().exists(&project("zzz")).await.unwrap());
     let missing = client(recorded(DB, "021-proj-get-404")).projects().find(&project("nope")).await.unwrap();

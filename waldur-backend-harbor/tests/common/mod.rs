@@ -108,7 +108,11 @@ pub(crate) struct Gate {
     pub(crate) fake: FakeHarbor,
     log: Arc<Mutex<Vec<String>>>,
     faults: Arc<Mutex<Vec<Fault>>>,
+    events: Arc<Mutex<Vec<(String, Event)>>>,
 }
+
+/// What happens at Harbor after a request.
+type Event = Box<dyn FnOnce(&FakeHarbor) + Send>;
 
 #[derive(Clone)]
 struct Fault {
@@ -151,7 +155,7 @@ impl Gate {
     }
 
     pub(crate) fn over(fake: FakeHarbor) -> Self {
-        Self { fake, log: Arc::default(), faults: Arc::default() }
+        Self { fake, log: Arc::default(), faults: Arc::default(), events: Arc::default() }
     }
 
     /// The next `times` requests whose line contains `pattern` fail and are not carried out.
@@ -162,6 +166,26 @@ impl Gate {
     /// The same, but they are carried out: only the answer is lost.
     pub(crate) fn lose_answer(&self, pattern: &str, times: u32, failure: Failure) {
         self.add(pattern, times, true, failure);
+    }
+
+    /// Something happens at Harbor when it has answered the first request whose line contains `pattern`.
+    pub(crate) fn after(&self, pattern: &str, event: impl FnOnce(&FakeHarbor) + Send + 'static) {
+        self.events.lock().unwrap().push((pattern.to_owned(), Box::new(event)));
+    }
+
+    /// The robot expires when Harbor has answered the first request whose line contains `pattern`.
+    pub(crate) fn expire_after(&self, pattern: &str) {
+        self.after(pattern, |fake| {
+            assert!(fake.edit_robot(fake.robot_login(), |robot| *robot.expires_at = 1));
+        });
+    }
+
+    fn happen(&self, line: &str) {
+        let mut events = self.events.lock().unwrap();
+        let due = events.iter().position(|(pattern, _)| line.contains(pattern.as_str()));
+        if let Some((_, event)) = due.map(|due| events.remove(due)) {
+            event(&self.fake);
+        }
     }
 
     /// Nothing fails any more.
@@ -203,6 +227,7 @@ impl HttpTransport for Gate {
         let fault = self.fault(&line);
         if fault.as_ref().is_none_or(|fault| fault.carried_out) {
             let answer = self.fake.send(request).await;
+            self.happen(&line);
             if fault.is_none() {
                 return answer;
             }

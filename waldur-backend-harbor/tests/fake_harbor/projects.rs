@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use waldur_backend_harbor::testing::{Permission, SeedProject, SeedRobot};
 
-use super::support::{Answer, Bench, Login};
+use super::support::{Answer, Bench, Login, permissions};
 
 #[tokio::test]
 async fn a_project_of_a_robot_belongs_to_the_administrator() {
@@ -30,7 +30,7 @@ async fn a_limit_is_kept_only_from_those_who_may_ask_for_one() {
         bench.harbor.quota_of(name).map(|quota| quota.hard)
     };
     let bench = Bench::with(|builder| builder.configure(|settings| settings.storage_per_project = 7 << 30));
-    let [system, projects] = Permission::needed().try_into().unwrap();
+    let [system, projects] = permissions().try_into().unwrap();
     let less = SeedRobot::system("less", vec![system.without("project:create"), projects]).secret("s");
     let less = Login::of(&bench.harbor.add_robot(less).0, "s");
     assert_eq!(hard(&bench, &bench.robot(), "a", json!(1 << 30)).await, Some(1 << 30));
@@ -184,10 +184,10 @@ async fn a_summary_leaves_out_what_cannot_be_read() {
     let keep = |bench: &Bench, permissions: Vec<Permission>| {
         assert!(bench.harbor.edit_robot(&login, |robot| *robot.permissions = permissions.clone()));
     };
-    let [system, projects] = Permission::needed().try_into().unwrap();
+    let [system, projects] = permissions().try_into().unwrap();
     keep(&bench, vec![system, projects.without("quota:read")]);
     assert_eq!(bench.call("GET /projects/p/summary").await.body, without);
-    keep(&bench, Permission::needed());
+    keep(&bench, permissions());
     assert!(bench.harbor.remove_quota("p"));
     assert_eq!(bench.call("GET /projects/p/summary").await.body, without);
     keep(&bench, vec![Permission::all_projects(&["project:read"])]);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use waldur_backend_harbor::testing::{Permission, SeedProject, SeedRobot};
 
-use super::support::{Bench, Login};
+use super::support::{Bench, Login, permissions};
 
 const UNAUTHORIZED: &str = "401 UNAUTHORIZED: unauthorized";
 const FORBIDDEN: &str = "403 FORBIDDEN: forbidden";
@@ -74,7 +74,7 @@ async fn each_right_is_needed_by_the_call_that_proves_it() {
         ("member:list", "GET /projects/p/members"),
         ("repository:list", "GET /projects/p/repositories"),
     ];
-    let [system, projects] = Permission::needed().try_into().unwrap();
+    let [system, projects] = permissions().try_into().unwrap();
     for (right, call) in in_system.into_iter().chain(in_projects) {
         let less = vec![system.clone().without(right), projects.clone()];
         let less = if in_system.contains(&(right, call)) {
@@ -121,7 +121,7 @@ async fn robots_of_one_project_see_no_other_and_make_none() {
 async fn robots_stop_working_when_they_expire_or_are_switched_off() {
     let bench = Bench::new();
     bench.set_clock("2026-11-22T00:00:00Z");
-    let (login, _) = bench.harbor.add_robot(SeedRobot::system("short", Permission::needed()).secret("s").days(1));
+    let (login, _) = bench.harbor.add_robot(SeedRobot::system("short", permissions()).secret("s").days(1));
     let robot = Login::of(&login, "s");
     assert_eq!(told(&bench, &robot, "GET /quotas").await, "200");
     bench.set_clock("2026-11-23T00:00:00Z");

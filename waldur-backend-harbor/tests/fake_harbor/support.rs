@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
-use waldur_backend_harbor::testing::{FakeHarbor, FakeHarborBuilder};
+use waldur_backend_harbor::testing::{FakeHarbor, FakeHarborBuilder, Permission, SeedRobot};
 use waldur_sdk::rest::HttpTransport;
 
 use super::exchanges::written_down;
@@ -116,6 +116,19 @@ impl Login {
     }
 }
 
+/// What the bench's robot may do: more than the back end needs.
+pub(crate) fn permissions() -> Vec<Permission> {
+    let system = ["project:create", "project:list", "quota:read", "quota:list", "quota:update"];
+    let groups = ["user-group:create", "user-group:list", "user-group:read", "user-group:delete"];
+    let projects = ["project:read", "project:update", "project:delete", "quota:read", "metadata:read"];
+    let members = ["member:create", "member:read", "member:update", "member:list", "member:delete"];
+    let repositories = ["repository:list", "repository:read", "repository:delete"];
+    vec![
+        Permission::system(&[&system[..], &groups].concat()),
+        Permission::all_projects(&[&projects[..], &members, &repositories].concat()),
+    ]
+}
+
 /// A Harbor with a clock of its own that never stands still.
 #[derive(Clone)]
 pub(crate) struct Bench {
@@ -131,7 +144,7 @@ impl Bench {
     pub(crate) fn with(settings: impl FnOnce(FakeHarborBuilder) -> FakeHarborBuilder) -> Self {
         let clock = Arc::new(AtomicI64::new(1_795_323_084_000));
         let seen = clock.clone();
-        let builder = written_down(FakeHarbor::builder());
+        let builder = written_down(FakeHarbor::builder().robot(SeedRobot::system("waldur", permissions())));
         let builder = builder.clock(move || Timestamp::from_millisecond(seen.fetch_add(1, Ordering::SeqCst)).unwrap());
         Self { harbor: settings(builder).build(), clock }
     }

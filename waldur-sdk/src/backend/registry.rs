@@ -170,12 +170,16 @@ impl BuildEnv {
         self
     }
 
-    /// A pipeline to a server, with its own connections and its own retry budget.
+    /// A pipeline to a server, with its own connections and its own retry budget. The authorities of the settings are
+    /// trusted besides those of the options.
     ///
     /// # Errors
     /// As [`Connector::connect`].
     pub fn http(&self, options: &HttpOptions) -> Result<Http> {
-        let transport = self.connector.connect(options)?;
+        let transport = match &self.settings.core.ca_certificates {
+            Some(pem) => self.connector.connect(&options.clone().with_ca_certificates(pem.as_bytes()))?,
+            None => self.connector.connect(options)?,
+        };
         Ok(Http::new(transport).with_environment(self.environment.clone()).with_observer(self.observer.clone()))
     }
 }

@@ -78,6 +78,10 @@ pub struct CoreBackendSettings {
     pub user_resolve_method: Option<String>,
     /// `fetch_consented_users_only`: default false.
     pub fetch_consented_users_only: bool,
+    /// `ca_certificates`: the private authority of the back end's server, as PEM text, any number of certificates. They
+    /// are trusted besides the system's, and [`BuildEnv::http`](crate::backend::BuildEnv::http) hands them on. Default
+    /// none.
+    pub ca_certificates: Option<String>,
 }
 
 impl CoreBackendSettings {
@@ -101,9 +105,18 @@ impl CoreBackendSettings {
             periodic_limits: section.key("periodic_limits").section(PeriodicLimits::read).optional(),
             user_resolve_method: section.key("user_resolve_method").blank_is_missing().text().optional(),
             fetch_consented_users_only: section.key("fetch_consented_users_only").boolean().or(false),
+            ca_certificates: section
+                .key("ca_certificates")
+                .blank_is_missing()
+                .text()
+                .check("must be certificates as PEM text, not the name of a file", |text| text.contains(PEM))
+                .optional(),
         }
     }
 }
+
+/// What every certificate in PEM begins with.
+const PEM: &str = "-----BEGIN CERTIFICATE-----";
 
 /// `homedir_quota`: the quota of a new home directory. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -121,7 +121,7 @@ fn defaults_of_the_core_keys_of_backend_settings() {
     assert_eq!(core.default_homedir_umask, 0o077);
     assert!(core.enable_user_homedir_account_creation);
     assert!(core.homedir_base_path.is_none() && core.homedir_quota.is_none() && core.periodic_limits.is_none());
-    assert!(core.user_resolve_method.is_none());
+    assert!(core.user_resolve_method.is_none() && core.ca_certificates.is_none());
     assert!(!core.fetch_consented_users_only);
 }
 
