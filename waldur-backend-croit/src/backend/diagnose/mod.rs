@@ -72,7 +72,10 @@ fn tls(address: &str, settings: &S3Settings, first: &Result<()>) -> Finding {
         return warning("keys and secrets pass in the clear", "use https");
     }
     if !settings.verify_ssl {
-        return warning("the server's certificate is not verified", "put its authority into ca_certificates, and set verify_ssl: true");
+        return warning(
+            "the server's certificate is not verified",
+            "put its authority into ca_certificates, and set verify_ssl: true",
+        );
     }
     match first {
         Err(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Proxy) => {
