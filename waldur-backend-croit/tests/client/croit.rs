@@ -386,6 +386,7 @@ async fn the_fake_draws_what_was_stored() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let fake = FakeCroit::builder().token(TOKEN).clock(now).build();
     let client = client(fake.clone());
+    fake.gateway().add_user(SeedUser::new("alice")).unwrap();
     fake.stores("alice", at("2026-11-22T06:00:00Z"), 1000);
     fake.stores("alice", at("2026-11-22T09:00:00Z"), 3000);
     fake.hide("alice", at("2026-11-22T07:00:00Z"), at("2026-11-22T08:00:00Z"));

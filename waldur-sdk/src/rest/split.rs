@@ -68,6 +68,9 @@ impl Splitter {
                     continue;
                 }
                 Next::Open(marked) if BYTE_ORDER_MARK.get(marked) == Some(&byte) => Next::Open(marked + 1),
+                Next::Open(1 | 2) => return Err(Stop::Broken),
+                // The mark is the very first, or there is none.
+                Next::Open(_) if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => Next::Open(BYTE_ORDER_MARK.len()),
                 _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => self.next,
                 Next::Open(_) if byte == b'[' => Next::FirstOrClose,
                 Next::FirstOrClose | Next::CommaOrClose if byte == b']' => Next::Nothing,

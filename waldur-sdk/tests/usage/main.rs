@@ -2,8 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-#[path = "../support/capture.rs"]
-mod capture;
 #[path = "../support/usage.rs"]
 mod usage;
 
@@ -17,6 +15,5 @@ mod months;
 mod numbers;
 mod pass;
 mod plans;
-mod secrets;
 mod sweeps;
 mod users;

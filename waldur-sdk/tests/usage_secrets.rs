@@ -1,7 +1,16 @@
-//! What a run says: to its caller and to the log (core.md §9 C70).
+//! What a run says: to its caller and to the log (core.md §9 C70). A program of its own, in which nobody speaks without a
+//! listener: what `tracing` finds to be of no interest to anybody may stay unsaid afterwards.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "support/capture.rs"]
+mod capture;
+#[path = "support/usage.rs"]
+mod usage;
 
 use std::fmt::Debug;
 
+use capture::Capture;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use waldur_sdk::{
@@ -12,10 +21,7 @@ use waldur_sdk::{
     testing::{Action, Canaries, Faults, op, status, waldur::Generation, when},
 };
 
-use crate::{
-    capture::Capture,
-    usage::{BOTH, World},
-};
+use usage::{BOTH, World};
 
 /// A world in which the agent's token, and who people are, are canaries.
 fn world(generation: Generation, canaries: &Canaries) -> World {
@@ -124,6 +130,7 @@ async fn c70_reports_of_usage_say_nothing_secret_whatever_happens() {
 #[tokio::test(start_paused = true)]
 async fn c70_a_refusal_that_names_users_is_not_quoted() {
     let canaries = Canaries::default();
+    let _log = tracing::subscriber::set_default(Capture::default());
     let world = world(Generation::V8, &canaries);
     let said = Said { canaries: &canaries, during: "an echo".to_owned() };
     // The server repeats what it was sent.
