@@ -91,10 +91,10 @@ async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_an
 async fn processes_that_live_for_one_pass_do_not_all_look_at_the_same_users() {
     for on in [On::RadosGw, On::Croit] {
         let world = World::on(on, Generation::V8, AccountingType::Usage);
-        world.resources(60);
-        let ids: Vec<BackendId> = (0..60).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
+        world.resources(30);
+        let ids: Vec<BackendId> = (0..30).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
         let mut told = BTreeSet::new();
-        for pass in 0..120 {
+        for pass in 0..80 {
             let moment = move || now() + jiff::SignedDuration::from_mins(5 * pass);
             let http = Http::new(world.gate.clone()).with_environment(environment().with_wall(moment));
             let settings = if on == On::Croit { croit_settings(json!({})) } else { settings(json!({})) };
@@ -102,10 +102,10 @@ async fn processes_that_live_for_one_pass_do_not_all_look_at_the_same_users() {
             let states = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter();
             let close = states.filter(|(_, state)| state.as_ref().unwrap().as_ref().unwrap().metadata.is_some());
             let close: Vec<_> = close.map(|(id, _)| id).collect();
-            assert_eq!(close.len(), 2, "{on:?}");
+            assert_eq!(close.len(), 1, "{on:?}");
             told.extend(close);
         }
-        assert!(told.len() > 50, "{on:?}: {}", told.len());
+        assert!(told.len() > 24, "{on:?}: {}", told.len());
     }
 }
 
