@@ -253,40 +253,57 @@ def read(folder):
     return exchanges, (pathlib.Path(folder) / "count").stat().st_size
 
 
+class Verdict:
+    """What deviates, against a file of exceptions: `where | what | reason`, with `*` for anything."""
+
+    def __init__(self, exceptions):
+        self.excused, self.found, self.operations = {}, {}, set()
+        for line in open(exceptions):
+            if line.strip() and not line.startswith("#"):
+                where, what, reason = (part.strip() for part in line.split("|", 2))
+                assert reason, f"no reason: {line}"
+                self.excused[(where, what)] = 0
+        self.patterns = {
+            key: [re.compile(".*".join(map(re.escape, part.split("*")))) for part in key] for key in self.excused
+        }
+
+    def hear(self, where, problems, url):
+        self.operations.add(where)
+        for what in problems:
+            keys = [key for key, (a, b) in self.patterns.items() if a.fullmatch(where) and b.fullmatch(what)]
+            for key in keys:
+                self.excused[key] += 1
+            if not keys:
+                times, _ = self.found.get((where, what), (0, None))
+                self.found[(where, what)] = (times + 1, url)
+
+    def told(self):
+        """Prints every deviation, and every exception that excuses nothing; the counts, and whether all is well."""
+        for (where, what), (times, url) in sorted(self.found.items()):
+            print(f"{where} | {what} | {times} times, e.g. {url}")
+        idle = sorted(key for key, times in self.excused.items() if not times)
+        for where, what in idle:
+            print(f"exception that excuses nothing: {where} | {what}")
+        counts = f"{len(self.found)} deviations, {len(self.excused) - len(idle)} exceptions"
+        return counts, not self.found and not idle
+
+
 def main():
     folder, exceptions = sys.argv[1:3]
     contract = Contract(json.load(open(pathlib.Path(folder) / "contract.json")))
-    excused = {}
-    for line in open(exceptions):
-        if line.strip() and not line.startswith("#"):
-            where, what, reason = (part.strip() for part in line.split("|", 2))
-            assert reason, f"no reason: {line}"
-            excused[(where, what)] = 0
-    patterns = {key: [re.compile(".*".join(map(re.escape, part.split("*")))) for part in key] for key in excused}
     exchanges, count = read(folder)
-    found, paths, refused = {}, set(), {}
+    verdict, refused = Verdict(exceptions), {}
     for exchange in exchanges:
         where, problems, how = problems_of(contract, exchange)
-        paths.add(where)
         if how:
             refused[how] = refused.get(how, 0) + 1
-        for what in problems:
-            keys = [key for key, (a, b) in patterns.items() if a.fullmatch(where) and b.fullmatch(what)]
-            for key in keys:
-                excused[key] += 1
-            if not keys:
-                times, _ = found.get((where, what), (0, None))
-                found[(where, what)] = (times + 1, exchange["request"]["url"])
-    for (where, what), (times, url) in sorted(found.items()):
-        print(f"{where} | {what} | {times} times, e.g. {url}")
-    idle = sorted(key for key, times in excused.items() if not times)
-    for where, what in idle:
-        print(f"exception that excuses nothing: {where} | {what}")
+        verdict.hear(where, problems, exchange["request"]["url"])
+    deviations, good = verdict.told()
     kinds = ", ".join(f"{number} {KINDS[how]}" for how, number in sorted(refused.items()))
-    print(f"{count} exchanges, {len(exchanges)} of them different, on {len(paths)} operations")
+    print(f"{count} exchanges, {len(exchanges)} of them different, on {len(verdict.operations)} operations")
     print(f"refused: {sum(refused.values())} ({kinds})")
-    print(f"{len(found)} deviations, {len(excused) - len(idle)} exceptions")
-    sys.exit(1 if found or idle else 0)
+    print(deviations)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ async fn what_the_back_end_says_nothing_about_is_warned_of() {
     site.resource("one", &["a", "old"]);
     let seen = crate::watching::Seen::default();
     seen.mute();
-    let agent = site.agent().around(move |backend| crate::watching::Watching::new(backend, seen)).build();
+    let agent = site.agent().around(move |backend| crate::watching::Watching::over(backend, seen)).build();
     let report = run(&agent).await;
     assert_eq!(crate::world::warned(&report), ["add member", "remove member", "account", "account"]);
     assert!(only(&report).added.is_empty() && only(&report).removed.is_empty(), "{report:#?}");
@@ -284,7 +284,7 @@ async fn f129_a_panic_of_the_back_end_is_one_resources_failure() {
     for id in ["one", "two"] {
         site.resource(id, &[]);
     }
-    let bugged = |backend| crate::sweeps::Panicking::new(backend, "one");
+    let bugged = |backend| crate::sweeps::Panicking::over(backend, "one");
     let agent = site.agent().around(bugged).build();
     let report = run(&agent).await;
     let of = |name: &str| report.resources.iter().find(|one| one.name == name).unwrap();

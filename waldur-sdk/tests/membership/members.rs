@@ -445,7 +445,7 @@ async fn only_exposed_attributes_are_asked_for_and_reach_the_back_end_without_pr
     site.resource("one", &[]);
     let grants = crate::watching::Seen::default();
     let seen = grants.clone();
-    let agent = site.agent().around(move |backend| crate::watching::Watching::new(backend, seen)).build();
+    let agent = site.agent().around(move |backend| crate::watching::Watching::over(backend, seen)).build();
     run(&agent).await;
     let grant = grants.grants().remove(0);
     let told = serde_json::to_value(&grant.attributes).unwrap();

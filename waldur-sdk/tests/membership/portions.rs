@@ -18,7 +18,7 @@ const MANY: usize = 520;
 fn singly(site: &Site, seen: &Seen) -> Agent {
     let (seen, capabilities) = (seen.clone(), Capabilities::default().with_single_reads());
     let memory = move |memory: MemoryBackend| memory.with_members().with_capabilities(capabilities);
-    site.agent().memory(memory).around(move |backend| Watching::new(backend, seen))
+    site.agent().memory(memory).around(move |backend| Watching::over(backend, seen))
 }
 
 /// So many resources of one project, each with the same member.
@@ -39,7 +39,7 @@ async fn a_back_end_that_reads_singly_is_asked_for_a_portion_at_a_time_and_any_o
     // The project's one team serves all portions.
     assert_eq!(site.world.count("provider_resources.team"), 1);
     let watching = seen.clone();
-    let whole = site.agent().around(move |backend| Watching::new(backend, watching));
+    let whole = site.agent().around(move |backend| Watching::over(backend, watching));
     assert_synced(&run(&whole.build()).await);
     assert_eq!(seen.edit(|told| std::mem::take(&mut told.looks)), [MANY]);
     assert_eq!((site.service().writes(), site.world.count("provider_resources.team")), (0, 2));

@@ -44,7 +44,7 @@ async fn provider(site: &Site) -> ServiceProviderUuid {
 fn wanting(site: &Site, seen: &Seen) -> Agent {
     let (seen, capabilities) = (seen.clone(), Capabilities::default().with_source_project());
     let memory = move |memory: MemoryBackend| memory.with_capabilities(capabilities);
-    site.agent().memory(memory).around(move |backend| Watching::new(backend, seen))
+    site.agent().memory(memory).around(move |backend| Watching::over(backend, seen))
 }
 
 /// The projects that the back end was told of in a pass.
@@ -84,7 +84,7 @@ async fn what_providers_are_told_of_a_project_reaches_a_back_end_that_wants_to_k
     assert_eq!(waldur.counts().total, 3, "{}", waldur.counts());
     let seen = Seen::default();
     let watching = seen.clone();
-    let quiet = site.agent().memory(|memory| memory).around(move |backend| Watching::new(backend, watching)).build();
+    let quiet = site.agent().memory(|memory| memory).around(move |backend| Watching::over(backend, watching)).build();
     let before = site.world.count("service_providers.projects");
     assert_eq!(told(&quiet.with_service_provider(provider(&site).await), &seen).await, [None, None, None]);
     assert_eq!(site.world.count("service_providers.projects"), before);

@@ -130,7 +130,7 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
         let seen = Seen::default();
         let watching = seen.clone();
         let mut agent = site.agent().memory(MemoryBackend::with_roles).usernames(&names).sending_once();
-        agent = agent.around(move |backend| Watching::new(backend, watching));
+        agent = agent.around(move |backend| Watching::over(backend, watching));
         match fault {
             Some((true, action)) => {
                 let reads = case != "Waldur refuses writes";

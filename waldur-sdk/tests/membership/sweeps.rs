@@ -7,14 +7,13 @@ use serde_json::json;
 use waldur_sdk::{
     Result,
     backend::{
-        Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, LimitChange, LimitsAuthority,
-        MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress, Removed,
-        ResourceBackend, ResourceState, Verified,
+        Capabilities, LimitsAuthority, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, ResourceBackend,
     },
     process::{Lanes, MembershipSync, OrderProcessor},
-    rest::{Complete, Http},
+    rest::Http,
     testing::{
-        Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Scenario, drop_points, interleave, kill_points,
+        Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Overridden, Override, Scenario, drop_points,
+        interleave, kill_points,
         waldur::{Generation, OfferingUserState as S},
     },
     types::BackendId,
@@ -32,55 +31,17 @@ pub struct Panicking {
 }
 
 impl Panicking {
-    pub fn new(inner: Arc<dyn ResourceBackend>, id: &'static str) -> Self {
-        Self { inner, id }
+    pub fn over(inner: Arc<dyn ResourceBackend>, id: &'static str) -> impl ResourceBackend {
+        Overridden(Self { inner, id })
     }
 }
 
 #[async_trait]
-impl ResourceBackend for Panicking {
-    fn backend_type(&self) -> &'static str {
-        self.inner.backend_type()
+impl Override for Panicking {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
-    }
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.inner.inspect(cx, ids, aspects).await
-    }
-    async fn set_limits(
-        &self,
-        cx: &OpContext,
-        change: &LimitChange,
-    ) -> Result<Progress<Verified<waldur_sdk::types::Limits>>> {
-        self.inner.set_limits(cx, change).await
-    }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl MemberDirectory for Panicking {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        self.inner.members().unwrap().list(cx, ids).await
-    }
-    async fn apply(
+    async fn members_apply(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,

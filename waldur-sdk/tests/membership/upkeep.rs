@@ -279,7 +279,7 @@ async fn what_a_back_end_withdraws_goes_though_another_process_has_published_it(
         seen.edit(|told| told.withdrawn = ["secret_key".to_owned()].into());
         let told = seen.clone();
         let agent = site.agent().memory(|memory| memory.with_members().with_status().with_user_limits());
-        let agent = agent.around(move |backend| layers::limit(Watching::new(backend, told), 4)).build();
+        let agent = agent.around(move |backend| layers::limit(Watching::over(backend, told), 4)).build();
         run(&agent).await;
         let after = json!({ "object_id": "one", "theirs": 1 });
         assert_eq!(site.waldur().resource_view(resource).backend_metadata, after);

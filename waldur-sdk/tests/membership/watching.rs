@@ -9,13 +9,11 @@ use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{
-        Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Grant, LimitChange,
-        MarketplaceResource, MemberDirectory, MemberOutcome, MembershipPlan, OpContext, Progress, Records, Removed,
-        ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, Surroundings, UserLimits,
-        UsernameRequest, Verified,
+        Aspects, ById, EndDate, Grant, LimitChange, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext,
+        Progress, Records, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings, UsernameRequest,
+        Verified,
     },
-    rest::Complete,
-    testing::MemoryBackend,
+    testing::{MemoryBackend, Overridden, Override},
     types::{BackendId, JsonObject, Limits, OfferingUserUuid, Personal},
 };
 
@@ -85,33 +83,15 @@ pub struct Watching {
 }
 
 impl Watching {
-    pub fn new(inner: Arc<dyn ResourceBackend>, seen: Seen) -> Self {
-        Self { inner, seen }
+    pub fn over(inner: Arc<dyn ResourceBackend>, seen: Seen) -> impl ResourceBackend {
+        Overridden(Self { inner, seen })
     }
 }
 
 #[async_trait]
-impl ResourceBackend for Watching {
-    fn backend_type(&self) -> &'static str {
-        self.inner.backend_type()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
+impl Override for Watching {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
         self.seen.edit(|told| told.looks.push(ids.len()));
@@ -142,26 +122,7 @@ impl ResourceBackend for Watching {
         self.seen.edit(|told| told.limits.push(change.clone()));
         self.inner.set_limits(cx, change).await
     }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        self.inner.members().map(|_| self as _)
-    }
-    fn status(&self) -> Option<&dyn StatusControl> {
-        self.inner.status().map(|_| self as _)
-    }
-    fn user_limits(&self) -> Option<&dyn UserLimits> {
-        self.inner.user_limits()
-    }
-    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl MemberDirectory for Watching {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        self.inner.members().unwrap().list(cx, ids).await
-    }
-    async fn apply(
+    async fn members_apply(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -179,7 +140,7 @@ impl MemberDirectory for Watching {
         });
         Ok(outcomes)
     }
-    async fn assigned_names(
+    async fn members_assigned_names(
         &self,
         _cx: &OpContext,
         people: &[UsernameRequest],
@@ -195,10 +156,6 @@ impl MemberDirectory for Watching {
             Ok(named.collect())
         })
     }
-}
-
-#[async_trait]
-impl StatusControl for Watching {
     async fn set_status(
         &self,
         cx: &OpContext,
@@ -208,6 +165,9 @@ impl StatusControl for Watching {
     ) -> Result<()> {
         self.seen.edit(|told| told.statuses.push(status));
         self.inner.status().unwrap().set_status(cx, resource, id, status).await
+    }
+    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
+        Some(self)
     }
 }
 
@@ -229,5 +189,5 @@ impl ResourceUpkeep for Watching {
 pub fn watched(site: &Site, seen: &Seen) -> Agent {
     let seen = seen.clone();
     let whole = |memory: MemoryBackend| memory.with_members().with_status().with_user_limits();
-    site.agent().memory(whole).around(move |backend| Watching::new(backend, seen))
+    site.agent().memory(whole).around(move |backend| Watching::over(backend, seen))
 }

@@ -7,14 +7,11 @@ use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
     Result,
-    backend::{
-        ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, MarketplaceResource, MemberDirectory,
-        MemberOutcome, MembershipPlan, OpContext, Progress, Removed, ResourceBackend, ResourceState, Verified,
-    },
+    backend::{Capabilities, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, ResourceBackend},
     process::FollowUp,
-    rest::{Complete, HttpTransport, TransportError},
+    rest::{HttpTransport, TransportError},
     testing::{
-        Counting, Faults, op, status,
+        Counting, Faults, Override, op, status,
         waldur::{Generation, OfferingUserState},
     },
     types::BackendId,
@@ -241,36 +238,11 @@ struct Mute {
 }
 
 #[async_trait]
-impl ResourceBackend for Mute {
-    fn backend_type(&self) -> &'static str {
-        "mute"
+impl Override for Mute {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
     }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.inner.ping(cx).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.inner.create(cx, request).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.inner.get(cx, id).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.inner.delete(cx, request).await
-    }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl MemberDirectory for Mute {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
-        self.inner.members().unwrap().list(cx, ids).await
-    }
-    async fn apply(
+    async fn members_apply(
         &self,
         cx: &OpContext,
         resource: &MarketplaceResource,
@@ -292,7 +264,7 @@ async fn f129_whoever_the_back_end_says_nothing_of_is_left_to_a_membership_sync(
         world.member("bob");
         let order = world.create("Res").pending();
         let agent = world.agent().memory(waldur_sdk::testing::MemoryBackend::with_members);
-        let report = agent.around(move |inner| Mute { inner, panics }).run_one().await;
+        let report = agent.overriding(move |inner| Mute { inner, panics }).run_one().await;
         assert_done(&report);
         assert_eq!(warned(&report), ["grant access"], "{panics}");
         let (resource, project) = (world.waldur.resource_of(order), Some(world.waldur.default_project()));
