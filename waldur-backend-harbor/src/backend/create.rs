@@ -183,7 +183,7 @@ impl Inner {
         let (is_newborn, public) = match place {
             Place::New(_) => (true, "false"),
             Place::There(project) => {
-                (stamp::born_with(project).is_some(), project.metadata.public.as_deref().unwrap_or("false"))
+                (stamp::born_with(project) != Mark::None, project.metadata.public.as_deref().unwrap_or("false"))
             }
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());
