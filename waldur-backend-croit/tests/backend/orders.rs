@@ -373,7 +373,7 @@ async fn an_order_survives_a_dropped_future_anywhere() {
 #[tokio::test(start_paused = true)]
 async fn two_agents_leave_what_one_would() {
     for work in ALL {
-        let met = interleave(&work, &Interleaving::switches(1), &bounds()).await.unwrap();
+        let met = interleave(&work, &Interleaving::switches(1).alike(), &bounds()).await.unwrap();
         assert!(met.schedules >= 10, "{work:?}: {} schedules", met.schedules);
         interleave(&work, &Interleaving::random(7, 20), &bounds()).await.unwrap();
     }
