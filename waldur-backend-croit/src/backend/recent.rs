@@ -17,7 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use waldur_sdk::{Result, backend::Aspects, rest::{Environment, Serial}, types::BackendId};
+use waldur_sdk::{
+    Result,
+    backend::Aspects,
+    rest::{Environment, Serial},
+    types::BackendId,
+};
 
 use super::{
     Inner,

@@ -1,6 +1,9 @@
 //! Users (croit-api.md §2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,7 @@ impl Users<'_> {
         self.read(UserList { wanted: Some(names(uids)), ..UserList::default() }).await
     }
 
-    /// As [`Self::among`], but for the names of the others, which are kept.
+    /// As [`Self::among`], and whether a name is one of the others' can be told, too.
     pub(crate) async fn among_names(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
         self.read(UserList { wanted: Some(names(uids)), others: Some(BTreeSet::new()), ..UserList::default() }).await
     }
@@ -125,8 +128,9 @@ pub struct UserList {
     users: BTreeMap<String, Vec<User>>,
     /// Who was asked for; `None` for everybody.
     wanted: Option<BTreeSet<String>>,
-    /// The names of those that were not, where they are kept.
-    others: Option<BTreeSet<String>>,
+    /// The names of those that were not, where it matters: 8 bytes of each, which of two names are the same by an accident
+    /// that nobody will live to see.
+    others: Option<BTreeSet<u64>>,
     bad: Vec<BadRow>,
 }
 
@@ -148,7 +152,7 @@ impl UserList {
                 if self.is_wanted(&user.uid) {
                     self.users.entry(user.uid.clone()).or_default().push(user);
                 } else if let Some(others) = &mut self.others {
-                    others.insert(user.uid);
+                    others.insert(short(&user.uid));
                 }
             }
             Err(mut row) => {
@@ -194,10 +198,11 @@ impl UserList {
         name(uid).is_ok_and(|name| self.is_wanted(name))
     }
 
-    /// Whether somebody has this name, as far as names are kept.
+    /// Whether somebody has this name, as far as that can be told.
     pub(crate) fn has(&self, uid: &Uid) -> bool {
         let others = self.others.as_ref();
-        name(uid).is_ok_and(|name| self.users.contains_key(name) || others.is_some_and(|others| others.contains(name)))
+        let is_other = |name: &str| others.is_some_and(|others| others.contains(&short(name)));
+        name(uid).is_ok_and(|name| self.users.contains_key(name) || is_other(name))
     }
 
     /// The users that could be read, by name.
@@ -209,6 +214,12 @@ impl UserList {
     pub fn bad(&self) -> &[BadRow] {
         &self.bad
     }
+}
+
+fn short(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A user to be created.
