@@ -128,7 +128,7 @@ impl Work {
 }
 
 fn processor(world: &World, waldur: impl HttpTransport, gateway: impl HttpTransport, work: Work) -> OrderProcessor {
-    processor_with(world, waldur, gateway, work, json!({}))
+    processor_with(world, waldur, gateway, work, &json!({}))
 }
 
 /// The same, with `more` settings of the back end.
@@ -137,7 +137,7 @@ pub(crate) fn processor_with(
     waldur: impl HttpTransport,
     gateway: impl HttpTransport,
     work: Work,
-    more: Value,
+    more: &Value,
 ) -> OrderProcessor {
     let client = WaldurClient::builder(world.waldur.base_url())
         .token(world.waldur.token())
