@@ -59,11 +59,12 @@ macro_rules! overriding {
         /// }
         /// ```
         ///
-        /// A method of a facet is called as `Operation`s are in [`layers`](super::layers): `members_apply` for `members.apply`. A
-        /// facet that the inner back end lacks is added by its accessor, with an implementation of its trait.
+        /// A method of a facet is called as `Operation`s are in [`layers`](super::layers): `members_apply` for
+        /// `members.apply`. A facet that the inner back end lacks is added by its accessor, with an implementation of its
+        /// trait.
         ///
-        /// A synchronisation calls [`inspect_recorded`](Override::inspect_recorded): what only [`inspect`](Override::inspect) is
-        /// written to do does not show in it.
+        /// A synchronisation calls [`inspect_recorded`](Override::inspect_recorded): what only
+        /// [`inspect`](Override::inspect) is written to do does not show in it.
         #[async_trait]
         pub trait Override: Send + Sync + 'static {
             /// The back end that does everything else.

@@ -238,6 +238,7 @@ impl<'a> Crew<'a> {
             .iter()
             .enumerate()
             .any(|(number, agent)| agent.ended.is_none() && waiting.iter().all(|(_, waits)| *waits != number));
+        let all = waiting.len();
         if self.alike {
             let fresh = |agent: usize| self.agents.get(agent).is_some_and(|agent| !agent.begun);
             let next = waiting.iter().map(|(_, agent)| *agent).filter(|agent| fresh(*agent)).min();
@@ -252,7 +253,8 @@ impl<'a> Crew<'a> {
         if asleep && !options.is_empty() {
             options.push((Choice::LetTimePass, true));
         }
-        let chosen = if options.len() > 1 {
+        // What is left out because it comes to the same was to be decided all the same: depths mean what they meant.
+        let chosen = if options.len() > 1 || waiting.len() < all {
             let chosen = explorer.choose(trace.decisions.len(), options.len());
             let interrupts = options.iter().map(|(_, interrupts)| *interrupts).collect();
             trace.decisions.push(Decision { chosen, interrupts });
