@@ -134,7 +134,7 @@ async fn the_number_of_schedules_is_the_number_of_orders() {
         (Interleaving::exhaustive(20).split(), 70), // 8 over 4
         (Interleaving::exhaustive(10).alike(), 3),  // those that A begins
         (Interleaving::exhaustive(1).alike(), 1),
-        (Interleaving::switches(1).alike(), 2),     // AABB ABBA
+        (Interleaving::switches(1).alike(), 2), // AABB ABBA
         (Interleaving::exhaustive(20).split().alike(), 35),
     ] {
         let done = interleave(&TwoWrites, &interleaving, &limits()).await.unwrap();
