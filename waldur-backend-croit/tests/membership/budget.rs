@@ -78,12 +78,12 @@ async fn a_pass_over_a_thousand_resources_costs_pages_and_a_share_and_takes_a_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_and_takes_about_a_second() {
+async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_and_takes_a_second_at_most() {
     // A process that has just begun pays no more.
     for (counts, elapsed) in of_a_thousand(On::Croit).await {
         assert_eq!((counts.total, counts.of("users.all")), (1 + 2 * TURN, 1), "{counts}");
-        // Ten pages of Waldur's, the list, and two calls in a row of each of 34, eight at a time.
-        assert!(elapsed <= Duration::from_millis(1050), "{elapsed:?}");
+        // Ten pages of Waldur's in three waves, the list, and two calls in a row of each of 34, eight at a time.
+        assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
     }
 }
 

@@ -19,7 +19,7 @@ impl Groups<'_> {
     /// The groups whose name contains `part`, as Harbor compares: `_` and `%` stand for other characters there.
     pub fn list(&self, part: &str) -> Pager<Group> {
         let call = self.0.call(Method::GET, "groups.list", "/usergroups", &[]).query("group_name", part);
-        listing::in_turn(call, "group_name", |group: Group| group, |group| group.id.to_string())
+        listing::pages(call, "group_name", |group: Group| group, |group| group.id.to_string())
     }
 
     /// The group of exactly this name if it is among the first hundred that contain it, of whatever type. One call, which

@@ -2,12 +2,6 @@
 //!
 //! `Link` headers are not read: Harbor writes their URLs undecoded, commas and all.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use futures_util::stream::{self, StreamExt as _};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use waldur_sdk::{
@@ -19,70 +13,24 @@ use waldur_sdk::{
 pub(super) const PAGE_SIZE: u64 = 100;
 
 /// How many pages are asked for at a time, once it is known how many there are.
-const AHEAD: usize = 8;
+const PAGES_AT_A_TIME: usize = 8;
 
 /// A list with more pages than this is taken for one without end: a million entries.
 const MAX_PAGES: usize = 10_000;
 
-/// A list whose pages are asked for one after the other, for who may stop early.
-pub(super) fn in_turn<W, T>(call: Call, id: &'static str, keep: fn(W) -> T, key: fn(&T) -> String) -> Pager<T>
+/// The pages of a list, several at a time from the second on.
+pub(super) fn pages<W, T, K>(call: Call, id: &'static str, keep: K, key: fn(&T) -> String) -> Pager<T>
 where
     W: DeserializeOwned + Send + 'static,
     T: Send + 'static,
+    K: Fn(W) -> T + Clone + Send + 'static,
 {
     Pager::new(key, move |token: Option<PageToken>| {
-        let call = call.clone();
+        let (call, keep) = (call.clone(), keep.clone());
         async move { page(call, id, number(token.as_ref())?).await.map(|page: Page<W>| page.map(keep)) }
     })
     .max_pages(MAX_PAGES)
-}
-
-/// A list that is read whole: the first page tells how many there are, the others are asked for several at a time, until
-/// one does not come or is the last whatever the count says.
-pub(super) fn whole<W, T, K>(call: Call, id: &'static str, keep: K, key: fn(&T) -> String) -> Pager<T>
-where
-    W: DeserializeOwned + Send + 'static,
-    T: Send + 'static,
-    K: Fn(W) -> T + Clone + Send + Sync + 'static,
-{
-    let ahead: Arc<Mutex<BTreeMap<u64, Result<Page<T>>>>> = Arc::default();
-    Pager::new(key, move |token: Option<PageToken>| {
-        let (call, ahead, keep) = (call.clone(), ahead.clone(), keep.clone());
-        async move {
-            let number = number(token.as_ref())?;
-            if number > 1
-                && let Some(page) = lock(&ahead).remove(&number)
-            {
-                return page;
-            }
-            let first: Page<W> = page(call.clone(), id, number).await?;
-            if number == 1 {
-                let last = first.total.map_or(1, |total| total.div_ceil(PAGE_SIZE)).min(MAX_PAGES as u64);
-                let others: Vec<_> = (2..=last).map(|number| other(call.clone(), id, number, keep.clone())).collect();
-                let mut others = stream::iter(others).buffered(AHEAD);
-                while let Some((number, page)) = others.next().await {
-                    let is_last = page.as_ref().map_or(true, |page| page.next.is_none());
-                    lock(&ahead).insert(number, page);
-                    if is_last {
-                        break;
-                    }
-                }
-            }
-            Ok(first.map(keep))
-        }
-    })
-    .max_pages(MAX_PAGES)
-}
-
-async fn other<W, T>(call: Call, id: &'static str, number: u64, keep: impl Fn(W) -> T) -> (u64, Result<Page<T>>)
-where
-    W: DeserializeOwned,
-{
-    (number, page(call, id, number).await.map(|page: Page<W>| page.map(keep)))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    .pages_at_a_time(PAGES_AT_A_TIME)
 }
 
 fn number(token: Option<&PageToken>) -> Result<u64> {

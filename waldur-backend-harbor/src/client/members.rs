@@ -34,7 +34,7 @@ impl Members<'_> {
     /// Everybody with a role in the project.
     pub fn list(&self, project: &ProjectName) -> Pager<Member> {
         let call = self.call(Method::GET, "members.list", LIST, project, None);
-        listing::whole(call, "id", |member: Member| member, |member| member.id.to_string())
+        listing::pages(call, "id", |member: Member| member, |member| member.id.to_string())
     }
 
     /// The membership of the group of exactly this name; a person who is called like it does not count.

@@ -102,7 +102,7 @@ impl Projects<'_> {
         key: fn(&T) -> String,
     ) -> Pager<T> {
         let call = self.0.call(Method::GET, "projects.list", "/projects", &[]);
-        listing::whole(call, "name", keep, key)
+        listing::pages(call, "name", keep, key)
     }
 
     /// How many projects the account sees.

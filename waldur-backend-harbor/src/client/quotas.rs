@@ -40,7 +40,7 @@ impl Quotas<'_> {
         key: fn(&T) -> String,
     ) -> Pager<T> {
         let call = self.0.call(Method::GET, "quotas.list", "/quotas", &[]).query("reference", "project");
-        listing::whole(call, "id", move |row: WireQuota| keep(Quota::from(row)), key)
+        listing::pages(call, "id", move |row: WireQuota| keep(Quota::from(row)), key)
     }
 
     /// The quota of a project; `None` when it has none, as on a Harbor whose quotas are switched off. An empty answer

@@ -19,7 +19,7 @@ impl Repositories<'_> {
     pub fn list(&self, project: &ProjectName) -> Pager<Repository> {
         let template = "/projects/{project}/repositories";
         let call = self.0.named(Method::GET, "repositories.list", template, &[project.as_str()]);
-        listing::whole(call, "name", |repository: Repository| repository, |repository| repository.name.clone())
+        listing::pages(call, "name", |repository: Repository| repository, |repository| repository.name.clone())
     }
 
     /// Deletes a repository **with all its artifacts**. Slashes of the name are encoded twice, as Harbor wants them.

@@ -40,6 +40,6 @@ impl System<'_> {
     /// The robot accounts of the system, without their secrets.
     pub fn robots(&self) -> Pager<Robot> {
         let call = self.0.call(Method::GET, "robots.list", "/robots", &[]);
-        listing::whole(call, "name", |robot: Robot| robot, |robot| robot.id.to_string())
+        listing::pages(call, "name", |robot: Robot| robot, |robot| robot.id.to_string())
     }
 }

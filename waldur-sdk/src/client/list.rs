@@ -14,6 +14,9 @@ const PAGE_SIZE: u32 = 100;
 /// a page below this size proves nothing; one below [`PAGE_SIZE`] does, as no server cuts that.
 const BULK_PAGE_SIZE: u32 = 300;
 
+/// How many pages of one list are asked for at a time, once the first has told how many there are.
+const PAGES_AT_A_TIME: usize = 8;
+
 const PAGING: LinkPaging = LinkPaging { parameter: "page", total: "x-result-count", id: "uuid" };
 
 /// The pages of a list. `explain` is one of [`answer`](super::answer)'s.
@@ -81,6 +84,7 @@ where
             }
         }
     })
+    .pages_at_a_time(PAGES_AT_A_TIME)
 }
 
 /// The only entry of a list, if there is one.

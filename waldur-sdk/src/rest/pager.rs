@@ -7,13 +7,15 @@
 //! count. Irreversible acts take a second observation.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fmt,
+    ops::RangeInclusive,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
+use futures_util::stream::FuturesOrdered;
 
 use super::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
@@ -182,23 +184,46 @@ type Fetch<T> = Box<dyn FnMut(Option<PageToken>) -> BoxFuture<'static, Result<Pa
 
 /// A list to be read: a [`Stream`] of pages, or [`collect`](Self::collect)ed with a proof.
 ///
-/// Nothing is fetched before the first poll. Dropping [`next_page`](Self::next_page) keeps the request in flight
+/// Nothing is fetched before the first poll. Dropping [`next_page`](Self::next_page) keeps the requests in flight
 /// inside the pager.
 #[must_use = "a pager does nothing until polled"]
 pub struct Pager<T> {
     fetch: Fetch<T>,
     key: fn(&T) -> String,
-    state: PagerState<T>,
+    state: PagerState,
     start: Option<PageToken>,
     seen: HashSet<PageToken>,
     max_pages: usize,
+    at_a_time: usize,
+    window: Window<T>,
 }
 
-enum PagerState<T> {
-    Idle(Option<PageToken>),
-    InFlight(BoxFuture<'static, Result<Page<T>>>),
+enum PagerState {
+    Turning(Option<PageToken>),
+    Waiting,
     Failed(Error),
     Done,
+}
+
+/// The pages that were asked for and not yet handed on, in their order, and those that are to be asked for next.
+///
+/// A guess and no more: each page still says which one follows it, and where it names another, the guess is dropped.
+struct Window<T> {
+    asked: VecDeque<Option<PageToken>>,
+    pages: FuturesOrdered<BoxFuture<'static, Result<Page<T>>>>,
+    /// Page numbers.
+    expected: Option<RangeInclusive<u64>>,
+}
+
+impl<T> Window<T> {
+    fn new() -> Self {
+        Self { asked: VecDeque::new(), pages: FuturesOrdered::new(), expected: None }
+    }
+
+    fn ask(&mut self, token: Option<PageToken>, fetch: &mut Fetch<T>) {
+        self.asked.push_back(token.clone());
+        self.pages.push_back(fetch(token));
+    }
 }
 
 impl<T: Send + 'static> Pager<T> {
@@ -214,17 +239,28 @@ impl<T: Send + 'static> Pager<T> {
         Self {
             fetch: Box::new(move |token| Box::pin(fetch(token))),
             key,
-            state: PagerState::Idle(None),
+            state: PagerState::Turning(None),
             start: None,
             seen: HashSet::new(),
             max_pages: Self::DEFAULT_MAX_PAGES,
+            at_a_time: 1,
+            window: Window::new(),
         }
+    }
+
+    /// Asks for up to so many pages at a time, of a list whose tokens are page numbers: the first page tells how many
+    /// there are, as long as the server tells a total. The pages are handed on in their order, and the proof is the same.
+    ///
+    /// The first page is always read alone, so whoever stops after it has asked for no other.
+    pub fn pages_at_a_time(mut self, pages: usize) -> Self {
+        self.at_a_time = pages.max(1);
+        self
     }
 
     /// Begins at a token kept from an earlier run. Such a list is never proven whole.
     pub fn resume_at(mut self, token: PageToken) -> Self {
         self.seen.insert(token.clone());
-        self.state = PagerState::Idle(Some(token.clone()));
+        self.state = PagerState::Turning(Some(token.clone()));
         self.start = Some(token);
         self
     }
@@ -262,7 +298,8 @@ impl<T: Send + 'static> Pager<T> {
             return Ok(first.listing());
         }
         self.seen.clear();
-        self.state = PagerState::Idle(None);
+        self.window = Window::new();
+        self.state = PagerState::Turning(None);
         match self.round().await {
             Ok(second) if second.gap().is_none() || second.items.len() >= first.items.len() => Ok(second.listing()),
             _ => Ok(first.listing()),
@@ -307,22 +344,53 @@ impl<T: Send + 'static> Pager<T> {
             match std::mem::replace(&mut self.state, PagerState::Done) {
                 PagerState::Done => return Poll::Ready(None),
                 PagerState::Failed(error) => return Poll::Ready(Some(Err(error))),
-                PagerState::Idle(token) => self.state = PagerState::InFlight((self.fetch)(token)),
-                PagerState::InFlight(mut page) => {
-                    let Poll::Ready(page) = page.as_mut().poll(cx) else {
-                        self.state = PagerState::InFlight(page);
+                PagerState::Turning(token) => {
+                    self.ask(token);
+                    self.state = PagerState::Waiting;
+                }
+                PagerState::Waiting => {
+                    let Poll::Ready(page) = Pin::new(&mut self.window.pages).poll_next(cx) else {
+                        self.state = PagerState::Waiting;
                         return Poll::Pending;
                     };
-                    if let Ok(Page { next: Some(next), .. }) = &page {
-                        self.state = self.turn_to(next.clone());
+                    let asked = self.window.asked.pop_front();
+                    match &page {
+                        Some(Ok(page)) => self.turn(asked.flatten().as_ref(), page),
+                        _ => self.window = Window::new(),
                     }
-                    return Poll::Ready(Some(page));
+                    return Poll::Ready(page);
                 }
             }
         }
     }
 
-    fn turn_to(&mut self, next: PageToken) -> PagerState<T> {
+    /// Asks for the page at `token`, unless that was done, and for those that are expected after it.
+    fn ask(&mut self, token: Option<PageToken>) {
+        if self.window.asked.front() != Some(&token) {
+            let expected = self.window.expected.take().filter(|_| self.window.asked.is_empty());
+            self.window = Window { expected, ..Window::new() };
+            self.window.ask(token, &mut self.fetch);
+        }
+        while self.window.asked.len() < self.at_a_time
+            && let Some(number) = self.window.expected.as_mut().and_then(Iterator::next)
+        {
+            self.window.ask(Some(PageToken(number.to_string())), &mut self.fetch);
+        }
+    }
+
+    /// Goes on to the page that this one, which was at `token`, says is next.
+    fn turn(&mut self, token: Option<&PageToken>, page: &Page<T>) {
+        let Some(next) = page.next.clone() else {
+            self.window = Window::new();
+            return;
+        };
+        if token == self.start.as_ref() && self.at_a_time > 1 {
+            self.window.expected = after(&next, page);
+        }
+        self.state = self.turn_to(next);
+    }
+
+    fn turn_to(&mut self, next: PageToken) -> PagerState {
         let problem = |text: &str| PagerState::Failed(Error::new(ErrorKind::Inconsistent, text));
         if !self.seen.insert(next.clone()) {
             return problem("the list runs in a circle: a page was announced twice");
@@ -330,8 +398,16 @@ impl<T: Send + 'static> Pager<T> {
         if self.seen.len() >= self.max_pages {
             return problem("the list has more pages than allowed");
         }
-        PagerState::Idle(Some(next))
+        PagerState::Turning(Some(next))
     }
+}
+
+/// The numbers of the pages after `next`, by the total and the length of the page that names it.
+fn after<T>(next: &PageToken, page: &Page<T>) -> Option<RangeInclusive<u64>> {
+    let rows = (page.items.len() + page.bad.len()) as u64;
+    let last = page.total.filter(|_| rows > 0)?.div_ceil(rows);
+    let next: u64 = next.0.parse().ok()?;
+    Some(next.checked_add(1)?..=last)
 }
 
 /// One reading of the list.
