@@ -96,6 +96,8 @@ pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};
 pub use scenario::{Cycle, Limits, Scenario};
 pub use script::{Answer, Recorded, ScriptedTransport};
 
+pub use crate::backend::{Overridden, Override};
+
 /// A poisoned lock only says that another test thread panicked; what it guards are counters and lists.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
