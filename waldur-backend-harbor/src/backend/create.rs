@@ -14,11 +14,12 @@ use super::{
     sight::{Seen, allowlist, inconsistent, ownership, unless_gone},
     stamp::{self, Mark},
     storage::Storage,
+    upkeep,
 };
 use crate::{
     client::{
         Allowlist, EntityType, Group, GroupName, HarborClient, Member, NewProject, Project, ProjectId, ProjectName,
-        StorageLimit,
+        Role, StorageLimit,
     },
     names,
 };
@@ -124,14 +125,40 @@ impl Inner {
                 seen
             }
         };
-        let seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
+        let (seen, limit) = self.ensure_limit(cx, client, wanted, request, place, seen).await?;
         let mut created = Created::default()
             .with_metadata(self.metadata_with_group(&wanted.name, &seen, &wanted.group))
             .with_endpoint("Harbor project", metadata::page(&self.settings, seen.facts.id));
-        if let Some(limits) = Storage::told(wanted.limit, &request.limits) {
+        if let Some(limits) = limit.and_then(|limit| Storage::told(limit, &request.limits)) {
             created = created.with_limits(limits);
         }
         Verified::created(created, request, Some(&self.state(&request.backend_id, &seen.facts, seen.limit())?))
+    }
+
+    /// Gives it the quota that was ordered, and tells the limit that it has then, as far as that is known. What was there
+    /// before the order keeps its own where the order names none: the default is for new projects.
+    async fn ensure_limit(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        wanted: &Wanted,
+        request: &CreateRequest,
+        place: &Place,
+        seen: Seen,
+    ) -> Result<(Seen, Option<Limit>)> {
+        let is_older = request.origin == Origin::Recorded && matches!(place, Place::There { is_contested: false, .. });
+        if is_older && !Storage::is_named(&request.limits) {
+            // What it is scaled down to is not the limit that it has.
+            let limit = seen.limit().filter(|_| !seen.facts.marks.downscaled);
+            let limit = limit.map(|limit| self.storage.limit(limit)).transpose()?;
+            return Ok((seen, limit));
+        }
+        let mut seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
+        // Not before: a small quota without the note would be nobody's to raise again.
+        if seen.facts.marks.downscaled && !self.is_small(wanted.quota)? {
+            seen = self.note(client, &wanted.name, &request.resource, seen, |marks| marks.downscaled = false).await?;
+        }
+        Ok((seen, Some(wanted.limit)))
     }
 
     /// Makes the project, or finds the one that an earlier attempt made.
@@ -152,7 +179,8 @@ impl Inner {
             return Err(refused);
         }
         match client.projects().find(&wanted.name).await {
-            Ok(Some(project)) => self.adopt(cx, client, wanted, request, project).await,
+            // One that nobody has stamped can only be ours if this attempt or an earlier one may have made it.
+            Ok(Some(project)) => self.adopt(cx, client, wanted, request, project, !taken || request.resumes).await,
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if taken => Err(refused.with_retryable(true)),
             Ok(None) => Err(refused),
@@ -169,8 +197,8 @@ impl Inner {
     }
 
     /// Takes a project that is there already, if it is ours to finish. One without a stamp may be what an attempt of ours
-    /// has left, or what another process is just making for another resource of the same name: that one gets the time to
-    /// put its stamp on.
+    /// has left, or what another process is just making, for this very order or for another resource of the same name:
+    /// that one gets the time to put its stamp on.
     async fn adopt(
         &self,
         cx: &OpContext,
@@ -178,15 +206,13 @@ impl Inner {
         wanted: &Wanted,
         request: &CreateRequest,
         project: Project,
+        may_be_ours: bool,
     ) -> Result<Place> {
-        let is_open = |ownership, project: &Project| {
-            ownership == Ownership::Unmarked && request.origin == Origin::Reserved && is_empty(project)
-        };
         let whose = self.judge(request, &project);
         if whose.permits(request.origin) {
             return Ok(Place::There { project: Box::new(project), is_contested: false });
         }
-        if !is_open(whose, &project) || self.has_others(client, wanted).await? {
+        if !is_leftover(request, &project) || self.has_others(client, wanted).await? {
             return Err(self.refuse(request, &project));
         }
         cx.pause(client.environment(), RIVAL).await?;
@@ -195,7 +221,7 @@ impl Inner {
         let project = client.projects().find(&wanted.name).await?;
         let project = project.ok_or_else(|| Error::not_ready(format!("{}: it is gone again", wanted.name)))?;
         let whose = self.judge(request, &project);
-        let is_contested = is_open(whose, &project) && !has_others;
+        let is_contested = may_be_ours && is_leftover(request, &project) && !has_others;
         if is_contested || whose.permits(request.origin) {
             return Ok(Place::There { project: Box::new(project), is_contested });
         }
@@ -212,14 +238,18 @@ impl Inner {
         state.map_or_else(|error| error, |state| state.foreign_to(request.resource.stamp()))
     }
 
-    /// Whether a group has a role in the project that is not the one which is to have it.
+    /// Whether anybody has a role in the project but the group which is to have it, and the one person whom Harbor makes
+    /// the administrator of a new project.
     async fn has_others(&self, client: &HarborClient, wanted: &Wanted) -> Result<bool> {
         let members = client.members().list(&wanted.name).collect().await?.complete()?;
-        let is_other = |member: &Member| member.kind == EntityType::Group && !member.is_group(wanted.group.as_str());
-        Ok(members.items().iter().any(is_other))
+        let others = members.items().iter().filter(|member| !member.is_group(wanted.group.as_str()));
+        let is_maker = |member: &Member| member.kind == EntityType::User && member.role == Role::ADMIN;
+        let others: Vec<_> = others.collect();
+        Ok(others.len() > 1 || !others.into_iter().all(is_maker))
     }
 
-    /// Puts the stamp on. It is not scaled down, whatever it was before.
+    /// Puts the stamp on, and notes the group beside it before that has its role; of a project that was there before,
+    /// also the one that was published as its group: that may have the role still.
     async fn put_stamp(
         &self,
         client: &HarborClient,
@@ -233,9 +263,11 @@ impl Inner {
             Place::There { project, .. } => allowlist(project)?,
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());
-        marks.downscaled = false;
+        if matches!(place, Place::There { .. }) {
+            marks.groups = upkeep::given_groups(&request.resource, marks.groups);
+        }
         let group = wanted.group.as_str();
-        if !marks.groups.is_empty() && !marks.groups.iter().any(|known| known == group) {
+        if !marks.groups.iter().any(|known| known == group) {
             marks.groups.push(group.to_owned());
         }
         match stamp::written(before, &marks) {
@@ -295,11 +327,13 @@ impl Inner {
 /// How long another process may take from making a project to its stamp.
 const RIVAL: Duration = Duration::from_secs(2);
 
-/// Whether a project is in the very state that an interrupted creation leaves: nothing in it or on it, and private
-/// (harbor.md §5.1).
-fn is_empty(project: &Project) -> bool {
+/// Whether a project is in the very state that an interrupted creation leaves: nothing in it or on it, private (harbor.md
+/// §5.1), and younger than the one that Waldur has on record, if there is one. (Of an order that is no creation that one
+/// was found missing; numbers are never used again.)
+fn is_leftover(request: &CreateRequest, project: &Project) -> bool {
     let is_bare = project.cve_allowlist.as_ref().is_some_and(|list| list.items.is_empty());
-    project.repo_count == Some(0) && project.is_public() == Some(false) && is_bare
+    let is_younger = stamp::recorded_id(&request.resource).is_none_or(|before| project.id.get() > before.get());
+    project.repo_count == Some(0) && project.is_public() == Some(false) && is_bare && is_younger
 }
 
 /// Whether the order fails for this.

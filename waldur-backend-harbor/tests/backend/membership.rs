@@ -36,6 +36,7 @@ use crate::common::{
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
+const GROUP_NOTE: &str = "waldur-group-waldur-team";
 /// Turns come at most so far apart.
 const TURN: Duration = Duration::from_secs(70 * 60);
 
@@ -58,7 +59,11 @@ impl Site {
         let resource = resource.limits([("storage", gib)]).create();
         let gate = Gate::over(FakeHarbor::builder().clock(now).build());
         let stamp = format!("waldur-resource-{}", resource.hex());
-        gate.fake.add_project(SeedProject::new(NAME).quota(gib * GIB).group(GROUP, role).tolerates(&stamp)).unwrap();
+        gate.fake
+            .add_project(
+                SeedProject::new(NAME).quota(gib * GIB).group(GROUP, role).tolerates(&stamp).tolerates(GROUP_NOTE),
+            )
+            .unwrap();
         let backend = backend_with(gate.clone(), &gate.fake, json!({}));
         Self { waldur, gate, offering, project, resource, backend }
     }
@@ -215,6 +220,8 @@ fn moved(published: &str) -> Site {
     site.gate.fake.set_group_role(NAME, "waldur-before", 2);
     site.gate.fake.set_group_role(NAME, "other-before", 2);
     site.gate.fake.set_group_role(NAME, "waldur-guests", 3);
+    // As before groups were noted.
+    site.gate.fake.set_allowlist(NAME, &[&format!("waldur-resource-{}", site.resource.hex())]);
     site.waldur
         .change_resource(site.resource, |resource| resource.backend_metadata(json!({ "oidc_group": published })));
     site
@@ -388,7 +395,7 @@ impl Scenario for Scaling {
         let site = Site::new(20, 2);
         if !self.down {
             let stamp = format!("waldur-resource-{}", site.resource.hex());
-            site.gate.fake.set_allowlist(NAME, &[&stamp, "waldur-downscaled"]);
+            site.gate.fake.set_allowlist(NAME, &[&stamp, "waldur-downscaled", GROUP_NOTE]);
             site.gate.fake.set_quota(NAME, GIB);
         }
         site.waldur.change_resource(site.resource, |resource| resource.downscaled(self.down));

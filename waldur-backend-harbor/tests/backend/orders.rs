@@ -21,6 +21,7 @@ use crate::common::{GIB, OTHER_STAMP, backend_with, components, environment, now
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
+const GROUP_NOTE: &str = "waldur-group-waldur-team";
 
 /// A Waldur that sells, a Harbor that holds, and one order.
 struct World {
@@ -79,7 +80,7 @@ impl Work {
         };
         let made = |resource: ResourceUuid| {
             let stamp = format!("waldur-resource-{}", resource.hex());
-            SeedProject::new(NAME).quota(20 * GIB).group(GROUP, 2).tolerates(&stamp)
+            SeedProject::new(NAME).quota(20 * GIB).group(GROUP, 2).tolerates(&stamp).tolerates(GROUP_NOTE)
         };
         let order = match self {
             Self::Create | Self::CreateOnAnOldServer | Self::Foreign => {
@@ -267,13 +268,13 @@ async fn h29_a_restore_order_scales_up_what_was_scaled_down() {
     world.waldur.set_order_state(world.order, OrderState::Done);
     world.harbor.set_quota(NAME, GIB);
     let stamp = format!("waldur-resource-{}", world.resource.hex());
-    world.harbor.set_allowlist(NAME, &[&stamp, "waldur-downscaled"]);
+    world.harbor.set_allowlist(NAME, &[&stamp, "waldur-downscaled", GROUP_NOTE]);
     let order = world.waldur.order_on(world.resource).restore().pending();
     let world = World { order, ..world };
     let report = pass(Work::Restore, &world).await;
     assert!(matches!(report.outcome, OrderOutcome::Done), "{}", report.outcome);
     assert_eq!(world.harbor.quota_of(NAME).unwrap().hard, 20 * GIB);
-    assert_eq!(world.harbor.project(NAME).unwrap().allowlist, [stamp]);
+    assert_eq!(world.harbor.project(NAME).unwrap().allowlist, [stamp.as_str(), GROUP_NOTE]);
 }
 
 #[tokio::test(start_paused = true)]
