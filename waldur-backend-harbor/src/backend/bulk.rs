@@ -161,8 +161,10 @@ impl Inner {
         };
         let (facts, gap) = sifted(|| client.projects().list_as(keep.clone(), no_key)).await?;
         // Whoever is not let in is shown the public ones, as if there were no others.
-        let hidden = quotas.keys().find(|name| !facts.contains_key(*name));
-        let gap = gap.or_else(|| hidden.map(|name| unlisted(name)));
+        let gap = match quotas.keys().find(|name| !facts.contains_key(*name)) {
+            Some(hidden) if gap.is_none() => client.quotas().probe().await.err().or_else(|| Some(unlisted(hidden))),
+            _ => gap,
+        };
         self.known().learn(facts.clone(), gap.is_none().then_some(now));
         Ok(Beside { facts, is_fresh: true, gap })
     }
@@ -254,7 +256,9 @@ fn moved() -> Error {
 }
 
 fn unlisted(name: &str) -> Error {
-    let text =
-        format!("{name} has a quota and is not among the projects that Harbor shows: is the login let in, to all?");
+    let text = format!(
+        "{name} has a quota and is not among the projects that Harbor shows: may the account list all of them \
+         (project:list)?"
+    );
     Error::new(ErrorKind::Inconsistent, text)
 }

@@ -202,6 +202,10 @@ impl Inner {
                 let resources = records.of(id);
                 state.stamp = resources.iter().find(|one| is_proven(one, &facts)).map(|one| one.stamp());
                 state.foreign = state.stamp.is_none();
+                if !state.foreign {
+                    let text = format!("{id}: it has another resource's stamp beside its own, which is taken away");
+                    state.warnings.push(Error::new(ErrorKind::Inconsistent, text));
+                }
                 continue;
             }
             let found = facts.id;

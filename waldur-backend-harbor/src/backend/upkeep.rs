@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::PoisonError};
 
 use async_trait::async_trait;
 use waldur_sdk::{
-    Error, ErrorKind, Result,
+    Error, Result,
     backend::{CONSISTENCY, MarketplaceResource, OpContext, Ownership, ResourceUpkeep, Surroundings, read_back},
     types::{BackendId, ResourceUuid, Timestamp},
 };
@@ -132,17 +132,13 @@ impl Inner {
     }
 
     /// Takes away what others have written beside the stamp of ours, if the project is proven to be ours.
-    ///
-    /// # Errors
-    /// Also when that was done: somebody has to know.
     async fn drop_false_stamps(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
         let is_broken = |facts: &Facts| facts.marks.stamp == Mark::Broken;
         if !self.known().facts(id.as_str()).is_some_and(is_broken) {
             return Ok(());
         }
         let (project, client) = self.target(cx, id)?;
-        self.look_at_own(&client, &project, id, resource).await?;
-        Err(inconsistent(&project, "it had stamps of other resources beside its own, which were taken away"))
+        self.look_at_own(&client, &project, id, resource).await.map(drop)
     }
 
     /// What is remembered of the groups on a project; `None` when nothing is.
@@ -224,7 +220,7 @@ fn nameless(id: &BackendId) -> Error {
         "{id}: this Waldur does not tell the slug of the project, and no group was published: give the group its role by \
          hand, or update Waldur"
     );
-    Error::new(ErrorKind::Unsupported, text)
+    Error::not_ready(text)
 }
 
 /// The cycle that an instant lies in.

@@ -1,0 +1,122 @@
+//! What there is already under the name of an order, and what becomes of it (harbor.md §5.1, §5.6).
+
+use waldur_backend_harbor::testing::SeedProject;
+use waldur_sdk::{
+    ErrorClass, ErrorKind,
+    backend::{CreateRequest, Origin, ResourceBackend as _, Status},
+    types::Limits,
+};
+
+use crate::common::{
+    ALWAYS, Failure, GIB, GROUP_NOTE, Gate, NAME, STAMP, backend, create, cx, hard, id, request, seed, set_status,
+    storage,
+};
+
+/// A Restore.
+fn recorded(limits: Limits) -> CreateRequest {
+    request(limits).with_origin(Origin::Recorded)
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_the_empty_project_of_a_person_is_left_to_the_person() {
+    for role in [1, 2, 4] {
+        for first in [true, false] {
+            let gate = Gate::new();
+            gate.fake.add_user("ann", "Secret123", false).unwrap();
+            gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
+            gate.fake.set_user_role(NAME, "ann", role);
+            let before = gate.fake.project(NAME);
+            let order = if first { request(storage(20)).for_the_first_time() } else { request(storage(20)) };
+            let error = create(&backend(&gate), &order).await.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Foreign, "{role}: {error}");
+            assert_eq!(gate.fake.project(NAME), before, "{role}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_before_anything_was_made_nothing_that_is_there_is_ours() {
+    let gate = Gate::new();
+    gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
+    let before = gate.fake.project(NAME);
+    for order in [request(storage(20)), {
+        let mut restored = recorded(storage(20));
+        restored.resource.metadata.insert("harbor_project_id".to_owned(), 1.into());
+        restored
+    }] {
+        let error = create(&backend(&gate), &order.for_the_first_time()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Foreign, "{error}");
+        assert_eq!(gate.fake.project(NAME), before);
+    }
+    // Made for this very order by another process, which puts its stamp on meanwhile.
+    gate.after("GET /projects/waldur", |fake| assert!(fake.set_allowlist(NAME, &[STAMP])));
+    create(&backend(&gate), &request(storage(20)).for_the_first_time()).await.unwrap();
+    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP, GROUP_NOTE]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h14_a_restoration_that_was_cut_short_is_finished() {
+    for lost in ["POST /projects {", "PUT /projects/"] {
+        let gate = Gate::new();
+        let before = gate.fake.add_project(seed(20 * GIB)).unwrap().id;
+        gate.fake.remove_project(NAME);
+        let mut restored = recorded(storage(20));
+        restored.resource.metadata.insert("harbor_project_id".to_owned(), before.into());
+        if lost.starts_with("POST") {
+            gate.lose_answer(lost, 1, Failure::internal());
+        } else {
+            gate.fail(lost, ALWAYS, Failure::error(503, "UNAVAILABLE", "busy"));
+        }
+        let first = create(&backend(&gate), &restored.clone().for_the_first_time()).await;
+        if let Err(error) = first {
+            assert_eq!(error.class(), ErrorClass::Transient, "{lost}: {error}");
+        }
+        gate.mend();
+        create(&backend(&gate), &restored).await.unwrap();
+        let project = gate.fake.project(NAME).unwrap();
+        assert_eq!((project.allowlist, project.id > before), (vec![STAMP.to_owned(), GROUP_NOTE.to_owned()], true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_what_is_scaled_down_stays_noted_until_it_is_not_any_more() {
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).tolerates("waldur-downscaled")).unwrap();
+    gate.fail("PUT /quotas", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+    let error = create(&backend(&gate), &recorded(storage(500))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    let state = backend(&gate).get(&cx(), &id(NAME)).await.unwrap().unwrap();
+    assert_eq!(
+        (hard(&gate), state.status),
+        (Some(GIB), Status::Downscaled),
+        "a small quota that is somebody's to raise"
+    );
+    gate.mend();
+    set_status(&backend(&gate), storage(500), Status::Active).await.unwrap();
+    assert_eq!(hard(&gate), Some(500 * GIB));
+    // And in one go.
+    gate.fake.set_quota(NAME, GIB);
+    gate.fake.set_allowlist(NAME, &[STAMP, "waldur-downscaled", GROUP_NOTE]);
+    create(&backend(&gate), &recorded(storage(500))).await.unwrap();
+    let project = gate.fake.project(NAME).unwrap();
+    assert_eq!((hard(&gate), project.allowlist), (Some(500 * GIB), vec![STAMP.to_owned(), GROUP_NOTE.to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h28_a_restoration_that_names_no_limit_leaves_the_quota() {
+    for (bytes, told) in [(500 * GIB, storage(500)), (-1, crate::common::unlimited())] {
+        let gate = Gate::new();
+        gate.fake.add_project(seed(bytes)).unwrap();
+        let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
+        assert_eq!((hard(&gate), created.limits), (Some(bytes), Some(told)));
+    }
+    // What it is scaled down to is not what it was sold with: nobody is told so.
+    let gate = Gate::new();
+    gate.fake.add_project(seed(GIB).tolerates("waldur-downscaled")).unwrap();
+    let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
+    assert_eq!((hard(&gate), created.limits), (Some(GIB), None));
+    // Made anew it has the default.
+    let gate = Gate::new();
+    let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
+    assert_eq!((hard(&gate), created.limits), (Some(10 * GIB), Some(storage(10))));
+}
