@@ -25,11 +25,11 @@ pub struct HarborSettings {
     /// `default_storage_quota_gb`: the limit of a resource that was ordered without one, in GiB, or in what
     /// `storage_bytes_per_unit` makes of them, whatever the component's `unit_factor`; -1 for none. Default 10.
     pub default_limit: Limit,
-    /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`.
+    /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`; none is warned of.
     pub group_prefix: String,
     /// `allocation_prefix`: before the resource's slug in the name of its project. Default none, which is warned of.
     pub allocation_prefix: String,
-    /// `project_role_id`: what the group may do in the project. Default 2, developer.
+    /// `project_role_id`: what the group may do in the project. Default 2, developer. 1, administrator, is warned of.
     pub role: Role,
     /// `verify_ssl`: whether Harbor's certificate is verified. Default true.
     pub verify_ssl: bool,

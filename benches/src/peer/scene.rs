@@ -169,6 +169,13 @@ impl Scene {
         resources.map(pair).collect()
     }
 
+    /// Of how many resources Waldur has been told something by this name.
+    pub fn published(&self, name: &str) -> usize {
+        let told =
+            |resource: &&ResourceUuid| self.waldur.resource_view(**resource).backend_metadata.get(name).is_some();
+        self.resources.iter().filter(told).count()
+    }
+
     /// What has to be served: Waldur, and the back end.
     pub fn transports(&self) -> [Arc<dyn HttpTransport>; 2] {
         let backend: Arc<dyn HttpTransport> = match &self.backend {

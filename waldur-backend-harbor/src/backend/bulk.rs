@@ -211,13 +211,13 @@ fn at_most_by_themselves(wanted: usize) -> usize {
 /// More pages than this that do not come are no page's fault.
 const BROKEN_PAGES: u32 = 3;
 
-/// Reads a listing of the whole registry, whoever's its projects are, and keeps what is wanted page by page. Those of
-/// other pages are nobody's fault where one does not come, so that the list goes on after it.
+/// Reads a listing of the whole registry, whoever's its projects are, and keeps what is wanted page by page. Where a page
+/// does not come, it goes on after that.
 ///
 /// # Errors
 /// When not even the first page came.
-async fn sifted<T: Send + 'static>(list: impl Fn() -> Pager<Sieved<T>>) -> Result<Sifted<T>> {
-    let mut pager = list();
+async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Result<Sifted<T>> {
+    let mut pager = open();
     let Some(first) = pager.next_page().await? else { return Ok((HashMap::new(), None)) };
     let (total, rows) = (first.total, (first.items.len() + first.bad.len()) as u64);
     let last = total.filter(|_| rows > 0).map_or(0, |total| total.div_ceil(rows));
@@ -241,7 +241,7 @@ async fn sifted<T: Send + 'static>(list: impl Fn() -> Pager<Sieved<T>>) -> Resul
                     return Ok((found, Some(error)));
                 }
                 gap = gap.or(Some(error));
-                pager = list().resume_at(PageToken((number + 2).to_string()));
+                pager = open().resume_at(PageToken((number + 2).to_string()));
                 None
             }
         };

@@ -200,7 +200,7 @@ impl Inner {
             let Some(facts) = self.known().facts(id.as_str()).cloned() else { continue };
             if state.foreign {
                 let resources = records.of(id);
-                state.stamp = resources.iter().find(|one| is_proven(one, &facts)).map(|one| one.stamp());
+                state.stamp = resources.iter().find(|one| is_proven(one, &facts)).map(MarketplaceResource::stamp);
                 state.foreign = state.stamp.is_none();
                 if !state.foreign {
                     let text = format!("{id}: it has another resource's stamp beside its own, which is taken away");

@@ -1,10 +1,13 @@
 //! What there is already under the name of an order, and what becomes of it (harbor.md §5.1, §5.6).
 
-use waldur_backend_harbor::testing::SeedProject;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use waldur_backend_harbor::{HarborBackend, testing::SeedProject};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     backend::{CreateRequest, Origin, ResourceBackend as _, Status},
-    types::Limits,
+    settings::{AccountingType, Component},
+    types::{Limits, UnitFactor},
 };
 
 use crate::common::{
@@ -119,4 +122,22 @@ async fn h28_a_restoration_that_names_no_limit_leaves_the_quota() {
     let gate = Gate::new();
     let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
     assert_eq!((hard(&gate), created.limits), (Some(10 * GIB), Some(storage(10))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h02_a_default_that_nobody_chose_and_does_not_fit_fails_only_the_order_that_needs_it() {
+    let gate = Gate::new();
+    let settings = crate::common::read(&json!({
+        "harbor_url": crate::common::URL, "robot_username": gate.fake.robot_login(),
+        "robot_password": gate.fake.robot_secret().expose_secret(),
+    }));
+    let mut component = Component::new("storage", AccountingType::Limit);
+    component.unit_factor = UnitFactor::new(1024.into()).unwrap();
+    let http = crate::common::http(gate.clone());
+    let tib = HarborBackend::new(http, settings.unwrap().0, &[component].into_iter().collect()).unwrap();
+    let error = create(&tib, &request(Limits::new())).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("default_storage_quota_gb"), "{error}");
+    assert!(gate.take_log().is_empty());
+    create(&tib, &request(storage(2))).await.unwrap();
+    assert_eq!(hard(&gate), Some(2048 * GIB));
 }

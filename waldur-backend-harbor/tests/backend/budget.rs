@@ -133,6 +133,11 @@ async fn membership_of_a_thousand_projects_takes_fourteen_calls_and_no_second_wh
     let missing = report.resources.iter().filter(|resource| matches!(resource.outcome, SyncOutcome::Missing));
     assert_eq!(missing.count(), 1);
     assert_eq!(harbor.counts().total, 10 + 2, "{}", harbor.counts());
+    // Where Harbor treats that question as reading, it takes lists to prove it.
+    world.harbor.configure(|settings| settings.head_needs_right = true);
+    harbor.reset();
+    agent.run_once(&OpContext::new("gone still")).await.unwrap();
+    assert_eq!(harbor.counts().total, 10 + 5, "{}", harbor.counts());
 }
 
 #[tokio::test(start_paused = true)]

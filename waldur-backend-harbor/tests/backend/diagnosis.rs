@@ -223,6 +223,12 @@ async fn how_harbor_is_set_up_is_told() {
     for told in ["waldur-", "10", "2 (developer)"] {
         assert!(settings.detail.contains(told), "{}", settings.detail);
     }
+    let risky = [("project_role_id", json!(1)), ("oidc_group_prefix", json!("")), ("allocation_prefix", json!(""))];
+    for (key, value) in risky {
+        assert!(findings.iter().all(|finding| finding.check != key), "{key}");
+        let backend = backend_with(gate.clone(), &gate.fake, json!({ key: value }));
+        assert_eq!(find(&backend.diagnose(&cx()).await, key).outcome, Outcome::Warning);
+    }
 }
 
 #[tokio::test(start_paused = true)]
