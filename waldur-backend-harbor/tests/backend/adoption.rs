@@ -21,40 +21,26 @@ fn recorded(limits: Limits) -> CreateRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn h13_the_empty_project_of_a_person_is_left_to_the_person() {
-    for role in [1, 2, 4] {
-        for first in [true, false] {
+async fn h13_an_empty_project_is_left_to_the_person_who_made_it() {
+    for role in [None, Some(1), Some(2), Some(4)] {
+        for origin in [Origin::Reserved, Origin::Recorded] {
             let gate = Gate::new();
             gate.fake.add_user("ann", "Secret123", false).unwrap();
+            let older = gate.fake.add_project(SeedProject::new("waldur-older").quota(GIB)).unwrap().id;
             gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
-            gate.fake.set_user_role(NAME, "ann", role);
+            if let Some(role) = role {
+                gate.fake.set_user_role(NAME, "ann", role);
+            }
             let before = gate.fake.project(NAME);
-            let order = if first { request(storage(20)).for_the_first_time() } else { request(storage(20)) };
+            let mut order = request(storage(20)).with_origin(origin);
+            if origin == Origin::Recorded {
+                order.resource.metadata.insert("harbor_project_id".to_owned(), older.into());
+            }
             let error = create(&backend(&gate), &order).await.unwrap_err();
-            assert_eq!(error.class(), ErrorClass::Foreign, "{role}: {error}");
-            assert_eq!(gate.fake.project(NAME), before, "{role}");
+            assert_eq!(error.class(), ErrorClass::Foreign, "{role:?}: {error}");
+            assert_eq!(gate.fake.project(NAME), before, "{role:?}");
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn h13_before_anything_was_made_nothing_that_is_there_is_ours() {
-    let gate = Gate::new();
-    gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
-    let before = gate.fake.project(NAME);
-    for order in [request(storage(20)), {
-        let mut restored = recorded(storage(20));
-        restored.resource.metadata.insert("harbor_project_id".to_owned(), 1.into());
-        restored
-    }] {
-        let error = create(&backend(&gate), &order.for_the_first_time()).await.unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Foreign, "{error}");
-        assert_eq!(gate.fake.project(NAME), before);
-    }
-    // Made for this very order by another process, which puts its stamp on meanwhile.
-    gate.after("GET /projects/waldur", |fake| assert!(fake.set_allowlist(NAME, &[STAMP])));
-    create(&backend(&gate), &request(storage(20)).for_the_first_time()).await.unwrap();
-    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP, GROUP_NOTE]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +56,7 @@ async fn h14_a_restoration_that_was_cut_short_is_finished() {
         } else {
             gate.fail(lost, ALWAYS, Failure::error(503, "UNAVAILABLE", "busy"));
         }
-        let first = create(&backend(&gate), &restored.clone().for_the_first_time()).await;
+        let first = create(&backend(&gate), &restored).await;
         if let Err(error) = first {
             assert_eq!(error.class(), ErrorClass::Transient, "{lost}: {error}");
         }

@@ -144,9 +144,6 @@ pub struct CreateRequest {
     pub backend_id: BackendId,
     /// How the id came to be known.
     pub origin: Origin,
-    /// Whether an attempt before this one may have begun to make the object. Where none has, nothing under the id can be
-    /// its leftover: what carries no stamp is somebody else's, or what another process is making for this very order.
-    pub resumes: bool,
     /// What was ordered, in Waldur's units.
     pub limits: Limits,
     /// What the plan grants, in Waldur's units; empty unless [`Capabilities::plan_quotas`](super::Capabilities).
@@ -158,14 +155,13 @@ pub struct CreateRequest {
 }
 
 impl CreateRequest {
-    /// A request without limits, quotas, team and keys, which may not be the first one for the order.
+    /// A request without limits, quotas, team and keys.
     pub fn new(order: OrderUuid, resource: MarketplaceResource, backend_id: BackendId) -> Self {
         Self {
             order,
             resource,
             backend_id,
             origin: Origin::Reserved,
-            resumes: true,
             limits: Limits::new(),
             plan_quotas: Amounts::new(),
             team: Vec::new(),
@@ -177,13 +173,6 @@ impl CreateRequest {
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
-        self
-    }
-
-    /// Says that no attempt before this one can have made anything.
-    #[must_use]
-    pub fn for_the_first_time(mut self) -> Self {
-        self.resumes = false;
         self
     }
 

@@ -47,7 +47,6 @@ impl OrderProcessor {
         let mut request = CreateRequest::new(order.uuid, side, reservation.id.clone())
             .with_origin(reservation.origin)
             .with_limits(limits);
-        request.resumes = resumes(job, &reservation);
         request.plan_quotas = plan_quotas;
         request.ssh_keys = ssh_keys;
         request.team = team;
@@ -88,7 +87,6 @@ impl OrderProcessor {
                     reservation = self.reserve_after(job, &request.resource, order, &reservation, error).await?;
                     request.backend_id = reservation.id.clone();
                     request.origin = reservation.origin;
-                    request.resumes = resumes(job, &reservation);
                 }
                 Err(error) => return Err(error),
             }
@@ -279,15 +277,6 @@ impl OrderProcessor {
         }
         self.waldur(job.cx).orders().set_backend_id(order.uuid, handle).await?;
         Ok(OrderOutcome::Executing)
-    }
-}
-
-/// Whether something may have been made under a reserved id already. It is written to Waldur before anything is made; an
-/// id that was there before the order tells nothing.
-fn resumes(job: &Job<'_>, reservation: &Reservation) -> bool {
-    match reservation.origin {
-        Origin::Reserved => !reservation.is_new,
-        Origin::Recorded => job.resumes(),
     }
 }
 
