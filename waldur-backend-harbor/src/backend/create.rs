@@ -135,7 +135,7 @@ impl Inner {
         place: &Place,
         seen: Seen,
     ) -> Result<(Seen, Option<Limit>)> {
-        let is_older = matches!(place, Place::There(project) if stamp::born_with(project).is_none());
+        let is_older = matches!(place, Place::There(project) if stamp::born_with(project) == Mark::None);
         if request.origin == Origin::Recorded && is_older && !Storage::is_named(&request.limits) {
             // What it is scaled down to is not the limit that it has.
             let limit = seen.limit().filter(|_| !seen.facts.marks.downscaled);
@@ -211,7 +211,7 @@ impl Inner {
         let (is_newborn, public) = match place {
             Place::New(_) => (true, "false"),
             Place::There(project) => {
-                (stamp::born_with(project).is_some(), project.metadata.public.as_deref().unwrap_or("false"))
+                (stamp::born_with(project) != Mark::None, project.metadata.public.as_deref().unwrap_or("false"))
             }
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());

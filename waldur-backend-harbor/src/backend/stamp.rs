@@ -65,14 +65,15 @@ pub(super) fn of(project: &Project) -> Marks {
     let unknown = || Marks { stamp: Mark::Unknown, ..Marks::default() };
     let mut marks = project.cve_allowlist.as_ref().map_or_else(unknown, read);
     if marks.stamp == Mark::None {
-        marks.stamp = born_with(project).map_or(Mark::None, |stamp| stamp.map_or(Mark::Broken, Mark::Stamp));
+        marks.stamp = born_with(project);
     }
     marks
 }
 
-/// The stamp that a project was born with, if it has not grown up since; `Some(None)` where it is none that there can be.
-pub(super) fn born_with(project: &Project) -> Option<Option<Stamp>> {
-    after(project.metadata.auto_scan.as_deref()?.trim(), STAMP).map(parsed)
+/// The stamp that a project was born with, if it has not grown up since.
+pub(super) fn born_with(project: &Project) -> Mark {
+    let text = project.metadata.auto_scan.as_deref().unwrap_or_default();
+    after(text.trim(), STAMP).map_or(Mark::None, |uuid| parsed(uuid).map_or(Mark::Broken, Mark::Stamp))
 }
 
 /// A stamp as it is written.

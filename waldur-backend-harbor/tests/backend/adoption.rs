@@ -26,7 +26,7 @@ async fn h13_an_empty_project_is_left_to_the_person_who_made_it() {
         for origin in [Origin::Reserved, Origin::Recorded] {
             let gate = Gate::new();
             gate.fake.add_user("ann", "Secret123", false).unwrap();
-            let older = gate.fake.add_project(SeedProject::new("waldur-older").quota(GIB)).unwrap().id;
+            let first = gate.fake.add_project(SeedProject::new("waldur-older").quota(GIB)).unwrap().id;
             gate.fake.add_project(SeedProject::new(NAME).quota(10 * GIB)).unwrap();
             if let Some(role) = role {
                 gate.fake.set_user_role(NAME, "ann", role);
@@ -34,7 +34,7 @@ async fn h13_an_empty_project_is_left_to_the_person_who_made_it() {
             let before = gate.fake.project(NAME);
             let mut order = request(storage(20)).with_origin(origin);
             if origin == Origin::Recorded {
-                order.resource.metadata.insert("harbor_project_id".to_owned(), older.into());
+                order.resource.metadata.insert("harbor_project_id".to_owned(), first.into());
             }
             let error = create(&backend(&gate), &order).await.unwrap_err();
             assert_eq!(error.class(), ErrorClass::Foreign, "{role:?}: {error}");

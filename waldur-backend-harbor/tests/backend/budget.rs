@@ -2,13 +2,13 @@
 //! listings; the offering's own look, at what it sells, comes on top, as performance.md counts it: in every run, whatever
 //! is measured.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
-use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
+use waldur_backend_harbor::testing::{FakeHarbor, Image, SeedProject};
 use waldur_sdk::{
-    backend::{Aspects, OpContext, Period, ResourceBackend as _, Usage},
+    backend::{Aspects, MarketplaceResource, OpContext, Period, ResourceBackend as _, Usage},
     client::WaldurClient,
     process::{SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
     testing::{
@@ -19,7 +19,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{GIB, backend_with, components, cx, environment, http, id, now, pass_time},
+    common::{GIB, Gate, backend_with, components, cx, environment, http, id, now, pass_time, resource},
     membership::{assert_synced, sync},
 };
 
@@ -160,6 +160,38 @@ async fn among_three_thousand_projects_a_thousand_cost_their_pages_and_the_other
     // Nothing is remembered of the others.
     let remembered = format!("{backend:?}");
     assert!(remembered.contains("waldur-r00999") && !remembered.contains("foreign-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_that_are_published_already_are_not_carried_along() {
+    let gate = Gate::new();
+    let names: Vec<String> = (0..8).map(|number| format!("waldur-r{number}")).collect();
+    for name in &names {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB)).unwrap();
+    }
+    let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
+    let backend = backend_with(gate.clone(), &gate.fake, json!({}));
+    let told = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    let metadata = |id: &BackendId| told[id].as_ref().unwrap().as_ref().unwrap().metadata.clone().unwrap();
+    let mut records: BTreeMap<BackendId, MarketplaceResource> = BTreeMap::new();
+    for id in &ids {
+        let mut resource = resource();
+        resource.metadata = metadata(id);
+        resource.metadata.insert("note".to_owned(), "by somebody else".into());
+        records.insert(id.clone(), resource);
+    }
+    // One was published otherwise, of one nobody knows, and one has grown.
+    records.get_mut(&ids[1]).unwrap().metadata.insert("quota_bytes".to_owned(), 7.into());
+    records.remove(&ids[2]);
+    gate.fake.push("waldur-r3", "data", Image::new("v1").layer("data", 5)).unwrap();
+    let states = backend.inspect_recorded(&cx(), &ids, Aspects::ALL, &records).await;
+    let carried = ids.iter().filter(|id| states[*id].as_ref().unwrap().as_ref().unwrap().metadata.is_some());
+    assert_eq!(carried.collect::<Vec<_>>(), [&ids[1], &ids[2], &ids[3]]);
+    // The same id twice is one.
+    let twice = [ids.clone(), ids.clone()].concat();
+    assert_eq!(format!("{:?}", backend.inspect(&cx(), &twice, Aspects::ALL).await).len(), {
+        format!("{:?}", backend.inspect(&cx(), &ids, Aspects::ALL).await).len()
+    });
 }
 
 #[tokio::test(start_paused = true)]
