@@ -60,7 +60,7 @@ fn before(work: Work, rights: Vec<Permission>) -> Gate {
     );
     let project = match work {
         W::Create => return gate,
-        W::Role => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).group(GROUP, 5),
+        W::Role => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).tolerates(GROUP_NOTE).group(GROUP, 5),
         W::Move => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).group("waldur-before", 2),
         _ => seed(20 * GIB),
     };
