@@ -106,7 +106,7 @@ impl Inner {
         };
         let member = client.members().group(&project, &group).await?;
         let is_bound = member.is_some_and(|member| member.role == self.settings.role);
-        if is_bound && Given::of(resource, &group, noted)?.is_in_step() {
+        if is_bound && Given::of(resource, &group, noted).is_in_step() {
             return Ok(());
         }
         let (seen, ownership) = self.look_at_own(&client, &project, id, resource).await?;
@@ -118,7 +118,7 @@ impl Inner {
                 marks.stamp = stamp.unwrap_or(marks.stamp);
             })
         };
-        let given = Given::of(resource, &group, seen.facts.marks.groups.clone())?;
+        let given = Given::of(resource, &group, seen.facts.marks.groups.clone());
         let seen = if given.is_in_step() { seen } else { note(seen, given.all(&group)).await? };
         self.ensure_binding(cx, &client, &project, &group).await?;
         if given.former.is_empty() {
@@ -170,7 +170,7 @@ impl Inner {
     /// is the group that was published when the project was made, and without one nobody knows.
     fn group_of(&self, resource: &MarketplaceResource) -> Result<Option<GroupName>> {
         if resource.project.slug.trim().is_empty() {
-            return resource.metadata.text(metadata::GROUP).map(GroupName::new).transpose();
+            return Ok(resource.metadata.text(metadata::GROUP).and_then(|name| GroupName::new(name).ok()));
         }
         names::group(&self.settings.group_prefix, resource).map(Some)
     }
@@ -198,11 +198,12 @@ struct Given {
 }
 
 impl Given {
-    fn of(resource: &MarketplaceResource, group: &GroupName, noted: Vec<String>) -> Result<Self> {
+    fn of(resource: &MarketplaceResource, group: &GroupName, noted: Vec<String>) -> Self {
         let given = given_groups(resource, noted);
         let (ours, others): (Vec<_>, Vec<_>) = given.into_iter().partition(|name| name == group.as_str());
-        let former = others.into_iter().map(GroupName::new).collect::<Result<_>>()?;
-        Ok(Self { former, is_known: !ours.is_empty() })
+        // A name that no group can have is that of none.
+        let former = others.into_iter().filter_map(|name| GroupName::new(name).ok()).collect();
+        Self { former, is_known: !ours.is_empty() }
     }
 
     fn is_in_step(&self) -> bool {

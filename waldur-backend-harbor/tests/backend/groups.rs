@@ -12,8 +12,8 @@ use waldur_sdk::{
 
 use crate::{
     common::{
-        self, GIB, GROUP_NOTE as NOTE, Gate, OTHER_STAMP, backend, backend_with, create, cx, id, pass_time, request,
-        storage,
+        self, ALWAYS, Failure, GIB, GROUP_NOTE as NOTE, Gate, OTHER_STAMP, backend, backend_with, create, cx, id,
+        pass_time, request, storage,
     },
     membership::{GROUP, GROUP_NOTE, NAME, Site, assert_synced, sync},
 };
@@ -169,4 +169,27 @@ async fn a_second_stamp_does_not_keep_a_resource_from_being_changed_and_removed(
     let removal = waldur_sdk::backend::DeleteRequest::new(common::order(), resource, id(common::NAME));
     drop(backend(&gate).delete(&cx(), &removal).await.unwrap());
     assert!(gate.fake.projects().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_that_is_cut_short_anywhere_is_remembered_by_the_next_one() {
+    for cut in
+        ["PUT /projects/waldur-images {", "POST /projects/waldur-images/members", "DELETE /projects/waldur-images"]
+    {
+        let site = Site::new(20, 2);
+        let [other, third] = ["other", "third"].map(|slug| site.waldur.project(slug).slug(slug).create());
+        site.waldur.change_resource(site.resource, |resource| resource.project(other));
+        site.gate.fail(cut, ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
+        site.pass().await;
+        assert!(!matches!(site.pass().await.resources[0].outcome, SyncOutcome::Synced), "{cut}");
+        site.gate.mend();
+        // It moves on before the next process comes.
+        site.waldur.change_resource(site.resource, |resource| resource.project(third));
+        let next = Site { backend: backend_with(site.gate.clone(), &site.gate.fake, json!({})), ..site };
+        next.pass().await;
+        assert_synced(&next.pass().await);
+        let project = next.gate.fake.project(NAME).unwrap();
+        assert_eq!(project.groups(), [("waldur-third", 2)], "{cut}");
+        assert_eq!(project.allowlist.last().map(String::as_str), Some("waldur-group-waldur-third"), "{cut}");
+    }
 }
