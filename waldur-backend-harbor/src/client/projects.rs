@@ -233,7 +233,7 @@ impl NewProject {
 
     /// Writes something on it in the very request that makes it, where everybody finds it who finds the project: in the
     /// place of the word whether images are scanned as they come ([`ProjectMetadata::auto_scan`]). Of what a request for a
-    /// project carries, Harbor keeps nothing else of free form; it keeps this as it is (by its source, 2.5 to 2.15; what is
+    /// project carries, Harbor keeps nothing else of free form; it keeps this as it is (by its source of 2026; what is
     /// recorded is that it takes any text in a change), and only `true` and `1` mean yes. [`Projects::grow_up`] puts an
     /// honest no in its place.
     ///
