@@ -100,7 +100,7 @@ impl ResourceBackend for HarborBackend {
 
     fn capabilities(&self) -> Capabilities {
         // Images are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage().with_published_ids()
+        Capabilities::default().with_decreasing_usage().with_published_ids().without_history()
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {

@@ -61,6 +61,9 @@ pub struct Capabilities {
     /// to another object: the usage of one whose id is known not to be the published one
     /// ([`UsageReport::published_id`](super::UsageReport::published_id)) is not billed. Costs nothing but longer rows.
     pub published_ids: bool,
+    /// Usage of a month that is over cannot be told any more: it is *not yet* known for ever. Who wants to load such months
+    /// is told so before anybody is asked.
+    pub no_history: bool,
 }
 
 impl Capabilities {
@@ -68,6 +71,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_decreasing_usage(mut self) -> Self {
         self.decreasing_usage = true;
+        self
+    }
+
+    /// Keeps no history of usage.
+    #[must_use]
+    pub const fn without_history(mut self) -> Self {
+        self.no_history = true;
         self
     }
 
