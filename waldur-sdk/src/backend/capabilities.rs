@@ -1,5 +1,7 @@
 //! What a back end says about itself beside its methods and facets.
 
+use crate::naming::Comparison;
+
 /// Whose limits win where Waldur's and the back end's differ outside an order (core.md §3.7).
 ///
 /// Limits change by orders. Where both sides differ without one, somebody changed a quota by hand, or a unit was read
@@ -57,6 +59,11 @@ pub struct Capabilities {
     /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
     /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
     pub reads_singly: bool,
+    /// When the back end takes the names of two members for the same, which is how its lists of members and of users'
+    /// limits are compared with Waldur's: a directory that lists `Alice` for whom Waldur calls `alice` has nobody to add
+    /// and nobody to remove. Default [`Comparison::Exact`]; the type of the target's names knows
+    /// ([`KeycloakUsername::COMPARISON`](crate::naming::KeycloakUsername::COMPARISON)).
+    pub member_names: Comparison,
 }
 
 impl Capabilities {
@@ -141,6 +148,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_single_reads(mut self) -> Self {
         self.reads_singly = true;
+        self
+    }
+
+    /// Compares the names of members so.
+    #[must_use]
+    pub const fn with_member_names(mut self, comparison: Comparison) -> Self {
+        self.member_names = comparison;
         self
     }
 

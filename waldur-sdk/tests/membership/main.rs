@@ -2,14 +2,18 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../support/capture.rs"]
+mod capture;
 #[path = "../support/orders.rs"]
 mod orders;
 
 mod assigned;
 mod budget;
+mod ceiling;
 mod events;
 mod failing;
 mod guards;
+mod layers;
 mod members;
 mod names;
 mod old_servers;
@@ -17,6 +21,7 @@ mod once;
 mod portions;
 mod projects;
 mod secrets;
+mod spelling;
 mod stale;
 mod sweeps;
 mod upkeep;
