@@ -1,6 +1,6 @@
 //! Passes over several offerings, in one process and in virtual time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use secrecy::ExposeSecret as _;
@@ -16,7 +16,7 @@ use waldur_sdk::{
     ErrorKind, Result,
     backend::{Connector, OpContext},
     rest::{Environment, HttpOptions, HttpTransport},
-    settings::AgentSettings,
+    settings::{AgentSettings, Credentials},
     testing::{
         Action, Faults, Latency, hang, op, status,
         waldur::{Billing, FakeWaldur, Generation, OrderState},
@@ -44,7 +44,11 @@ pub(crate) fn sold(waldur: &FakeWaldur) -> OfferingUuid {
 
 /// An order whose resource's id begins like no other's: the back end names users by that.
 pub(crate) fn ordered(waldur: &FakeWaldur, offering: OfferingUuid) -> OrderUuid {
-    let number = waldur.orders_in(OrderState::PendingProvider).len() + 1;
+    ordered_as(waldur, offering, waldur.orders_in(OrderState::PendingProvider).len() + 1)
+}
+
+/// As [`ordered`], with a number that no other order has.
+pub(crate) fn ordered_as(waldur: &FakeWaldur, offering: OfferingUuid, number: usize) -> OrderUuid {
     let uuid = Uuid::from_u128((number as u128) << 96 | 0x4000_8000);
     let order = waldur.order(offering).create_resource("results").resource(|resource| resource.uuid(uuid));
     order.attributes(json!({ "storage_limit": 10 })).pending()
@@ -78,7 +82,16 @@ pub(crate) fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> Agent
 }
 
 pub(crate) fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<Unit> {
-    let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
+    agents_over(waldur, way, FakeRadosGw::new(), offerings)
+}
+
+fn agents_over(
+    waldur: &FakeWaldur,
+    way: impl HttpTransport,
+    gateway: impl HttpTransport,
+    offerings: &[OfferingUuid],
+) -> Vec<Unit> {
+    let site = Site::over(to(way), to(gateway), environment());
     site.units(&settings(waldur, offerings), &[Mode::OrderProcess], false).unwrap().0
 }
 
@@ -188,16 +201,52 @@ async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begu
     let waldur = fake_waldur(Generation::V8);
     let offering = sold(&waldur);
     let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
+    let gateway = FakeRadosGw::new();
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
-    let agents = agents(&waldur, slow, &[offering]);
+    let agents = agents_over(&waldur, slow, gateway.clone(), &[offering]);
     // Eight are under way by then; the others still wait for their turn.
     let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
     let stop = stop.map(|()| Event::Stop);
     let exit = Crew::new(agents, Schedule::Every(Periods::all(Duration::from_mins(5)))).run(stop).await;
     assert_eq!(exit, Exit::Done);
     let states: Vec<_> = orders.iter().map(|order| waldur.order_view(*order).state).collect();
-    assert!(states.contains(&OrderState::PendingProvider), "{states:?}");
-    assert!(states.iter().all(|state| *state != OrderState::Erred), "{states:?}");
+    let count_of = |wanted: OrderState| states.iter().filter(|state| **state == wanted).count();
+    let (done, pending) = (count_of(OrderState::Done), count_of(OrderState::PendingProvider));
+    assert!(done >= 1 && pending >= 1, "{states:?}");
+    // Whoever was begun is either finished or left in a state from which it goes on.
+    assert_eq!(done + pending + count_of(OrderState::Executing), 12, "{states:?}");
+    let sent = || (waldur.requests().len(), gateway.users().len());
+    let (before, users) = (sent(), gateway.users().len());
+    assert!(users >= done && users < 12, "{users} users for {done} orders");
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(sent(), before, "nothing is sent after the end");
+
+    let again = agents_over(&waldur, waldur.clone(), gateway.clone(), &[offering]);
+    assert_eq!(Crew::new(again, Schedule::Once).run(stream::pending()).await, Exit::Done);
+    assert!(orders.iter().all(|order| waldur.order_view(*order).state == OrderState::Done));
+    let ids: BTreeSet<_> =
+        orders.iter().map(|order| waldur.resource_view(waldur.resource_of(*order)).backend_id).collect();
+    let users: Vec<_> = gateway.users().into_iter().map(|user| user.id.to_string()).collect();
+    assert_eq!((ids.len(), users.len()), (12, 12), "one user each: {users:?}");
+    assert!(users.iter().all(|user| ids.contains(user)), "{users:?} of {ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f046_of_two_offerings_the_one_with_a_revoked_token_stops_alone() {
+    let waldur = fake_waldur(Generation::V8);
+    let (revoked, sound) = (sold(&waldur), sold(&waldur));
+    let orders = [revoked, sound].map(|offering| ordered(&waldur, offering));
+    let mut tree = settings(&waldur, &[revoked, sound]);
+    tree.offerings[0].credentials = Credentials::Token("revoked-token".into());
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment());
+    let mut units = site.units(&tree, &[Mode::OrderProcess], false).unwrap().0;
+    for _ in 0..2 {
+        let passes = pass(&mut units, &OpContext::new("test")).await;
+        assert_eq!(passes.iter().map(Pass::exit).collect::<Vec<_>>(), [Exit::Failed, Exit::Done]);
+        assert_eq!(passes[0].outcome.as_ref().unwrap_err().kind(), ErrorKind::Unauthenticated);
+    }
+    let states = orders.map(|order| waldur.order_view(order).state);
+    assert_eq!(states, [OrderState::PendingProvider, OrderState::Done]);
 }
 
 #[tokio::test(start_paused = true)]

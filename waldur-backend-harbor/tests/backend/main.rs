@@ -9,6 +9,7 @@ mod conformance;
 mod creation;
 mod deletion;
 mod diagnosis;
+mod groups;
 mod limits;
 mod membership;
 mod orders;

@@ -338,7 +338,7 @@ async fn h14_a_name_that_was_given_to_a_strangers_project_stays_the_strangers() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn f149_a_strangers_usage_is_billed_to_nobody() {
+async fn sec47_a_strangers_usage_is_billed_to_nobody() {
     let report = async |site: &Site| {
         let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
         let client = client.http(http(site.waldur.clone())).build().unwrap();

@@ -99,9 +99,11 @@ async fn f127_a_report_may_be_dropped_anywhere() {
 async fn f110_two_agents_may_report_at_once() {
     for scenario in BOTH {
         let limits = limits(&scenario.world());
-        // Several requests in flight make too many orders to try all of them.
-        let interleaving = Interleaving::random(7, 20);
-        let met = interleave(&scenario, &interleaving, &limits).await.unwrap_or_else(|failure| panic!("{failure}"));
-        assert_eq!(met.schedules, 20, "{met:?}");
+        // Every place in which one may be interrupted for all that the other has to do, and some orders at random.
+        for interleaving in [Interleaving::switches(1).settling(), Interleaving::random(7, 10)] {
+            let met = interleave(&scenario, &interleaving, &limits).await.unwrap_or_else(|failure| panic!("{failure}"));
+            assert!(met.schedules >= 10, "{met:?}");
+            eprintln!("{met:?}");
+        }
     }
 }
