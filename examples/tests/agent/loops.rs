@@ -215,6 +215,7 @@ impl HttpTransport for Tokens {
     }
 }
 
+/// What is on its way is finished by the old ones, up to a safe point; from there an order goes on with the new ones.
 #[tokio::test(start_paused = true)]
 async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
     let waldur = fake_waldur(Generation::V8);
@@ -274,9 +275,15 @@ async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
     let before = format!("Token {}", waldur.token().expose_secret());
     for order in [first, second] {
         assert_eq!(waldur.order_view(order).state, OrderState::Done);
-        let ended = tokens.of(&format!("{}/set_state_done", order.hex()));
-        assert_eq!(ended, [before.as_str()], "begun by the old ones and finished by them");
+        assert_eq!(
+            tokens.of(&format!("{}/approve_by_provider", order.hex())),
+            [before.as_str()],
+            "begun by the old ones"
+        );
+        assert_eq!(tokens.of(&format!("{}/set_state_done", order.hex())).len(), 1, "finished once");
     }
+    let ended = tokens.of(&format!("{}/set_state_done", first.hex()));
+    assert_eq!(ended, [before.as_str()], "wrong settings change nothing: the old ones finish it");
     assert!(waldur.erred_orders().is_empty());
     let all = tokens.of("");
     let swap = all.iter().position(|token| *token != before).expect("the new token is used");
@@ -432,15 +439,18 @@ async fn f130_a_back_end_that_blocks_its_thread_is_seen_by_the_watchdog() {
         .with_layer(move |backend| Arc::new(Overridden(stuck::Blocking { backend, block: block.clone() })));
     let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
     let board = Board::new(site.metrics().clone());
-    let crew = tokio::spawn(Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending()));
-    has_begun.await.unwrap();
-    assert!(board.is_alive(), "so far it may be only slow");
-    ahead.store(4 * 60, Ordering::Relaxed);
-    assert!(board.is_alive());
-    ahead.store(6 * 60, Ordering::Relaxed);
-    assert!(!board.is_alive(), "no step and no request for minutes");
-    release.send(()).unwrap();
-    assert_eq!(crew.await.unwrap(), Exit::Done);
+    let crew = Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending());
+    let look = async {
+        has_begun.await.unwrap();
+        assert!(board.is_alive(), "so far it may be only slow");
+        ahead.store(4 * 60, Ordering::Relaxed);
+        assert!(board.is_alive());
+        ahead.store(6 * 60, Ordering::Relaxed);
+        assert!(!board.is_alive(), "no step and no request for minutes");
+        release.send(()).unwrap();
+    };
+    let (exit, ()) = tokio::join!(crew, look);
+    assert_eq!(exit, Exit::Done);
     assert_eq!(waldur.order_view(order).state, OrderState::Done);
 }
 
