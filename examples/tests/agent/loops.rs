@@ -400,10 +400,13 @@ mod stuck {
         }
     }
 
+    /// Whom it tells, and whose word it waits for.
+    type Block = (tokio::sync::oneshot::Sender<()>, mpsc::Receiver<()>);
+
     /// Says that it has begun, and waits for a word with its thread.
     pub(super) struct Blocking {
         pub(super) backend: Arc<dyn ResourceBackend>,
-        pub(super) block: Arc<Mutex<Option<(tokio::sync::oneshot::Sender<()>, mpsc::Receiver<()>)>>>,
+        pub(super) block: Arc<Mutex<Option<Block>>>,
     }
 
     #[async_trait]
@@ -413,7 +416,7 @@ mod stuck {
         }
         async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
             let block = self.block.lock().unwrap().take();
-            if let Some((begun, released)) = block {
+            if let Some((entered, released)) = block {
                 begun.send(()).unwrap();
                 released.recv_timeout(Duration::from_secs(20)).unwrap();
             }
@@ -432,7 +435,7 @@ async fn f130_a_back_end_that_blocks_its_thread_is_seen_by_the_watchdog() {
     let clock = ahead.clone();
     let begin = std::time::Instant::now();
     let environment = environment().with_monotonic(move || begin + Duration::from_secs(clock.load(Ordering::Relaxed)));
-    let (begun, has_begun) = oneshot::channel();
+    let (entered, is_in) = oneshot::channel();
     let (release, released) = mpsc::channel();
     let block = Arc::new(Mutex::new(Some((begun, released))));
     let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment)
@@ -441,7 +444,7 @@ async fn f130_a_back_end_that_blocks_its_thread_is_seen_by_the_watchdog() {
     let board = Board::new(site.metrics().clone());
     let crew = Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending());
     let look = async {
-        has_begun.await.unwrap();
+        is_in.await.unwrap();
         assert!(board.is_alive(), "so far it may be only slow");
         ahead.store(4 * 60, Ordering::Relaxed);
         assert!(board.is_alive());

@@ -13,7 +13,7 @@ fn crowd(gate: &Gate) -> Vec<String> {
         0 => UID.to_uppercase(),
         1 => format!("{UID}-"),
         2 => UID[..UID.len() - 1].to_owned(),
-        _ if number % 2 == 0 => format!("{UID}{number}"),
+        _ if number.is_multiple_of(2) => format!("{UID}{number}"),
         _ => format!("{number}{UID}"),
     };
     let names: Vec<String> = (0..1001).map(alike).collect();
