@@ -417,7 +417,7 @@ mod stuck {
         async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
             let block = self.block.lock().unwrap().take();
             if let Some((entered, released)) = block {
-                begun.send(()).unwrap();
+                entered.send(()).unwrap();
                 released.recv_timeout(Duration::from_secs(20)).unwrap();
             }
             self.backend.create(cx, request).await
@@ -437,7 +437,7 @@ async fn f130_a_back_end_that_blocks_its_thread_is_seen_by_the_watchdog() {
     let environment = environment().with_monotonic(move || begin + Duration::from_secs(clock.load(Ordering::Relaxed)));
     let (entered, is_in) = oneshot::channel();
     let (release, released) = mpsc::channel();
-    let block = Arc::new(Mutex::new(Some((begun, released))));
+    let block = Arc::new(Mutex::new(Some((entered, released))));
     let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment)
         .with_layer(move |backend| Arc::new(Overridden(stuck::Blocking { backend, block: block.clone() })));
     let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
