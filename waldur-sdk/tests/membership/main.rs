@@ -9,7 +9,6 @@ mod orders;
 
 mod assigned;
 mod budget;
-mod ceiling;
 mod events;
 mod failing;
 mod guards;
