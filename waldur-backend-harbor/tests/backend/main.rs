@@ -21,4 +21,5 @@ mod rights;
 mod secrets;
 mod settings;
 mod status;
+mod unread;
 mod usage;

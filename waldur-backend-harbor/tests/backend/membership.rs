@@ -350,7 +350,7 @@ async fn h14_a_name_that_was_given_to_a_strangers_project_stays_the_strangers() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn f149_a_strangers_usage_is_billed_to_nobody() {
+async fn sec47_a_strangers_usage_is_billed_to_nobody() {
     let report_by = async |site: &Site, backend: HarborBackend| {
         let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
         let client = client.http(http(site.waldur.clone())).build().unwrap();
@@ -475,7 +475,7 @@ impl Scenario for Lifted {
 async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
     let bounds = Limits::default().with_environment(environment()).around_writes();
     let sweep = kill_points(&Lifted, &bounds).await.unwrap();
-    assert!(sweep.points >= 6, "{} points", sweep.points);
+    assert!(sweep.points >= 4, "{} points", sweep.points);
 }
 
 #[tokio::test(start_paused = true)]
@@ -483,7 +483,7 @@ async fn h29_scaling_survives_the_death_of_its_process_anywhere() {
     for down in [true, false] {
         let bounds = Limits::default().with_environment(environment()).around_writes();
         let sweep = kill_points(&Scaling { down }, &bounds).await.unwrap();
-        assert!(sweep.points >= 6, "{down}: {} points", sweep.points);
+        assert!(sweep.points >= 4, "{down}: {} points", sweep.points);
         drop_points(&Scaling { down }, &bounds).await.unwrap();
         let site = Scaling { down }.world();
         let agent = site.agent();

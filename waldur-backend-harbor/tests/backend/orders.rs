@@ -337,7 +337,7 @@ async fn a_new_project_takes_seven_round_trips_after_the_listing_and_an_idle_run
 async fn a_project_survives_the_death_of_its_process_anywhere() {
     for work in ALL.into_iter().chain([Work::RestoreSmall]) {
         let sweep = kill_points(&work, &bounds()).await.unwrap();
-        assert!(sweep.points >= 6, "{work:?}: {} points", sweep.points);
+        assert!(sweep.points >= 3, "{work:?}: {} points", sweep.points);
     }
 }
 

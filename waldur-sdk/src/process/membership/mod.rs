@@ -57,6 +57,7 @@ mod projects;
 mod report;
 mod row;
 mod run;
+mod spelling;
 mod statuses;
 mod team;
 mod upkeep;
