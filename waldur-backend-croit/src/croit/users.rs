@@ -25,7 +25,7 @@ impl Users<'_> {
         let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
         let call = call.must_exist().max_body(RestClient::BULK_MAX_BODY).secret_answer();
         let (rows, _headers) = call.send_rows("uid").await?;
-        Ok(UserList::of(rows, self.0.inner.tenant.as_ref()))
+        Ok(UserList::of(rows, self.0.tenant.as_ref()))
     }
 
     /// Creates a user, with a key pair of croit's making. `None` when croit answers without saying what it made.
