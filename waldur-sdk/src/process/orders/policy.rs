@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
+    process::retry::within_a_pass,
     rest::RetryPolicy,
     settings::{AgentSettings, OfferingSettings},
     types::Personal,
@@ -44,9 +45,6 @@ pub struct OrderPolicy {
 
 impl Default for OrderPolicy {
     fn default() -> Self {
-        let mut retry = RetryPolicy::default().with_max_attempts(10).with_max_elapsed(Duration::from_secs(60));
-        retry.initial_backoff = Duration::from_secs(1);
-        retry.max_backoff = Duration::from_secs(15);
         Self {
             check_backend_id_uniqueness: false,
             check_all_offerings: false,
@@ -57,7 +55,7 @@ impl Default for OrderPolicy {
             homedir_umask: None,
             expose_error_details: true,
             concurrency: 8,
-            retry,
+            retry: within_a_pass(),
             team_fetch_delay: Duration::from_secs(3),
             dry_run: false,
         }
