@@ -49,7 +49,7 @@ impl Users<'_> {
     async fn read(&self, empty: UserList) -> Result<UserList> {
         let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
         let call = call.must_exist().max_body(LISTING).secret_answer();
-        let tenant = self.0.inner.tenant.clone();
+        let tenant = self.0.tenant.clone();
         let add = move |list: &mut UserList, row| list.add(row, tenant.as_ref());
         call.fold_rows("uid", move || empty.clone(), add).await
     }

@@ -140,11 +140,10 @@ impl WaldurClient {
         Ok(Self { rest, ..self.clone() })
     }
 
-    /// Gives every call of this clone a deadline.
+    /// The same client, whose calls have a deadline.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
-        self.rest = self.rest.with_deadline(deadline);
-        self
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { rest: self.rest.until(deadline), ..self.clone() }
     }
 
     /// The root of this Waldur, without `api/`.

@@ -21,6 +21,7 @@ pub mod keys;
 mod lanes;
 pub mod membership;
 pub mod orders;
+mod retry;
 pub mod usage;
 pub mod usernames;
 

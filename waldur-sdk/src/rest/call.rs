@@ -102,11 +102,15 @@ impl RestClient {
         self
     }
 
-    /// Gives every call of this clone a deadline: no attempt goes on after it, and no pause reaches beyond it.
+    /// The same client, whose calls have a deadline: no attempt goes on after it, and no pause reaches beyond it.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
-        self.deadline = deadline;
-        self
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The deadline of its calls.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Takes a 404 without a body for the API's word that there is no such object. Only for an API that is known to answer

@@ -83,7 +83,7 @@ async fn c35_a_restricted_resource_loses_everybody_and_gets_nobody() {
         let resource = site.resource("one", &["a", "gone", "svc", "root"]);
         site.waldur().change_resource(resource, |row| row.restrict_member_access(true));
         let protect = |policy: &mut waldur_sdk::process::MembershipPolicy| {
-            policy.protected_usernames.insert("root".to_owned());
+            policy.protected_usernames.insert("root".into());
         };
         let report = site.agent().policy(protect).run().await;
         assert_synced(&report);

@@ -181,7 +181,7 @@ impl MembershipSync {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.until(cx.deadline)
     }
 
     fn backend(&self) -> &dyn ResourceBackend {

@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures_util::{StreamExt, future::join3, stream};
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource},
     client::{Offering, ResourceQuery, ResourceState, ResourceSummary, WaldurClient},
-    error::{Error, ErrorClass, ErrorKind, Result},
-    process::failure::shielded,
+    error::{Error, ErrorKind, Result},
+    process::{failure::shielded, retry},
     rest::Pager,
     settings::ComponentMapping,
     types::{Amounts, BackendId, ResourceUuid, Timestamp},
@@ -297,7 +297,10 @@ impl UsageReporter {
                 Err(error) => error,
             };
             let since = *first_failure.get_or_insert_with(|| self.environment().instant());
-            let Some(pause) = self.pause(cx, since.min(run.trouble.since(since)), report.attempts, &error) else {
+            // While Waldur is out of order, each further resource learns it at its first failure.
+            let since = since.min(run.trouble.since(since));
+            let pause = retry::pause(&self.policy().retry, self.environment(), cx, since, report.attempts, &error);
+            let Some(pause) = pause else {
                 return report.ending(UsageOutcome::failed(error));
             };
             if cx.pause(self.environment(), pause).await.is_err() {
@@ -305,20 +308,6 @@ impl UsageReporter {
             }
             stored = self.stored(cx, resource.uuid, period).await;
         }
-    }
-
-    /// How long to wait before it is tried again; `None` when it is not, in this run. While Waldur is out of order,
-    /// each further resource learns it at its first failure.
-    fn pause(&self, cx: &OpContext, since: Instant, attempt: u32, error: &Error) -> Option<Duration> {
-        let retry = &self.policy().retry;
-        if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
-            return None;
-        }
-        let pause = retry.pause(attempt, error.retry_after(), self.environment());
-        let now = self.environment().instant();
-        let too_late = now.saturating_duration_since(since).saturating_add(pause) >= retry.max_elapsed
-            || cx.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
-        (!too_late).then_some(pause)
     }
 
     /// Compares and sends.

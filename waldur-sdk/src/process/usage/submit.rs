@@ -154,7 +154,7 @@ impl UsageReporter {
     }
 
     async fn send(&self, cx: &OpContext, submission: &UsageSubmission, manner: Manner) -> Result<()> {
-        let waldur = self.waldur(cx).with_deadline(manner.deadline);
+        let waldur = self.waldur(cx).until(manner.deadline);
         if manner.once {
             waldur.component_usages().set_usage_once(submission).await
         } else {
