@@ -324,6 +324,19 @@ impl Error {
         self.0.kind == ErrorKind::NotFound
     }
 
+    /// Whether it says that the other side, or the way there, may be down, and nothing of what was asked for. A race that was
+    /// lost, or an approval that is not in effect yet, passes as well and is no outage.
+    pub fn is_outage(&self) -> bool {
+        use ErrorKind as K;
+        match self.kind() {
+            K::Connect | K::Local | K::Timeout | K::Transport | K::RateLimited | K::Unavailable | K::Server => {
+                self.class() == ErrorClass::Transient
+            }
+            K::Tls | K::Proxy => true,
+            _ => false,
+        }
+    }
+
     /// What a processor does about it.
     pub fn class(&self) -> ErrorClass {
         use ErrorKind as K;

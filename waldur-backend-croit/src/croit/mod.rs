@@ -45,7 +45,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use secrecy::SecretString;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, PlainHttp, RestClient, Serial, StaticHeader},
 };
 
 pub use self::{
@@ -82,6 +82,7 @@ pub enum Login {
 pub struct CroitClient {
     inner: Arc<Inner>,
     deadline: Option<Instant>,
+    breaker: Option<Breaker>,
 }
 
 #[derive(Clone)]
@@ -108,7 +109,11 @@ impl CroitClient {
         let rest = RestClient::new(http.clone(), base, login)
             .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_error_reader(error::read);
-        Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new(), tenant: None }), deadline: None })
+        Ok(Self {
+            inner: Arc::new(Inner { http, rest, writes: Serial::new(), tenant: None }),
+            deadline: None,
+            breaker: None,
+        })
     }
 
     /// Looks for users in `tenant`, too: whichever of `name` and `tenant$name` the list of users has, it is `name`.
@@ -129,7 +134,13 @@ impl CroitClient {
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { inner: Arc::clone(&self.inner), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { breaker: Some(breaker.clone()), ..self.clone() }
     }
 
     /// Users.
@@ -173,7 +184,11 @@ impl CroitClient {
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
-        self.inner.rest.call(method, operation, template, arguments).deadline(self.deadline)
+        self.inner
+            .rest
+            .call(method, operation, template, arguments)
+            .deadline(self.deadline)
+            .breaker(self.breaker.clone())
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.

@@ -41,7 +41,7 @@ use std::{
 use http::Method;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, redact},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, PlainHttp, RestClient, Serial, redact},
 };
 
 pub use self::{
@@ -70,6 +70,7 @@ use crate::s3::seconds_ahead;
 pub struct RadosGwClient {
     inner: Arc<Inner>,
     deadline: Option<Instant>,
+    breaker: Option<Breaker>,
 }
 
 /// What a gateway tells of itself.
@@ -112,7 +113,7 @@ impl RadosGwClient {
         let signer = SigV4::new(admin, http.environment().clone())?;
         let rest = RestClient::new(http, base, signer.clone()).with_error_reader(error::read);
         let inner = Inner { rest, signer, purge_timeout: Self::PURGE_TIMEOUT, writes: Serial::new() };
-        Ok(Self { inner: Arc::new(inner), deadline: None })
+        Ok(Self { inner: Arc::new(inner), deadline: None, breaker: None })
     }
 
     /// Replaces the time limit of every call but purging ones (default 60 s).
@@ -133,7 +134,13 @@ impl RadosGwClient {
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { inner: self.inner.clone(), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { breaker: Some(breaker.clone()), ..self.clone() }
     }
 
     /// Users.
@@ -200,7 +207,8 @@ impl RadosGwClient {
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str) -> Call {
-        self.inner.rest.call(method, operation, template, &[]).deadline(self.deadline).query("format", "json")
+        let call = self.inner.rest.call(method, operation, template, &[]).deadline(self.deadline);
+        call.breaker(self.breaker.clone()).query("format", "json")
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.

@@ -43,7 +43,7 @@ use http::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use waldur_sdk::{
     Error, Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, PlainHttp, RestClient, StaticHeader},
 };
 
 pub use self::{
@@ -70,6 +70,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct HarborClient {
     rest: Arc<RestClient>,
     deadline: Option<Instant>,
+    breaker: Option<Breaker>,
 }
 
 impl HarborClient {
@@ -86,7 +87,7 @@ impl HarborClient {
         // Whether plain http is allowed was decided when the root was read.
         let base = BaseUrl::parse("harbor_url", &format!("{root}api/v2.0"), PlainHttp::Allowed)?;
         let rest = RestClient::new(http, base, login).with_error_reader(error::read);
-        Ok(Self { rest: Arc::new(rest), deadline: None })
+        Ok(Self { rest: Arc::new(rest), deadline: None, breaker: None })
     }
 
     /// Replaces the time limit of every call (default 60 s).
@@ -99,7 +100,13 @@ impl HarborClient {
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { rest: self.rest.clone(), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { breaker: Some(breaker.clone()), ..self.clone() }
     }
 
     /// Projects.
@@ -138,7 +145,11 @@ impl HarborClient {
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
-        let call = self.rest.call(method, operation, template, arguments).deadline(self.deadline);
+        let call = self
+            .rest
+            .call(method, operation, template, arguments)
+            .deadline(self.deadline)
+            .breaker(self.breaker.clone());
         call.header(REQUEST_ID.clone(), self.request_id())
     }
 

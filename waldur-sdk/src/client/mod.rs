@@ -114,7 +114,7 @@ pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 pub use crate::types::OrderType;
 use crate::{
     error::Result,
-    rest::{BaseUrl, Environment, RestClient},
+    rest::{BaseUrl, Breaker, Environment, RestClient},
 };
 
 /// A client of one Waldur, in the name of one account. Cheap to clone; clones share connections and retry budget.
@@ -144,6 +144,13 @@ impl WaldurClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.rest = self.rest.with_deadline(deadline);
+        self
+    }
+
+    /// Makes the calls of this clone only as far as `breaker` lets them through.
+    #[must_use]
+    pub(crate) fn with_breaker(mut self, breaker: Option<Breaker>) -> Self {
+        self.rest = self.rest.with_breaker(breaker);
         self
     }
 

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Authenticator, BadRow, BaseUrl, BoxFuture, Environment, Http, Idempotency, LinkPaging, NextPage, Page, RequestMeta,
-    Rows,
+    Authenticator, BadRow, BaseUrl, BoxFuture, Breaker, Environment, Http, Idempotency, LinkPaging, NextPage, Page,
+    RequestMeta, Rows,
     intake::Folding,
     path,
     prepared::{Answered, Prepared},
@@ -44,6 +44,7 @@ pub struct RestClient {
     headers: HeaderMap,
     timeout: Duration,
     deadline: Option<Instant>,
+    breaker: Option<Breaker>,
     error_reader: Option<ErrorReader>,
 }
 
@@ -71,6 +72,7 @@ impl RestClient {
             headers,
             timeout: Self::DEFAULT_TIMEOUT,
             deadline: None,
+            breaker: None,
             error_reader: None,
         }
     }
@@ -104,6 +106,13 @@ impl RestClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Makes the calls of this clone only as far as `breaker` lets them through, which learns from all of them.
+    #[must_use]
+    pub fn with_breaker(mut self, breaker: Option<Breaker>) -> Self {
+        self.breaker = breaker;
         self
     }
 
@@ -293,6 +302,12 @@ impl Call {
         self
     }
 
+    /// Makes the call only if `breaker` lets it through, which learns from it.
+    pub fn breaker(mut self, breaker: Option<Breaker>) -> Self {
+        self.client.breaker = breaker;
+        self
+    }
+
     /// Replaces the limit of the answer's body, in bytes.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.prepared.max_body = bytes;
@@ -320,6 +335,12 @@ impl Call {
     /// is [`Config`](crate::ErrorKind::Config), never an empty list or an absent object. For the first call to a server.
     pub fn must_exist(mut self) -> Self {
         self.prepared.must_exist = true;
+        self
+    }
+
+    /// Takes [`Self::must_exist`] back.
+    pub(crate) fn need_not_exist(mut self) -> Self {
+        self.prepared.must_exist = false;
         self
     }
 
@@ -447,7 +468,11 @@ impl Call {
             if !query.is_empty() {
                 prepared.url.set_query(Some(&query));
             }
-            let answered = client.http.run(&*client.authenticator, &prepared).await?;
+            let sent = client.http.run(&*client.authenticator, &prepared);
+            let answered = match &client.breaker {
+                None => sent.await?,
+                Some(breaker) => breaker.run(sent).await?,
+            };
             Ok((prepared, answered))
         })
     }

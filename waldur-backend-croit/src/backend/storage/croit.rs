@@ -1,6 +1,6 @@
 //! croit in the words of [`Storage`](super::Storage).
 
-use waldur_sdk::{Result, rest::BadRow};
+use waldur_sdk::{Effect, Error, ErrorKind, Result, rest::BadRow};
 
 use super::{super::metadata::Summary, Account, AccountWithKeys, Held, NewAccount};
 use crate::{
@@ -31,11 +31,31 @@ impl From<Bucket> for Held {
 }
 
 pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<AccountWithKeys>> {
-    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    let Some(account) = users.get(uid)?.map(Account::from) else {
+        return prove_absence(client, users, uid).await.map(|()| None);
+    };
     match own_keys(client, uid).await {
         Ok(keys) => Ok(Some(AccountWithKeys { account, keys })),
         // It went away since it was listed.
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a user that is not listed is not there: croit has no keys of whom it does not know. Where it lists a user of
+/// that name in another tenant the keys are that one's, as its paths name no tenants, and the list is all there is.
+pub(super) async fn prove_absence(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<()> {
+    let is_namesake = |user: &User| user.uid.rsplit_once('$').is_some_and(|(_tenant, name)| name == uid.name());
+    if users.iter().any(is_namesake) {
+        return Ok(());
+    }
+    match client.keys().list(uid).await {
+        Ok(_keys) => {
+            let text = format!("{uid}: croit does not list the user, and has its keys");
+            let error = Error::new(ErrorKind::Inconsistent, text).with_operation("users.all");
+            Err(error.with_retryable(true).with_effect(Effect::NotApplied))
+        }
+        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(()),
         Err(error) => Err(error),
     }
 }

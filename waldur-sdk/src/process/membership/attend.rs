@@ -24,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     process::{Warning, failure::shielded},
     rest::Complete,
-    types::{BackendId, Personal},
+    types::{BackendId, Personal, ResourceUuid},
 };
 
 /// One resource in work: what is to be told about it, and what failed.
@@ -104,6 +104,10 @@ pub(super) struct Due {
 }
 
 impl Due {
+    pub(super) fn resource(&self) -> ResourceUuid {
+        self.row.uuid()
+    }
+
     /// So many teams are kept until the second turns, of more they are read again: a pass that changes thousands of
     /// resources outlasts the time for which a team is good anyway.
     const TEAMS: usize = 1000;
@@ -192,6 +196,12 @@ impl MembershipSync {
     /// believed at first sight.
     pub(super) async fn settle_due(&self, pass: Arc<Pass>, due: Due, doubtful: bool) -> Attended {
         let (this, resource) = (self.clone(), due.row.uuid());
+        if let Some(reason) = self.is_over(&pass) {
+            self.remember(|memory| memory.left_over(resource));
+            let outcome = SyncOutcome::Deferred(reason);
+            let report = ResourceSync { outcome, ..ResourceSync::new(&due.row.whole()) };
+            return Attended { report, access: due.access };
+        }
         let work = async move {
             let cx = pass.cx.child(resource.hex());
             this.second_turn(&cx, &pass, due, doubtful).await
@@ -213,6 +223,7 @@ impl MembershipSync {
         };
         let end = match shielded(look).await {
             Ok(Look::Due(before, team)) => {
+                pass.backend.note(None);
                 let due = Due { row, before, team, access: job.access };
                 return Seen { turn: Turn::Due(due), tally };
             }
@@ -255,6 +266,7 @@ impl MembershipSync {
                 self.conclude(&mut job, row).await;
             }
         }
+        job.pass.backend.note(job.failures.iter().find(|error| is_of_service(error)).or(job.failures.first()));
         Attended { report: job.report, access: job.access }
     }
 
@@ -423,6 +435,11 @@ impl MembershipSync {
 fn unhandled(row: &Resource) -> Attended {
     let report = ResourceSync { outcome: SyncOutcome::NotHandled, ..ResourceSync::new(row) };
     Attended { report, access: Access::Unknown }
+}
+
+/// Whether a failure says something of the back end, and nothing of the resource.
+fn is_of_service(error: &Error) -> bool {
+    error.is_outage() || error.kind() == ErrorKind::Unauthenticated
 }
 
 /// Whether an object may be changed for a resource. What carries no stamp may be older than stamps.

@@ -81,6 +81,7 @@ impl MembershipSync {
             shared,
             elsewhere,
             accounts_again: Mutex::default(),
+            backend: self.breaker(),
             projects: Mutex::default(),
         };
         (pass, bulk)
@@ -98,6 +99,9 @@ impl MembershipSync {
             return Portion::default();
         }
         let ids = Self::resource_ids(rows);
+        if let Some(down) = pass.backend.cause() {
+            return Portion { reading: Reading::failed(&ids, &down), ..Portion::default() };
+        }
         let owners = rows.iter().map(|row| row.owner()).collect();
         let known = [&pass.teams, &before.teams];
         let teams = self.teams(&pass.cx, &pass.accounts, owners, &known);

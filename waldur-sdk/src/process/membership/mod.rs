@@ -77,7 +77,7 @@ use crate::{
     backend::{OpContext, ResourceBackend, UsernameBackend},
     client::{Feature, WaldurClient},
     error::{Error, ErrorClass, ErrorKind},
-    rest::Environment,
+    rest::{Breaker, Environment},
     settings::Components,
     types::{OfferingUuid, ServiceProviderUuid},
 };
@@ -180,7 +180,7 @@ impl MembershipSync {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.clone().with_deadline(cx.deadline).with_breaker(cx.waldur_breaker())
     }
 
     fn backend(&self) -> &dyn ResourceBackend {
@@ -193,6 +193,11 @@ impl MembershipSync {
 
     fn concurrency(&self) -> usize {
         self.0.policy.concurrency.max(1)
+    }
+
+    /// What one run's calls to one side stop by.
+    fn breaker(&self) -> Breaker {
+        Breaker::new(self.concurrency().saturating_mul(2), self.environment().clone())
     }
 
     fn environment(&self) -> &Environment {

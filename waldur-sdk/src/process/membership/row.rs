@@ -145,9 +145,25 @@ impl Records for RecordOf<'_> {
 /// How many resources are read and compared at a time.
 const AT_A_TIME: usize = 512;
 
-/// The resources in portions, those of one project one after another: they have one team.
-pub(super) fn portions(mut rows: Vec<Arc<Row>>) -> Vec<Vec<Arc<Row>>> {
-    rows.sort_by_key(|row| row.owner().key());
+/// When each resource had its turn last; 0 for never.
+pub(super) type Turns = HashMap<ResourceUuid, u32>;
+
+/// The resources in portions, those of one project one after another: they have one team. What waits longest comes first;
+/// where nobody has had a turn yet, whoever `start` says, so that of a process that lives for one pass only it is not the
+/// same ones each time.
+pub(super) fn portions(mut rows: Vec<Arc<Row>>, turns: &Turns, start: usize) -> Vec<Vec<Arc<Row>>> {
+    let turn = |row: &Row| turns.get(&row.uuid()).copied().unwrap_or_default();
+    let mut waiting: HashMap<Uuid, u32> = HashMap::new();
+    for row in &rows {
+        let since = waiting.entry(row.owner().key()).or_insert(u32::MAX);
+        *since = turn(row).min(*since);
+    }
+    rows.sort_by_key(|row| (waiting.get(&row.owner().key()).copied(), row.owner().key(), turn(row)));
+    if turns.values().all(|turn| *turn == 0) {
+        let key = |place: usize| rows.get(place).map(|row| row.owner().key());
+        let begin = (start..rows.len()).find(|place| place.checked_sub(1).and_then(key) != key(*place));
+        rows.rotate_left(begin.unwrap_or_default());
+    }
     rows.chunks(AT_A_TIME).map(<[_]>::to_vec).collect()
 }
 

@@ -91,6 +91,7 @@ impl UsageReporter {
         };
         let mapping = self.mapping()?;
         let (aim, periods) = self.begin();
+        let cx = &cx.with_waldur_breaker(self.breaker());
         cx.step("list");
         let waldur = self.waldur(cx);
         let query = ResourceQuery::offering(self.offering()).states([ResourceState::Ok, ResourceState::Erred]);
@@ -100,7 +101,11 @@ impl UsageReporter {
             self.months(cx, Scope::Offering, &periods),
         )
         .await;
-        let (resources, unreadable, listing_gap) = listing?.into_parts();
+        let (mut resources, unreadable, listing_gap) = listing?.into_parts();
+        // Of a process that lives for one run only it are not to be the same ones each time that a deadline leaves over.
+        let start = self.environment().below(resources.len());
+        resources.rotate_left(start);
+        self.memory().begin(&mut resources);
         let mut run = Run::new(aim, periods, mapping, &offering?, months);
         self.measure(cx, source, Scope::Offering, &resources, &mut run).await;
         let seen: HashSet<_> = resources.iter().map(|resource| resource.uuid).collect();
@@ -218,6 +223,10 @@ impl UsageReporter {
 
     async fn report(&self, cx: &OpContext, run: &Run, resource: ResourceSummary) -> ResourceUsageReport {
         let cx = cx.child(resource.uuid.hex());
+        let is_late = cx.deadline.is_some_and(|deadline| self.environment().instant() >= deadline);
+        if !is_late && !cx.is_cancelled() && run.aim.while_month.is_some() {
+            self.memory().has_turn(resource.uuid);
+        }
         let mut periods = Vec::new();
         if let Some(id) = &resource.backend_id {
             for period in &run.periods {
