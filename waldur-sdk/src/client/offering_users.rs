@@ -189,7 +189,7 @@ impl<'a> OfferingUsers<'a> {
     }
 
     fn list_call(self, query: &OfferingUserQuery) -> Call {
-        let mut call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]);
+        let mut call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]).must_exist();
         for offering in &query.offerings {
             call = call.query("offering_uuid", offering);
         }
