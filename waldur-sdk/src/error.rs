@@ -391,6 +391,11 @@ impl Error {
         }
     }
 
+    /// Whether this is a clone of the other: what failed once, told of several.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What [`Self::with_retryable`] said, if anything.
     pub(crate) fn retryable_override(&self) -> Option<bool> {
         self.0.retryable

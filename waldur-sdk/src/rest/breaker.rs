@@ -43,6 +43,7 @@ struct Inner {
 struct State {
     /// Failures of the service since something got through.
     failures: usize,
+    last: Option<Error>,
     open: Option<Open>,
 }
 
@@ -85,7 +86,8 @@ impl Breaker {
         self.state().open.as_ref().map(|open| untried(&open.cause))
     }
 
-    /// Learns what came of a call: `None` for a success.
+    /// Learns what came of a call: `None` for a success. One failure that is told of many rows, as a clone for each, counts
+    /// once.
     pub fn note(&self, failure: Option<&Error>) {
         let mut state = self.state();
         if state.open.as_ref().is_some_and(|open| open.next.is_none()) {
@@ -99,7 +101,9 @@ impl Breaker {
             // The caller's own doing says nothing of the service.
             ErrorKind::Cancelled | ErrorKind::DeadlineExceeded => {}
             ErrorKind::Unauthenticated => state.open = Some(Open { cause: error.clone(), probes: 0, next: None }),
+            _ if state.last.as_ref().is_some_and(|last| last.is_same(error)) => {}
             _ => {
+                state.last = Some(error.clone());
                 state.failures = state.failures.saturating_add(1);
                 let now = self.0.environment.instant();
                 if state.failures >= self.0.in_a_row {

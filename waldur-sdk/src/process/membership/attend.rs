@@ -35,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) report: ResourceSync,
     /// What failed on the back end's side.
     pub(super) failures: Vec<Error>,
+    /// What failed on the back end's side about somebody alone.
+    pub(super) stumbled: Option<Error>,
     /// What Waldur could not be asked or told.
     pub(super) untold: Option<Error>,
     /// Whether so many would lose access to anything that none is believed at first sight.
@@ -45,12 +47,18 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     pub(super) fn new(cx: &'a OpContext, pass: &'a Pass, id: BackendId, report: ResourceSync) -> Self {
         let access = Access::default();
-        Self { cx, pass, id, report, failures: Vec::new(), untold: None, doubtful: false, access }
+        Self { cx, pass, id, report, failures: Vec::new(), stumbled: None, untold: None, doubtful: false, access }
     }
 
     /// Something beside the resource went wrong: it is not held up by that.
     pub(super) fn warn(&mut self, step: &'static str, error: Error) {
         self.report.warnings.push(Warning { step, error });
+    }
+
+    /// The back end failed at something beside the resource.
+    pub(super) fn stumble(&mut self, step: &'static str, error: Error) {
+        self.stumbled.get_or_insert(error.clone());
+        self.warn(step, error);
     }
 
     /// The back end failed at a step.
@@ -219,6 +227,7 @@ impl MembershipSync {
         self.note_access(&mut job, present);
         let look = async {
             cx.checkpoint()?;
+            pass.backend.cause().map_or(Ok(()), Err)?;
             self.first_look(&mut job, portion, &whole, &mut tally).await
         };
         let end = match shielded(look).await {
@@ -266,7 +275,8 @@ impl MembershipSync {
                 self.conclude(&mut job, row).await;
             }
         }
-        job.pass.backend.note(job.failures.iter().find(|error| is_of_service(error)).or(job.failures.first()));
+        let failures = job.failures.iter().chain(&job.stumbled);
+        job.pass.backend.note(failures.clone().find(|error| is_of_service(error)).or(failures.clone().next()));
         Attended { report: job.report, access: job.access }
     }
 

@@ -439,7 +439,7 @@ impl MembershipSync {
         };
         let users = listed.rows.iter().filter(is_meant).filter_map(|account| account.user_uuid);
         let asked: HashSet<UserUuid> = users.collect();
-        let all = OfferingUserQuery::offering(self.offering());
+        let all = OfferingUserQuery::offering(self.offering()).consent(self.wants_consent());
         let queries = match asked.len() {
             0 => return Again::default(),
             1..=ONE_BY_ONE => asked.iter().map(|user| all.clone().user(*user)).collect(),

@@ -206,6 +206,10 @@ impl MembershipSync {
             };
             skipped.insert(member.uuid, reason);
         }
+        let members: HashSet<UserUuid> = team.members.iter().map(|member| member.uuid).collect();
+        for user in people.without_consent().filter(|user| !members.contains(user)) {
+            skipped.insert(user, SkipReason::NoConsent);
+        }
         let skipped = skipped.into_iter().map(|(user, reason)| SkippedMember { user, reason }).collect();
         Roster {
             candidates: candidates.into_values().collect(),

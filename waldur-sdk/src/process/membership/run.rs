@@ -224,7 +224,8 @@ impl MembershipSync {
         if ends.has_nothing(self.policy().removals.free) {
             ends.accesses = None;
             let text = format!("the back end has none of {} objects: is it the right one?", ends.total);
-            report.warnings.push(Warning { step: "back end", error: Error::not_ready(text) });
+            let error = Error::new(ErrorKind::Inconsistent, text);
+            report.warnings.push(Warning { step: "back end", error });
         }
         ends.resources.sort_by_key(|resource| resource.resource);
         report.resources = ends.resources;
