@@ -50,6 +50,8 @@ struct State {
 struct Open {
     cause: Error,
     probes: u32,
+    /// Whether a probe is on its way.
+    probing: bool,
     /// No probe before this; `None` for none at all.
     next: Option<Instant>,
 }
@@ -60,6 +62,9 @@ impl Breaker {
 
     /// How often the pause doubles: to about a minute.
     const DOUBLINGS: u32 = 6;
+
+    /// After so long nobody waits for a probe any more: whoever made it may have been dropped.
+    const PROBE_LASTS: Duration = Duration::from_secs(180);
 
     /// A breaker that `in_a_row` failures of the service open; twice as many as are asked for at a time are no accident.
     pub fn new(in_a_row: usize, environment: Environment) -> Self {
@@ -77,7 +82,7 @@ impl Breaker {
         if open.next.is_none_or(|next| now < next) {
             return Err(untried(&open.cause));
         }
-        open.wait(now, None);
+        (open.probing, open.next) = (true, now.checked_add(Self::PROBE_LASTS));
         Ok(())
     }
 
@@ -100,17 +105,21 @@ impl Breaker {
         match error.kind() {
             // The caller's own doing says nothing of the service.
             ErrorKind::Cancelled | ErrorKind::DeadlineExceeded => {}
-            ErrorKind::Unauthenticated => state.open = Some(Open { cause: error.clone(), probes: 0, next: None }),
+            ErrorKind::Unauthenticated => state.open = Some(Open::new(error, None)),
             _ if state.last.as_ref().is_some_and(|last| last.is_same(error)) => {}
             _ => {
                 state.last = Some(error.clone());
                 state.failures = state.failures.saturating_add(1);
+                let opens = state.failures >= self.0.in_a_row;
                 let now = self.0.environment.instant();
-                if state.failures >= self.0.in_a_row {
-                    let open =
-                        state.open.get_or_insert_with(|| Open { cause: error.clone(), probes: 0, next: Some(now) });
-                    open.cause = error.clone();
-                    open.wait(now, error.retry_after());
+                match &mut state.open {
+                    Some(open) => open.failed(error, now),
+                    none if opens => {
+                        let mut open = Open::new(error, Some(now));
+                        open.wait(now, error.retry_after());
+                        *none = Some(open);
+                    }
+                    None => {}
                 }
             }
         }
@@ -133,10 +142,22 @@ impl Breaker {
 }
 
 impl Open {
+    fn new(cause: &Error, next: Option<Instant>) -> Self {
+        Self { cause: cause.clone(), probes: 0, probing: false, next }
+    }
+
+    /// One more call failed. Those that were on their way already are no probes.
+    fn failed(&mut self, error: &Error, now: Instant) {
+        self.cause = error.clone();
+        if std::mem::take(&mut self.probing) {
+            self.probes = self.probes.saturating_add(1);
+            self.wait(now, error.retry_after());
+        }
+    }
+
     /// Puts the next probe off.
     fn wait(&mut self, now: Instant, asked: Option<Duration>) {
         let pause = Breaker::FIRST_PAUSE.saturating_mul(1 << self.probes.min(Breaker::DOUBLINGS));
-        self.probes = self.probes.saturating_add(1);
         // A moment that the clock does not reach is never.
         self.next = now.checked_add(pause.max(asked.unwrap_or_default()));
     }
