@@ -8,7 +8,8 @@
 //!
 //! * Reading. RadosGW reads one user a call, its keys with it. croit has nothing but the list of all users, without
 //!   usable keys. A [`View`] is a moment's look at the users: the list, or the promise to ask for each. Whoever looks at
-//!   many takes one view; whoever reads back what was written takes a new one each time.
+//!   many takes one view; whoever reads back what was written takes a new one each time. That croit's list does not show
+//!   a user is no proof of its absence; that croit knows of no keys of it is.
 //! * Keys. RadosGW mints them; to croit we bring our own ([`Storage::mint`]).
 //! * Quotas. RadosGW takes both in one write, to the byte; croit one by one, rounded up to whole KiB
 //!   ([`Storage::agree`]).
