@@ -48,7 +48,8 @@ struct State {
 }
 
 struct Open {
-    cause: Error,
+    /// What is not tried fails with this: one error, however many it is told of.
+    untried: Error,
     probes: u32,
     /// Whether a probe is on its way.
     probing: bool,
@@ -80,7 +81,7 @@ impl Breaker {
         let Some(open) = &mut state.open else { return Ok(()) };
         let now = self.0.environment.instant();
         if open.next.is_none_or(|next| now < next) {
-            return Err(untried(&open.cause));
+            return Err(open.untried.clone());
         }
         (open.probing, open.next) = (true, now.checked_add(Self::PROBE_LASTS));
         Ok(())
@@ -88,7 +89,7 @@ impl Breaker {
 
     /// Why nothing is to be asked for now, if so. No probe is granted.
     pub fn cause(&self) -> Option<Error> {
-        self.state().open.as_ref().map(|open| untried(&open.cause))
+        self.state().open.as_ref().map(|open| open.untried.clone())
     }
 
     /// Learns what came of a call: `None` for a success. One failure that is told of many rows, as a clone for each, counts
@@ -96,6 +97,10 @@ impl Breaker {
     pub fn note(&self, failure: Option<&Error>) {
         let mut state = self.state();
         if state.open.as_ref().is_some_and(|open| open.next.is_none()) {
+            return;
+        }
+        // Its own word, come back from a caller.
+        if state.open.as_ref().zip(failure).is_some_and(|(open, error)| open.untried.is_same(error)) {
             return;
         }
         let Some(error) = failure.filter(|error| !is_answer(error)) else {
@@ -143,12 +148,12 @@ impl Breaker {
 
 impl Open {
     fn new(cause: &Error, next: Option<Instant>) -> Self {
-        Self { cause: cause.clone(), probes: 0, probing: false, next }
+        Self { untried: untried(cause), probes: 0, probing: false, next }
     }
 
     /// One more call failed. Those that were on their way already are no probes.
     fn failed(&mut self, error: &Error, now: Instant) {
-        self.cause = error.clone();
+        self.untried = untried(error);
         if std::mem::take(&mut self.probing) {
             self.probes = self.probes.saturating_add(1);
             self.wait(now, error.retry_after());

@@ -38,6 +38,10 @@
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
 //! the resource is well again, if it was this processor that reported it.
+//!
+//! # What ends a pass early
+//! A side that is down, or refuses our credentials ([`Breaker`]): what was not begun by then is deferred, and comes first
+//! in the next pass, as does what a deadline or a stop left over.
 
 mod again;
 mod attend;
