@@ -210,17 +210,13 @@ impl Families {
 
     /// A run that failed as a whole does not know how many there are: the number of an earlier one would be a lie.
     fn set_unreadable(&self, unit: &UnitLabels, pass: &Pass) {
-        match &pass.outcome {
-            Ok(summary) => {
-                let count = i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX);
-                self.unreadable.get_or_create(unit).set(count);
-                self.stale.get_or_create(unit).set(summary.stale_usage.into());
-            }
-            Err(_) => {
-                self.unreadable.remove(unit);
-                self.stale.remove(unit);
-            }
-        }
+        let Ok(summary) = &pass.outcome else {
+            self.unreadable.remove(unit);
+            self.stale.remove(unit);
+            return;
+        };
+        self.unreadable.get_or_create(unit).set(i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX));
+        self.stale.get_or_create(unit).set(summary.stale_usage.into());
     }
 
     fn register(&self, to: &mut Registry) {

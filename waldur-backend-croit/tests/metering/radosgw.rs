@@ -354,9 +354,11 @@ async fn f041_f044_users_one_by_one_are_left_alone_once_the_gateway_is_down_or_r
     for (failure, kind, most) in [(refused, "Unauthenticated", 8), (server_error(), "Server", 60)] {
         let gate = with_users(200);
         // Of others there is so much more that each user is read by itself.
-        gate.fake.add_user(SeedUser::new("other")).unwrap();
-        for number in 0..2000 {
-            gate.fake.create_bucket("other", &format!("other-{number}")).unwrap();
+        for other in ["other-a", "other-b"] {
+            gate.fake.add_user(SeedUser::new(other)).unwrap();
+            for number in 0..900 {
+                gate.fake.create_bucket(other, &format!("{other}-{number}")).unwrap();
+            }
         }
         let (backend, names) = (backend(gate.clone()), names(200));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -282,7 +282,7 @@ async fn f041_f044_projects_by_themselves_are_left_alone_once_harbor_is_down_or_
         // Which no listing names.
         let names: Vec<String> = (0..60).map(|number| format!("waldur-gone-{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        gate.fail("GET /projects/waldur-gone", ALWAYS, Failure::Status(status, String::new()));
+        gate.fail("GET /projects/waldur-gone", ALWAYS, Failure::error(status, "UNAUTHORIZED", "no"));
         assert!(usage(&gate, &names).await.iter().all(|shown| shown == kind));
         let asked = count(&gate.take_log(), "waldur-gone");
         assert!(asked <= most, "{status}: {asked}");

@@ -44,7 +44,7 @@ async fn f041_what_is_down_is_asked_so_many_times_and_then_by_probes_further_and
     assert!(untried.chain()[0].contains("counts as down") && untried.chain()[1].contains("503"), "{untried}");
     // One call at each of these, and none in between.
     for (pause, sent) in [(1, 5), (2, 6), (4, 7), (8, 8), (16, 9), (32, 10), (64, 11), (64, 12)] {
-        sleep(pause * SECOND - SECOND / 10).await;
+        sleep((10 * pause - 1) * SECOND / 10).await;
         assert!(get(&client).await.is_err());
         assert_eq!(script.sent(), sent - 1);
         sleep(SECOND / 10).await;

@@ -205,6 +205,27 @@ mod tests {
     #[test]
     fn a_portion_is_no_larger_than_it_may_be() {
         let rows = (0..1100).map(|_| Arc::new(Row::pack(resource("{}")))).collect();
-        assert_eq!(portions(rows).iter().map(Vec::len).collect::<Vec<_>>(), [512, 512, 76]);
+        let portions = portions(rows, &Turns::new(), 0);
+        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [512, 512, 76]);
+    }
+
+    #[test]
+    fn f028_who_waits_longest_comes_first_and_a_project_stays_together() {
+        let uuid = |number: u128| Uuid::from_u128(number << 96 | 0x4000_8000);
+        let row = |number: u128| {
+            let mut resource = resource("{}");
+            (resource.uuid, resource.project_uuid) = (uuid(number).into(), Some(uuid(100 + number / 2).into()));
+            Arc::new(Row::pack(resource))
+        };
+        // Three projects, of two resources each.
+        let order = |turns: [u32; 6], start| {
+            let turns = turns.into_iter().zip(0..).map(|(turn, number)| (uuid(number).into(), turn)).collect();
+            let portions = portions((0..6).map(row).collect(), &turns, start);
+            portions.concat().iter().map(|row| row.uuid().uuid().as_u128() >> 96).collect::<Vec<_>>()
+        };
+        assert_eq!(order([2, 2, 2, 1, 2, 2], 0), [3, 2, 0, 1, 4, 5]);
+        assert_eq!(order([1, 1, 1, 1, 1, 0], 3), [5, 4, 0, 1, 2, 3], "chance decides where nobody had a turn alone");
+        assert_eq!(order([0; 6], 1), [2, 3, 4, 5, 0, 1]);
+        assert_eq!([order([0; 6], 4), order([0; 6], 5)], [[4, 5, 0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]);
     }
 }
