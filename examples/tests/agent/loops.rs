@@ -20,10 +20,10 @@ use waldur_examples::{
     site::Site,
 };
 use waldur_sdk::{
-    backend::OpContext,
+    backend::{OpContext, Overridden},
     rest::{Environment, HttpTransport, TransportError},
     testing::{
-        Faults, Latency, Overridden, op, status,
+        Faults, Latency, op, status,
         waldur::{FakeWaldur, Generation, OrderState},
     },
     types::OfferingUuid,
@@ -285,9 +285,8 @@ mod stuck {
     use async_trait::async_trait;
     use waldur_sdk::{
         Result,
-        backend::{CreateRequest, Created, OpContext, Progress, ResourceBackend, Verified},
+        backend::{CreateRequest, Created, OpContext, Override, Progress, ResourceBackend, Verified},
         rest::Environment,
-        testing::Override,
     };
 
     /// Takes its time before it creates anything.

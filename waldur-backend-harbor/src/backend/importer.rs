@@ -14,12 +14,17 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::{AT_A_TIME, HarborBackend};
+use super::{
+    AT_A_TIME, HarborBackend,
+    bulk::is_hopeless,
+    stamp::{self, Mark},
+};
 use crate::client::{EntityType, HarborClient, Project, ProjectId, ProjectName, StorageLimit};
 
 /// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to the
 /// Waldur project whose group is bound to it, if that is one alone. (`project_prefix` is not for groups: leave it out.)
-/// Those of resources that another Waldur has are among them: a stamp does not say whose server its UUID is from.
+/// What carries a stamp is told with it, whatever Waldur its UUID is from; what carries several, or does not show whether
+/// it carries one, is left out.
 #[async_trait]
 impl Importer for HarborBackend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
@@ -31,7 +36,8 @@ impl Importer for HarborBackend {
         let limits: HashMap<_, StorageLimit> = limits.collect();
         let ours = projects.into_items().into_iter().filter(|project| self.is_importable(project));
         let items: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
-        let found = stream::iter(items).buffered(AT_A_TIME).try_collect().await?;
+        let found =
+            stream::iter(items).buffered(AT_A_TIME).try_filter_map(|item| ready(Ok(item))).try_collect().await?;
         // What was left out was left out of a whole list.
         let page = Page::new(found, None);
         let pager = Pager::new(|item: &Importable| item.backend_id.to_string(), move |_only| ready(Ok(page.clone())));
@@ -45,17 +51,34 @@ impl HarborBackend {
         client: &HarborClient,
         limits: &HashMap<ProjectId, StorageLimit>,
         project: Project,
-    ) -> Result<Importable> {
+    ) -> Result<Option<Importable>> {
+        let stamp = match stamp::of(&project).stamp {
+            Mark::Stamp(stamp) => Some(stamp),
+            Mark::None => None,
+            Mark::Broken | Mark::Unknown => return Ok(None),
+        };
         let name = ProjectName::new(project.name.as_str())?;
-        let mut item = Importable::new(BackendId::new(name.as_str())?);
+        let mut item = Importable::new(BackendId::new(name.as_str())?).with_stamp(stamp);
         if let Some(limit) = limits.get(&project.id) {
             item.limits = self.0.storage.limits(*limit)?;
         }
-        let members = client.members().list(&name).collect().await?.complete()?.into_items();
+        // What is somebody's is not offered, so that nobody asks where it belongs.
+        if stamp.is_none() {
+            item.parent = match self.parent(client, &name).await {
+                Err(error) if is_hopeless(&error) => return Err(error),
+                // It may be gone since it was listed. The others have their parents.
+                parent => parent.ok().flatten(),
+            };
+        }
+        Ok(Some(item))
+    }
+
+    /// The slug of the Waldur project whose group is bound to a project.
+    async fn parent(&self, client: &HarborClient, name: &ProjectName) -> Result<Option<String>> {
+        let members = client.members().list(name).collect().await?.complete()?.into_items();
         let groups = members.iter().filter(|member| member.kind == EntityType::Group);
         let mut slugs = groups.filter_map(|group| group.name.as_str().strip_prefix(&self.0.settings.group_prefix));
-        item.parent = slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned);
-        Ok(item)
+        Ok(slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned))
     }
 
     fn is_importable(&self, project: &Project) -> bool {

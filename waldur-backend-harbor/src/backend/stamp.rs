@@ -4,6 +4,11 @@
 //! project. The one place that takes free text, comes with every reading of a project and is not for the customer to
 //! write (below the role of a project's administrator) is the project's own list of vulnerabilities that do not count.
 //! An entry there that is no vulnerability has no effect, whichever list the project goes by.
+//!
+//! That list is empty in a new project, whatever the request for it says, and is replaced as a whole: of two that put a
+//! stamp on one project, the later would have it. So a project is never without: the request that makes it carries the
+//! stamp as well ([`born_with`](crate::client::NewProject::born_with)), until the one on the list is there. Whoever finds
+//! a project that has neither did not make it, however long ago its maker died.
 
 use waldur_sdk::{
     backend::{MarketplaceResource, Stamp},
@@ -20,28 +25,32 @@ const GROUP: &str = "waldur-group-";
 pub(super) const PROJECT_ID: &str = "harbor_project_id";
 
 /// What the entries of ours say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) stamp: Mark,
     /// It was to be scaled down by us. Noted before it is, so that it counts only while the quota is small.
     pub(super) downscaled: bool,
-    /// The groups that got a role since the project was made, by name; none while it has only the one that it was made
-    /// with.
+    /// The groups that got a role from us and may have it still, by name. One, unless it is moving between Waldur
+    /// projects; none on a project that is older than such notes.
     pub(super) groups: Vec<String>,
+    /// Where the stamp is [broken](Mark::Broken), whose are there.
+    pub(super) claims: Box<[Stamp]>,
 }
 
 impl Marks {
     /// The same on a project of this resource.
     pub(super) fn stamped(mut self, stamp: Stamp) -> Self {
         self.stamp = Mark::Stamp(stamp);
+        self.claims = Box::default();
         self
     }
 }
 
 /// Whose stamp is on a project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mark {
     /// Nobody's.
+    #[default]
     None,
     /// This resource's.
     Stamp(Stamp),
@@ -51,15 +60,35 @@ pub(super) enum Mark {
     Unknown,
 }
 
-/// What is noted on a project.
+/// What is noted on a project. What it was born with counts while there is no stamp on its list.
 pub(super) fn of(project: &Project) -> Marks {
-    let unknown = Marks { stamp: Mark::Unknown, downscaled: false, groups: Vec::new() };
-    project.cve_allowlist.as_ref().map_or(unknown, read)
+    let unknown = || Marks { stamp: Mark::Unknown, ..Marks::default() };
+    let mut marks = project.cve_allowlist.as_ref().map_or_else(unknown, read);
+    if marks.stamp == Mark::None {
+        marks.stamp = born_with(project);
+    }
+    marks
+}
+
+/// The stamp that a project was born with, if it has not grown up since.
+pub(super) fn born_with(project: &Project) -> Mark {
+    let text = project.metadata.auto_scan.as_deref().unwrap_or_default();
+    after(text.trim(), STAMP).map_or(Mark::None, |uuid| parsed(uuid).map_or(Mark::Broken, Mark::Stamp))
+}
+
+/// A stamp as it is written.
+pub(super) fn text(stamp: Stamp) -> String {
+    format!("{STAMP}{}", stamp.0.hex())
+}
+
+fn parsed(uuid: &str) -> Option<Stamp> {
+    Uuid::try_parse(uuid).ok().map(|uuid| Stamp(uuid.into()))
 }
 
 /// Reads the entries of ours.
 pub(super) fn read(list: &Allowlist) -> Marks {
-    let mut marks = Marks { stamp: Mark::None, downscaled: false, groups: Vec::new() };
+    let mut marks = Marks::default();
+    let mut claims = Vec::new();
     for item in &list.items {
         let text = item.cve_id.trim();
         if text.eq_ignore_ascii_case(DOWNSCALED) {
@@ -69,13 +98,17 @@ pub(super) fn read(list: &Allowlist) -> Marks {
                 marks.groups.push(group.to_owned());
             }
         } else if let Some(uuid) = after(text, STAMP) {
-            let stamp = Uuid::try_parse(uuid).ok().map(|uuid| Mark::Stamp(Stamp(uuid.into())));
-            marks.stamp = match (marks.stamp, stamp) {
+            let stamp = parsed(uuid);
+            claims.extend(stamp);
+            marks.stamp = match (marks.stamp, stamp.map(Mark::Stamp)) {
                 (Mark::None, Some(stamp)) => stamp,
                 (before, Some(stamp)) if before == stamp => stamp,
                 _ => Mark::Broken,
             };
         }
+    }
+    if marks.stamp == Mark::Broken {
+        marks.claims = claims.into();
     }
     marks
 }
@@ -98,7 +131,7 @@ pub(super) fn written(list: &Allowlist, marks: &Marks) -> Option<Allowlist> {
     let mut items: Vec<_> = list.items.iter().filter(|item| !is_ours(item)).cloned().collect();
     let mut add = |cve_id: String| items.push(AllowlistItem { cve_id });
     if let Mark::Stamp(stamp) = marks.stamp {
-        add(format!("{STAMP}{}", stamp.0.hex()));
+        add(text(stamp));
     }
     if marks.downscaled {
         add(DOWNSCALED.to_owned());
@@ -130,7 +163,8 @@ mod tests {
     }
 
     fn marks(stamp: Mark, downscaled: bool, groups: &[&str]) -> Marks {
-        Marks { stamp, downscaled, groups: groups.iter().map(|&group| group.to_owned()).collect() }
+        let groups = groups.iter().map(|&group| group.to_owned()).collect();
+        Marks { stamp, downscaled, groups, claims: Box::default() }
     }
 
     #[test]
@@ -160,9 +194,12 @@ mod tests {
     fn two_stamps_are_none_to_build_on() {
         let two = [format!("{STAMP}{}", stamp(1).0.hex()), format!("{STAMP}{}", stamp(2).0.hex())];
         let both: Vec<&str> = two.iter().map(String::as_str).collect();
-        assert_eq!(read(&list(&both)).stamp, Mark::Broken);
+        let broken = read(&list(&both));
+        assert_eq!((broken.stamp, &*broken.claims), (Mark::Broken, [stamp(1), stamp(2)].as_slice()));
+        let mended = written(&list(&both), &broken.stamped(stamp(2)));
+        assert_eq!(mended, Some(list(&[both[1]])));
         assert_eq!(read(&list(&["waldur-resource-x"])).stamp, Mark::Broken);
         let twice = [both[0], both[0]];
-        assert_eq!(read(&list(&twice)).stamp, Mark::Stamp(stamp(1)));
+        assert_eq!(read(&list(&twice)), marks(Mark::Stamp(stamp(1)), false, &[]));
     }
 }

@@ -4,14 +4,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adoption;
 mod budget;
 mod conformance;
 mod creation;
 mod deletion;
 mod diagnosis;
+mod groups;
+mod importing;
 mod limits;
+mod listings;
+mod meeting;
 mod membership;
 mod orders;
+mod rights;
 mod secrets;
 mod settings;
 mod status;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
-    backend::{IssuedKey, MarketplaceResource, OpContext, ResourceBackend},
+    backend::{IssuedKey, MarketplaceResource, OpContext, Overridden, Override, ResourceBackend},
     rest::{Complete, Page, Pager},
     testing::{
-        MemoryService, Overridden, Override,
+        MemoryService,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Limits},

@@ -60,6 +60,7 @@ pub struct Interleaving {
     agents: usize,
     split: bool,
     settle: bool,
+    alike: bool,
 }
 
 impl Interleaving {
@@ -86,7 +87,7 @@ impl Interleaving {
     }
 
     fn of(mode: Mode) -> Self {
-        Self { mode, agents: 2, split: false, settle: false }
+        Self { mode, agents: 2, split: false, settle: false, alike: false }
     }
 
     /// How many agents there are. Default 2.
@@ -108,6 +109,15 @@ impl Interleaving {
     #[must_use]
     pub fn settling(mut self) -> Self {
         self.settle = true;
+        self
+    }
+
+    /// The agents are all the same, whatever [`Life::agent`] says: of the orders that differ only in which of them is
+    /// which, one is tried. Who has sent nothing yet begins in the order of the numbers. With two agents that halves the
+    /// work.
+    #[must_use]
+    pub fn alike(mut self) -> Self {
+        self.alike = true;
         self
     }
 }
@@ -177,7 +187,7 @@ async fn together<S: Scenario>(
     let world = scenario.world();
     let story = Story::default();
     let gate = Gate::new(story.clone(), interleaving.split);
-    let mut crew = Crew::new(Arc::clone(&gate));
+    let mut crew = Crew::new(Arc::clone(&gate), interleaving.alike);
     for agent in 0..interleaving.agents {
         let life = Life::new(gate.keeper(agent), agent, 0);
         crew.join(to_rest(scenario, scenario.start(&world, &life), limits.cycles()));
