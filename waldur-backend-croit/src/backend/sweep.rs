@@ -158,7 +158,7 @@ impl Inner {
         aspects: Aspects,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
-        let storage = self.storage.until(cx.deadline);
+        let storage = self.storage.until(cx.deadline).stopped_by(&self.breaker());
         let view = match self.view(&storage, ids, aspects).await {
             Ok(view) => view,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
@@ -202,7 +202,10 @@ impl Inner {
             let state = self.inspect_one(view, &id, aspects, records).await;
             (id, state)
         };
-        let reads: Vec<_> = ids.into_iter().map(read).collect();
+        let mut reads: Vec<_> = ids.into_iter().map(read).collect();
+        // Where one stop is made for all, it is not the same ones each time that nobody comes to.
+        let begin = scattered(self.storage.environment().now()).checked_rem(reads.len()).unwrap_or_default();
+        reads.rotate_left(begin);
         stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
     }
 }

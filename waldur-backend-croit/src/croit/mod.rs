@@ -44,7 +44,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use secrecy::SecretString;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BaseUrl, Call, Environment, Http, RestClient, Serial, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, Serial, StaticHeader},
 };
 
 pub use self::{
@@ -121,6 +121,12 @@ impl CroitClient {
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
         Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
     /// Users.

@@ -131,6 +131,8 @@ pub struct UserList {
     /// The names of those that were not, where it matters: 8 bytes of each, which of two names are the same by an accident
     /// that nobody will live to see.
     others: Option<BTreeSet<u64>>,
+    /// Names among those that were asked for which somebody in another tenant has.
+    namesakes: BTreeSet<String>,
     bad: Vec<BadRow>,
 }
 
@@ -149,6 +151,10 @@ impl UserList {
         match row {
             Ok(mut user) => {
                 user.uid = plain(user.uid);
+                let name = user.uid.rsplit_once('$').map(|(_tenant, name)| name);
+                if let Some(name) = name.filter(|name| self.is_wanted(name)) {
+                    self.namesakes.insert(name.to_owned());
+                }
                 if self.is_wanted(&user.uid) {
                     self.users.entry(user.uid.clone()).or_default().push(user);
                 } else if let Some(others) = &mut self.others {
@@ -196,6 +202,11 @@ impl UserList {
     /// Whether the list is to show a user.
     pub(crate) fn is_about(&self, uid: &Uid) -> bool {
         name(uid).is_ok_and(|name| self.is_wanted(name))
+    }
+
+    /// Whether somebody in another tenant has this name: in croit's paths they are the same.
+    pub(crate) fn has_namesake(&self, uid: &Uid) -> bool {
+        self.namesakes.contains(uid.name())
     }
 
     /// Whether somebody has this name, as far as that can be told.

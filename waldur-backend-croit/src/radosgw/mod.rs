@@ -40,7 +40,7 @@ use std::{
 use http::Method;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Environment, Http, RestClient, Serial, redact},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, Serial, redact},
 };
 
 pub use self::{
@@ -124,6 +124,12 @@ impl RadosGwClient {
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
         Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
     /// Users.

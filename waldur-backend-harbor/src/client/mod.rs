@@ -42,7 +42,7 @@ use http::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use waldur_sdk::{
     Error, Result,
-    rest::{BaseUrl, Call, Environment, Http, RestClient, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, StaticHeader},
 };
 
 pub use self::{
@@ -96,6 +96,12 @@ impl HarborClient {
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
         Self { rest: self.rest.until(deadline) }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())) }
     }
 
     /// Projects.

@@ -114,7 +114,7 @@ pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 pub use crate::types::OrderType;
 use crate::{
     error::Result,
-    rest::{BaseUrl, Environment, RestClient},
+    rest::{BaseUrl, Breaker, Environment, RestClient},
 };
 
 /// A client of one Waldur, in the name of one account. Cheap to clone; clones share connections and retry budget.
@@ -144,6 +144,11 @@ impl WaldurClient {
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
         Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    pub(crate) fn stopped_by(&self, breaker: Option<Breaker>) -> Self {
+        Self { rest: self.rest.stopped_by(breaker), ..self.clone() }
     }
 
     /// The root of this Waldur, without `api/`.

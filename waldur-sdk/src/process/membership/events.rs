@@ -182,6 +182,7 @@ impl MembershipSync {
             shared: sharers(rows),
             elsewhere,
             accounts_again: Mutex::default(),
+            backend: self.breaker(),
             projects: Mutex::default(),
         })
     }

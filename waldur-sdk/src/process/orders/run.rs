@@ -32,6 +32,7 @@ impl OrderProcessor {
             report.not_ready = Some(error);
             return Ok(report);
         }
+        report.leftovers = self.see_to_leftovers(cx).await;
         let query = OrderQuery::offering(self.offering()).states([OrderState::PendingProvider, OrderState::Executing]);
         let listing = self.waldur(cx).orders().list(&query).collect().await?;
         let (orders, unreadable, gap) = listing.into_parts();
