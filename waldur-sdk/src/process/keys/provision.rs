@@ -28,6 +28,8 @@ pub(in crate::process) struct Provision<'a> {
     pub(in crate::process) is_new: bool,
     /// Whether keys that Waldur lists may be dead: those of a resource that had ended.
     pub(in crate::process) renews: bool,
+    /// Whether what Waldur does not list stays: customers may have it from before there were API keys.
+    pub(in crate::process) keeps: bool,
     pub(in crate::process) blind: &'a BlindKeys,
 }
 
@@ -67,7 +69,9 @@ impl Provision<'_> {
         let ControlFlow::Continue(sight) = self.look(report).await else { return Ok(()) };
         if let Sight::Known { names, rows } = &sight {
             self.blind.forget(self.side.uuid);
-            self.prune(&before, names, report).await;
+            if !self.keeps {
+                self.prune(&before, names, report).await;
+            }
             if self.renews {
                 self.renew(rows, report).await?;
             }
@@ -247,7 +251,7 @@ impl KeyProvision {
 }
 
 /// Whether it is worth coming back.
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
