@@ -161,7 +161,7 @@ impl S3Settings {
             FlavourName::Croit => croit(&mut section),
             FlavourName::RadosGw => radosgw(&mut section),
         };
-        let region = section.key("s3_region").text().or("default".to_owned());
+        let region = section.key("s3_region").blank_is_missing().text().or("default".to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
         let credentials = credentials_mode(&mut section);

@@ -8,6 +8,7 @@ mod create;
 mod diagnose;
 mod importer;
 mod metadata;
+mod published;
 mod stamp;
 mod status;
 mod storage;
@@ -23,7 +24,7 @@ use waldur_sdk::{
     Error, Result,
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
-        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
+        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange, Ownership,
         Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
         Verified,
     },
@@ -35,6 +36,7 @@ use waldur_sdk::{
 use self::{
     ceilings::Ceilings,
     change::quotas,
+    published::Keyless,
     stamp::Mark,
     storage::{Account, AccountWithKeys, Storage, View},
     sweep::Memory,
@@ -65,6 +67,7 @@ struct Inner {
     meter: Meter,
     time_zone: TimeZone,
     memory: Arc<Memory>,
+    keyless: Arc<Keyless>,
 }
 
 impl S3Backend {
@@ -83,6 +86,7 @@ impl S3Backend {
             meter,
             time_zone: TimeZone::UTC,
             memory: Arc::default(),
+            keyless: Arc::default(),
         })))
     }
 
@@ -148,7 +152,8 @@ impl Inner {
         published: &[&JsonObject],
         summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let key = metadata::choose(&found.keys, published).filter(|_| self.settings.credentials.publishes());
+        let credentials = self.settings.credentials;
+        let key = metadata::choose(&found.keys, published, credentials).filter(|_| credentials.publishes());
         Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
     }
 
@@ -162,17 +167,18 @@ impl Inner {
         records: &dyn Records,
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
+        let resources = if aspects.metadata { records.of(id) } else { Vec::new() };
         let found = if aspects.metadata && self.settings.credentials.publishes() {
-            view.sight(&uid).await?
+            let state = |account: &Account| self.state(id, &uid, account);
+            view.sight(&uid, |account| state(account).is_ok_and(|state| is_anothers(&state, &resources))).await?
         } else {
             view.account(&uid).await?.map(|account| (account, Ok(Vec::new())))
         };
         let Some((account, keys)) = found else { return Ok(None) };
         let mut state = self.state(id, &uid, &account)?;
         self.memory.learn(&state, &account);
-        if aspects.metadata {
+        if aspects.metadata && !is_anothers(&state, &resources) {
             let found = keys.map(|keys| AccountWithKeys { account, keys });
-            let resources = records.of(id);
             let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
             self.publish(storage, &uid, found, &published, &mut state).await;
         }
@@ -196,7 +202,12 @@ impl Inner {
                 metadata::published_summary(published)
             }
         };
-        match found.and_then(|found| self.metadata(uid, &found, published, summary)) {
+        let told = found.and_then(|found| {
+            let metadata = self.metadata(uid, &found, published, summary)?;
+            self.mind_the_key(&found.keys, published, state);
+            Ok(metadata)
+        });
+        match told {
             Ok(metadata) => state.metadata = Some(metadata),
             Err(error) => state.warnings.push(error),
         }
@@ -207,6 +218,12 @@ impl Inner {
         let (uid, storage) = self.target(cx, id)?;
         storage.account(&uid).await?.map(|account| self.state(id, &uid, &account)).transpose()
     }
+}
+
+/// Whether it is somebody else's than the resources that have its id; where those are not known, by its name.
+fn is_anothers(state: &ResourceState, resources: &[MarketplaceResource]) -> bool {
+    let is_foreign = |resource: &MarketplaceResource| state.ownership(resource.stamp()) == Ownership::Foreign;
+    state.foreign || (!resources.is_empty() && resources.iter().all(is_foreign))
 }
 
 #[async_trait]
@@ -273,8 +290,12 @@ impl ResourceBackend for S3Backend {
         let mut states = self.0.inspect_all(cx, ids, aspects, records).await;
         // Which takes no reading: it holds of each, whose turn it is or not.
         if !self.0.settings.credentials.publishes() {
-            for state in states.values_mut().flatten().flatten() {
-                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+            for state in states.values_mut().flatten().flatten().filter(|state| !state.foreign) {
+                if state.stamp.is_some() {
+                    state.replaced_by_keys.insert(metadata::CREDENTIALS.to_owned());
+                } else if records.of(&state.id).iter().any(|row| metadata::published_key(&row.metadata).is_some()) {
+                    state.warnings.push(metadata::stays_published());
+                }
             }
         }
         states
@@ -353,7 +374,8 @@ impl BackendFactory for S3Factory {
         }
         let over_time = backend.0.settings.usage_model() == UsageModel::GbDays;
         let other = backend.0.meter.unit_of_other_model(over_time);
-        warnings.extend(other.map(|text| Warning::new("usage_model", text)));
+        let unmeasured = backend.0.meter.objects_without_history().filter(|_| over_time);
+        warnings.extend(other.into_iter().chain(unmeasured).map(|text| Warning::new("usage_model", text)));
         Ok((Arc::new(backend), warnings))
     }
 }

@@ -209,11 +209,12 @@ impl Storage {
         }
     }
 
-    /// Gives a user one more key.
+    /// Gives a user one more key, to be published.
     pub(super) async fn mint(&self, uid: &Uid) -> Result<()> {
+        let pair = S3Key::mint_for_metadata(uid)?;
         match self {
-            Self::RadosGw(client) => client.keys().mint(uid).await.map(drop),
-            Self::Croit(client) => client.keys().put(uid, &S3Key::mint(uid)?).await,
+            Self::RadosGw(client) => client.keys().create(uid, &pair.id()?).await.map(drop),
+            Self::Croit(client) => client.keys().put(uid, &pair).await,
         }
     }
 
@@ -293,10 +294,24 @@ impl View {
         }
     }
 
-    /// What the view shows of a user, and its keys, which may be unreadable where they are a call of their own.
-    pub(super) async fn sight(&self, uid: &Uid) -> Result<Option<(Account, Result<Vec<S3Key>>)>> {
+    /// What the view shows of a user, and its keys, which may be unreadable where they are a call of their own; none where
+    /// `is_anothers`, whose keys are nobody's business here.
+    pub(super) async fn sight(
+        &self,
+        uid: &Uid,
+        is_anothers: impl Fn(&Account) -> bool,
+    ) -> Result<Option<(Account, Result<Vec<S3Key>>)>> {
+        // The list of croit's is in hand.
+        if let Self::Croit(..) = self
+            && let Some(account) = self.account(uid).await?.filter(&is_anothers)
+        {
+            return Ok(Some((account, Ok(Vec::new()))));
+        }
         match self.with_keys(uid).await {
-            Ok(found) => Ok(found.map(|AccountWithKeys { account, keys }| (account, Ok(keys)))),
+            Ok(found) => Ok(found.map(|AccountWithKeys { account, keys }| {
+                let keys = if is_anothers(&account) { Vec::new() } else { keys };
+                (account, Ok(keys))
+            })),
             Err(error) => match self {
                 Self::RadosGw(_) => Err(error),
                 Self::Croit(..) => Ok(self.account(uid).await?.map(|account| (account, Err(error)))),
