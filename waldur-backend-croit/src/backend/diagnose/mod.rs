@@ -26,9 +26,9 @@ impl Inner {
         let over_time = self.settings.usage_model() == UsageModel::GbDays;
         findings.push(measured(&self.meter, over_time));
         let other = self.meter.unit_of_other_model(over_time);
+        findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
         let unmeasured = self.meter.objects_without_history().filter(|_| over_time);
-        let texts = other.into_iter().chain(unmeasured);
-        findings.extend(texts.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
+        findings.extend(unmeasured.map(|text| Finding::new("objects", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }
