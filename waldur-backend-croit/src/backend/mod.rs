@@ -24,9 +24,9 @@ use waldur_sdk::{
     Error, Result,
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
-        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange, Ownership,
-        Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
-        Verified,
+        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
+        Ownership, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl,
+        UsageSource, Verified,
     },
     rest::{Http, HttpOptions},
     settings::{Components, TimeZone, Warning},

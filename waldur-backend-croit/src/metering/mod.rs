@@ -71,7 +71,9 @@ impl Meter {
     /// draws no series of it.
     pub fn objects_without_history(&self) -> Option<String> {
         let Measured { component, .. } = self.objects.as_ref()?;
-        Some(format!("component {component} is not reported: objects have no history, and gb_days has no usage of them"))
+        Some(format!(
+            "component {component} is not reported: objects have no history, and gb_days has no usage of them"
+        ))
     }
 
     /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::common::{
-    Failure, GIB, Gate, On, STAMP, UID, backend, backend_with, components, create, cx, delete, environment, limits, now,
-    order, quotas, request, resource, server_error, set_limits, update_options, usage_components,
+    Failure, GIB, Gate, On, STAMP, UID, backend, backend_with, components, create, cx, delete, environment, limits,
+    now, order, quotas, request, resource, server_error, set_limits, update_options, usage_components,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -240,7 +240,8 @@ async fn whose_a_user_is_the_list_for_an_import_says() {
         // Where no prefix says anything, stamps alone do.
         let found = list(&backend).await;
         let unread: &[&str] = if on == On::RadosGw { &["waldur_broken ?"] } else { &[] };
-        let stamped: Vec<_> = ["odd bad"].into_iter().chain(unread.iter().copied()).chain([mine, "waldur_other bad"]).collect();
+        let stamped: Vec<_> =
+            ["odd bad"].into_iter().chain(unread.iter().copied()).chain([mine, "waldur_other bad"]).collect();
         assert_eq!(found, stamped, "{on:?}");
     }
 }
@@ -266,7 +267,7 @@ async fn an_import_tells_whose_users_are_and_offers_none() {
         let found = ResourceImport::new(client, backend, offering).discover(&cx()).await.unwrap();
         let mut fates: Vec<_> = found.iter().map(|item| format!("{}: {}", item.backend_id, item.fate)).collect();
         fates.sort();
-        let other = "waldur_other: belongs to resource 00000000-0000-0000-0000-000000000bad";
+        let other = "waldur_other: belongs to resource 00000000000000000000000000000bad";
         assert_eq!(fates, ["waldur_old: belongs to no project", other], "{on:?}");
     }
 }

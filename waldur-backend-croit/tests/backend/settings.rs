@@ -239,7 +239,8 @@ fn s37_a_component_that_only_waldur_has_stops_nothing() {
         let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
         let environment = BuildEnv::new("ceph_s3", OfferingUuid::new(Uuid::nil()), settings, merged, connect);
         let (_, warnings) = Registry::default().with(S3Factory).build(&environment).unwrap();
-        let mut told: Vec<_> = warnings.iter().map(Warning::path).filter(|path| path.contains("backend_name")).collect();
+        let mut told: Vec<_> =
+            warnings.iter().map(Warning::path).filter(|path| path.contains("backend_name")).collect();
         told.sort_unstable();
         assert_eq!(told, ["objects.backend_name", "storage.backend_name", "traffic.backend_name"], "{traffic_alone}");
     }

@@ -195,7 +195,10 @@ async fn s21_a_customers_own_key_is_never_published() {
         let agent = world.agent(mode.map_or(json!({}), |mode| json!({ "credentials_mode": mode })));
         let report = pass(&agent).await;
         assert_eq!(warned(&report).len(), 1, "{report:#?}");
-        assert!(metadata(&world, resource)["s3_user"] == "u-1" && metadata(&world, resource).get("s3_credentials").is_none());
+        assert!(
+            metadata(&world, resource)["s3_user"] == "u-1"
+                && metadata(&world, resource).get("s3_credentials").is_none()
+        );
         let report = pass(&agent).await;
         let published = metadata(&world, resource);
         assert!(!published.to_string().contains("secret-of-"), "{published}");

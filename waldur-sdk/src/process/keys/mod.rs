@@ -261,7 +261,10 @@ fn grace(cx: &OpContext, waldur: &WaldurClient) -> (OpContext, WaldurClient) {
 }
 
 /// The keys of a resource that Waldur lists, proven whole.
-pub(in crate::process) async fn listed(waldur: &WaldurClient, resource: ResourceUuid) -> Result<Complete<ResourceApiKey>> {
+pub(in crate::process) async fn listed(
+    waldur: &WaldurClient,
+    resource: ResourceUuid,
+) -> Result<Complete<ResourceApiKey>> {
     let query = ResourceApiKeyQuery::resource(resource);
     let rows = waldur.api_keys().list(&query).collect().await?.complete()?;
     // A filter that the server does not know is ignored: what came is looked at.
