@@ -295,7 +295,7 @@ async fn a_published_key_goes_once_waldur_lists_those_that_take_its_place() {
     for generation in BOTH {
         let site = Site::new(generation);
         let resource = site.resource("one", &[]);
-        let before = json!({ "secret_key": "s", "theirs": 1 });
+        let before = json!({ "object_id": "one", "secret_key": "s", "theirs": 1 });
         site.waldur().change_resource(resource, |row| row.backend_metadata(before.clone()));
         let seen = Seen::default();
         seen.edit(|told| told.replaced_by_keys = ["secret_key".to_owned()].into());
@@ -309,7 +309,7 @@ async fn a_published_key_goes_once_waldur_lists_those_that_take_its_place() {
             }
         }
         agent.run_once(&OpContext::new("pass")).await.unwrap();
-        let after = if generation == Generation::V8 { json!({ "theirs": 1 }) } else { before };
+        let after = if generation == Generation::V8 { json!({ "object_id": "one", "theirs": 1 }) } else { before };
         assert_eq!(stands(), after, "where there are no API keys, nothing takes its place");
         // Nobody asks for what is settled.
         let asked = site.world.count("api_keys.list");
