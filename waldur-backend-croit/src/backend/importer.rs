@@ -59,8 +59,8 @@ impl Inner {
             Ok(user) => self.importable(&uid, &user?.into()),
             Err(error) => BackendId::new(uid.name()).ok().map(|id| Importable::unreadable(id, error)),
         };
-        let named = |row: &BadRow| row.id.clone();
-        let names = users.iter().map(|user| user.uid.clone()).chain(users.bad().iter().filter_map(named));
+        let bad = |row: &BadRow| row.id.clone();
+        let names = users.iter().map(|user| user.uid.clone()).chain(users.bad().iter().filter_map(bad));
         let items = names.filter_map(|name| self.may_be_ours(&name)).filter_map(one).collect();
         let nameless = users.bad().iter().filter(|row| row.id.is_none()).cloned().collect();
         Page::new(items, None).with_bad(nameless)
