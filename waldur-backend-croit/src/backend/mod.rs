@@ -9,6 +9,7 @@ mod diagnose;
 mod importer;
 mod metadata;
 mod published;
+mod recent;
 mod stamp;
 mod status;
 mod storage;
@@ -37,8 +38,9 @@ use self::{
     ceilings::Ceilings,
     change::quotas,
     published::Keyless,
+    recent::Recent,
     stamp::Mark,
-    storage::{Account, AccountWithKeys, Storage, View},
+    storage::{Account, AccountWithKeys, Published, Sight, Storage, View},
     sweep::Memory,
 };
 use crate::{
@@ -68,6 +70,7 @@ struct Inner {
     time_zone: TimeZone,
     memory: Arc<Memory>,
     keyless: Arc<Keyless>,
+    recent: Arc<Recent>,
 }
 
 impl S3Backend {
@@ -87,6 +90,7 @@ impl S3Backend {
             time_zone: TimeZone::UTC,
             memory: Arc::default(),
             keyless: Arc::default(),
+            recent: Arc::default(),
         })))
     }
 
@@ -160,42 +164,48 @@ impl Inner {
     /// What `view` shows of the user of a back-end id.
     async fn inspect_one(
         &self,
-        storage: &Storage,
         view: &View,
         id: &BackendId,
         aspects: Aspects,
         records: &dyn Records,
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
-        let resources = if aspects.metadata { records.of(id) } else { Vec::new() };
-        let found = if aspects.metadata && self.settings.credentials.publishes() {
-            let state = |account: &Account| self.state(id, &uid, account);
-            view.sight(&uid, |account| state(account).is_ok_and(|state| is_anothers(&state, &resources))).await?
-        } else {
-            view.account(&uid).await?.map(|account| (account, Ok(Vec::new())))
-        };
-        let Some((account, keys)) = found else { return Ok(None) };
-        let mut state = self.state(id, &uid, &account)?;
-        self.memory.learn(&state, &account);
-        if aspects.metadata && !is_anothers(&state, &resources) {
+        if !aspects.metadata {
+            let Some(account) = view.account(&uid).await? else { return Ok(None) };
+            return self.seen(id, &uid, &account).map(Some);
+        }
+        let resources = records.of(id);
+        let state = |account: &Account| self.state(id, &uid, account);
+        let is_anothers = |account: &Account| state(account).is_ok_and(|state| is_anothers(&state, &resources));
+        let found = view.sight(&uid, self.settings.credentials.publishes(), is_anothers).await?;
+        let Some(Sight { account, published }) = found else { return Ok(None) };
+        let mut state = self.seen(id, &uid, &account)?;
+        if let Some(Published { keys, summary }) = published {
             let found = keys.map(|keys| AccountWithKeys { account, keys });
             let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
-            self.publish(storage, &uid, found, &published, &mut state).await;
+            self.publish(&uid, found, &published, summary, &mut state);
         }
         Ok(Some(state))
     }
 
+    /// What a user's record says, and is remembered.
+    fn seen(&self, id: &BackendId, uid: &Uid, account: &Account) -> Result<ResourceState> {
+        let state = self.state(id, uid, account)?;
+        self.memory.learn(&state, account);
+        Ok(state)
+    }
+
     /// Adds what is published about a user. What cannot be read of that is warned of, and stays as it is published: the
     /// rest of the state is as good without.
-    async fn publish(
+    fn publish(
         &self,
-        storage: &Storage,
         uid: &Uid,
         found: Result<AccountWithKeys>,
         published: &[&JsonObject],
+        summary: Result<Value>,
         state: &mut ResourceState,
     ) {
-        let summary = match storage.summary(uid).await {
+        let summary = match summary {
             Ok(summary) => Some(summary),
             Err(cause) => {
                 state.warnings.push(metadata::no_summary(cause));
@@ -240,7 +250,7 @@ impl ResourceBackend for S3Backend {
         let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
         match self.0.settings.usage_model() {
             // Objects are deleted, so usage goes down.
-            UsageModel::Current => capabilities.with_decreasing_usage(),
+            UsageModel::Current => capabilities.with_decreasing_usage().without_history(),
             UsageModel::GbDays => capabilities,
         }
     }
@@ -269,7 +279,8 @@ impl ResourceBackend for S3Backend {
         Ok(Progress::Done(removed))
     }
 
-    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted.
+    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted. On
+    /// croit the list by which several were looked at will do for a single one of them, for ten seconds (`recent.rs`).
     /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
     /// 30 passes.
     ///

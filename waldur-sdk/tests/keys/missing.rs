@@ -32,7 +32,7 @@ fn older(world: &World, number: usize) -> Vec<ResourceUuid> {
         .map(|number| {
             let id = format!("res-{number}");
             let resource = world.existing(&id);
-            world.service.seed_key(&id, &format!("shown-{number}"));
+            world.service.seed_key(&id, format!("shown-{number}"));
             resource
         })
         .collect()
