@@ -242,18 +242,29 @@ pub struct UsageReport {
     pub per_user: BTreeMap<String, Amounts>,
     /// The stamp on what was measured, where the back end read one: another resource's usage is never billed.
     pub stamp: Option<Stamp>,
+    /// The id of what was measured, and the name that it is published under, which ends in `_id`. Where no stamp was read,
+    /// an object with another id than the published one is another resource's. Needs
+    /// [`Capabilities::published_ids`](super::Capabilities::published_ids).
+    pub published_id: Option<(&'static str, String)>,
 }
 
 impl UsageReport {
     /// A report of totals.
     pub fn new(total: Amounts) -> Self {
-        Self { total, per_user: BTreeMap::new(), stamp: None }
+        Self { total, ..Self::default() }
     }
 
     /// Says whose object was measured.
     #[must_use]
     pub fn with_stamp(mut self, stamp: Option<Stamp>) -> Self {
         self.stamp = stamp;
+        self
+    }
+
+    /// Says which object was measured: its id, and the name that this is published under.
+    #[must_use]
+    pub fn with_published_id(mut self, name: &'static str, id: Option<String>) -> Self {
+        self.published_id = id.map(|id| (name, id));
         self
     }
 
@@ -271,6 +282,7 @@ impl fmt::Debug for UsageReport {
             .field("total", &self.total)
             .field("users", &self.per_user.len())
             .field("stamp", &self.stamp)
+            .field("published_id", &self.published_id)
             .finish()
     }
 }
