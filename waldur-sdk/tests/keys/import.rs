@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{Importable, OpContext, ResourceBackend},
+    backend::{Importable, OpContext, Overridden, Override, ResourceBackend},
     process::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport},
     rest::{Complete, HttpTransport},
     testing::{
-        Action, Faults, MemoryObject, Overridden, Override, complete, hang, op, status,
+        Action, Faults, MemoryObject, complete, hang, op, status,
         waldur::{Generation, ImportState, ResourceState},
     },
     types::{BackendId, BackendResourceRequestUuid, ResourceUuid, Uuid},

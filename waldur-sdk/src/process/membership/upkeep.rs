@@ -14,6 +14,7 @@ use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
     error::{ErrorClass, Result},
+    naming::Comparison,
     process::{
         convert::{self, marketplace},
         failure::shielded,
@@ -118,10 +119,11 @@ impl MembershipSync {
         let (none, no_limits) = (BTreeMap::new(), Limits::new());
         let wanted = table.get(&sight.row.uuid).unwrap_or(&none);
         let side = marketplace(sight.row, self.offering());
+        let comparison = self.backend().capabilities().member_names;
         for candidate in effective {
             let name = &candidate.grant.username;
             let wanted = of_user(wanted, candidate).unwrap_or(&no_limits);
-            if same(wanted, present.get(name).unwrap_or(&no_limits)) {
+            if same(wanted, named(present, name, comparison).unwrap_or(&no_limits)) {
                 continue;
             }
             if !self.policy().dry_run
@@ -227,4 +229,10 @@ fn same(wanted: &Limits, present: &Limits) -> bool {
     let equal =
         |(name, limit): (&String, _)| present.get(name).is_some_and(|found| crate::backend::state::same(*found, limit));
     wanted.len() == present.len() && wanted.iter().map(|(name, limit)| (name, *limit)).all(equal)
+}
+
+/// What a list has under a name, as the back end compares names.
+fn named<'a, T>(list: &'a BTreeMap<String, T>, name: &str, comparison: Comparison) -> Option<&'a T> {
+    let alike = || list.iter().find(|(other, _)| comparison != Comparison::Exact && comparison.is_same(other, name));
+    list.get(name).or_else(|| alike().map(|(_, found)| found))
 }
