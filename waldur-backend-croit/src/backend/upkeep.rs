@@ -18,6 +18,7 @@ use super::S3Backend;
 #[async_trait]
 impl ResourceUpkeep for S3Backend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
+        self.give_published_key(cx, id, &about.resource).await?;
         let Some(found) = self.0.memory.take_quotas(id) else { return Ok(()) };
         let wishes = self.0.ceilings.of_upkeep(about);
         if wishes.are_idle() || self.0.storage.agree(wishes.over(found), found) {

@@ -20,7 +20,7 @@ use crate::backend::ceilings::own_keys;
 /// The components of an offering that are measured, found by their `backend_name`: `storage` and `objects`.
 ///
 /// Measured is what is billed by usage, and what is billed by its limit, of which Waldur shows the usage and bills none.
-/// What is billed once or by the plan is not.
+/// What is billed once or by the plan is not, and what only Waldur has is not in the file that says what is what.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     storage: Option<Measured>,
@@ -62,6 +62,20 @@ impl Meter {
         self.storage.is_none() && self.objects.is_none()
     }
 
+    /// Whether what is stored is measured by its size.
+    pub fn measures_storage(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    /// Why the component of objects is never reported where what is stored is measured over time, if there is one: croit
+    /// draws no series of it.
+    pub fn objects_without_history(&self) -> Option<String> {
+        let Measured { component, .. } = self.objects.as_ref()?;
+        Some(format!(
+            "component {component} is not reported: objects have no history, and gb_days has no usage of them"
+        ))
+    }
+
     /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
     /// so far means something else then. `over_time`: it is measured in days times bytes. What is sold by no unit that is
     /// told was stored now, as far as anybody knows: so it is where nobody has said otherwise.
@@ -72,8 +86,8 @@ impl Meter {
         let in_days = unit.to_lowercase().contains("day");
         let model = if over_time { "what was stored times the days" } else { "what is stored now" };
         let text = format!(
-            "component {component} is sold {sold}, and measured is {model}: where the usage_model changes, the \
-             component needs another key, or one month has both"
+            "component {component} is sold {sold}, and what this back end measures is {model}: where the usage_model \
+             changes, the component needs another key, or one month has both. Where another back end reports, all is well"
         );
         ((is_told || over_time) && in_days != over_time).then_some(text)
     }
@@ -105,5 +119,5 @@ impl Meter {
 }
 
 fn is_measured(component: &Component) -> bool {
-    matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
+    !component.is_adopted && matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
 }

@@ -1,6 +1,6 @@
 //! Projects that are there already.
 
-use std::{collections::HashMap, future::ready};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::{
@@ -10,7 +10,7 @@ use futures_util::{
 use waldur_sdk::{
     Result,
     backend::{Importable, Importer, OpContext},
-    rest::{Complete, Page, Pager},
+    rest::Complete,
     types::BackendId,
 };
 
@@ -34,14 +34,11 @@ impl Importer for HarborBackend {
         let (quotas, projects) = (quotas?.complete()?, projects?.complete()?);
         let limits = quotas.into_items().into_iter().filter_map(|quota| Some((quota.project?, quota.limit?)));
         let limits: HashMap<_, StorageLimit> = limits.collect();
-        let ours = projects.into_items().into_iter().filter(|project| self.is_importable(project));
-        let items: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
-        let found =
-            stream::iter(items).buffered(AT_A_TIME).try_filter_map(|item| ready(Ok(item))).try_collect().await?;
-        // What was left out was left out of a whole list.
-        let page = Page::new(found, None);
-        let pager = Pager::new(|item: &Importable| item.backend_id.to_string(), move |_only| ready(Ok(page.clone())));
-        pager.collect().await?.complete()
+        let ours = projects.items().iter().filter(|project| self.is_importable(project));
+        let reads: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
+        let found: Vec<_> = stream::iter(reads).buffered(AT_A_TIME).try_collect().await?;
+        let mut found: HashMap<_, _> = found.into_iter().collect();
+        Ok(projects.filter_map(|project| found.remove(&project.id).flatten()))
     }
 }
 
@@ -50,12 +47,12 @@ impl HarborBackend {
         &self,
         client: &HarborClient,
         limits: &HashMap<ProjectId, StorageLimit>,
-        project: Project,
-    ) -> Result<Option<Importable>> {
-        let stamp = match stamp::of(&project).stamp {
+        project: &Project,
+    ) -> Result<(ProjectId, Option<Importable>)> {
+        let stamp = match stamp::of(project).stamp {
             Mark::Stamp(stamp) => Some(stamp),
             Mark::None => None,
-            Mark::Broken | Mark::Unknown => return Ok(None),
+            Mark::Broken | Mark::Unknown => return Ok((project.id, None)),
         };
         let name = ProjectName::new(project.name.as_str())?;
         let mut item = Importable::new(BackendId::new(name.as_str())?).with_stamp(stamp);
@@ -70,7 +67,7 @@ impl HarborBackend {
                 parent => parent.ok().flatten(),
             };
         }
-        Ok(Some(item))
+        Ok((project.id, Some(item)))
     }
 
     /// The slug of the Waldur project whose group is bound to a project.

@@ -3,7 +3,7 @@
 use futures_util::future::join;
 use waldur_sdk::{Effect, Error, ErrorKind, Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Sight};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Published, Sight};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
     s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
@@ -47,14 +47,23 @@ pub(super) async fn whole(client: &CroitClient, uid: &Uid) -> Result<Option<Acco
 }
 
 /// Keys and buckets at once.
-pub(super) async fn sight(client: &CroitClient, users: &UserList, uid: &Uid, with_keys: bool) -> Result<Option<Sight>> {
+pub(super) async fn sight(
+    client: &CroitClient,
+    users: &UserList,
+    uid: &Uid,
+    with_keys: bool,
+    is_anothers: impl Fn(&Account) -> bool + Send,
+) -> Result<Option<Sight>> {
     let Some(account) = users.get(uid)?.map(Account::from) else {
         return prove_absence(client, users, uid).await.map(|()| None);
     };
+    if is_anothers(&account) {
+        return Ok(Some(Sight { account, published: None }));
+    }
     let keys = async { if with_keys { own_keys(client, uid).await } else { Ok(Vec::new()) } };
     let (keys, summary) = join(keys, async { summary(client, uid).await?.finish() }).await;
     let Some(keys) = still_there(keys).transpose() else { return Ok(None) };
-    Ok(Some(Sight { account, keys, summary }))
+    Ok(Some(Sight { account, published: Some(Published { keys, summary }) }))
 }
 
 /// `None` of a user that went away since it was listed.
