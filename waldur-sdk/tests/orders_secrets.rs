@@ -130,7 +130,7 @@ async fn listen(generation: Generation, during: impl Into<String>, waldur: Optio
         .service(canaries.watch(to_service))
         .cx(|cx| cx.with_progress(watching));
     said.value("agent's context", &agent.context());
-    let log = tracing::subscriber::set_default(capture.clone());
+    let log = capture.listen();
     let processor = agent.build();
     let report = processor.run_once(&waldur_sdk::backend::OpContext::new("c70")).await.unwrap();
     drop(log);

@@ -24,7 +24,7 @@ fn client(script: &ScriptedTransport) -> RestClient {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_is_a_span_with_the_usual_names() {
     let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let _guard = capture.listen();
     let script =
         script().then(Answer::status(503)).then(Answer::fail(TransportErrorKind::Timeout)).then(Answer::json(&1));
     client(&script).get("orders.get", "/orders/{order}/", &["id-1"]).query("q", "x").send_unit().await.unwrap();
@@ -61,7 +61,7 @@ async fn every_attempt_is_a_span_with_the_usual_names() {
 #[tokio::test(start_paused = true)]
 async fn sec06_no_span_and_no_event_holds_a_secret_an_id_or_a_body() {
     let capture = Capture::default();
-    let _guard = tracing::subscriber::set_default(capture.clone());
+    let _guard = capture.listen();
     let secret = SecretString::from("canary-secret");
     let answers = [
         Answer::json(&json!({"access_token": "canary-token", "id_token": "canary-token"})),

@@ -97,7 +97,7 @@ async fn listen(generation: Generation, during: String, waldur: Option<Action>, 
     }
     let reporter = world.agent().waldur(canaries.watch(to_waldur)).service(canaries.watch(to_service)).build();
     let capture = Capture::default();
-    let log = tracing::subscriber::set_default(capture.clone());
+    let log = capture.listen();
     let report = reporter.run_once(&OpContext::new("c70")).await.unwrap();
     drop(log);
     said.value("reporter", &reporter);
@@ -130,7 +130,7 @@ async fn c70_reports_of_usage_say_nothing_secret_whatever_happens() {
 #[tokio::test(start_paused = true)]
 async fn c70_a_refusal_that_names_users_is_not_quoted() {
     let canaries = Canaries::default();
-    let _log = tracing::subscriber::set_default(Capture::default());
+    let _log = Capture::default().listen();
     let world = world(Generation::V8, &canaries);
     let said = Said { canaries: &canaries, during: "an echo".to_owned() };
     // The server repeats what it was sent.

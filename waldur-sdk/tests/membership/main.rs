@@ -20,6 +20,7 @@ mod once;
 mod outage;
 mod portions;
 mod projects;
+mod renamed;
 mod secrets;
 mod spelling;
 mod stale;

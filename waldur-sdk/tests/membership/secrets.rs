@@ -150,9 +150,7 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
         });
         let agent = agent.build();
         let capture = Capture::default();
-        // With one listener alone, what another thread says first counts as of no interest to anybody ever after.
-        let _second = tracing::Dispatch::new(Capture::default());
-        let _log = tracing::subscriber::set_default(capture.clone());
+        let _log = capture.listen();
         let said = Said(&canaries, case.to_owned());
         said.value(&agent);
         for _ in 0..2 {

@@ -4,13 +4,14 @@
 
 use std::{
     fmt::{self, Write as _},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
+    subscriber::{DefaultGuard, Interest, set_default, set_global_default},
 };
 
 /// Writes everything that it is told, at every level and from every crate.
@@ -56,7 +57,42 @@ impl Subscriber for Capture {
     fn exit(&self, _: &Id) {}
 }
 
+/// Takes nothing and rules nothing out.
+struct Undecided;
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
 impl Capture {
+    /// Listens to this thread as long as the guard lives. What a place in the code has to say is decided there each time:
+    /// else a test that ends on another thread could silence it for all.
+    pub fn listen(&self) -> DefaultGuard {
+        static UNDECIDED: Once = Once::new();
+        UNDECIDED.call_once(|| set_global_default(Undecided).unwrap());
+        set_default(self.clone())
+    }
+
     /// Everything.
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
