@@ -9,9 +9,9 @@ pub mod gb_days;
 use std::ops::Range;
 
 use waldur_sdk::{
-    Result,
+    Error, Result,
     settings::{AccountingType, Component, Components},
-    types::{Amounts, BackendAmount, Timestamp, UnitFactor, WaldurAmount},
+    types::{Amounts, BackendAmount, Decimal, Timestamp, UnitFactor, WaldurAmount},
 };
 
 use self::{current::Held, gb_days::Sample};
@@ -38,13 +38,16 @@ impl Meter {
     /// Finds the components.
     ///
     /// # Errors
-    /// `Config` when a key of a component cannot be read.
+    /// `Config` when a key of a component cannot be read, or what is stored would be reported byte by byte.
     pub fn of(components: &Components) -> Result<Self> {
         let mut meter = Self::default();
         for component in components.iter().filter(|component| is_measured(component)) {
             let (backend_name, _enforced) = own_keys(component)?;
             let place = match backend_name.as_str() {
-                "storage" => &mut meter.storage,
+                "storage" => {
+                    must_be_a_unit(component)?;
+                    &mut meter.storage
+                }
                 "objects" => &mut meter.objects,
                 _ => continue,
             };
@@ -57,9 +60,16 @@ impl Meter {
         Ok(meter)
     }
 
-    /// Whether there is nothing to measure.
-    pub fn is_idle(&self) -> bool {
-        self.storage.is_none() && self.objects.is_none()
+    /// Whether there is nothing to measure. `over_time`: measured is what was stored how long, which objects are not.
+    pub fn is_idle(&self, over_time: bool) -> bool {
+        self.storage.is_none() && (over_time || self.objects.is_none())
+    }
+
+    /// What is never measured, if anything: objects have no history.
+    pub fn without_history(&self, over_time: bool) -> Option<String> {
+        let Measured { component, .. } = self.objects.as_ref().filter(|_| over_time)?;
+        let text = "counts objects, of which croit has no statistics over time: gb_days never reports it";
+        Some(format!("component {component} {text}"))
     }
 
     /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
@@ -91,15 +101,28 @@ impl Meter {
         both.into_iter().filter_map(amount).collect()
     }
 
-    /// The amount of what was stored how long, as [`gb_days::unit_days`]. Objects have no history.
+    /// The amount of what was stored how long, as [`gb_days::unit_days`], and of how many seconds there is no proof.
+    /// Objects have no history.
     ///
     /// # Errors
     /// As [`gb_days::unit_days`].
-    pub fn unit_days(&self, samples: &[Sample], window: Range<Timestamp>) -> Result<Option<Amounts>> {
-        let Some(storage) = &self.storage else { return Ok(Some(Amounts::new())) };
+    pub fn unit_days(&self, samples: &[Sample], window: Range<Timestamp>) -> Result<Option<(Amounts, i64)>> {
+        let Some(storage) = &self.storage else { return Ok(Some((Amounts::new(), 0))) };
         let days = gb_days::unit_days(samples, window, storage.factor)?;
-        Ok(days.map(|days| [(storage.component.clone(), WaldurAmount::new(days))].into()))
+        Ok(days.map(|days| ([(storage.component.clone(), WaldurAmount::new(days.amount))].into(), days.unproven)))
     }
+}
+
+/// The factor of reports may be another one than that of limits, and bills as wrongly.
+fn must_be_a_unit(component: &Component) -> Result<()> {
+    let written = component.unit_factor_reporting.filter(|factor| factor.decimal() <= Decimal::ONE);
+    if written.is_none() {
+        return Ok(());
+    }
+    let name = &component.name;
+    Err(Error::config(format!(
+        "{name}.unit_factor_reporting: must be greater than 1, since storage is measured in bytes: 1073741824 for GiB"
+    )))
 }
 
 fn is_measured(component: &Component) -> bool {

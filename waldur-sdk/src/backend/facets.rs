@@ -242,18 +242,28 @@ pub struct UsageReport {
     pub per_user: BTreeMap<String, Amounts>,
     /// The stamp on what was measured, where the back end read one: another resource's usage is never billed.
     pub stamp: Option<Stamp>,
+    /// What of the month the amounts do not prove, in a sentence for the operator. They are reported all the same: they are
+    /// as high as what was seen, and no higher.
+    pub unproven: Option<String>,
 }
 
 impl UsageReport {
     /// A report of totals.
     pub fn new(total: Amounts) -> Self {
-        Self { total, per_user: BTreeMap::new(), stamp: None }
+        Self { total, per_user: BTreeMap::new(), stamp: None, unproven: None }
     }
 
     /// Says whose object was measured.
     #[must_use]
     pub fn with_stamp(mut self, stamp: Option<Stamp>) -> Self {
         self.stamp = stamp;
+        self
+    }
+
+    /// Says what of the month the amounts do not prove.
+    #[must_use]
+    pub fn with_unproven(mut self, unproven: Option<String>) -> Self {
+        self.unproven = unproven;
         self
     }
 
@@ -271,6 +281,7 @@ impl fmt::Debug for UsageReport {
             .field("total", &self.total)
             .field("users", &self.per_user.len())
             .field("stamp", &self.stamp)
+            .field("unproven", &self.unproven)
             .finish()
     }
 }

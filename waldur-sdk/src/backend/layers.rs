@@ -420,6 +420,9 @@ impl<B: ResourceBackend, A: Around> UserLimits for Layered<B, A> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<B: ResourceBackend, A: Around> ResourceUpkeep for Layered<B, A> {
+    fn is_behind(&self, id: &BackendId, about: &Surroundings) -> bool {
+        self.inner.upkeep().is_some_and(|upkeep| upkeep.is_behind(id, about))
+    }
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let work = async { facet(self.inner.upkeep())?.sync_project(cx, id, about).await };
         self.guard("upkeep.sync_project", true, cx, work).await

@@ -240,6 +240,11 @@ pub trait Override: Send + Sync + 'static {
         self.inner().upkeep()
     }
 
+    /// See [`ResourceUpkeep::is_behind`].
+    fn upkeep_is_behind(&self, id: &BackendId, about: &Surroundings) -> bool {
+        self.upkeep().is_some_and(|upkeep| upkeep.is_behind(id, about))
+    }
+
     /// See [`ResourceUpkeep::sync_project`].
     async fn upkeep_sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         facet(self.upkeep())?.sync_project(cx, id, about).await
@@ -493,6 +498,9 @@ impl<O: Override> UserLimits for Overridden<O> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<O: Override> ResourceUpkeep for Overridden<O> {
+    fn is_behind(&self, id: &BackendId, about: &Surroundings) -> bool {
+        self.0.upkeep_is_behind(id, about)
+    }
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         self.0.upkeep_sync_project(cx, id, about).await
     }

@@ -125,7 +125,8 @@ struct Names {
 
 impl From<Plan> for Names {
     fn from(plan: Plan) -> Self {
-        let object = plan.status.is_some() || plan.limits.is_ok_and(|limits| limits.to_backend.is_some());
+        let limits = plan.limits.is_ok_and(|limits| limits.to_backend.is_some());
+        let object = plan.status.is_some() || limits || plan.upkeep;
         let Diff { add, remove, add_accounts, remove_accounts, .. } = plan.members;
         let add = add.into_iter().map(|candidate| candidate.grant.username).collect();
         Self { add, remove, add_accounts, remove_accounts, object }

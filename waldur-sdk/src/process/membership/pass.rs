@@ -244,6 +244,7 @@ impl MembershipSync {
         }
         if pass.scope == Scope::Whole {
             plan.metadata = self.remember(|memory| plan::metadata(sight, &memory.published(sight.row.uuid)));
+            plan.upkeep = self.is_behind(pass, sight);
         }
         if pass.scope == Scope::Whole && !sight.elsewhere {
             let authority = self.authority();

@@ -7,13 +7,14 @@ use super::{
     attend::Job,
     diff::Candidate,
     limits::LimitsPlan,
+    pass::Pass,
     plan::{self, Sight},
     report::Change,
 };
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
-    error::{ErrorClass, Result},
+    error::{Error, ErrorClass, Result},
     process::{
         convert::{self, marketplace},
         failure::shielded,
@@ -134,6 +135,30 @@ impl MembershipSync {
         }
     }
 
+    /// Whether the back end finds that something beside members, status, metadata and limits is not in step.
+    pub(super) fn is_behind(&self, pass: &Pass, sight: &Sight<'_>) -> bool {
+        let upkeep = self.backend().upkeep().filter(|_| !self.policy().dry_run);
+        upkeep.is_some_and(|upkeep| {
+            let id = sight.row.backend_id.as_ref();
+            id.is_some_and(|id| upkeep.is_behind(id, &self.surroundings(pass, sight).0))
+        })
+    }
+
+    /// What surrounds a resource, and why something of it is missing.
+    fn surroundings(&self, pass: &Pass, sight: &Sight<'_>) -> (Surroundings, Option<Error>) {
+        let mut about = surroundings(sight.row, self);
+        if self.authority() == LimitsAuthority::Waldur && !sight.elsewhere && plan::is_active(sight) {
+            // What is no limit is told where limits are compared.
+            about.limits = convert::limits(&sight.row.limits).unwrap_or_default();
+        }
+        let (project, untold) = match Self::told_of(pass, sight.row.project_uuid) {
+            Ok(project) => (project, None),
+            Err(error) => (None, Some(error)),
+        };
+        about.source_project = project.map(|project| (*project).clone());
+        (about, untold)
+    }
+
     /// Project, last day and effective id, where the back end keeps them in step.
     pub(super) async fn sync_surroundings(&self, job: &mut Job<'_>, sight: &Sight<'_>) {
         let row = sight.row;
@@ -141,18 +166,10 @@ impl MembershipSync {
         if self.policy().dry_run {
             return;
         }
-        let mut about = surroundings(row, self);
-        if self.authority() == LimitsAuthority::Waldur && !sight.elsewhere && plan::is_active(sight) {
-            // What is no limit is told where limits are compared.
-            about.limits = convert::limits(&row.limits).unwrap_or_default();
+        let (about, untold) = self.surroundings(job.pass, sight);
+        if let Some(error) = untold {
+            job.warn("source project", error);
         }
-        about.source_project = match Self::told_of(job.pass, row.project_uuid) {
-            Ok(project) => project.map(|project| (*project).clone()),
-            Err(error) => {
-                job.warn("source project", error);
-                None
-            }
-        };
         if let Err(error) = shielded(upkeep.sync_project(job.cx, &job.id, &about)).await {
             job.fail("project", error);
         }
