@@ -113,7 +113,15 @@ impl ApiKeys for S3Backend {
     ) -> Result<Option<BTreeSet<String>>> {
         cx.step("look at keys");
         let (uid, storage) = self.0.target(cx, id)?;
-        let live = self.unpublished(&storage, resource, id, &uid).await?;
+        // Who takes one of them away reads the user first.
+        let live = match &storage {
+            Storage::RadosGw(_) => self.unpublished(&storage, resource, id, &uid).await?,
+            Storage::Croit(_) => {
+                let account = self.0.account(&storage, id, &uid).await?;
+                self.0.must_be_stamped(resource, id, &uid, &account)?;
+                self.without_published(resource, storage.keys(&uid).await?)
+            }
+        };
         Ok(Some(live.into_iter().map(|key| key.access_key).collect()))
     }
 }
@@ -130,11 +138,15 @@ impl S3Backend {
     ) -> Result<Vec<S3Key>> {
         let found = storage.with_keys(uid).await?.ok_or_else(|| missing(id))?;
         self.0.must_be_stamped(resource, id, uid, &found.account)?;
+        Ok(self.without_published(resource, found.keys))
+    }
+
+    fn without_published(&self, resource: &MarketplaceResource, keys: Vec<S3Key>) -> Vec<S3Key> {
         if !self.0.settings.credentials.publishes() {
-            return Ok(found.keys);
+            return keys;
         }
-        let Some(published) = metadata::published_key(&resource.metadata) else { return Ok(Vec::new()) };
-        Ok(found.keys.into_iter().filter(|key| key.access_key != published).collect())
+        let Some(published) = metadata::published_key(&resource.metadata) else { return Vec::new() };
+        keys.into_iter().filter(|key| key.access_key != published).collect()
     }
 
     /// Gives the resource's user a key, and sees that it has it.
@@ -176,15 +188,25 @@ impl S3Backend {
                 client.keys().create_if(uid, &pair.id()?, permit).await
             }
             Storage::Croit(client) => {
-                let account = storage.account(uid).await?.ok_or_else(|| missing(id))?;
+                let account = self.0.account(storage, id, uid).await?;
                 self.0.must_be_stamped(resource, id, uid, &account)?;
-                client.keys().put(uid, pair).await.map(|()| pair.clone())
+                let put = client.keys().put(uid, pair).await.map(|()| pair.clone());
+                put.map_err(|error| if error.is_not_found() { missing(id).with_source(error) } else { error })
             }
         }
     }
 }
 
 impl Inner {
+    /// What croit's list says of a user, or what was read back of it a moment ago: nobody is to list everybody anew for each
+    /// key of an order.
+    async fn account(&self, storage: &Storage, id: &BackendId, uid: &Uid) -> Result<Account> {
+        match self.recent.account(uid, storage.environment().instant()) {
+            Some(account) => Ok(account),
+            None => storage.account(uid).await?.ok_or_else(|| missing(id)),
+        }
+    }
+
     /// # Errors
     /// When the user is not the resource's beyond doubt.
     fn must_be_stamped(

@@ -65,10 +65,16 @@ impl Inner {
         wishes: Wishes,
     ) -> Result<ResourceState> {
         let (uid, storage) = self.target(cx, id)?;
-        let account = storage.account(&uid).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("The S3 user {id} does not exist.")).for_customer()
-        })?;
+        // Nothing will be written: what was read back after the last write of the order says as much.
+        let seen = self.recent.account(&uid, storage.environment().instant()).filter(|_| wishes.are_idle());
+        let account = match seen {
+            Some(account) => account,
+            None => storage.account(&uid).await?.ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, format!("The S3 user {id} does not exist.")).for_customer()
+            })?,
+        };
         let state = self.ours(id, &uid, resource, &account)?;
+        let _written = self.recent.writing(&uid, storage.environment());
         cx.checkpoint()?;
         cx.step("quota");
         if !self.set_quotas(&storage, &uid, &account, wishes).await.map_err(not_there(id))? {
@@ -79,6 +85,7 @@ impl Inner {
             let account = account.ok_or_else(|| inconsistent(id, "it was there, and does not show any more"))?;
             let state = self.ours(id, &uid, resource, &account)?;
             verify(&storage, id, &account, wishes)?;
+            self.recent.shows(&uid, &account, storage.environment().instant());
             Ok(state)
         })
         .await
@@ -99,6 +106,7 @@ impl Inner {
             return Verified::removed(id, removed, None);
         };
         let ownership = self.ours(id, &uid, &request.resource, &account)?.ownership(stamp);
+        let _written = self.recent.writing(&uid, storage.environment());
         cx.checkpoint()?;
         cx.step("delete");
         let outcome = match (self.settings.delete_mode, ownership) {

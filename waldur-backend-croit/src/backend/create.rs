@@ -11,11 +11,11 @@ use super::{
     ceilings::Wishes,
     change::{inconsistent, not_there, quotas, verify},
     metadata, stamp,
-    storage::{Account, AccountWithKeys, NewAccount, Storage},
+    storage::{Account, AccountWithKeys, Made, NewAccount, Storage},
 };
 use crate::{
     radosgw::error,
-    s3::{Quota, Quotas, S3Key, Uid},
+    s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
 };
 
 /// The longest name for people that is sent, in characters.
@@ -34,20 +34,22 @@ impl Inner {
         if let Some(hidden) = self.memory.hidden().filter(|hidden| *hidden != uid) {
             return Err(unseen(&hidden));
         }
+        let _written = self.recent.writing(&uid, storage.environment());
         cx.step("user");
-        let (made, is_new) = self.ensure_user(&storage, &uid, request).await?;
+        let Ensured { account, is_new, first_key } = self.ensure_user(&storage, &uid, request).await?;
         cx.checkpoint()?;
         let publishes = self.settings.credentials.publishes();
         if is_new && !publishes {
             cx.step("key");
-            storage.take_first_key(&uid).await.map_err(not_there(id))?;
+            storage.take_first_key(&uid, first_key).await.map_err(not_there(id))?;
         }
         cx.step("quota");
-        self.set_quotas(&storage, &uid, &made, wishes).await.map_err(not_there(id))?;
+        self.set_quotas(&storage, &uid, &account, wishes).await.map_err(not_there(id))?;
         cx.step("verify");
         let needs = Needs { stamp: is_new || storage.can_stamp(), key: publishes };
         let found = self.read_back(cx, || whole(&storage, id, &uid, needs, wishes)).await?;
         self.memory.shows(&uid);
+        self.recent.shows(&uid, &found.account, storage.environment().instant());
         let created = self.created(&storage, &uid, request, &found, is_new).await?;
         Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
     }
@@ -81,14 +83,14 @@ impl Inner {
         Ok(warnings.into_iter().fold(created, Created::with_warning))
     }
 
-    /// Makes the user, or finds the one that an earlier attempt made. `true`: it was made just now.
-    async fn ensure_user(&self, storage: &Storage, uid: &Uid, request: &CreateRequest) -> Result<(Account, bool)> {
+    /// Makes the user, or finds the one that an earlier attempt made.
+    async fn ensure_user(&self, storage: &Storage, uid: &Uid, request: &CreateRequest) -> Result<Ensured> {
         let resource = &request.resource;
         let email = stamp::address(resource.stamp(), uid);
         let with_key = self.settings.credentials.publishes();
         let new = NewAccount { uid: uid.clone(), name: display_name(resource), email, with_key };
         let refused = match storage.create(&new, &self.settings).await {
-            Ok(account) => return Ok((account, true)),
+            Ok(Made { account, first_key }) => return Ok(Ensured { account, is_new: true, first_key }),
             Err(refused) => refused,
         };
         let taken = refused.kind() == ErrorKind::AlreadyExists;
@@ -96,7 +98,7 @@ impl Inner {
             return Err(refused);
         }
         match storage.found(uid).await {
-            Ok(Some(found)) => self.adopt(storage, uid, request, found).await.map(|account| (account, false)),
+            Ok(Some(found)) => self.adopt(storage, uid, request, found).await,
             // In a tenant it may have a name by which it is never found; then no more such users are to be made.
             Ok(None) if refused.code() == Some(error::USER_EXISTS) && self.settings.tenant().is_some() => {
                 self.memory.hides(uid);
@@ -124,7 +126,7 @@ impl Inner {
         uid: &Uid,
         request: &CreateRequest,
         found: (Account, Option<Vec<S3Key>>),
-    ) -> Result<Account> {
+    ) -> Result<Ensured> {
         let (id, stamp) = (&request.backend_id, request.resource.stamp());
         let (mut account, keys) = found;
         let state = self.state(id, uid, &account)?;
@@ -144,7 +146,7 @@ impl Inner {
                 storage.mint(uid).await.map_err(not_there(id))?;
             }
         }
-        Ok(account)
+        Ok(Ensured { account, is_new: false, first_key: None })
     }
 }
 
@@ -155,6 +157,14 @@ fn unseen(uid: &Uid) -> Error {
          user is made until that is mended"
     );
     Error::not_ready(text)
+}
+
+/// A user that is there, and ours.
+struct Ensured {
+    account: Account,
+    /// Whether it was made just now.
+    is_new: bool,
+    first_key: Option<AccessKeyId>,
 }
 
 /// What a user has to have in the end, beside its quotas.
@@ -169,7 +179,7 @@ struct Needs {
 /// # Errors
 /// `Inconsistent` when something of it does not show.
 async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, needs: Needs, wishes: Wishes) -> Result<AccountWithKeys> {
-    let found = storage.with_keys(uid).await?;
+    let found = storage.whole(uid, needs.key).await?;
     let found = found.ok_or_else(|| inconsistent(id, "it was created but cannot be read"))?;
     if needs.stamp && found.account.email.is_none() {
         return Err(inconsistent(id, "it was stamped, but the stamp does not show"));

@@ -8,6 +8,7 @@ mod create;
 mod diagnose;
 mod importer;
 mod metadata;
+mod recent;
 mod stamp;
 mod status;
 mod storage;
@@ -35,8 +36,9 @@ use waldur_sdk::{
 use self::{
     ceilings::Ceilings,
     change::quotas,
+    recent::Recent,
     stamp::Mark,
-    storage::{Account, AccountWithKeys, Storage, View},
+    storage::{Account, AccountWithKeys, Sight, Storage, View},
     sweep::Memory,
 };
 use crate::{
@@ -65,6 +67,7 @@ struct Inner {
     meter: Meter,
     time_zone: TimeZone,
     memory: Arc<Memory>,
+    recent: Arc<Recent>,
 }
 
 impl S3Backend {
@@ -83,6 +86,7 @@ impl S3Backend {
             meter,
             time_zone: TimeZone::UTC,
             memory: Arc::default(),
+            recent: Arc::default(),
         })))
     }
 
@@ -155,41 +159,44 @@ impl Inner {
     /// What `view` shows of the user of a back-end id.
     async fn inspect_one(
         &self,
-        storage: &Storage,
         view: &View,
         id: &BackendId,
         aspects: Aspects,
         records: &dyn Records,
     ) -> Result<Option<ResourceState>> {
         let uid = Uid::new(id.as_str())?;
-        let found = if aspects.metadata && self.settings.credentials.publishes() {
-            view.sight(&uid).await?
-        } else {
-            view.account(&uid).await?.map(|account| (account, Ok(Vec::new())))
-        };
-        let Some((account, keys)) = found else { return Ok(None) };
-        let mut state = self.state(id, &uid, &account)?;
-        self.memory.learn(&state, &account);
-        if aspects.metadata {
-            let found = keys.map(|keys| AccountWithKeys { account, keys });
-            let resources = records.of(id);
-            let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
-            self.publish(storage, &uid, found, &published, &mut state).await;
+        if !aspects.metadata {
+            let Some(account) = view.account(&uid).await? else { return Ok(None) };
+            return self.seen(id, &uid, &account).map(Some);
         }
+        let found = view.sight(&uid, self.settings.credentials.publishes()).await?;
+        let Some(Sight { account, keys, summary }) = found else { return Ok(None) };
+        let mut state = self.seen(id, &uid, &account)?;
+        let found = keys.map(|keys| AccountWithKeys { account, keys });
+        let resources = records.of(id);
+        let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
+        self.publish(&uid, found, &published, summary, &mut state);
         Ok(Some(state))
+    }
+
+    /// What a user's record says, and is remembered.
+    fn seen(&self, id: &BackendId, uid: &Uid, account: &Account) -> Result<ResourceState> {
+        let state = self.state(id, uid, account)?;
+        self.memory.learn(&state, account);
+        Ok(state)
     }
 
     /// Adds what is published about a user. What cannot be read of that is warned of, and stays as it is published: the
     /// rest of the state is as good without.
-    async fn publish(
+    fn publish(
         &self,
-        storage: &Storage,
         uid: &Uid,
         found: Result<AccountWithKeys>,
         published: &[&JsonObject],
+        summary: Result<Value>,
         state: &mut ResourceState,
     ) {
-        let summary = match storage.summary(uid).await {
+        let summary = match summary {
             Ok(summary) => Some(summary),
             Err(cause) => {
                 state.warnings.push(metadata::no_summary(cause));
@@ -252,7 +259,8 @@ impl ResourceBackend for S3Backend {
         Ok(Progress::Done(removed))
     }
 
-    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted.
+    /// Of a few ids each is read: on RadosGW by one call, on croit all by one; and by two more where metadata is wanted. On
+    /// croit the list by which several were looked at will do for a single one of them, for ten seconds (`recent.rs`).
     /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
     /// 30 passes.
     ///

@@ -159,14 +159,14 @@ impl Inner {
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let storage = self.storage.until(cx.deadline);
-        let view = match storage.view().await {
+        let view = match self.view(&storage, ids, aspects).await {
             Ok(view) => view,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
         };
         // Only a pass over everything wants metadata; who asks for less needs it of each.
         if !aspects.metadata || ids.len() <= FEW {
             let all: Vec<_> = ids.iter().map(|id| (id.clone(), aspects)).collect();
-            return self.look_closely(&storage, &view, all, records).await;
+            return self.look_closely(&view, all, records).await;
         }
         let turn = self.memory.begin(ids, storage.environment().now());
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
@@ -176,9 +176,9 @@ impl Inner {
         let Storage::RadosGw(gateway) = &storage else {
             // All but the metadata is in croit's list.
             close.extend(later.into_iter().map(|id| (id, less)));
-            return self.look_closely(&storage, &view, close, records).await;
+            return self.look_closely(&view, close, records).await;
         };
-        let close = self.look_closely(&storage, &view, close, records);
+        let close = self.look_closely(&view, close, records);
         let (mut states, listed) = join(close, listed(gateway, &later)).await;
         let (mut seen, mut unseen) = (ById::new(), Vec::new());
         for id in later {
@@ -187,20 +187,19 @@ impl Inner {
                 None => unseen.push((id, less)),
             }
         }
-        states.extend(self.look_closely(&storage, &view, unseen, records).await);
+        states.extend(self.look_closely(&view, unseen, records).await);
         states.extend(seen);
         states
     }
 
     async fn look_closely(
         &self,
-        storage: &Storage,
         view: &View,
         ids: Vec<(BackendId, Aspects)>,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let read = |(id, aspects): (BackendId, Aspects)| async move {
-            let state = self.inspect_one(storage, view, &id, aspects, records).await;
+            let state = self.inspect_one(view, &id, aspects, records).await;
             (id, state)
         };
         let reads: Vec<_> = ids.into_iter().map(read).collect();

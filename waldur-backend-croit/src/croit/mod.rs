@@ -54,7 +54,7 @@ pub use self::{
     model::{Bucket, Stored, User},
     quotas::QuotaCalls,
     stats::{Level, Point, Series, Stats, Window},
-    users::{NewUser, UserList, Users},
+    users::{Made, NewUser, UserList, Users},
 };
 pub use crate::{
     radosgw::Removed,

@@ -1,16 +1,16 @@
 //! Users (croit-api.md §2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
-use serde::Serialize;
-use waldur_sdk::{
-    Error, ErrorKind, Result,
-    rest::{BadRow, RestClient, Rows},
-};
+use serde::{Deserialize, Serialize};
+use waldur_sdk::{Error, ErrorKind, Result, rest::BadRow};
 
 use super::{CroitClient, expect, model::User, name};
-use crate::s3::{Tenant, Uid, checked};
+use crate::s3::{AccessKeyId, Tenant, Uid, checked};
+
+/// A list of users is not kept as it comes, so only what never ends is too long: this is several million users.
+const LISTING: usize = u32::MAX as usize;
 
 /// Calls on users.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,36 @@ impl Users<'_> {
     /// # Errors
     /// `Decode` when the answer is no list: nothing is read into that.
     pub async fn all(&self) -> Result<UserList> {
-        let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
-        let call = call.must_exist().max_body(RestClient::BULK_MAX_BODY).secret_answer();
-        let (rows, _headers) = call.send_rows("uid").await?;
-        Ok(UserList::of(rows, self.0.inner.tenant.as_ref()))
+        self.read(UserList::default()).await
     }
 
-    /// Creates a user, with a key pair of croit's making. `None` when croit answers without saying what it made.
+    /// Of all users those that are named: the others pass by while the list arrives, and nothing is kept of them.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub async fn among(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
+        self.read(UserList { wanted: Some(names(uids)), ..UserList::default() }).await
+    }
+
+    /// As [`Self::among`], but for the names of the others, which are kept.
+    pub(crate) async fn among_names(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
+        self.read(UserList { wanted: Some(names(uids)), others: Some(BTreeSet::new()), ..UserList::default() }).await
+    }
+
+    /// The users that `list` is about, as they are now.
+    pub(crate) async fn again(&self, list: &UserList) -> Result<UserList> {
+        self.read(UserList { wanted: list.wanted.clone(), ..UserList::default() }).await
+    }
+
+    async fn read(&self, empty: UserList) -> Result<UserList> {
+        let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
+        let call = call.must_exist().max_body(LISTING).secret_answer();
+        let tenant = self.0.inner.tenant.clone();
+        let add = move |list: &mut UserList, row| list.add(row, tenant.as_ref());
+        call.fold_rows("uid", move || empty.clone(), add).await
+    }
+
+    /// Creates a user, with a key pair of croit's making.
     ///
     /// Never repeated once it may have arrived: after an error whose [effect](Error::effect) is unknown, look for the
     /// user in [`Self::all`].
@@ -36,7 +59,7 @@ impl Users<'_> {
     /// # Errors
     /// `AlreadyExists` with the code [`USER_EXISTS`](super::error::USER_EXISTS) when the name or the e-mail address is
     /// taken.
-    pub async fn create(&self, new: &NewUser) -> Result<Option<User>> {
+    pub async fn create(&self, new: &NewUser) -> Result<Made> {
         name(&new.uid)?;
         let call = self.0.call(Method::POST, "users.create", "/s3/users", &[]).json(new);
         let call = call.must_exist().secret_answer().not_idempotent();
@@ -44,8 +67,7 @@ impl Users<'_> {
         let create = async move {
             let answer = expect("users.create", call.send().await?, &[StatusCode::CREATED, StatusCode::NO_CONTENT])?;
             // The status says that it is done. What else is said is worth reading only where it can be read.
-            let made = serde_json::from_slice::<User>(answer.body()).ok();
-            Ok(made.filter(|made| made.uid == uid.name()))
+            Ok(Made::read(answer.body(), &uid))
         };
         self.0.in_turn(&new.uid, create).await
     }
@@ -60,48 +82,122 @@ impl Users<'_> {
     }
 }
 
-/// All users as they were at one moment.
+fn names<'a>(uids: impl IntoIterator<Item = &'a Uid>) -> BTreeSet<String> {
+    // One in a tenant is nobody here, and is refused when it is looked for.
+    uids.into_iter().filter_map(|uid| name(uid).ok()).map(str::to_owned).collect()
+}
+
+/// What croit says of a user that it has just made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Made {
+    /// The user; `None` where croit answers nothing.
+    pub user: Option<User>,
+    /// The public half of its only key; `None` where croit does not tell it, or not clearly.
+    pub key: Option<AccessKeyId>,
+}
+
+impl Made {
+    fn read(body: &[u8], uid: &Uid) -> Self {
+        #[derive(Deserialize)]
+        struct Keys {
+            keys: Vec<Key>,
+        }
+        #[derive(Deserialize)]
+        struct Key {
+            #[serde(default)]
+            user: Option<String>,
+            access_key: String,
+        }
+        let user = serde_json::from_slice::<User>(body).ok().filter(|user| user.uid == uid.name());
+        let key = || {
+            let [key] = <[Key; 1]>::try_from(serde_json::from_slice::<Keys>(body).ok()?.keys).ok()?;
+            let is_own = !key.user.is_some_and(|user| user.contains(':'));
+            AccessKeyId::new(key.access_key).ok().filter(|_| is_own)
+        };
+        Self { key: user.as_ref().and_then(|_| key()), user }
+    }
+}
+
+/// Users as they were at one moment: all of them, or those that were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct UserList {
     users: BTreeMap<String, Vec<User>>,
+    /// Who was asked for; `None` for everybody.
+    wanted: Option<BTreeSet<String>>,
+    /// The names of those that were not, where they are kept.
+    others: Option<BTreeSet<String>>,
     bad: Vec<BadRow>,
 }
 
 impl UserList {
-    /// Names of `tenant` lose it.
-    fn of(rows: Rows<User>, tenant: Option<&Tenant>) -> Self {
-        let plain = |uid: &str| match tenant {
-            Some(tenant) => uid.strip_prefix(tenant.as_str())?.strip_prefix('$').map(str::to_owned),
-            None => None,
+    /// Takes an entry in. A name of `tenant` loses it.
+    fn add(&mut self, row: Result<User, BadRow>, tenant: Option<&Tenant>) {
+        let plain = |uid: String| {
+            match tenant {
+                Some(tenant) => {
+                    uid.strip_prefix(tenant.as_str()).and_then(|uid| uid.strip_prefix('$')).map(str::to_owned)
+                }
+                None => None,
+            }
+            .unwrap_or(uid)
         };
-        let (mut users, mut bad): (BTreeMap<_, Vec<User>>, _) = (BTreeMap::new(), rows.bad);
-        for mut user in rows.items {
-            user.uid = plain(&user.uid).unwrap_or(user.uid);
-            users.entry(user.uid.clone()).or_default().push(user);
+        match row {
+            Ok(mut user) => {
+                user.uid = plain(user.uid);
+                if self.is_wanted(&user.uid) {
+                    self.users.entry(user.uid.clone()).or_default().push(user);
+                } else if let Some(others) = &mut self.others {
+                    others.insert(user.uid);
+                }
+            }
+            Err(mut row) => {
+                row.id = row.id.map(plain);
+                // One without a name may be anybody.
+                if row.id.as_deref().is_none_or(|id| self.is_wanted(id)) {
+                    self.bad.push(row);
+                }
+            }
         }
-        for row in &mut bad {
-            row.id = row.id.take().map(|id| plain(&id).unwrap_or(id));
-        }
-        Self { users, bad }
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(name))
     }
 
     /// A user. `Ok(None)` is proven absence.
     ///
     /// # Errors
-    /// `Inconsistent` when two users have the name, or when an entry that could not be read may be the user.
+    /// `Inconsistent` when two users have the name, or when an entry that could not be read may be the user;
+    /// `InvalidRequest` for one that was not asked for.
     pub fn get(&self, uid: &Uid) -> Result<Option<&User>> {
-        let unclear =
-            |text: &str| Error::new(ErrorKind::Inconsistent, format!("{uid}: {text}")).with_operation("users.all");
-        match self.users.get(name(uid)?).map(Vec::as_slice) {
+        let unclear = |kind, text: &str| Error::new(kind, format!("{uid}: {text}")).with_operation("users.all");
+        let name = name(uid)?;
+        if !self.is_wanted(name) {
+            return Err(unclear(ErrorKind::InvalidRequest, "not one of the users that were asked for"));
+        }
+        let unclear = |text: &str| unclear(ErrorKind::Inconsistent, text);
+        match self.users.get(name).map(Vec::as_slice) {
             Some([user]) => Ok(Some(user)),
             Some(_) => Err(unclear("croit lists more than one user of that name")),
-            None => match self.bad.iter().find(|row| row.id.as_deref().is_none_or(|id| id == uid.name())) {
+            None => match self.bad.iter().find(|row| row.id.as_deref().is_none_or(|id| id == name)) {
                 Some(row) => {
                     Err(unclear("an entry of the list of users cannot be read").with_source(row.error.clone()))
                 }
                 None => Ok(None),
             },
         }
+    }
+
+    /// Whether the list is to show a user.
+    pub(crate) fn is_about(&self, uid: &Uid) -> bool {
+        name(uid).is_ok_and(|name| self.is_wanted(name))
+    }
+
+    /// Whether somebody has this name, as far as names are kept.
+    pub(crate) fn has(&self, uid: &Uid) -> bool {
+        let others = self.others.as_ref();
+        name(uid).is_ok_and(|name| self.users.contains_key(name) || others.is_some_and(|others| others.contains(name)))
     }
 
     /// The users that could be read, by name.

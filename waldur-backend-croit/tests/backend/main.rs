@@ -11,6 +11,7 @@ mod deletion;
 mod diagnosis;
 mod metadata;
 mod names;
+mod order_calls;
 mod orders;
 mod ownership;
 mod purging;

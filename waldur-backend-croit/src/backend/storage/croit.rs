@@ -1,11 +1,12 @@
 //! croit in the words of [`Storage`](super::Storage).
 
+use futures_util::future::join;
 use waldur_sdk::{Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Held, NewAccount};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Sight};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
-    s3::{Quota, Quotas, S3Key, Uid},
+    s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
     settings::{Flavour, S3Settings},
 };
 
@@ -32,11 +33,31 @@ impl From<Bucket> for Held {
 
 pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<AccountWithKeys>> {
     let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
-    match own_keys(client, uid).await {
-        Ok(keys) => Ok(Some(AccountWithKeys { account, keys })),
-        // It went away since it was listed.
+    Ok(still_there(own_keys(client, uid).await)?.map(|keys| AccountWithKeys { account, keys }))
+}
+
+/// The list and the keys at once, of a user that is ours: a stranger's keys are not asked for.
+pub(super) async fn whole(client: &CroitClient, uid: &Uid) -> Result<Option<AccountWithKeys>> {
+    let (users, keys) = join(client.users().among([uid]), own_keys(client, uid)).await;
+    let users = users?;
+    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    Ok(still_there(keys)?.map(|keys| AccountWithKeys { account, keys }))
+}
+
+/// Keys and buckets at once.
+pub(super) async fn sight(client: &CroitClient, users: &UserList, uid: &Uid, with_keys: bool) -> Result<Option<Sight>> {
+    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    let keys = async { if with_keys { own_keys(client, uid).await } else { Ok(Vec::new()) } };
+    let (keys, summary) = join(keys, async { summary(client, uid).await?.finish() }).await;
+    let Some(keys) = still_there(keys).transpose() else { return Ok(None) };
+    Ok(Some(Sight { account, keys, summary }))
+}
+
+/// `None` of a user that went away since it was listed.
+fn still_there<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
-        Err(error) => Err(error),
+        read => read.map(Some),
     }
 }
 
@@ -46,7 +67,7 @@ pub(super) async fn own_keys(client: &CroitClient, uid: &Uid) -> Result<Vec<S3Ke
     Ok(keys.into_iter().filter(|key| !key.user.contains(':')).collect())
 }
 
-pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3Settings) -> Result<Made> {
     let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_email(new.email.as_str())?;
     if let Some(placement) = &settings.placement {
         user = user.with_placement(placement.as_str())?;
@@ -63,11 +84,15 @@ pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3
     // croit may answer nothing at all. What a user has that was made a moment ago is known.
     let as_asked =
         || Account { email: Some(new.email.clone()), suspended: false, quotas: Some(Quotas::both(Quota::UNLIMITED)) };
-    Ok(made.as_ref().map_or_else(as_asked, Account::from))
+    Ok(Made { account: made.user.as_ref().map_or_else(as_asked, Account::from), first_key: made.key })
 }
 
-/// With more than one key, somebody gave the user a key meanwhile, and nobody knows which is croit's.
-pub(super) async fn take_first_key(client: &CroitClient, uid: &Uid) -> Result<()> {
+/// With more than one key, somebody gave the user a key meanwhile, and nobody knows which is croit's: unless croit told
+/// with the user.
+pub(super) async fn take_first_key(client: &CroitClient, uid: &Uid, told: Option<AccessKeyId>) -> Result<()> {
+    if let Some(first) = told {
+        return client.keys().delete(uid, &first).await.map(drop);
+    }
     match client.keys().list(uid).await?.as_slice() {
         [only] => client.keys().delete(uid, &only.id()?).await.map(drop),
         _ => Ok(()),

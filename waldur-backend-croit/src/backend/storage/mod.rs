@@ -19,7 +19,7 @@ mod croit;
 mod croit_purge;
 mod radosgw;
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use waldur_sdk::{
@@ -31,7 +31,7 @@ use waldur_sdk::{
 use crate::{
     croit::{CroitClient, UserList},
     radosgw::RadosGwClient,
-    s3::{Quota, Quotas, S3Key, Uid},
+    s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
     settings::{Flavour, S3Settings},
 };
 
@@ -48,8 +48,8 @@ pub(super) enum Storage {
 pub(super) enum View {
     /// Each is asked for by itself.
     RadosGw(RadosGwClient),
-    /// All of them; their keys are asked for.
-    Croit(CroitClient, UserList),
+    /// Those that are looked for; their keys are asked for.
+    Croit(CroitClient, Arc<UserList>),
 }
 
 /// What is told of a user.
@@ -70,6 +70,21 @@ pub(super) struct AccountWithKeys {
     pub(super) keys: Vec<S3Key>,
 }
 
+/// A user and all that is published of it, each as far as it can be read.
+pub(super) struct Sight {
+    pub(super) account: Account,
+    /// None where they were not asked for.
+    pub(super) keys: Result<Vec<S3Key>>,
+    pub(super) summary: Result<Value>,
+}
+
+/// A user that was made just now.
+pub(super) struct Made {
+    pub(super) account: Account,
+    /// The key that the storage gave it without being told to, where it says which.
+    pub(super) first_key: Option<AccessKeyId>,
+}
+
 /// A user to be made, with its stamp.
 #[derive(Clone, Debug)]
 pub(super) struct NewAccount {
@@ -86,6 +101,10 @@ pub(super) struct Held {
     pub(super) name: String,
     /// Bytes and objects; `None` when the storage does not say, which is not 0.
     pub(super) stored: Option<(u64, u64)>,
+}
+
+fn without_keys(account: Account) -> AccountWithKeys {
+    AccountWithKeys { account, keys: Vec::new() }
 }
 
 impl Storage {
@@ -126,21 +145,21 @@ impl Storage {
     pub(super) async fn ping(&self) -> Result<()> {
         match self {
             Self::RadosGw(client) => radosgw::ping(client).await,
-            Self::Croit(client) => client.users().all().await.map(drop),
+            Self::Croit(client) => client.users().among([]).await.map(drop),
         }
     }
 
-    /// A look at the users.
-    pub(super) async fn view(&self) -> Result<View> {
+    /// A look at these users.
+    pub(super) async fn view(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<View> {
         match self {
             Self::RadosGw(client) => Ok(View::RadosGw(client.clone())),
-            Self::Croit(client) => Ok(View::Croit(client.clone(), client.users().all().await?)),
+            Self::Croit(client) => Ok(View::Croit(client.clone(), Arc::new(client.users().among(uids).await?))),
         }
     }
 
     /// Reads a user now; `None` is proven absence.
     pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
-        self.view().await?.account(uid).await
+        self.view([uid]).await?.account(uid).await
     }
 
     /// Reads a user now that may be anybody's, with its own keys only where they come along: a stranger's are not asked
@@ -168,14 +187,23 @@ impl Storage {
 
     /// Reads a user and its keys now; `None` is proven absence.
     pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
-        self.view().await?.with_keys(uid).await
+        self.view([uid]).await?.with_keys(uid).await
+    }
+
+    /// Reads a user that is ours, and its keys if `keys`: all at once.
+    pub(super) async fn whole(&self, uid: &Uid, keys: bool) -> Result<Option<AccountWithKeys>> {
+        match self {
+            Self::RadosGw(client) if keys => radosgw::with_keys(client, uid).await,
+            Self::Croit(client) if keys => croit::whole(client, uid).await,
+            _ => Ok(self.account(uid).await?.map(without_keys)),
+        }
     }
 
     /// Makes a user.
     ///
     /// # Errors
     /// `AlreadyExists` when the name or the stamp is taken; with an effect that is unknown, the user has to be read.
-    pub(super) async fn create(&self, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+    pub(super) async fn create(&self, new: &NewAccount, settings: &S3Settings) -> Result<Made> {
         match self {
             Self::RadosGw(client) => radosgw::create(client, new, settings).await,
             Self::Croit(client) => croit::create(client, new, settings).await,
@@ -200,12 +228,12 @@ impl Storage {
     }
 
     /// Takes away the key that the storage gave a user which was made a moment ago, where customers get their keys in
-    /// another way.
-    pub(super) async fn take_first_key(&self, uid: &Uid) -> Result<()> {
+    /// another way. `told`: which one that is, if the storage said so.
+    pub(super) async fn take_first_key(&self, uid: &Uid, told: Option<AccessKeyId>) -> Result<()> {
         match self {
             // It was told to make none.
             Self::RadosGw(_) => Ok(()),
-            Self::Croit(client) => croit::take_first_key(client, uid).await,
+            Self::Croit(client) => croit::take_first_key(client, uid, told).await,
         }
     }
 
@@ -288,19 +316,16 @@ impl View {
     /// What the view shows of a user; `None` is proven absence.
     pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
         match self {
-            Self::RadosGw(client) => Ok(client.users().get(uid).await?.map(Account::from)),
+            Self::RadosGw(client) => radosgw::account(client, uid).await,
             Self::Croit(_, users) => Ok(users.get(uid)?.map(Account::from)),
         }
     }
 
-    /// What the view shows of a user, and its keys, which may be unreadable where they are a call of their own.
-    pub(super) async fn sight(&self, uid: &Uid) -> Result<Option<(Account, Result<Vec<S3Key>>)>> {
-        match self.with_keys(uid).await {
-            Ok(found) => Ok(found.map(|AccountWithKeys { account, keys }| (account, Ok(keys)))),
-            Err(error) => match self {
-                Self::RadosGw(_) => Err(error),
-                Self::Croit(..) => Ok(self.account(uid).await?.map(|account| (account, Err(error)))),
-            },
+    /// What the view shows of a user, with its keys if `keys`, and what it stores.
+    pub(super) async fn sight(&self, uid: &Uid, keys: bool) -> Result<Option<Sight>> {
+        match self {
+            Self::RadosGw(client) => radosgw::sight(client, uid, keys).await,
+            Self::Croit(client, users) => croit::sight(client, users, uid, keys).await,
         }
     }
 

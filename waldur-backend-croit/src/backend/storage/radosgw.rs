@@ -2,7 +2,7 @@
 
 use waldur_sdk::{Error, ErrorKind, Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, NewAccount};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Made, NewAccount, Sight, without_keys};
 use crate::{
     radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys, error},
     s3::{Quotas, S3Key, Uid},
@@ -31,12 +31,24 @@ pub(super) async fn with_keys(client: &RadosGwClient, uid: &Uid) -> Result<Optio
     Ok(client.users().get_with_keys(uid).await?.map(AccountWithKeys::from))
 }
 
+/// The user, and then its buckets: nobody's are asked for of whom it is not known that they exist.
+pub(super) async fn sight(client: &RadosGwClient, uid: &Uid, keys: bool) -> Result<Option<Sight>> {
+    let found = if keys { with_keys(client, uid).await? } else { account(client, uid).await?.map(without_keys) };
+    let Some(AccountWithKeys { account, keys }) = found else { return Ok(None) };
+    let summary = async { summary(client, uid).await?.finish() }.await;
+    Ok(Some(Sight { account, keys: Ok(keys), summary }))
+}
+
+pub(super) async fn account(client: &RadosGwClient, uid: &Uid) -> Result<Option<Account>> {
+    Ok(client.users().get(uid).await?.map(Account::from))
+}
+
 pub(super) async fn keys(client: &RadosGwClient, uid: &Uid) -> Result<Vec<S3Key>> {
     let gone = || Error::new(ErrorKind::NotFound, "the user does not exist").with_code(error::NO_SUCH_USER);
     Ok(with_keys(client, uid).await?.ok_or_else(gone)?.keys)
 }
 
-pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &S3Settings) -> Result<Account> {
+pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &S3Settings) -> Result<Made> {
     let mut user = NewUser::new(new.uid.clone(), new.name.as_str())?.with_email(new.email.as_str())?;
     if new.with_key {
         user = user.with_generated_key();
@@ -44,7 +56,7 @@ pub(super) async fn create(client: &RadosGwClient, new: &NewAccount, settings: &
     if let Some(placement) = &settings.placement {
         user = user.with_placement(placement.as_str())?;
     }
-    Ok(client.users().create(&user).await?.user.into())
+    Ok(Made { account: client.users().create(&user).await?.user.into(), first_key: None })
 }
 
 pub(super) async fn stamp(client: &RadosGwClient, uid: &Uid, email: String) -> Result<Account> {

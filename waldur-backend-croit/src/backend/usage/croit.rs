@@ -30,7 +30,8 @@ use crate::{
 /// # Errors
 /// When it is not known who exists.
 pub(super) async fn held(client: &CroitClient, uids: BTreeSet<Uid>) -> Result<ByUser> {
-    let list = &client.users().all().await?;
+    // Whose a bucket is that is another's shows by the names of all.
+    let list = &client.users().among_names(&uids).await?;
     let read = |uid: Uid| async move { (held_by(client, list, &uid).await, uid) };
     let reads: Vec<_> = uids.into_iter().map(read).collect();
     Ok(stream::iter(reads).buffer_unordered(AT_A_TIME).map(|(held, uid)| (uid, held)).collect().await)
@@ -53,7 +54,7 @@ async fn held_by(client: &CroitClient, list: &UserList, uid: &Uid) -> Result<Hel
 fn of_bucket(list: &UserList, uid: &Uid, bucket: &Bucket) -> Result<Held> {
     let owner = bucket.owner.as_deref().map(|owner| owner.rsplit_once('$').map_or(owner, |(_tenant, name)| name));
     let other = owner.filter(|owner| *owner != uid.name()).and_then(|owner| Uid::new(owner).ok());
-    if other.is_some_and(|other| list.get(&other).is_ok_and(|found| found.is_some())) {
+    if other.is_some_and(|other| list.has(&other)) {
         let text = "asked for the buckets of one user, another one's came";
         return Err(Error::new(ErrorKind::WrongContent, text));
     }
@@ -76,7 +77,7 @@ pub(super) async fn over_time(
     window: &Range<Timestamp>,
     is_over: bool,
 ) -> Result<BTreeMap<Uid, Usage>> {
-    let list = &client.users().all().await?;
+    let list = &client.users().among(&uids).await?;
     let read = |uid: Uid| async move {
         let days = match must_exist(list, &uid) {
             Ok(()) => stored_by(meter, client, &uid, window).await,

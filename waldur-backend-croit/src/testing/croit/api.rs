@@ -96,7 +96,7 @@ impl FakeCroit {
         self.count("user.list");
         let state = self.gateway().state();
         let mut users: Vec<_> = state.users.values().filter(|user| user.id.id != FakeRadosGw::ADMIN).collect();
-        users.sort_by_key(|user| position("users.uid", &user.id.to_string()));
+        users.sort_by_cached_key(|user| position("users.uid", &user.id.to_string()));
         with(200, &users.into_iter().map(|user| self.shown(user)).collect())
     }
 

@@ -63,11 +63,12 @@ impl Provision<'_> {
     /// # Errors
     /// Only for a passing reason: whoever called comes back.
     async fn bring_to_number(&self, report: &mut KeyProvision) -> Result<()> {
-        let before = self.before().await;
-        let ControlFlow::Continue(sight) = self.look(report).await else { return Ok(()) };
+        let ControlFlow::Continue((before, sight)) = self.look_at_both(report).await else { return Ok(()) };
         if let Sight::Known { names, rows } = &sight {
             self.blind.forget(self.side.uuid);
-            self.prune(&before, names, report).await;
+            if let Some(before) = &before {
+                self.prune(before, names, report).await;
+            }
             if self.renews {
                 self.renew(rows, report).await?;
             }
@@ -119,6 +120,19 @@ impl Provision<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the back end had before Waldur was asked, and what Waldur said. Of a resource that was made a moment ago by this
+    /// very run Waldur lists none, and nothing is pruned: the back end is asked only if it does.
+    async fn look_at_both(&self, report: &mut KeyProvision) -> ControlFlow<(), (Option<Before>, Sight)> {
+        if self.is_new && !self.resumes {
+            let sight = self.look(report).await?;
+            if !matches!(sight, Sight::Known { .. }) {
+                return ControlFlow::Continue((None, sight));
+            }
+        }
+        let before = self.before().await;
+        ControlFlow::Continue((Some(before), self.look(report).await?))
     }
 
     /// What is known of the keys, unless the server has none.
