@@ -200,6 +200,11 @@ impl UserList {
         name(uid).is_ok_and(|name| self.users.contains_key(name) || others.is_some_and(|others| others.contains(name)))
     }
 
+    /// The names of users that were not asked for, as far as they are kept.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().flatten().map(String::as_str)
+    }
+
     /// The users that could be read, by name.
     pub fn iter(&self) -> impl Iterator<Item = &User> {
         self.users.values().flatten()

@@ -10,8 +10,16 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
-use super::{Inner, storage::Storage};
-use crate::settings::{DeleteMode, Flavour, S3Settings, UsageModel};
+use super::{
+    Inner,
+    stamp::{self, Mark},
+    storage::Storage,
+};
+use crate::{
+    croit::User,
+    s3::Uid,
+    settings::{DeleteMode, Flavour, S3Settings, UsageModel},
+};
 
 /// So many users are counted; beyond, they are many.
 const COUNTED: usize = 10_000;
@@ -21,19 +29,26 @@ impl Inner {
     pub(super) async fn findings(&self, storage: &Storage) -> Vec<Finding> {
         let mut findings = match storage {
             Storage::RadosGw(client) => radosgw::findings(client, &self.settings).await,
-            Storage::Croit(client) => croit::findings(client, &self.settings).await,
+            Storage::Croit(client) => {
+                let is_ours = |user: &User| match Uid::new(user.uid.as_str()) {
+                    Ok(uid) if self.is_named_by_us(uid.name()) => true,
+                    Ok(uid) => matches!(stamp::read(user.email.as_deref(), &uid), Mark::Stamp(_)),
+                    Err(_) => false,
+                };
+                croit::findings(client, &self.settings, is_ours).await
+            }
         };
-        findings.push(measured(&self.meter));
         let over_time = self.settings.usage_model() == UsageModel::GbDays;
-        let other = self.meter.unit_of_other_model(over_time);
-        findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
+        findings.push(measured(self.meter.is_idle(over_time)));
+        let told = [self.meter.unit_of_other_model(over_time), self.meter.without_history(over_time)];
+        findings.extend(told.into_iter().flatten().map(|text| Finding::new("usage_model", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }
 }
 
-fn measured(meter: &crate::metering::Meter) -> Finding {
-    if meter.is_idle() {
+fn measured(is_idle: bool) -> Finding {
+    if is_idle {
         let detail = "no component is measured";
         let remedy = "give a component that is billed by usage or limit the backend_name storage or objects";
         Finding::new("components", Outcome::Warning, detail).with_remedy(remedy)
