@@ -289,3 +289,43 @@ async fn listed(gateway: &RadosGwClient, ids: &[BackendId]) -> Listed {
     }
     Listed { names: found, gap: None }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn ids() -> Vec<BackendId> {
+        (0..500).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect()
+    }
+
+    fn minutes(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_795_348_800 + 60 * minutes).unwrap()
+    }
+
+    #[test]
+    fn whoever_runs_once_looks_at_everybody_however_often_it_is_started() {
+        // Minutes between two starts, and how many starts it takes at the most.
+        for (pause, starts) in [(5, 60), (10, 60), (15, 60), (30, 60), (35, 65), (60, 85), (120, 80), (1440, 45)] {
+            for first in [0, 35, 155] {
+                let turns = (0..starts).flat_map(|start| Memory::default().begin(&ids(), minutes(first + start * pause)));
+                assert_eq!(turns.collect::<BTreeSet<_>>().len(), 500, "every {pause} minutes");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_goes_on_looks_at_the_same_share_in_each_pass_and_at_everybody_in_each_round() {
+        let memory = Memory::default();
+        for round in 0..3 {
+            let mut seen = BTreeSet::new();
+            for pass in 0..30 {
+                let turn = memory.begin(&ids(), minutes(5 * (30 * round + pass)));
+                assert_eq!(turn.len(), 17);
+                seen.extend(turn);
+            }
+            assert_eq!(seen.len(), 500);
+        }
+    }
+}
