@@ -126,7 +126,9 @@ mod tests {
     /// What is known of `a` and of `b`: bytes and objects, or not.
     fn sums(buckets: impl IntoIterator<Item = (&'static str, Result<Held>)>) -> Vec<String> {
         let mut sums = Sums::of(["a", "b"].map(str::to_owned));
-        buckets.into_iter().for_each(|(owner, held)| drop(sums.add(owner, held)));
+        for (owner, held) in buckets {
+            sums.add(owner, held);
+        }
         let shown = |(owner, held): (String, Option<Result<Held>>)| match held {
             None => format!("{owner} has no bucket"),
             Some(Ok(held)) => format!("{owner} {} {}", held.bytes, held.objects),

@@ -227,6 +227,38 @@ fn s37_storage_without_a_unit_factor_does_not_start() {
 }
 
 #[test]
+fn s37_storage_is_not_reported_byte_by_byte_either() {
+    for (factor, is_fine) in [("1", false), ("0.5", false), ("1073741824", true), ("2", true)] {
+        let mut storage = usage_components().get("s3_storage").unwrap().clone();
+        storage.unit_factor_reporting = Some(UnitFactor::new(factor.parse().unwrap()).unwrap());
+        let built = build("ceph_s3", &minimal(), [storage].into_iter().collect());
+        assert_eq!(built.is_ok(), is_fine, "{factor}");
+        if let Err(error) = built {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().starts_with("s3_storage.unit_factor_reporting:"), "{error}");
+        }
+    }
+    // Objects are counted one by one.
+    let mut objects = usage_components().get("s3_objects").unwrap().clone();
+    objects.unit_factor_reporting = Some(UnitFactor::ONE);
+    build("ceph_s3", &minimal(), [objects].into_iter().collect()).unwrap();
+}
+
+#[test]
+fn what_gb_days_never_reports_is_told_at_the_start() {
+    let told = |backend_type: &str| {
+        let croit = json!({ "api_url": "https://croit.example.org", "token": "t" });
+        let (settings, _) = BackendSettings::from_value("backend_settings", &croit).unwrap();
+        let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
+        let environment =
+            BuildEnv::new(backend_type, OfferingUuid::new(Uuid::nil()), settings, usage_components(), connect);
+        let (_, warnings) = Registry::default().with(S3Factory).build(&environment).unwrap();
+        warnings.iter().filter(|warning| warning.text().contains("s3_objects counts objects")).count()
+    };
+    assert_eq!((told("croit_s3"), told("croit_usage")), (0, 1));
+}
+
+#[test]
 fn s37_a_component_is_not_left_out_by_mistake() {
     let component = |name: &str, accounting, keys: Value| {
         let mut component = Component::new(name, accounting);

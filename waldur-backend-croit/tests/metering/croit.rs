@@ -223,7 +223,7 @@ async fn objects_alone_are_not_measured_over_time_and_cost_nothing() {
         of.map(|finding| (finding.outcome, finding.detail.contains("s3_objects"))).collect::<Vec<_>>()
     };
     assert_eq!(outcomes("components"), [(Outcome::Warning, false)]);
-    assert_eq!(outcomes("usage_model"), [(Outcome::Warning, true)]);
+    assert_eq!(outcomes("objects"), [(Outcome::Warning, true)]);
 }
 
 #[tokio::test(start_paused = true)]

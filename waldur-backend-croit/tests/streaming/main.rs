@@ -1,4 +1,4 @@
-//! A report over a gateway with very many buckets, alone in its process so that its memory can be told (performance.md P6).
+//! Reports over storage with very many buckets, alone in their process so that its memory can be told (performance.md P6).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]
@@ -22,7 +22,7 @@ use waldur_sdk::{
     types::{BackendId, Date, Decimal},
 };
 
-use common::{backend_with, cx, usage_components};
+use common::{Gate, backend_with, cx, usage_components};
 
 const BUCKETS: usize = 100_000;
 /// Of so many buckets one is of the users that are asked about.
@@ -79,8 +79,54 @@ fn peak_memory() -> usize {
     0
 }
 
+/// A croit with one user that has all the buckets.
+#[derive(Clone, Default)]
+struct EndlessCroit(Arc<AtomicUsize>);
+
+#[async_trait]
+impl HttpTransport for EndlessCroit {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let intake = request.extensions().get::<Intake>().unwrap();
+        if request.uri().path() == "/api/s3/users" {
+            assert!(intake.take(br#"[{"uid":"u-0","name":"One"}]"#));
+            return Ok(Response::new(Bytes::new()));
+        }
+        assert_eq!(request.uri().path(), "/api/s3/users/u-0/buckets");
+        let mut piece = String::new();
+        for number in 0..BUCKETS {
+            let before = if number == 0 { '[' } else { ',' };
+            let name = format!("{number:0>200}");
+            let held = r#""usageSum":{"size":1073741824,"numObjects":2}"#;
+            write!(piece, r#"{before}{{"bucket":"{name}","owner":"u-0",{held}}}"#).unwrap();
+            if piece.len() > 16 * 1024 || number + 1 == BUCKETS {
+                piece += if number + 1 == BUCKETS { "]" } else { "" };
+                self.0.fetch_add(piece.len(), Ordering::Relaxed);
+                assert!(intake.take(piece.as_bytes()), "{number}");
+                piece.clear();
+            }
+        }
+        Ok(Response::new(Bytes::new()))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f109_a_hundred_thousand_buckets_are_measured_in_flat_memory() {
+    of_radosgw().await;
+    // One after the other: they share a process.
+    let croit = EndlessCroit::default();
+    let backend = Gate::croit().backend_over(croit.clone(), json!({}), &usage_components());
+    let id = BackendId::new("u-0").unwrap();
+    let before = peak_memory();
+    let month = Period::containing(Date::constant(2026, 11, 22));
+    let usage = backend.usage().unwrap().usage(&cx(), std::slice::from_ref(&id), month).await;
+    let grown = peak_memory() - before;
+    let Usage::Measured(report) = &usage[&id] else { panic!("{usage:?}") };
+    assert_eq!(report.total["s3_storage"].decimal(), Decimal::from(BUCKETS));
+    let came = croit.0.load(Ordering::Relaxed);
+    assert!(came > 20_000_000 && grown < 4 << 20, "of {came} bytes {grown} were kept");
+}
+
+async fn of_radosgw() {
     let gateway = Endless::default();
     let backend = backend_with(gateway.clone(), json!({}), &usage_components());
     let ids: Vec<BackendId> = (0..OURS).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();

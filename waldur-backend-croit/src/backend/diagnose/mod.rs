@@ -40,8 +40,10 @@ impl Inner {
         };
         let over_time = self.settings.usage_model() == UsageModel::GbDays;
         findings.push(measured(self.meter.is_idle(over_time)));
-        let told = [self.meter.unit_of_other_model(over_time), self.meter.without_history(over_time)];
-        findings.extend(told.into_iter().flatten().map(|text| Finding::new("usage_model", Outcome::Warning, text)));
+        let other = self.meter.unit_of_other_model(over_time);
+        findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
+        let never = self.meter.without_history(over_time);
+        findings.extend(never.map(|text| Finding::new("objects", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }

@@ -225,9 +225,13 @@ async fn in_buckets(gateway: &RadosGwClient, uid: &Uid) -> Result<Option<Held>> 
             let text = "asked for the buckets of one user, another one's came";
             sums.add(&of, Err(Error::new(ErrorKind::WrongContent, text)));
         }
-        Ok(row) => drop(sums.add(&of, row.held())),
+        Ok(row) => {
+            sums.add(&of, row.held());
+        }
         // Whatever it is, it is this user's.
-        Err(bad) => drop(sums.add(&of, Err(bad.error))),
+        Err(bad) => {
+            sums.add(&of, Err(bad.error));
+        }
     };
     let sums = gateway.buckets().fold_of_user(uid, move || empty.clone(), add).await?;
     sums.into_users().find_map(|(_, held)| held).transpose()
