@@ -12,7 +12,7 @@ use waldur_sdk::{
     backend::{OpContext, Period},
     client::{AgentMode, WaldurClient},
     process::{UsageOutcome, UsagePolicy, UsageReporter},
-    rest::Http,
+    rest::{Http, HttpTransport},
     settings::Components,
     testing::{
         Counting, Latency,
@@ -133,4 +133,24 @@ async fn a_month_that_is_over_is_measured_once_and_then_known() {
     // While croit may be late with the month's last readings it is measured again.
     let [first, second] = reports(3, 2, early, model, &gigabytes(), &[("s3_storage", 10)]).await;
     assert_eq!((first.0, second.0), (2 + 2 * 3, 2 + 2 * 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_croit_did_not_measure_is_among_the_losses() {
+    let waldur = FakeWaldur::new(Generation::V8).with_wall(next_day);
+    let offering = waldur.offering().name("S3").component("s3_storage", Billing::Usage).create();
+    waldur.resource(offering).name("u-1").slug("u-1").backend_id("u-1").create();
+    let croit = FakeCroit::builder().token(TOKEN).clock(next_day).build();
+    croit.gateway().add_user(SeedUser::new("u-1")).unwrap();
+    croit.stores("u-1", "2026-10-20T00:00:00Z".parse().unwrap(), 120 * GB);
+    croit.stop_measuring("u-1", "2026-11-01T12:00:00Z".parse().unwrap());
+    let http = |way: Arc<dyn HttpTransport>| Http::new(way).with_environment(environment().with_wall(next_day));
+    let client = WaldurClient::builder(waldur.base_url()).http(http(Arc::new(waldur.clone()))).token(waldur.token());
+    let model = json!({ "usage_model": "gb_days" });
+    let backend = S3Backend::new(http(Arc::new(croit)), croit_settings(model), &gigabytes()).unwrap();
+    let reporter = UsageReporter::new(client.build().unwrap(), Arc::new(backend), offering);
+    let report = reporter.run_once(&OpContext::new("report")).await.unwrap();
+    assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 2, "as far as it is known");
+    let losses: Vec<_> = report.losses().into_iter().filter(|line| line.contains("has no readings")).collect();
+    assert!(losses.len() == 1 && losses[0].contains("2026-11: croit has no readings of 13 hours"), "{losses:?}");
 }
