@@ -1,6 +1,10 @@
-//! The Python plugin's own example, unchanged, from the file to the user that was ordered.
+//! The Python plugin's own example, unchanged, from the file to the user that was ordered, and to what is logged of it.
 
-use std::path::Path;
+use std::{
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::json;
 use waldur_backend_croit::testing::FakeCroit;
@@ -53,4 +57,49 @@ async fn s02_the_seeds_example_makes_the_user_that_the_seed_describes() {
         let path = format!("offerings[0].backend_settings.{warned}");
         assert!(warnings.iter().any(|warning| warning.path() == path), "{warned}: {warnings:?}");
     }
+}
+
+/// What is logged, as it is printed.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s16_an_expired_token_reports_nothing_and_the_log_says_why() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/croit-s3.yaml");
+    let (settings, _) = config::load(&file).unwrap();
+    let waldur = FakeWaldur::new(Generation::V8).with_base_url(&"https://waldur.example.com/".parse().unwrap());
+    waldur.change_user(waldur.agent(), |agent| agent.token(&"your_waldur_api_token".into()));
+    let offering: OfferingUuid = "713c299671a14f5db9723a793291bc78".parse().unwrap();
+    let seed = waldur.offering().uuid(offering);
+    seed.component("s3_storage", Billing::Usage).component("s3_objects", Billing::Usage).create();
+    let resource = waldur.resource(offering).name("my-s3-storage").backend_id("waldur_a").create();
+    let croit = FakeCroit::builder().token("another-token").build();
+
+    let printed = Printed::default();
+    let to_print = printed.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to_print.clone()).finish();
+    let log = tracing::subscriber::set_default(log);
+    let site = Site::over(to(waldur.clone()), to(croit), environment());
+    let (mut units, _) = site.units(&settings, &[Mode::Report], false).unwrap();
+    let passes = pass(&mut units, &OpContext::new("test")).await;
+    drop(log);
+
+    assert_eq!(passes[0].exit(), Exit::Failed, "{:?}", passes[0]);
+    assert!(waldur.usage_of(resource).is_empty(), "unknown is not 0");
+    let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+    let line = printed.lines().find(|line| line.contains("unreadable")).unwrap();
+    for said in ["WARN", "waldur_a", "croit refused the token", "expires"] {
+        assert!(line.contains(said), "{said}: {line}");
+    }
+    assert!(!printed.contains("your-bearer-token"), "{printed}");
 }

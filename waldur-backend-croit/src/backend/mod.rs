@@ -230,7 +230,7 @@ impl ResourceBackend for S3Backend {
         let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
         match self.0.settings.usage_model() {
             // Objects are deleted, so usage goes down.
-            UsageModel::Current => capabilities.with_decreasing_usage(),
+            UsageModel::Current => capabilities.with_decreasing_usage().without_history(),
             UsageModel::GbDays => capabilities,
         }
     }

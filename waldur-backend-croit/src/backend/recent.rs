@@ -17,7 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use waldur_sdk::{Result, backend::Aspects, rest::Environment, types::BackendId};
+use waldur_sdk::{
+    Result,
+    backend::Aspects,
+    rest::{Environment, Serial},
+    types::BackendId,
+};
 
 use super::{
     Inner,
@@ -33,7 +38,11 @@ pub(super) const FRESH: Duration = Duration::from_secs(10);
 
 /// What was seen and written a moment ago. Lost with the process; then croit is asked once more.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Seen>);
+pub(super) struct Recent {
+    seen: Mutex<Seen>,
+    /// Who finds the list too old lists anew, and whoever finds so meanwhile waits for that.
+    listing: Serial<()>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -47,7 +56,7 @@ struct Seen {
 
 impl Recent {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until what this returns is dropped, a user is being written to.
@@ -108,26 +117,34 @@ impl Inner {
         let uids: Vec<_> = ids.iter().filter_map(|id| Uid::new(id.as_str()).ok()).collect();
         match (storage, uids.as_slice()) {
             // Only a pass wants metadata; who asks for less asks for itself.
-            (Storage::Croit(client), [one]) if aspects.metadata => self.single(storage, client, one).await,
-            (Storage::Croit(client), [_, _, ..]) => self.listed(client, client.users().among(&uids)).await,
+            (Storage::Croit(client), [one]) if aspects.metadata => {
+                let (recent, client, one) = (Arc::clone(&self.recent), client.clone(), one.clone());
+                let look = async move { single(&recent, &client, &one).await };
+                self.recent.listing.run((), look).await
+            }
+            (Storage::Croit(client), [_, _, ..]) => listed(&self.recent, client, client.users().among(&uids)).await,
             _ => storage.view(&uids).await,
         }
     }
+}
 
-    /// A look at one user: by the list of a moment ago, or by a new one of all that were on it.
-    async fn single(&self, storage: &Storage, client: &CroitClient, uid: &Uid) -> Result<View> {
-        let known = self.recent.seen().list_of(uid, self.storage.environment().instant());
-        match known {
-            Some((list, true)) => Ok(View::Croit(client.clone(), list)),
-            Some((list, false)) => self.listed(client, client.users().again(&list)).await,
-            None => storage.view([uid]).await,
-        }
+/// A look at one user: by the list of a moment ago, or by a new one of all that were on it.
+async fn single(recent: &Recent, client: &CroitClient, uid: &Uid) -> Result<View> {
+    let known = recent.seen().list_of(uid, client.environment().instant());
+    match known {
+        Some((list, true)) => Ok(View::Croit(client.clone(), list)),
+        Some((list, false)) => listed(recent, client, client.users().again(&list)).await,
+        None => Ok(View::Croit(client.clone(), Arc::new(client.users().among([uid]).await?))),
     }
+}
 
-    async fn listed(&self, client: &CroitClient, listing: impl Future<Output = Result<UserList>>) -> Result<View> {
-        let asked = self.storage.environment().instant();
-        let list = Arc::new(listing.await?);
-        self.recent.seen().list = Some((asked, list.clone()));
-        Ok(View::Croit(client.clone(), list))
-    }
+async fn listed(
+    recent: &Recent,
+    client: &CroitClient,
+    listing: impl Future<Output = Result<UserList>>,
+) -> Result<View> {
+    let asked = client.environment().instant();
+    let list = Arc::new(listing.await?);
+    recent.seen().list = Some((asked, list.clone()));
+    Ok(View::Croit(client.clone(), list))
 }

@@ -1,6 +1,9 @@
 //! Users (croit-api.md §2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,9 @@ use crate::s3::{AccessKeyId, Tenant, Uid, checked};
 
 /// A list of users is not kept as it comes, so only what never ends is too long: this is several million users.
 const LISTING: usize = u32::MAX as usize;
+
+/// So many names of users that were not asked for are kept.
+const SOME: usize = 8;
 
 /// Calls on users.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +39,7 @@ impl Users<'_> {
         self.read(UserList { wanted: Some(names(uids)), ..UserList::default() }).await
     }
 
-    /// As [`Self::among`], but for the names of the others, which are kept.
+    /// As [`Self::among`], and whether a name is one of the others' can be told, too.
     pub(crate) async fn among_names(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
         self.read(UserList { wanted: Some(names(uids)), others: Some(BTreeSet::new()), ..UserList::default() }).await
     }
@@ -125,8 +131,11 @@ pub struct UserList {
     users: BTreeMap<String, Vec<User>>,
     /// Who was asked for; `None` for everybody.
     wanted: Option<BTreeSet<String>>,
-    /// The names of those that were not, where they are kept.
-    others: Option<BTreeSet<String>>,
+    /// The names of those that were not, where it matters: 8 bytes of each, which of two names are the same by an accident
+    /// that nobody will live to see.
+    others: Option<BTreeSet<u64>>,
+    /// The first ones of them.
+    some_others: Vec<String>,
     bad: Vec<BadRow>,
 }
 
@@ -148,7 +157,10 @@ impl UserList {
                 if self.is_wanted(&user.uid) {
                     self.users.entry(user.uid.clone()).or_default().push(user);
                 } else if let Some(others) = &mut self.others {
-                    others.insert(user.uid);
+                    others.insert(short(&user.uid));
+                    if self.some_others.len() < SOME {
+                        self.some_others.push(user.uid);
+                    }
                 }
             }
             Err(mut row) => {
@@ -194,15 +206,16 @@ impl UserList {
         name(uid).is_ok_and(|name| self.is_wanted(name))
     }
 
-    /// Whether somebody has this name, as far as names are kept.
+    /// Whether somebody has this name, as far as that can be told.
     pub(crate) fn has(&self, uid: &Uid) -> bool {
         let others = self.others.as_ref();
-        name(uid).is_ok_and(|name| self.users.contains_key(name) || others.is_some_and(|others| others.contains(name)))
+        let is_other = |name: &str| others.is_some_and(|others| others.contains(&short(name)));
+        name(uid).is_ok_and(|name| self.users.contains_key(name) || is_other(name))
     }
 
-    /// The names of users that were not asked for, as far as they are kept.
-    pub(crate) fn others(&self) -> impl Iterator<Item = &str> {
-        self.others.iter().flatten().map(String::as_str)
+    /// A few users that were not asked for, where the names of others matter.
+    pub(crate) fn some_others(&self) -> impl Iterator<Item = &str> {
+        self.some_others.iter().map(String::as_str)
     }
 
     /// The users that could be read, by name.
@@ -214,6 +227,12 @@ impl UserList {
     pub fn bad(&self) -> &[BadRow] {
         &self.bad
     }
+}
+
+fn short(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A user to be created.

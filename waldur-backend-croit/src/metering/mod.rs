@@ -73,17 +73,19 @@ impl Meter {
     }
 
     /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
-    /// so far means something else then. `over_time`: it is measured in days times bytes.
+    /// so far means something else then. `over_time`: it is measured in days times bytes. What is sold by no unit that is
+    /// told was stored now, as far as anybody knows: so it is where nobody has said otherwise.
     pub fn unit_of_other_model(&self, over_time: bool) -> Option<String> {
         let Measured { component, unit, .. } = self.storage.as_ref()?;
         let is_told = !unit.trim().is_empty() && unit != "unit";
+        let sold = if is_told { format!("by `{unit}`") } else { "by a unit that nobody has told".to_owned() };
         let in_days = unit.to_lowercase().contains("day");
         let model = if over_time { "what was stored times the days" } else { "what is stored now" };
         let text = format!(
-            "component {component} is sold by `{unit}`, and measured is {model}: where the usage_model changes, the \
+            "component {component} is sold {sold}, and measured is {model}: where the usage_model changes, the \
              component needs another key, or one month has both"
         );
-        (is_told && in_days != over_time).then_some(text)
+        ((is_told || over_time) && in_days != over_time).then_some(text)
     }
 
     /// The amounts of what is stored now, in Waldur's units and rounded to two places.

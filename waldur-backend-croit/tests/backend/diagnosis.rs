@@ -208,11 +208,21 @@ async fn a_unit_of_the_other_usage_model_is_told_of() {
         }
         let backend = gate.backend(json!({ "usage_model": model }), &components.into_iter().collect());
         let findings = backend.diagnose(&cx()).await;
-        findings.iter().any(|finding| finding.check == "usage_model" && finding.outcome == Outcome::Warning)
+        let told = findings.iter().find(|finding| finding.check == "usage_model");
+        assert!(told.is_none_or(|told| told.outcome == Outcome::Warning && told.detail.contains("another key")));
+        told.is_some()
     };
-    for (unit, model, warned) in
-        [("GB", "current", false), ("GB-day", "gb_days", false), ("GB", "gb_days", true), ("GB-days", "current", true)]
-    {
+    let table = [
+        ("GB", "current", false),
+        ("GB-day", "gb_days", false),
+        ("GB", "gb_days", true),
+        ("GB-days", "current", true),
+        // Where no unit is told, the model that is not the seed's is told of.
+        ("", "current", false),
+        ("", "gb_days", true),
+        ("unit", "gb_days", true),
+    ];
+    for (unit, model, warned) in table {
         assert_eq!(told(unit, model).await, warned, "{unit} {model}");
     }
 }

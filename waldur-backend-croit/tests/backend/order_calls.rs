@@ -19,8 +19,8 @@ use crate::{
 /// The calls of one order to the storage, without the user's name.
 async fn calls(on: On, mode: &str, work: Work) -> Vec<String> {
     let world = work.new_world(on);
-    let more = json!({ "credentials_mode": mode });
-    let agent = processor_with(&world, world.waldur.clone(), world.gate.clone(), work, more);
+    let settings = json!({ "credentials_mode": mode });
+    let agent = processor_with(&world, world.waldur.clone(), world.gate.clone(), work, &settings);
     let report = agent.run_once(&OpContext::new("orders")).await.unwrap();
     let outcome = &report.orders.first().unwrap().outcome;
     assert!(matches!(outcome, OrderOutcome::Done), "{on:?} {mode} {work:?}: {outcome}");

@@ -211,8 +211,8 @@ async fn is_dropped_anywhere(on: On) {
 
 async fn meets_in_any_order(on: On) {
     for scene in all(on) {
-        let met = interleave(&scene, &Interleaving::switches(2), &bounds()).await.unwrap();
-        assert!(met.schedules >= 6, "{scene:?}: {} schedules", met.schedules);
+        let met = interleave(&scene, &Interleaving::switches(2).alike(), &bounds()).await.unwrap();
+        assert!(met.schedules >= 3, "{scene:?}: {} schedules", met.schedules);
     }
 }
 

@@ -77,16 +77,16 @@ async fn f112_a_bucket_quota_that_was_changed_alone_is_mended_too() {
 async fn of_many_users_each_has_its_turn() {
     for accounting in [AccountingType::Usage, AccountingType::Limit] {
         let world = World::of(Generation::V8, accounting);
-        drop(world.resources(60));
+        drop(world.resources(34));
         let agent = world.agent(json!({}));
         clean_pass(&agent).await;
-        for number in [3, 31, 59] {
+        for number in [3, 17, 33] {
             world.set_quota(&format!("u-{number}"), 100);
         }
         for _ in 0..30 {
             clean_pass(&agent).await;
         }
-        assert!((0..60).all(|number| world.quota(&format!("u-{number}")) == (7, 7)), "{accounting:?}");
+        assert!((0..34).all(|number| world.quota(&format!("u-{number}")) == (7, 7)), "{accounting:?}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reports over storage with very many buckets, alone in their process so that its memory can be told (performance.md P6).
+//! Very many buckets and very many users, one after the other and alone in their process, so that the memory can be told
+//! (performance.md P6).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../common/mod.rs"]
@@ -16,13 +17,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::json;
+use tokio::sync::Mutex;
 use waldur_sdk::{
-    backend::{Period, ResourceBackend as _, Usage},
-    rest::{HttpTransport, Intake, TransportError},
+    backend::{Aspects, Period, ResourceBackend as _, Usage},
+    rest::{Http, HttpTransport, Intake, TransportError},
     types::{BackendId, Date, Decimal},
 };
 
-use common::{Gate, backend_with, cx, usage_components};
+use common::{Gate, backend_with, croit_settings, cx, environment, usage_components};
+use waldur_backend_croit::S3Backend;
+
+/// Who measures memory.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 const BUCKETS: usize = 100_000;
 /// Of so many buckets one is of the users that are asked about.
@@ -110,9 +116,8 @@ impl HttpTransport for EndlessCroit {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f109_a_hundred_thousand_buckets_are_measured_in_flat_memory() {
-    of_radosgw().await;
-    // One after the other: they share a process.
+async fn f109_a_hundred_thousand_buckets_of_one_user_on_croit_are_measured_in_flat_memory() {
+    let _alone = ALONE.lock().await;
     let croit = EndlessCroit::default();
     let backend = Gate::croit().backend_over(croit.clone(), json!({}), &usage_components());
     let id = BackendId::new("u-0").unwrap();
@@ -126,7 +131,9 @@ async fn f109_a_hundred_thousand_buckets_are_measured_in_flat_memory() {
     assert!(came > 20_000_000 && grown < 4 << 20, "of {came} bytes {grown} were kept");
 }
 
-async fn of_radosgw() {
+#[tokio::test(start_paused = true)]
+async fn f109_a_hundred_thousand_buckets_are_measured_in_flat_memory() {
+    let _alone = ALONE.lock().await;
     let gateway = Endless::default();
     let backend = backend_with(gateway.clone(), json!({}), &usage_components());
     let ids: Vec<BackendId> = (0..OURS).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
@@ -144,5 +151,60 @@ async fn of_radosgw() {
     let came = gateway.0.load(Ordering::Relaxed);
     assert_eq!(usage.len(), OURS);
     assert!(came > 40_000_000, "{came} bytes came");
+    assert!(grown < 4 << 20, "of {came} bytes {grown} were kept");
+}
+
+/// A croit with as many users, none of whom has a bucket.
+#[derive(Clone, Default)]
+struct Crowded(Arc<AtomicUsize>);
+
+impl Crowded {
+    fn row(number: usize, text: &mut String) {
+        let before = if number == 0 { '[' } else { ',' };
+        let quota = r#"{"enabled":true,"maxSize":107374182400,"maxObjects":10000}"#;
+        write!(
+            text,
+            r#"{before}{{"uid":"u-{number}","name":"User for 00000000-0000-0000-0000-0000000{number:05}","email":"waldur-000000000000000000000000000{number:05}-u-{number}@invalid","suspended":false,"defaultPlacement":"default-placement","defaultStorageClass":"STANDARD","keys":[{{"user":"u-{number}","access_key":"AK{number}","secret_key":"0123456789012345678901234567890123456789"}}],"userQuota":{quota},"bucketQuota":{quota}}}"#
+        )
+        .unwrap();
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Crowded {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if request.uri().path() != "/api/s3/users" {
+            return Ok(Response::new(Bytes::from_static(b"[]")));
+        }
+        let intake = request.extensions().get::<Intake>().unwrap();
+        let mut piece = String::new();
+        for number in 0..BUCKETS {
+            Self::row(number, &mut piece);
+            if piece.len() > 16 * 1024 || number + 1 == BUCKETS {
+                piece += if number + 1 == BUCKETS { "]" } else { "" };
+                self.0.fetch_add(piece.len(), Ordering::Relaxed);
+                assert!(intake.take(piece.as_bytes()), "{number}");
+                piece.clear();
+            }
+        }
+        Ok(Response::new(Bytes::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f109_a_hundred_thousand_users_of_croits_pass_by_in_flat_memory() {
+    let _alone = ALONE.lock().await;
+    let croit = Crowded::default();
+    let http = Http::new(croit.clone()).with_environment(environment());
+    let backend = S3Backend::new(http, croit_settings(json!({})), &usage_components()).unwrap();
+    let ids: Vec<BackendId> = (0..OURS).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
+    let before = peak_memory();
+    let states = backend.inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+    assert!(states.len() == OURS && states.values().all(|state| matches!(state, Ok(Some(_)))));
+    let month = Period::containing(Date::constant(2026, 11, 22));
+    let usage = backend.usage().unwrap().usage(&cx(), &ids, month).await;
+    assert!(usage.len() == OURS && usage.values().all(|usage| matches!(usage, Usage::Measured(_))));
+    let (grown, came) = (peak_memory() - before, croit.0.load(Ordering::Relaxed));
+    assert!(came > 2 * 40_000_000, "{came} bytes came");
     assert!(grown < 4 << 20, "of {came} bytes {grown} were kept");
 }

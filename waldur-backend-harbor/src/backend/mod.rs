@@ -97,7 +97,7 @@ impl ResourceBackend for HarborBackend {
 
     fn capabilities(&self) -> Capabilities {
         // Images are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage()
+        Capabilities::default().with_decreasing_usage().without_history()
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {

@@ -57,6 +57,9 @@ pub struct Capabilities {
     /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
     /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
     pub reads_singly: bool,
+    /// Usage of a month that is over cannot be told any more: it is *not yet* known for ever. Who wants to load such months
+    /// is told so before anybody is asked.
+    pub no_history: bool,
 }
 
 impl Capabilities {
@@ -64,6 +67,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_decreasing_usage(mut self) -> Self {
         self.decreasing_usage = true;
+        self
+    }
+
+    /// Keeps no history of usage.
+    #[must_use]
+    pub const fn without_history(mut self) -> Self {
+        self.no_history = true;
         self
     }
 

@@ -92,7 +92,8 @@ async fn a_lost_update_is_found_and_replayed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_update_is_found_by_few_switches_and_by_chance() {
-    for interleaving in [Interleaving::switches(1), Interleaving::random(1, 50), Interleaving::exhaustive(10).split()] {
+    let (few, by_chance) = (Interleaving::switches(1), Interleaving::random(1, 50));
+    for interleaving in [few.clone().alike(), few, by_chance, Interleaving::exhaustive(10).split()] {
         let failure = interleave(&ReadModifyWrite, &interleaving, &limits()).await.unwrap_err();
         assert!(matches!(failure, Failure::Differs { .. }), "{failure}");
     }
@@ -127,6 +128,11 @@ async fn the_number_of_schedules_is_the_number_of_orders() {
         (Interleaving::switches(1), 4),             // and ABBA BAAB
         (Interleaving::switches(2), 6),             // and ABAB BABA
         (Interleaving::exhaustive(20).split(), 70), // 8 over 4
+        // Without the mirror images.
+        (Interleaving::exhaustive(10).alike(), 3),
+        (Interleaving::switches(1).alike(), 2),
+        (Interleaving::exhaustive(20).split().alike(), 35),
+        (Interleaving::exhaustive(20).with_agents(3).alike(), 30),
     ] {
         let done = interleave(&TwoWrites, &interleaving, &limits()).await.unwrap();
         assert_eq!(done.schedules, orders, "{interleaving:?}");

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use jiff::civil::date;
 use waldur_sdk::{
     ErrorKind, Result,
-    backend::{Cancellation, OpContext, ProgressObserver, Step},
+    backend::{Cancellation, Capabilities, OpContext, ProgressObserver, Step},
     process::{HistoricalLoader, HistoricalReport, HistoricalSpan, UsageOutcome},
-    testing::{Counting, waldur::Generation},
+    settings::{AccountingType, Component, Components},
+    testing::{Counting, MemoryBackend, waldur::Generation},
     types::{BackendId, ResourceUuid},
 };
 
@@ -54,6 +55,30 @@ async fn months_are_loaded_one_after_the_other_with_one_question_each() {
     load(world.agent(), |loader| loader).await.unwrap();
     assert_eq!(world.writes(), [""; 0]);
     world.assert_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_history_nobody_is_asked_and_one_sentence_says_what_could_be_loaded() {
+    let (world, _) = world(Generation::V8);
+    let service = Counting::new(world.service.clone());
+    let agent = || {
+        let forgetful = |memory: MemoryBackend| memory.with_capabilities(Capabilities::default().without_history());
+        world.agent().service(service.clone()).memory(forgetful).components(components())
+    };
+    world.waldur.forget_requests();
+    let error = load(agent(), |loader| loader).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let told = "the back end memory keeps no history: of months that are over nothing can be loaded; of 2026-11 alone, cpu can";
+    assert_eq!(error.message(), told);
+    assert_eq!((service.counts().total, world.waldur.requests().len()), (0, 0));
+    // What is not over is no history.
+    let november = HistoricalSpan::new(date(2026, 11, 1), date(2026, 11, 30)).unwrap();
+    let report = HistoricalLoader::new(agent().build()).run(&OpContext::new("load"), november).await.unwrap();
+    assert_eq!((report.months.len(), world.sent()), (1, vec!["cpu 11.00".to_owned()]));
+}
+
+fn components() -> Components {
+    [Component::new("cpu", AccountingType::Usage)].into_iter().collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,7 +172,7 @@ async fn over_time(
     let is_measuring = days.iter().any(|(days, _)| matches!(days, Ok(Some(_))));
     let is_doubtful = is_new && !is_measuring && !month.is_over && is_long(&month.window);
     let may_be_new = !is_doubtful || {
-        let others = list.others().filter_map(|name| Uid::new(name).ok()).take(WITNESSES).collect();
+        let others = list.some_others().filter_map(|name| Uid::new(name).ok()).collect();
         is_any_measured(client, others, &month.window).await
     };
     let usage = |days| match days {
@@ -184,9 +184,7 @@ async fn over_time(
     Ok(days.into_iter().map(|(days, uid)| (uid, usage(days))).collect())
 }
 
-/// So many other users are asked about before it is believed that croit measures nobody.
-const WITNESSES: usize = AT_A_TIME;
-
+/// Whether croit has a reading of one of these users.
 async fn is_any_measured(client: &CroitClient, uids: Vec<Uid>, window: &Range<Timestamp>) -> bool {
     let reads: Vec<_> = uids.into_iter().map(|uid| series(client, uid, window)).collect();
     let mut reads = stream::iter(reads).buffer_unordered(AT_A_TIME);

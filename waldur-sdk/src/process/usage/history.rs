@@ -133,16 +133,21 @@ impl HistoricalLoader {
     /// progress in months, and stops between two when the caller asks it to.
     ///
     /// # Errors
-    /// `PermissionDenied` when the account is not one of staff, `Unsupported` when the back end measures nothing or this
-    /// Waldur takes no reports of past months; otherwise as [`UsageReporter::run_once`].
+    /// `PermissionDenied` when the account is not one of staff, `Unsupported` when the back end measures nothing, keeps no
+    /// history of months that are over, or this Waldur takes no reports of them; otherwise as
+    /// [`UsageReporter::run_once`].
     pub async fn run(&self, cx: &OpContext, span: HistoricalSpan) -> Result<HistoricalReport> {
         let reporter = &self.reporter;
         let source = reporter.backend().usage().ok_or_else(|| Error::unsupported("usage"))?;
         reporter.mapping()?;
-        self.check_account(cx).await?;
         let current = month(reporter.environment().now(), &reporter.policy().timezone);
         let periods: Vec<_> = span.periods().take_while(|period| *period <= current).collect();
-        if periods.iter().any(|period| *period < current) && !reporter.takes_past_months(cx).await? {
+        let are_over = periods.iter().any(|period| *period < current);
+        if are_over && reporter.backend().capabilities().no_history {
+            return Err(self.no_history(current));
+        }
+        self.check_account(cx).await?;
+        if are_over && !reporter.takes_past_months(cx).await? {
             return Err(Error::unsupported("a report of a month that is over"));
         }
         let (offering, listing) = join(self.offering(cx), self.resources(cx)).await;
@@ -159,6 +164,18 @@ impl HistoricalLoader {
             cx.advance("load usage", done, total);
         }
         Ok(report)
+    }
+
+    fn no_history(&self, current: Period) -> Error {
+        let reporter = &self.reporter;
+        let billed = reporter.components().iter().filter(|component| !component.is_fixed());
+        let names: Vec<_> = billed.map(|component| component.name.as_str()).collect();
+        let text = format!(
+            "the back end {} keeps no history: of months that are over nothing can be loaded; of {current} alone, {} can",
+            reporter.backend().backend_type(),
+            if names.is_empty() { "what is measured".to_owned() } else { names.join(", ") },
+        );
+        Error::new(ErrorKind::Unsupported, text)
     }
 
     async fn check_account(&self, cx: &OpContext) -> Result<()> {

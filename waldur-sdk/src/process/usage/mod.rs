@@ -133,6 +133,10 @@ impl UsageReporter {
         ComponentMapping::new(&self.0.components)
     }
 
+    fn components(&self) -> &Components {
+        &self.0.components
+    }
+
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
         self.0.waldur.clone().with_deadline(cx.deadline)
     }

@@ -106,6 +106,7 @@ pub(super) struct Crew<'a> {
     gate: Arc<Gate>,
     bell: Arc<Bell>,
     agents: Vec<Agent<'a>>,
+    alike: bool,
 }
 
 struct Agent<'a> {
@@ -164,8 +165,8 @@ enum Choice {
 }
 
 impl<'a> Crew<'a> {
-    pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, bell: Arc::default(), agents: Vec::new() }
+    pub(super) fn new(gate: Arc<Gate>, alike: bool) -> Self {
+        Self { gate, bell: Arc::default(), agents: Vec::new(), alike }
     }
 
     pub(super) fn join(&mut self, work: impl Future<Output = Cycle> + 'a) {
@@ -231,6 +232,10 @@ impl<'a> Crew<'a> {
             .iter()
             .enumerate()
             .any(|(number, agent)| agent.ended.is_none() && waiting.iter().all(|(_, waits)| *waits != number));
+        // Before the first has passed, agents that are alike differ by nothing but their numbers.
+        if let (true, None, Some(first)) = (self.alike, running, waiting.iter().map(|(_, agent)| *agent).min()) {
+            waiting.retain(|(_, agent)| *agent == first);
+        }
 
         let mut options: Vec<_> = waiting
             .iter()

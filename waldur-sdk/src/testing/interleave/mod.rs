@@ -60,6 +60,7 @@ pub struct Interleaving {
     agents: usize,
     split: bool,
     settle: bool,
+    alike: bool,
 }
 
 impl Interleaving {
@@ -86,7 +87,7 @@ impl Interleaving {
     }
 
     fn of(mode: Mode) -> Self {
-        Self { mode, agents: 2, split: false, settle: false }
+        Self { mode, agents: 2, split: false, settle: false, alike: false }
     }
 
     /// How many agents there are. Default 2.
@@ -101,6 +102,15 @@ impl Interleaving {
     #[must_use]
     pub fn split(mut self) -> Self {
         self.split = true;
+        self
+    }
+
+    /// The agents are alike: nothing in the scenario depends on which is which. Then the first request that passes is the
+    /// first agent's, since all other orders are mirror images of those: of two agents, half of all orders. A schedule is
+    /// replayed with the same setting.
+    #[must_use]
+    pub fn alike(mut self) -> Self {
+        self.alike = true;
         self
     }
 
@@ -177,7 +187,7 @@ async fn together<S: Scenario>(
     let world = scenario.world();
     let story = Story::default();
     let gate = Gate::new(story.clone(), interleaving.split);
-    let mut crew = Crew::new(Arc::clone(&gate));
+    let mut crew = Crew::new(Arc::clone(&gate), interleaving.alike);
     for agent in 0..interleaving.agents {
         let life = Life::new(gate.keeper(agent), agent, 0);
         crew.join(to_rest(scenario, scenario.start(&world, &life), limits.cycles()));
