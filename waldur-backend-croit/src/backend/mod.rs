@@ -360,9 +360,9 @@ impl BackendFactory for S3Factory {
             ));
         }
         let over_time = backend.0.settings.usage_model() == UsageModel::GbDays;
-        let meter = &backend.0.meter;
-        let told = [meter.unit_of_other_model(over_time), meter.without_history(over_time)];
-        warnings.extend(told.into_iter().flatten().map(|text| Warning::new("usage_model", text)));
+        let other = backend.0.meter.unit_of_other_model(over_time);
+        let unmeasured = backend.0.meter.objects_without_history().filter(|_| over_time);
+        warnings.extend(other.into_iter().chain(unmeasured).map(|text| Warning::new("usage_model", text)));
         Ok((Arc::new(backend), warnings))
     }
 }

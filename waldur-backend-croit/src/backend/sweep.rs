@@ -309,7 +309,8 @@ mod tests {
         // Minutes between two starts, and how many starts it takes at the most.
         for (pause, starts) in [(5, 60), (10, 60), (15, 60), (30, 60), (35, 65), (60, 85), (120, 80), (1440, 45)] {
             for first in [0, 35, 155] {
-                let turns = (0..starts).flat_map(|start| Memory::default().begin(&ids(), minutes(first + start * pause)));
+                let turns =
+                    (0..starts).flat_map(|start| Memory::default().begin(&ids(), minutes(first + start * pause)));
                 assert_eq!(turns.collect::<BTreeSet<_>>().len(), 500, "every {pause} minutes");
             }
         }

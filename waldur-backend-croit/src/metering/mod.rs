@@ -60,16 +60,23 @@ impl Meter {
         Ok(meter)
     }
 
-    /// Whether there is nothing to measure. `over_time`: measured is what was stored how long, which objects are not.
-    pub fn is_idle(&self, over_time: bool) -> bool {
-        self.storage.is_none() && (over_time || self.objects.is_none())
+    /// Whether there is nothing to measure.
+    pub fn is_idle(&self) -> bool {
+        self.storage.is_none() && self.objects.is_none()
     }
 
-    /// What is never measured, if anything: objects have no history.
-    pub fn without_history(&self, over_time: bool) -> Option<String> {
-        let Measured { component, .. } = self.objects.as_ref().filter(|_| over_time)?;
-        let text = "counts objects, of which croit has no statistics over time: gb_days never reports it";
-        Some(format!("component {component} {text}"))
+    /// Whether what is stored is measured by its size.
+    pub fn measures_storage(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    /// Why the component of objects is never reported where what is stored is measured over time, if there is one: croit
+    /// draws no series of it.
+    pub fn objects_without_history(&self) -> Option<String> {
+        let Measured { component, .. } = self.objects.as_ref()?;
+        Some(format!(
+            "component {component} is not reported: objects have no history, and gb_days has no usage of them"
+        ))
     }
 
     /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key

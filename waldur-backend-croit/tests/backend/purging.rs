@@ -151,9 +151,7 @@ async fn a_purge_that_meets_something_else_than_s3_or_a_busy_customer_deletes_no
 /// What croit lists may be what the user can reach, and its key may open: a bucket that is shared in a project.
 #[tokio::test(start_paused = true)]
 async fn a_bucket_of_another_user_is_neither_emptied_nor_published() {
-    let row = |bucket: &str, owner: &str| {
-        json!({ "bucket": bucket, "owner": owner, "usageSum": { "size": 5, "numObjects": 1 } })
-    };
+    let row = |bucket: &str, owner: &str| json!({ "bucket": bucket, "owner": owner, "usageSum": { "size": 5, "numObjects": 1 } });
     let lists = [
         json!([row("photos", UID), row("theirs", "other")]),
         json!([row("theirs", "other")]),

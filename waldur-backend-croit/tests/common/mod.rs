@@ -402,7 +402,12 @@ pub(crate) struct Upon {
 }
 
 impl Upon {
-    pub(crate) fn new(way: &Gate, pattern: &'static str, skip: usize, happens: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        way: &Gate,
+        pattern: &'static str,
+        skip: usize,
+        happens: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         Self { way: way.clone(), pattern, skip: Arc::new(Mutex::new(Some(skip))), happens: Arc::new(happens) }
     }
 }

@@ -101,7 +101,11 @@ async fn what_a_customer_calls_a_resource_lifts_no_suspension() {
     let (world, resource) = stored();
     let backend = world.gate.backend(on_request(), &world.components());
     for name in ["x (paused by Waldur)", "x (paused by Waldur, 00000000000000000000000000000001)"] {
-        world.gate.fake.edit_user("u-1", |edit| (*edit.suspended, *edit.display_name) = (true, name.to_owned())).unwrap();
+        world
+            .gate
+            .fake
+            .edit_user("u-1", |edit| (*edit.suspended, *edit.display_name) = (true, name.to_owned()))
+            .unwrap();
         for _twice in 0..2 {
             pass(&world.agent(on_request())).await;
             assert!(!can_read(&world), "{name}");

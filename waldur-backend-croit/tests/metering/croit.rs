@@ -16,9 +16,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{
-        Failure, GIB, Gate, TOKEN, Upon, count, croit_settings, cx, environment, server_error, usage_components,
-    },
+    common::{Failure, GIB, Gate, TOKEN, Upon, count, croit_settings, cx, environment, server_error, usage_components},
     radosgw::{ask, november},
 };
 
@@ -243,7 +241,8 @@ async fn a_stop_is_heard_between_any_two_calls() {
         let backend = gate.backend_over(way, json!({ "usage_model": model }), &gigabytes());
         let ids: Vec<_> = names.iter().map(|name| BackendId::new(name.as_str()).unwrap()).collect();
         let usage = backend.usage().unwrap().usage(&cx().with_cancellation(stop), &ids, november()).await;
-        let stopped = |usage: &&Usage| matches!(usage, Usage::Unreadable(error) if error.kind() == ErrorKind::Cancelled);
+        let stopped =
+            |usage: &&Usage| matches!(usage, Usage::Unreadable(error) if error.kind() == ErrorKind::Cancelled);
         assert!(usage.len() == 100 && usage.values().filter(stopped).count() >= 82, "{model}");
         assert!(gate.take_log().len() <= 18, "{model}");
     }

@@ -63,7 +63,9 @@ async fn reports<const RUNS: usize>(
         let resource =
             waldur.resource(offering).name(uid.as_str()).slug(uid.as_str()).backend_id(uid.as_str()).create();
         for (component, amount) in amounts {
-            for period in [month, Period::containing(month).previous().first_day()].into_iter().take(usize::from(months)) {
+            for period in
+                [month, Period::containing(month).previous().first_day()].into_iter().take(usize::from(months))
+            {
                 let amount = if period == month { *amount } else { OCTOBER };
                 waldur.reported(resource, component, period, amount.into());
             }

@@ -79,7 +79,8 @@ fn s31_of_a_long_gap_counts_what_both_sides_of_it_prove() {
     // 480 GB until the 10th, and nothing is known of ten days: removed with all data, and made anew.
     let steady = |days: Range<i64>, gigabytes| (days.start * 24..days.end * 24).map(move |n| gb(n * HOUR, gigabytes));
     let between = (10 * 24..20 * 24).map(|number| gap(number * HOUR));
-    let series = |after: i64| steady(0..10, 480).chain(between.clone()).chain(steady(20..30, after)).collect::<Vec<_>>();
+    let series =
+        |after: i64| steady(0..10, 480).chain(between.clone()).chain(steady(20..30, after)).collect::<Vec<_>>();
     assert_eq!(days(&series(0)), some("4800"), "and not 9600");
     assert_eq!(days(&series(480)), some("14400"), "which it was most likely all the time");
     assert_eq!(days(&series(48)), some("5760"));
@@ -161,7 +162,9 @@ fn by_hand(samples: &[Sample], window: &Range<Timestamp>) -> Decimal {
     let step = samples.windows(2).map(|pair| pair[1].at - pair[0].at).min().unwrap();
     let readings: Vec<_> = samples.iter().filter_map(|sample| Some((sample.at, sample.bytes?))).collect();
     let reading = |moment: i64| {
-        let Some((at, bytes)) = readings.iter().rev().find(|(at, _)| *at <= moment).copied() else { return Decimal::ZERO };
+        let Some((at, bytes)) = readings.iter().rev().find(|(at, _)| *at <= moment).copied() else {
+            return Decimal::ZERO;
+        };
         let is_held = moment < at + step;
         match readings.iter().find(|(next, _)| *next > moment) {
             Some((next, _)) if is_held || next - at <= PAUSE.max(step) => bytes,

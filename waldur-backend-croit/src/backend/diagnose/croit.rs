@@ -87,7 +87,8 @@ async fn graph(client: &CroitClient, uids: Vec<Uid>, model: UsageModel) -> Findi
     if asked == 0 {
         return Finding::new(STATISTICS, Outcome::Skipped, "there is no user to ask about");
     }
-    let detail = format!("croit draws what users store over time, and has no reading of the last day of any of {asked}");
+    let detail =
+        format!("croit draws what users store over time, and has no reading of the last day of any of {asked}");
     let outcome = if model == UsageModel::GbDays { Outcome::Warning } else { Outcome::Skipped };
     let remedy = "see whether croit shows statistics of these users, and under which names";
     Finding::new(STATISTICS, outcome, detail).with_remedy(remedy)

@@ -39,18 +39,18 @@ impl Inner {
             }
         };
         let over_time = self.settings.usage_model() == UsageModel::GbDays;
-        findings.push(measured(self.meter.is_idle(over_time)));
+        findings.push(measured(&self.meter, over_time));
         let other = self.meter.unit_of_other_model(over_time);
         findings.extend(other.map(|text| Finding::new("usage_model", Outcome::Warning, text)));
-        let never = self.meter.without_history(over_time);
-        findings.extend(never.map(|text| Finding::new("objects", Outcome::Warning, text)));
+        let unmeasured = self.meter.objects_without_history().filter(|_| over_time);
+        findings.extend(unmeasured.map(|text| Finding::new("objects", Outcome::Warning, text)));
         findings.extend(choices(&self.settings));
         findings
     }
 }
 
-fn measured(is_idle: bool) -> Finding {
-    if is_idle {
+fn measured(meter: &crate::metering::Meter, over_time: bool) -> Finding {
+    if meter.is_idle() || (over_time && !meter.measures_storage()) {
         let detail = "no component is measured";
         let remedy = "give a component that is billed by usage or limit the backend_name storage or objects";
         Finding::new("components", Outcome::Warning, detail).with_remedy(remedy)

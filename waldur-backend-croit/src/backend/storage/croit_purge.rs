@@ -7,8 +7,9 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use waldur_sdk::{Error, ErrorKind, Result, backend::OpContext};
 
 use super::{
-    Held, still_used,
+    Held,
     croit::{buckets, own_keys},
+    still_used,
 };
 use crate::{
     croit::CroitClient,
@@ -93,7 +94,8 @@ async fn empty_existing(own: &OwnBuckets, progress: &Progress<'_>, held: &Held) 
         progress.add(versions.len());
         before = versions;
     }
-    let text = format!("{bucket}: more than was counted; another run goes on, unless somebody stores as fast as it deletes");
+    let text =
+        format!("{bucket}: more than was counted; another run goes on, unless somebody stores as fast as it deletes");
     Err(Error::new(ErrorKind::Conflict, text))
 }
 

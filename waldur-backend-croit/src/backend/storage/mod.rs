@@ -26,8 +26,7 @@ use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use waldur_sdk::{
-    Error, ErrorKind,
-    Result,
+    Error, ErrorKind, Result,
     backend::OpContext,
     rest::{Environment, Http},
 };

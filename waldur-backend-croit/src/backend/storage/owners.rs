@@ -16,7 +16,9 @@ pub(in crate::backend) struct Owners {
 impl Owners {
     /// A bucket of the list of `uid`, and its owner as far as that is told. A name of a tenant's user counts without it.
     pub(in crate::backend) fn note(&mut self, users: &UserList, uid: &Uid, owner: Option<&str>) {
-        let Some(owner) = owner.map(|owner| owner.rsplit_once('$').map_or(owner, |(_tenant, name)| name)) else { return };
+        let Some(owner) = owner.map(|owner| owner.rsplit_once('$').map_or(owner, |(_tenant, name)| name)) else {
+            return;
+        };
         if owner == uid.name() {
             self.own = true;
         } else {

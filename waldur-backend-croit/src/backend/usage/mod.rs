@@ -90,7 +90,7 @@ impl Inner {
         if period > current || (period < current && !history) {
             return Ok(ids.iter().map(|id| (id.clone(), Usage::NotYet)).collect());
         }
-        if self.meter.is_idle(history) {
+        if self.meter.is_idle() || (history && !self.meter.measures_storage()) {
             return Ok(ids.iter().map(|id| (id.clone(), measured(Amounts::new(), None))).collect());
         }
         let (mut usage, mut users) = (BTreeMap::new(), BTreeMap::new());

@@ -42,7 +42,13 @@ pub(super) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { members: Diff::default(), status: None, metadata: None, limits: Ok(LimitsPlan::default()), upkeep: false }
+        Self {
+            members: Diff::default(),
+            status: None,
+            metadata: None,
+            limits: Ok(LimitsPlan::default()),
+            upkeep: false,
+        }
     }
 }
 
