@@ -153,7 +153,7 @@ async fn s13_usage_that_is_missing_or_garbled_is_that_users_alone() {
     // Categories that are not counted say nothing of the one that is.
     let gate = with_users(1);
     garble(&gate, "bucket?uid=u-0", |rows| {
-        rows[0]["usage"] = json!({ "rgw.multimeta": { "size": 9, "num_objects": 9 } })
+        rows[0]["usage"] = json!({ "rgw.multimeta": { "size": 9, "num_objects": 9 } });
     });
     assert_eq!(now(&backend(gate), &["u-0"]).await["u-0"], "0 0");
 }

@@ -139,7 +139,9 @@ pub(super) async fn count(client: &CroitClient, uid: &Uid) -> Result<usize> {
 pub(super) async fn buckets(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Vec<Held>> {
     let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
     let mut owners = Owners::default();
-    buckets.iter().for_each(|bucket| owners.note(users, uid, bucket.owner.as_deref()));
+    for bucket in &buckets {
+        owners.note(users, uid, bucket.owner.as_deref());
+    }
     owners.check()?;
     Ok(buckets.into_iter().map(Held::from).collect())
 }

@@ -46,7 +46,9 @@ mod tests {
 
     fn is_one_users(owners: &[Option<&str>]) -> bool {
         let (mut seen, uid) = (Owners::default(), Uid::new("u-1").unwrap());
-        owners.iter().for_each(|owner| seen.note(&UserList::default(), &uid, *owner));
+        for owner in owners {
+            seen.note(&UserList::default(), &uid, *owner);
+        }
         seen.check().is_ok()
     }
 
