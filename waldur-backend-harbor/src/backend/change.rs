@@ -11,7 +11,7 @@ use super::{
     sight::{Seen, allowlist, inconsistent, unless_gone},
     stamp::{self, Marks},
 };
-use crate::client::{HarborClient, ProjectName, StorageLimit};
+use crate::client::{HarborClient, ProjectName, Quota, StorageLimit};
 
 impl Inner {
     /// Brings the quota to what is wanted, unless it is so already, and reads it back. Compared in bytes.
@@ -64,7 +64,9 @@ impl Inner {
             };
             seen = unless_gone(&client, &name, changed.await).await?;
         }
-        Verified::limits(&change.limits, &self.state(&change.backend_id, &seen.facts, seen.limit())?)
+        let mut state = self.state(&change.backend_id, &seen.facts, seen.limit())?;
+        state.warnings.extend(seen.quota.as_ref().and_then(|quota| overfull(&name, quota.get())));
+        Verified::limits(&change.limits, &state)
     }
 
     /// Scales down to one unit, or up to the limit that Waldur has on record. A project that is not scaled down is left
@@ -149,6 +151,14 @@ impl Inner {
         }
         Ok(self.seen(project, seen.quota))
     }
+}
+
+/// Harbor takes a limit below what is stored, and refuses to store anything more then (harbor.md §5.2).
+fn overfull(name: &ProjectName, quota: &Quota) -> Option<Error> {
+    let (used, limit) = (quota.used?, quota.limit?);
+    limit.bytes().filter(|limit| used > *limit)?;
+    let text = format!("{name}: {used} bytes are stored and the limit is {limit} now, so that nothing can be pushed");
+    Some(Error::rejected(text))
 }
 
 fn no_quota(name: &ProjectName) -> Error {

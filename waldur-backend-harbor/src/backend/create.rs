@@ -1,11 +1,9 @@
 //! Making a project, or finishing what an earlier attempt began (harbor.md §5.1).
 
-use std::time::Duration;
-
 use futures_util::future::join;
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
-    backend::{CONSISTENCY, CreateRequest, Created, OpContext, Origin, Ownership, Verified, read_back},
+    backend::{CONSISTENCY, CreateRequest, Created, OpContext, Ownership, Verified, read_back},
     types::Limit,
 };
 
@@ -16,10 +14,7 @@ use super::{
     storage::Storage,
 };
 use crate::{
-    client::{
-        Allowlist, EntityType, Group, GroupName, HarborClient, Member, NewProject, Project, ProjectId, ProjectName,
-        StorageLimit,
-    },
+    client::{Allowlist, Group, GroupName, HarborClient, NewProject, Project, ProjectId, ProjectName, StorageLimit},
     names,
 };
 
@@ -34,18 +29,14 @@ struct Wanted {
 /// Where the project is, and whether this very attempt made it.
 enum Place {
     New(Option<ProjectId>),
-    There {
-        project: Box<Project>,
-        /// It carried no stamp, so that another creation may be about to take it for its own as well.
-        is_contested: bool,
-    },
+    There(Box<Project>),
 }
 
 impl Place {
     fn id(&self) -> Option<ProjectId> {
         match self {
             Self::New(id) => *id,
-            Self::There { project, .. } => Some(project.id),
+            Self::There(project) => Some(project.id),
         }
     }
 }
@@ -60,7 +51,7 @@ impl Inner {
         let wanted = Wanted { name, group, limit, quota };
         cx.step("project");
         let groups = client.groups();
-        let making = self.ensure_project(cx, &client, &wanted, request);
+        let making = self.ensure_project(&client, &wanted, request);
         let (group, place) = join(groups.glance(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
@@ -80,18 +71,16 @@ impl Inner {
     /// Harbor keeps one with anything in it.
     async fn take_back(&self, client: &HarborClient, name: &ProjectName, request: &CreateRequest) -> Result<()> {
         let Some(project) = client.projects().find(name).await? else { return Ok(()) };
-        match stamp::read(allowlist(&project)?).stamp {
-            Mark::Stamp(stamp) if stamp != request.resource.stamp() => return Ok(()),
-            Mark::Broken | Mark::Unknown => return Ok(()),
-            Mark::Stamp(_) | Mark::None => {}
+        if stamp::of(&project).stamp != Mark::Stamp(request.resource.stamp()) {
+            return Ok(());
         }
         client.projects().delete(name).await?;
         self.forget(name);
         Ok(())
     }
 
-    /// Puts the stamp on; then everything is read back, and the group bound beside it. Not before: until it is stamped,
-    /// a project is given up as somebody else's as soon as there is anything in it.
+    /// Puts the stamp on; then everything is read back, and the group bound beside it. Not before: who has a role in it may
+    /// write over what it was born with.
     async fn finish(
         &self,
         cx: &OpContext,
@@ -118,7 +107,7 @@ impl Inner {
                 bound?;
                 seen
             }
-            Place::There { .. } => {
+            Place::There(_) => {
                 let seen = seen.await?;
                 self.ensure_binding(cx, client, &wanted.name, &wanted.group).await?;
                 seen
@@ -135,14 +124,9 @@ impl Inner {
     }
 
     /// Makes the project, or finds the one that an earlier attempt made.
-    async fn ensure_project(
-        &self,
-        cx: &OpContext,
-        client: &HarborClient,
-        wanted: &Wanted,
-        request: &CreateRequest,
-    ) -> Result<Place> {
-        let new = NewProject::new(wanted.name.clone()).with_storage_limit(wanted.quota);
+    async fn ensure_project(&self, client: &HarborClient, wanted: &Wanted, request: &CreateRequest) -> Result<Place> {
+        let stamp = stamp::text(request.resource.stamp());
+        let new = NewProject::new(wanted.name.clone()).with_storage_limit(wanted.quota).born_with(stamp);
         let refused = match client.projects().create(&new).await {
             Ok(id) => return Ok(Place::New(id)),
             Err(refused) => refused,
@@ -152,7 +136,7 @@ impl Inner {
             return Err(refused);
         }
         match client.projects().find(&wanted.name).await {
-            Ok(Some(project)) => self.adopt(cx, client, wanted, request, project).await,
+            Ok(Some(project)) => self.adopt(request, project),
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if taken => Err(refused.with_retryable(true)),
             Ok(None) => Err(refused),
@@ -168,55 +152,18 @@ impl Inner {
         }
     }
 
-    /// Takes a project that is there already, if it is ours to finish. One without a stamp may be what an attempt of ours
-    /// has left, or what another process is just making for another resource of the same name: that one gets the time to
-    /// put its stamp on.
-    async fn adopt(
-        &self,
-        cx: &OpContext,
-        client: &HarborClient,
-        wanted: &Wanted,
-        request: &CreateRequest,
-        project: Project,
-    ) -> Result<Place> {
-        let is_open = |ownership, project: &Project| {
-            ownership == Ownership::Unmarked && request.origin == Origin::Reserved && is_empty(project)
-        };
-        let whose = self.judge(request, &project);
-        if whose.permits(request.origin) {
-            return Ok(Place::There { project: Box::new(project), is_contested: false });
-        }
-        if !is_open(whose, &project) || self.has_others(client, wanted).await? {
-            return Err(self.refuse(request, &project));
-        }
-        cx.pause(client.environment(), RIVAL).await?;
-        let has_others = self.has_others(client, wanted).await?;
-        // Last, so that the stamp follows at once.
-        let project = client.projects().find(&wanted.name).await?;
-        let project = project.ok_or_else(|| Error::not_ready(format!("{}: it is gone again", wanted.name)))?;
-        let whose = self.judge(request, &project);
-        let is_contested = is_open(whose, &project) && !has_others;
-        if is_contested || whose.permits(request.origin) {
-            return Ok(Place::There { project: Box::new(project), is_contested });
+    /// Takes a project that is there already, if it is ours to finish: an attempt that died left its stamp on it.
+    fn adopt(&self, request: &CreateRequest, project: Project) -> Result<Place> {
+        if ownership(&request.resource, &self.seen(project.clone(), None).facts).permits(request.origin) {
+            return Ok(Place::There(Box::new(project)));
         }
         Err(self.refuse(request, &project))
-    }
-
-    fn judge(&self, request: &CreateRequest, project: &Project) -> Ownership {
-        ownership(&request.resource, &self.seen(project.clone(), None).facts)
     }
 
     fn refuse(&self, request: &CreateRequest, project: &Project) -> Error {
         let facts = self.seen(project.clone(), None).facts;
         let state = self.state(&request.backend_id, &facts, None);
         state.map_or_else(|error| error, |state| state.foreign_to(request.resource.stamp()))
-    }
-
-    /// Whether a group has a role in the project that is not the one which is to have it.
-    async fn has_others(&self, client: &HarborClient, wanted: &Wanted) -> Result<bool> {
-        let members = client.members().list(&wanted.name).collect().await?.complete()?;
-        let is_other = |member: &Member| member.kind == EntityType::Group && !member.is_group(wanted.group.as_str());
-        Ok(members.items().iter().any(is_other))
     }
 
     /// Puts the stamp on. It is not scaled down, whatever it was before.
@@ -230,7 +177,14 @@ impl Inner {
         let empty = Allowlist::default();
         let before = match place {
             Place::New(_) => &empty,
-            Place::There { project, .. } => allowlist(project)?,
+            Place::There(project) => allowlist(project)?,
+        };
+        // What a new project says of itself is what was asked for.
+        let (is_newborn, public) = match place {
+            Place::New(_) => (true, "false"),
+            Place::There(project) => {
+                (stamp::born_with(project) != Mark::None, project.metadata.public.as_deref().unwrap_or("false"))
+            }
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());
         marks.downscaled = false;
@@ -239,13 +193,13 @@ impl Inner {
             marks.groups.push(group.to_owned());
         }
         match stamp::written(before, &marks) {
+            Some(list) if is_newborn => client.projects().grow_up(&wanted.name, &list, public).await,
             Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,
             None => Ok(()),
         }
     }
 
-    /// Reads the project back, with our stamp on it. Of two creations that found it without, the later stamp counts; the
-    /// earlier one is read when the later must have been written.
+    /// Reads the project back, with our stamp on its list.
     async fn stamped(
         &self,
         cx: &OpContext,
@@ -254,16 +208,11 @@ impl Inner {
         request: &CreateRequest,
         place: &Place,
     ) -> Result<Seen> {
-        if matches!(place, Place::There { is_contested: true, .. }) {
-            cx.pause(client.environment(), RIVAL).await?;
-        }
         let seen = read_back(cx, client.environment(), CONSISTENCY, || async {
             let seen = self.look_with(client, &wanted.name, place.id()).await?;
             let seen = seen.ok_or_else(|| inconsistent(&wanted.name, "it was created but cannot be read"))?;
-            match seen.facts.marks.stamp {
-                Mark::None | Mark::Unknown => {
-                    Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show"))
-                }
+            match stamp::read(allowlist(&seen.project)?).stamp {
+                Mark::None => Err(inconsistent(&wanted.name, "it was stamped, but the stamp does not show")),
                 _ => Ok(seen),
             }
         })
@@ -290,16 +239,6 @@ impl Inner {
             None => Ok(None),
         }
     }
-}
-
-/// How long another process may take from making a project to its stamp.
-const RIVAL: Duration = Duration::from_secs(2);
-
-/// Whether a project is in the very state that an interrupted creation leaves: nothing in it or on it, and private
-/// (harbor.md §5.1).
-fn is_empty(project: &Project) -> bool {
-    let is_bare = project.cve_allowlist.as_ref().is_some_and(|list| list.items.is_empty());
-    project.repo_count == Some(0) && project.is_public() == Some(false) && is_bare
 }
 
 /// Whether the order fails for this.

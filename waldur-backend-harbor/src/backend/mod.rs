@@ -15,7 +15,10 @@ mod storage;
 mod upkeep;
 mod usage;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -97,7 +100,7 @@ impl ResourceBackend for HarborBackend {
 
     fn capabilities(&self) -> Capabilities {
         // Images are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage().without_history()
+        Capabilities::default().with_decreasing_usage().with_published_ids().without_history()
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
@@ -126,10 +129,11 @@ impl ResourceBackend for HarborBackend {
 
     /// One call for every hundred projects on the registry, and once an hour another one.
     async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.0.inspect_many(cx, ids, aspects).await
+        self.0.inspect_many(cx, ids, aspects, &BTreeMap::new()).await
     }
 
-    /// The same calls. What carries no stamp is held against the number that was published when it was made.
+    /// The same calls. What carries no stamp is held against the number that was published when it was made. Metadata that
+    /// are published already are left out.
     async fn inspect_recorded(
         &self,
         cx: &OpContext,
@@ -137,7 +141,7 @@ impl ResourceBackend for HarborBackend {
         aspects: Aspects,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
-        let mut states = self.0.inspect_many(cx, ids, aspects).await;
+        let mut states = self.0.inspect_many(cx, ids, aspects, records).await;
         self.0.compare_with(&mut states, records);
         states
     }

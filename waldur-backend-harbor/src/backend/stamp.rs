@@ -4,6 +4,11 @@
 //! project. The one place that takes free text, comes with every reading of a project and is not for the customer to
 //! write (below the role of a project's administrator) is the project's own list of vulnerabilities that do not count.
 //! An entry there that is no vulnerability has no effect, whichever list the project goes by.
+//!
+//! That list is empty in a new project, whatever the request for it says, and is replaced as a whole: of two that put a
+//! stamp on one project, the later would have it. So a project is never without: the request that makes it carries the
+//! stamp as well ([`born_with`](crate::client::NewProject::born_with)), until the one on the list is there. Whoever finds
+//! a project that has neither did not make it, however long ago its maker died.
 
 use waldur_sdk::{
     backend::{MarketplaceResource, Stamp},
@@ -51,10 +56,29 @@ pub(super) enum Mark {
     Unknown,
 }
 
-/// What is noted on a project.
+/// What is noted on a project. What it was born with counts while there is no stamp on its list.
 pub(super) fn of(project: &Project) -> Marks {
     let unknown = Marks { stamp: Mark::Unknown, downscaled: false, groups: Vec::new() };
-    project.cve_allowlist.as_ref().map_or(unknown, read)
+    let mut marks = project.cve_allowlist.as_ref().map_or(unknown, read);
+    if marks.stamp == Mark::None {
+        marks.stamp = born_with(project);
+    }
+    marks
+}
+
+/// The stamp that a project was born with, if it has not grown up since.
+pub(super) fn born_with(project: &Project) -> Mark {
+    let text = project.metadata.auto_scan.as_deref().unwrap_or_default();
+    after(text.trim(), STAMP).map_or(Mark::None, |uuid| parsed(uuid).map_or(Mark::Broken, Mark::Stamp))
+}
+
+/// A stamp as it is written.
+pub(super) fn text(stamp: Stamp) -> String {
+    format!("{STAMP}{}", stamp.0.hex())
+}
+
+fn parsed(uuid: &str) -> Option<Stamp> {
+    Uuid::try_parse(uuid).ok().map(|uuid| Stamp(uuid.into()))
 }
 
 /// Reads the entries of ours.
@@ -69,8 +93,7 @@ pub(super) fn read(list: &Allowlist) -> Marks {
                 marks.groups.push(group.to_owned());
             }
         } else if let Some(uuid) = after(text, STAMP) {
-            let stamp = Uuid::try_parse(uuid).ok().map(|uuid| Mark::Stamp(Stamp(uuid.into())));
-            marks.stamp = match (marks.stamp, stamp) {
+            marks.stamp = match (marks.stamp, parsed(uuid).map(Mark::Stamp)) {
                 (Mark::None, Some(stamp)) => stamp,
                 (before, Some(stamp)) if before == stamp => stamp,
                 _ => Mark::Broken,
@@ -98,7 +121,7 @@ pub(super) fn written(list: &Allowlist, marks: &Marks) -> Option<Allowlist> {
     let mut items: Vec<_> = list.items.iter().filter(|item| !is_ours(item)).cloned().collect();
     let mut add = |cve_id: String| items.push(AllowlistItem { cve_id });
     if let Mark::Stamp(stamp) = marks.stamp {
-        add(format!("{STAMP}{}", stamp.0.hex()));
+        add(text(stamp));
     }
     if marks.downscaled {
         add(DOWNSCALED.to_owned());

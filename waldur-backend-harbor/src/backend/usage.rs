@@ -14,7 +14,7 @@ use super::{
     AT_A_TIME, HarborBackend, Inner,
     bulk::{Wanted, by_themselves},
     sight::{Facts, unstamped},
-    stamp::Mark,
+    stamp::{Mark, PROJECT_ID},
 };
 use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
 
@@ -22,8 +22,8 @@ use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
 /// that the listing does not name, a few are asked about by themselves; of the others it is not known what they use.
 ///
 /// Nobody is billed what a project stores that is known to be another resource's, or to have been given the name of ours.
-/// That is known from what this very back end has looked at before, as for a synchronisation: one that does nothing but
-/// measure sees names and numbers alone, and finds out when a name is given to another project while it runs.
+/// That is known from what this very back end has looked at before, as for a synchronisation. One that does nothing but
+/// measure sees names and numbers alone: the number is told with the measurement, and held against the published one.
 #[async_trait]
 impl UsageSource for HarborBackend {
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
@@ -53,12 +53,13 @@ impl Inner {
         let mut answers = BTreeMap::new();
         let mut others = Vec::new();
         for id in ids {
-            let listed = quotas.get(id.as_str()).and_then(|quota| Some((quota.used?, self.whose(id, quota))));
+            let listed = quotas.get(id.as_str()).and_then(|quota| Some((quota, quota.used?, self.whose(id, quota))));
             match listed {
-                Some((used, Whose::Told(stamp))) => {
-                    answers.insert(id.clone(), self.measured(used, stamp).unwrap_or_else(Usage::Unreadable));
+                Some((quota, used, Whose::Told(stamp))) => {
+                    let usage = self.measured(used, stamp, quota.project);
+                    answers.insert(id.clone(), usage.unwrap_or_else(Usage::Unreadable));
                 }
-                Some((_, Whose::Stranger)) => {
+                Some((_, _, Whose::Stranger)) => {
                     answers.insert(id.clone(), Usage::Unreadable(foreign(id)));
                 }
                 _ if others.len() < at_most => others.push(id.clone()),
@@ -94,11 +95,12 @@ impl Inner {
     }
 
     async fn measure_one(&self, client: &HarborClient, id: BackendId) -> (BackendId, Usage) {
-        let used = self.used_by(client, &id).await.and_then(|(used, stamp)| self.measured(used, stamp));
-        (id, used.unwrap_or_else(Usage::Unreadable))
+        let used = self.used_by(client, &id).await;
+        let usage = used.and_then(|(used, stamp, project)| self.measured(used, stamp, Some(project)));
+        (id, usage.unwrap_or_else(Usage::Unreadable))
     }
 
-    async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<(u64, Option<Stamp>)> {
+    async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<(u64, Option<Stamp>, ProjectId)> {
         let gone = || Error::new(ErrorKind::NotFound, format!("{id} does not exist"));
         let before = self.known().number(id.as_str());
         let seen = self.look(client, &ProjectName::new(id.as_str())?).await?.ok_or_else(gone)?;
@@ -107,7 +109,7 @@ impl Inner {
             let text = format!("{id}: Harbor does not tell how much is stored; are its quotas disabled?");
             Error::new(ErrorKind::Inconsistent, text)
         })?;
-        Ok((used, stamp))
+        Ok((used, stamp, seen.facts.id))
     }
 
     /// The stamp on a project that has just been read. One without is a stranger's if another project had the name
@@ -127,9 +129,10 @@ impl Inner {
         }
     }
 
-    fn measured(&self, used: u64, stamp: Option<Stamp>) -> Result<Usage> {
+    fn measured(&self, used: u64, stamp: Option<Stamp>, project: Option<ProjectId>) -> Result<Usage> {
         let total = [self.storage.usage(used)?].into();
-        Ok(Usage::Measured(UsageReport::new(total).with_stamp(stamp)))
+        let report = UsageReport::new(total).with_stamp(stamp);
+        Ok(Usage::Measured(report.with_published_id(PROJECT_ID, project.map(|project| project.to_string()))))
     }
 }
 

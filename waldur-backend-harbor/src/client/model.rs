@@ -48,6 +48,9 @@ pub struct ProjectMetadata {
     /// Whether everybody may pull from it. Harbor takes any text here when it is changed, and only `true` means yes.
     #[serde(default, deserialize_with = "lenient::text")]
     pub public: Option<String>,
+    /// Whether images are scanned as they come. Harbor takes any text here, and only `true` and `1` mean yes.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub auto_scan: Option<String>,
 }
 
 /// The vulnerabilities that do not count in a project, while it has a list of its own.

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use waldur_sdk::{
     Error, ErrorKind, Result,
     rest::{Call, Pager},
@@ -133,12 +133,19 @@ impl Projects<'_> {
     /// # Errors
     /// `NotFound`; `PermissionDenied`.
     pub async fn set_allowlist(&self, name: &ProjectName, list: &Allowlist) -> Result<()> {
-        let mut body = json!({ "items": list.items });
-        if let (Some(end), Some(body)) = (list.expires_at, body.as_object_mut()) {
-            body.insert("expires_at".to_owned(), end.into());
-        }
         let call = self.named(Method::PUT, "projects.set_allowlist", TEMPLATE, name);
-        call.json(&json!({ "cve_allowlist": body })).send_unit().await
+        call.json(&json!({ "cve_allowlist": wire(list) })).send_unit().await
+    }
+
+    /// The same, and takes away what the project was [born with](NewProject::born_with). `public` is what it is: Harbor
+    /// writes down nothing where that is left out.
+    ///
+    /// # Errors
+    /// As [`Self::set_allowlist`].
+    pub async fn grow_up(&self, name: &ProjectName, list: &Allowlist, public: &str) -> Result<()> {
+        let call = self.named(Method::PUT, "projects.set_allowlist", TEMPLATE, name);
+        let metadata = json!({ "public": public, "auto_scan": "false" });
+        call.json(&json!({ "cve_allowlist": wire(list), "metadata": metadata })).send_unit().await
     }
 
     /// Whether the project could be deleted now.
@@ -186,6 +193,14 @@ impl Projects<'_> {
     }
 }
 
+fn wire(list: &Allowlist) -> Value {
+    let mut body = json!({ "items": list.items });
+    if let (Some(end), Some(body)) = (list.expires_at, body.as_object_mut()) {
+        body.insert("expires_at".to_owned(), end.into());
+    }
+    body
+}
+
 fn is_page(kind: &[u8]) -> bool {
     kind.to_ascii_lowercase().starts_with(b"text/html")
 }
@@ -204,12 +219,27 @@ pub struct NewProject {
 #[derive(Clone, Debug, Serialize)]
 struct NewMetadata {
     public: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_scan: Option<String>,
 }
 
 impl NewProject {
     /// A private project with the quota that Harbor gives by default.
     pub fn new(name: ProjectName) -> Self {
-        Self { name, metadata: NewMetadata { public: "false" }, storage_limit: None }
+        Self { name, metadata: NewMetadata { public: "false", auto_scan: None }, storage_limit: None }
+    }
+
+    /// Writes something on it in the very request that makes it, where everybody finds it who finds the project: in the
+    /// place of the word whether images are scanned as they come ([`ProjectMetadata::auto_scan`]). Of what a request for a
+    /// project carries, Harbor keeps nothing else of free form; it keeps this as it is (by its source of 2026; what is
+    /// recorded is that it takes any text in a change), and only `true` and `1` mean yes. [`Projects::grow_up`] puts an
+    /// honest no in its place.
+    ///
+    /// [`ProjectMetadata::auto_scan`]: super::ProjectMetadata::auto_scan
+    #[must_use]
+    pub fn born_with(mut self, text: impl Into<String>) -> Self {
+        self.metadata.auto_scan = Some(text.into());
+        self
     }
 
     /// Gives it a quota.

@@ -22,6 +22,7 @@ pub struct SeedProject {
     hard: Hard,
     groups: Vec<(String, i64, i64)>,
     tolerated: Vec<String>,
+    auto_scan: Option<String>,
     images: Vec<(String, Image)>,
 }
 
@@ -34,6 +35,7 @@ impl SeedProject {
             hard: Hard::Default,
             groups: Vec::new(),
             tolerated: Vec::new(),
+            auto_scan: None,
             images: Vec::new(),
         }
     }
@@ -70,6 +72,12 @@ impl SeedProject {
     /// An entry of its list of vulnerabilities that do not count.
     pub fn tolerates(mut self, item: &str) -> Self {
         self.tolerated.push(item.to_owned());
+        self
+    }
+
+    /// What it says of the scanning of images that come in: any text.
+    pub fn auto_scan(mut self, text: &str) -> Self {
+        self.auto_scan = Some(text.to_owned());
         self
     }
 
@@ -214,6 +222,7 @@ impl FakeHarbor {
         let id = state.insert_project(&seed.name, owner, [("public".to_owned(), seed.public.to_string())].into());
         if let Some(project) = state.projects.get_mut(&id) {
             project.tolerated = seed.tolerated;
+            project.metadata.extend(seed.auto_scan.map(|text| ("auto_scan".to_owned(), text)));
         }
         for (name, kind, role) in seed.groups {
             let group = state.group_for(&name, kind);

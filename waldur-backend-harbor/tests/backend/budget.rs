@@ -1,12 +1,14 @@
-//! Calls and time (performance.md §3, §5).
+//! Calls and time (performance.md §3, §5). The floor of a report, 18 calls for a thousand projects, is that of the
+//! listings; the offering's own look, at what it sells, comes on top, as performance.md counts it: in every run, whatever
+//! is measured.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
-use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
+use waldur_backend_harbor::testing::{FakeHarbor, Image, SeedProject};
 use waldur_sdk::{
-    backend::{OpContext, Period, ResourceBackend as _, Usage},
+    backend::{Aspects, MarketplaceResource, OpContext, Period, ResourceBackend as _, Usage},
     client::WaldurClient,
     process::{SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
     testing::{
@@ -17,7 +19,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{GIB, backend_with, components, cx, environment, http, id, now, pass_time},
+    common::{GIB, Gate, backend_with, components, cx, environment, http, id, now, pass_time, resource},
     membership::{assert_synced, sync},
 };
 
@@ -86,9 +88,8 @@ async fn a_report_of_a_thousand_projects_takes_eighteen_calls_and_no_second() {
     assert_eq!(report.count(|outcome| matches!(outcome, UsageOutcome::Unchanged)), 999);
     let (waldur, harbor) = (waldur.counts(), harbor.counts());
     assert_eq!(harbor.total, 10, "{harbor}");
-    // One more looks at what the offering sells: it is asked for in every run, whatever is measured.
     assert_eq!(waldur.of("provider_offerings.get"), 1);
-    assert!(waldur.total - 1 + harbor.total <= 18, "{waldur}\n{harbor}");
+    assert_eq!(waldur.total + harbor.total, 18 + 1, "{waldur}\n{harbor}");
     assert_eq!((waldur.writes, harbor.writes), (0, 0));
     assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
 }
@@ -110,7 +111,7 @@ async fn membership_of_a_thousand_projects_takes_fourteen_calls_and_no_second_wh
     let elapsed = begin.elapsed();
     let (seen, registry) = (waldur.counts(), harbor.counts());
     assert_eq!((registry.total, registry.of("quotas.list")), (10, 10), "{registry}");
-    assert!(seen.total + registry.total <= 14, "{seen}\n{registry}");
+    assert_eq!(seen.total + registry.total, 14, "{seen}\n{registry}");
     assert_eq!((seen.writes, registry.writes), (0, 0));
     assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
     // In the next cycle it is the turn of a twelfth of the projects: their groups are looked at, and nothing else.
@@ -126,18 +127,76 @@ async fn membership_of_a_thousand_projects_takes_fourteen_calls_and_no_second_wh
     assert!((1..=999 / 12 + 25).contains(&looks), "{registry}");
     assert_eq!((seen.writes, registry.writes), (0, 0));
     assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
-    // One that is gone costs the proof of it, and no listing.
-    world.harbor.remove_project("waldur-r00007");
-    harbor.reset();
-    let report = agent.run_once(&OpContext::new("gone")).await.unwrap();
-    let missing = report.resources.iter().filter(|resource| matches!(resource.outcome, SyncOutcome::Missing));
-    assert_eq!(missing.count(), 1);
-    assert_eq!(harbor.counts().total, 10 + 2, "{}", harbor.counts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn among_three_thousand_projects_a_thousand_cost_their_pages_and_the_others_nothing_else() {
+    let world = world(Generation::V2024, 1000);
+    for number in 0..1999 {
+        world.harbor.add_project(SeedProject::new(&format!("foreign-{number:05}")).quota(GIB)).unwrap();
+    }
+    let (waldur, harbor) = (Counting::new(world.waldur.clone()), Counting::new(world.harbor.clone()));
+    let reporter = world.reporter(&waldur, &harbor);
+    let begin = Instant::now();
+    let report = reporter.run_once(&OpContext::new("report")).await.unwrap();
+    let elapsed = begin.elapsed();
+    assert_eq!(report.count(|outcome| matches!(outcome, UsageOutcome::Unchanged)), 1000);
+    let (seen, registry) = (waldur.counts(), harbor.counts());
+    // ceil(N/300) twice, ceil(M/100), and the look at the offering.
+    assert_eq!((registry.total, seen.total), (30, 4 + 4 + 1), "{seen}\n{registry}");
+    assert_eq!((seen.writes, registry.writes), (0, 0));
+    assert!(elapsed <= Duration::from_secs(1), "{elapsed:?}");
+    // What a synchronisation asks the registry: both listings, and from then on the one of quotas.
+    let backend = backend_with(Latency::new(harbor.clone(), environment(), RTT), &world.harbor, json!({}));
+    let ids: Vec<BackendId> = (0..1000).map(|number| id(&format!("waldur-r{number:05}"))).collect();
+    for pages in [60, 30] {
+        harbor.reset();
+        let begin = Instant::now();
+        let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+        assert!(states.len() == 1000 && states.values().all(|state| matches!(state, Ok(Some(_)))));
+        assert_eq!(harbor.counts().total, pages, "{}", harbor.counts());
+        assert!(begin.elapsed() <= Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
+    // Nothing is remembered of the others.
+    let remembered = format!("{backend:?}");
+    assert!(remembered.contains("waldur-r00999") && !remembered.contains("foreign-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_that_are_published_already_are_not_carried_along() {
+    let gate = Gate::new();
+    let names: Vec<String> = (0..8).map(|number| format!("waldur-r{number}")).collect();
+    for name in &names {
+        gate.fake.add_project(SeedProject::new(name).quota(GIB)).unwrap();
+    }
+    let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
+    let backend = backend_with(gate.clone(), &gate.fake, json!({}));
+    let told = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    let metadata = |id: &BackendId| told[id].as_ref().unwrap().as_ref().unwrap().metadata.clone().unwrap();
+    let mut records: BTreeMap<BackendId, MarketplaceResource> = BTreeMap::new();
+    for id in &ids {
+        let mut resource = resource();
+        resource.metadata = metadata(id);
+        resource.metadata.insert("note".to_owned(), "by somebody else".into());
+        records.insert(id.clone(), resource);
+    }
+    // One was published otherwise, of one nobody knows, and one has grown.
+    records.get_mut(&ids[1]).unwrap().metadata.insert("quota_bytes".to_owned(), 7.into());
+    records.remove(&ids[2]);
+    gate.fake.push("waldur-r3", "data", Image::new("v1").layer("data", 5)).unwrap();
+    let states = backend.inspect_recorded(&cx(), &ids, Aspects::ALL, &records).await;
+    let carried = ids.iter().filter(|id| states[*id].as_ref().unwrap().as_ref().unwrap().metadata.is_some());
+    assert_eq!(carried.collect::<Vec<_>>(), [&ids[1], &ids[2], &ids[3]]);
+    // The same id twice is one.
+    let twice = [ids.clone(), ids.clone()].concat();
+    assert_eq!(format!("{:?}", backend.inspect(&cx(), &twice, Aspects::ALL).await).len(), {
+        format!("{:?}", backend.inspect(&cx(), &ids, Aspects::ALL).await).len()
+    });
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_project_is_looked_at_once_an_hour_and_a_twelfth_of_them_in_a_cycle() {
-    let world = world(Generation::V2024, 240);
+    let world = world(Generation::V2024, 108);
     let harbor = Counting::new(world.harbor.clone());
     let backend = backend_with(harbor.clone(), &world.harbor, json!({}));
     let agent = sync(&world.waldur, world.waldur.clone(), backend, world.offering);
@@ -154,10 +213,17 @@ async fn every_project_is_looked_at_once_an_hour_and_a_twelfth_of_them_in_a_cycl
         looks.push(counts.of("members.group"));
         others.push(counts.of("quotas.list") + counts.of("projects.list"));
     }
-    assert_eq!(looks.iter().sum::<u64>(), 240, "{looks:?}");
-    assert!(looks.iter().all(|looks| (5..=45).contains(looks)), "{looks:?}");
-    // Three pages of quotas in each, and three of projects once an hour.
-    assert_eq!(others.iter().sum::<u64>(), 12 * 3 + 3, "{others:?}");
+    assert_eq!(looks.iter().sum::<u64>(), 108, "{looks:?}");
+    assert!(looks.iter().all(|looks| (1..=25).contains(looks)), "{looks:?}");
+    // Two pages of quotas in each, and two of projects once an hour.
+    assert_eq!(others.iter().sum::<u64>(), 12 * 2 + 2, "{others:?}");
+    // One that is gone costs the proof of it, and no listing.
+    world.harbor.remove_project("waldur-r00007");
+    harbor.reset();
+    let report = agent.run_once(&OpContext::new("gone")).await.unwrap();
+    let missing = report.resources.iter().filter(|resource| matches!(resource.outcome, SyncOutcome::Missing));
+    assert_eq!(missing.count(), 1);
+    assert_eq!(harbor.counts().total, 2 + 2, "{}", harbor.counts());
 }
 
 #[tokio::test(start_paused = true)]

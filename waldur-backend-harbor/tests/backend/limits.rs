@@ -3,12 +3,13 @@
 use waldur_backend_harbor::testing::SeedProject;
 use waldur_sdk::{
     ErrorClass,
-    backend::ResourceBackend as _,
+    backend::{LimitChange, Progress, ResourceBackend as _},
     types::{Limit, Limits},
 };
 
 use crate::common::{
-    Failure, GIB, Gate, NAME, OTHER_STAMP, backend, count, cx, decimal, hard, id, seed, set_limits, storage, unlimited,
+    Failure, GIB, Gate, NAME, OTHER_STAMP, backend, count, cx, decimal, hard, id, resource, seed, set_limits, storage,
+    unlimited,
 };
 
 #[tokio::test(start_paused = true)]
@@ -77,8 +78,20 @@ async fn a_change_that_is_not_about_storage_writes_nothing() {
 async fn less_than_is_stored_is_taken() {
     let gate = Gate::new();
     gate.fake.add_project(seed(20 * GIB).used(5 << 30)).unwrap();
-    set_limits(&backend(&gate), storage(2)).await.unwrap();
-    assert_eq!(hard(&gate), Some(2 * GIB));
+    // (limit, whether the operator is warned)
+    for (units, warns) in [(6, false), (5, false), (4, true), (2, true), (2, true)] {
+        let change = LimitChange::new(resource(), id(NAME), storage(units));
+        let Progress::Done(set) = backend(&gate).set_limits(&cx(), &change).await.unwrap() else { unreachable!() };
+        assert_eq!(hard(&gate), Some(i64::from(units) * GIB));
+        assert_eq!(set.warnings().len(), usize::from(warns), "{units}: {:?}", set.warnings());
+        for told in set.warnings() {
+            let bytes = (i64::from(units) * GIB).to_string();
+            assert!(told.message().contains("5368709120 bytes") && told.message().contains(&bytes), "{told}");
+        }
+    }
+    let change = LimitChange::new(resource(), id(NAME), unlimited());
+    let Progress::Done(set) = backend(&gate).set_limits(&cx(), &change).await.unwrap() else { unreachable!() };
+    assert!(set.warnings().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

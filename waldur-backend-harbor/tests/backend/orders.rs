@@ -184,8 +184,9 @@ impl Scenario for Work {
     }
 }
 
+/// No fake keeps anything of a read.
 fn bounds() -> Limits {
-    Limits::default().with_environment(environment())
+    Limits::default().with_environment(environment()).around_writes()
 }
 
 /// One pass of one agent.
@@ -250,6 +251,20 @@ async fn h23_an_order_to_delete_what_is_full_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_for_less_than_is_stored_is_done_with_a_warning() {
+    for (gib, warnings) in [(3, 0), (9, 1)] {
+        let world = Work::UpdateLimits.world();
+        world.harbor.push(NAME, "data", Image::new("v1").layer("data", gib << 30)).unwrap();
+        let report = pass(Work::UpdateLimits, &world).await;
+        assert!(matches!(report.outcome, OrderOutcome::Done), "{}", report.outcome);
+        assert_eq!(world.harbor.quota_of(NAME).unwrap().hard, 5 * GIB);
+        let told: Vec<_> = report.warnings.iter().map(|warning| (warning.step, warning.error.to_string())).collect();
+        assert_eq!(told.len(), warnings, "{told:?}");
+        assert!(told.iter().all(|(step, text)| *step == "limits" && text.contains("9663676416 bytes")), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn h27_without_a_back_end_id_there_is_nothing_to_delete() {
     let waldur = FakeWaldur::new(Generation::V8);
     let offering = waldur.offering().component("storage", Billing::Limit).create();
@@ -304,7 +319,9 @@ async fn a_new_project_takes_seven_round_trips_after_the_listing_and_an_idle_run
 async fn a_project_survives_the_death_of_its_process_anywhere() {
     for work in ALL {
         let sweep = kill_points(&work, &bounds()).await.unwrap();
-        assert!(sweep.points >= 10, "{work:?}: {} points", sweep.points);
+        let writes = sweep.story.iter().filter(|step| !step.contains(" GET ") && !step.contains(" HEAD "));
+        assert_eq!(sweep.points, writes.count(), "{work:?}: {:#?}", sweep.story);
+        assert!(sweep.points >= 6, "{work:?}: {} points", sweep.points);
     }
 }
 
@@ -318,8 +335,11 @@ async fn a_project_survives_a_dropped_future_anywhere() {
 #[tokio::test(start_paused = true)]
 async fn two_agents_leave_of_a_registry_what_one_would() {
     for work in ALL {
-        let met = interleave(&work, &Interleaving::switches(1), &bounds()).await.unwrap();
-        assert!(met.schedules >= 10, "{work:?}: {} schedules", met.schedules);
-        interleave(&work, &Interleaving::random(7, 20), &bounds()).await.unwrap();
+        interleave(&work, &Interleaving::random(7, 10), &bounds()).await.unwrap();
+        // Waldur's age makes no difference to the registry.
+        if work != Work::CreateOnAnOldServer {
+            let met = interleave(&work, &Interleaving::switches(1), &bounds()).await.unwrap();
+            assert!(met.schedules >= 10, "{work:?}: {} schedules", met.schedules);
+        }
     }
 }

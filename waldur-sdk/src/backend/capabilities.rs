@@ -57,6 +57,10 @@ pub struct Capabilities {
     /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
     /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
     pub reads_singly: bool,
+    /// Ids of objects stand in what is published about resources, under names that end in `_id`, and a name may be given
+    /// to another object: the usage of one whose id is known not to be the published one
+    /// ([`UsageReport::published_id`](super::UsageReport::published_id)) is not billed. Costs nothing but longer rows.
+    pub published_ids: bool,
     /// Usage of a month that is over cannot be told any more: it is *not yet* known for ever. Who wants to load such months
     /// is told so before anybody is asked.
     pub no_history: bool,
@@ -151,6 +155,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_single_reads(mut self) -> Self {
         self.reads_singly = true;
+        self
+    }
+
+    /// Publishes the ids of its objects.
+    #[must_use]
+    pub const fn with_published_ids(mut self) -> Self {
+        self.published_ids = true;
         self
     }
 

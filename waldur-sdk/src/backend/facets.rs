@@ -245,12 +245,16 @@ pub struct UsageReport {
     /// What of the month the amounts do not prove, in a sentence for the operator. They are reported all the same: they are
     /// as high as what was seen, and no higher.
     pub unproven: Option<String>,
+    /// The id of what was measured, and the name that it is published under, which ends in `_id`. Where no stamp was read,
+    /// an object with another id than the published one is another resource's. Needs
+    /// [`Capabilities::published_ids`](super::Capabilities::published_ids).
+    pub published_id: Option<(&'static str, String)>,
 }
 
 impl UsageReport {
     /// A report of totals.
     pub fn new(total: Amounts) -> Self {
-        Self { total, per_user: BTreeMap::new(), stamp: None, unproven: None }
+        Self { total, ..Self::default() }
     }
 
     /// Says whose object was measured.
@@ -264,6 +268,13 @@ impl UsageReport {
     #[must_use]
     pub fn with_unproven(mut self, unproven: Option<String>) -> Self {
         self.unproven = unproven;
+        self
+    }
+
+    /// Says which object was measured: its id, and the name that this is published under.
+    #[must_use]
+    pub fn with_published_id(mut self, name: &'static str, id: Option<String>) -> Self {
+        self.published_id = id.map(|id| (name, id));
         self
     }
 
@@ -282,6 +293,7 @@ impl fmt::Debug for UsageReport {
             .field("users", &self.per_user.len())
             .field("stamp", &self.stamp)
             .field("unproven", &self.unproven)
+            .field("published_id", &self.published_id)
             .finish()
     }
 }

@@ -221,17 +221,30 @@ pub enum Removed {
 /// nothing new when there is nothing to do.
 #[derive(Debug)]
 #[must_use]
-pub struct Verified<T>(T);
+pub struct Verified<T> {
+    result: T,
+    warnings: Vec<Error>,
+}
 
 impl<T> Verified<T> {
     /// The result.
     pub fn get(&self) -> &T {
-        &self.0
+        &self.result
     }
 
     /// The result.
     pub fn into_inner(self) -> T {
-        self.0
+        self.result
+    }
+
+    /// What the operator is to know of it although it succeeded: the [warnings](ResourceState::warnings) of what was read.
+    /// Those of a creation are [its own](Created::warnings).
+    pub fn warnings(&self) -> &[Error] {
+        &self.warnings
+    }
+
+    fn proven(result: T) -> Self {
+        Self { result, warnings: Vec::new() }
     }
 }
 
@@ -252,7 +265,7 @@ impl Verified<Created> {
             return Err(found.foreign_to(request.resource.stamp()));
         }
         compare(&request.backend_id, created.limits.as_ref().unwrap_or(&request.limits), &found.limits)?;
-        Ok(Self(created))
+        Ok(Self::proven(created))
     }
 }
 
@@ -264,7 +277,7 @@ impl Verified<Limits> {
     /// [`ErrorKind::Inconsistent`] naming the component, both values and the id.
     pub fn limits(wanted: &Limits, found: &ResourceState) -> Result<Self> {
         compare(&found.id, wanted, &found.limits)?;
-        Ok(Self(found.limits.clone()))
+        Ok(Self { result: found.limits.clone(), warnings: found.warnings.clone() })
     }
 }
 
@@ -275,7 +288,7 @@ impl Verified<Removed> {
     /// [`ErrorKind::Inconsistent`] when the object is still there.
     pub fn removed(id: &BackendId, removed: Removed, found: Option<&ResourceState>) -> Result<Self> {
         match found {
-            None => Ok(Self(removed)),
+            None => Ok(Self::proven(removed)),
             Some(_) => Err(inconsistent(id, "it was deleted but is still there")),
         }
     }

@@ -163,6 +163,55 @@ pub struct ResourceSummary {
     /// Its plan.
     #[serde(default, deserialize_with = "lenient::uuid")]
     pub plan_uuid: Option<PlanUuid>,
+    #[serde(skip)]
+    pub(crate) published_ids: PublishedIds,
+}
+
+/// What is published about a resource under names that end in `_id`, as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublishedIds(Box<[(Box<str>, Box<str>)]>);
+
+impl PublishedIds {
+    fn of(metadata: &JsonObject) -> Self {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.trim().into()),
+            Value::Number(number) => Some(number.to_string().into()),
+            _ => None,
+        };
+        let ids = metadata.iter().filter(|(name, _)| name.ends_with("_id"));
+        Self(ids.filter_map(|(name, value)| Some((name.as_str().into(), text(value)?))).collect())
+    }
+
+    /// What is published under a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| &**known == name).map(|(_, id)| &**id)
+    }
+}
+
+/// A [`ResourceSummary`] with what is published about the resource, of which the ids are kept.
+#[derive(Deserialize)]
+struct IdentifiedSummary {
+    uuid: ResourceUuid,
+    #[serde(default, deserialize_with = "lenient::backend_id")]
+    backend_id: Option<BackendId>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::word")]
+    state: Option<ResourceState>,
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    offering_uuid: Option<OfferingUuid>,
+    #[serde(default, deserialize_with = "lenient::uuid")]
+    plan_uuid: Option<PlanUuid>,
+    #[serde(default, deserialize_with = "lenient::object")]
+    backend_metadata: JsonObject,
+}
+
+impl From<IdentifiedSummary> for ResourceSummary {
+    fn from(row: IdentifiedSummary) -> Self {
+        let IdentifiedSummary { uuid, backend_id, name, state, offering_uuid, plan_uuid, backend_metadata } = row;
+        let published_ids = PublishedIds::of(&backend_metadata);
+        Self { uuid, backend_id, name, state, offering_uuid, plan_uuid, published_ids }
+    }
 }
 
 /// A user with a role in the project of a resource (core.md §1.6 #32).
@@ -279,14 +328,31 @@ impl<'a> ProviderResources<'a> {
         list::bulk(self.list_call::<ResourceSummary>(query), explain, |row: &ResourceSummary| row.uuid.hex())
     }
 
+    /// As [`summaries`](Self::summaries), with the ids that are published about each.
+    pub(crate) fn identified(self, query: &ResourceQuery) -> Pager<ResourceSummary> {
+        let call = self.list_call::<IdentifiedSummary>(query);
+        list::bulk_as::<IdentifiedSummary, _>(call, explain, ResourceSummary::from, |row: &ResourceSummary| {
+            row.uuid.hex()
+        })
+    }
+
     /// As [`get`](Self::get), with no more of the resource than what tells which one it is.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn summary(self, resource: ResourceUuid) -> Result<ResourceSummary> {
+        self.selected(resource).await
+    }
+
+    /// As [`summary`](Self::summary), with the ids that are published about it.
+    pub(crate) async fn identified_one(self, resource: ResourceUuid) -> Result<ResourceSummary> {
+        self.selected::<IdentifiedSummary>(resource).await.map(ResourceSummary::from)
+    }
+
+    async fn selected<T: DeserializeOwned>(self, resource: ResourceUuid) -> Result<T> {
         const PATH: &str = "/api/marketplace-provider-resources/{resource}/";
         let call = self.rest.get("provider_resources.summary", PATH, &[&resource.hex()]);
-        fields::select::<ResourceSummary>(call).send_json().await.map_err(explain)
+        fields::select::<T>(call).send_json().await.map_err(explain)
     }
 
     fn list_call<T: DeserializeOwned>(self, query: &ResourceQuery) -> Call {

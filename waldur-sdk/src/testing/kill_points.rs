@@ -89,7 +89,8 @@ async fn life_after_life<S: Scenario>(
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
     let world = scenario.world();
-    let fate = Arc::new(Fate { story: Story::default(), countdown: Mutex::new(Countdown::new(plan)) });
+    let countdown = Mutex::new(Countdown::new(plan));
+    let fate = Arc::new(Fate { story: Story::default(), countdown, limits: limits.clone() });
     let mut cycles = 0;
     let mut lives = 0;
     'lives: loop {
@@ -119,6 +120,7 @@ async fn life_after_life<S: Scenario>(
 struct Fate {
     story: Story,
     countdown: Mutex<Countdown>,
+    limits: Limits,
 }
 
 impl Fate {
@@ -149,7 +151,8 @@ impl Hook for Switch {
         }
         ready!(poll_yield(ticket, cx.waker()));
         self.fate.story.tell(phase.of(label));
-        if !lock(&self.fate.countdown).strikes() {
+        let is_point = phase == Phase::Step || self.fate.limits.strikes_around(label);
+        if !is_point || !lock(&self.fate.countdown).strikes() {
             return Poll::Ready(());
         }
         self.fate.story.tell("KILLED");

@@ -116,6 +116,17 @@ async fn kill_points_pass_a_record_written_ahead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn kill_points_around_writes_pass_over_reads_and_miss_nothing() {
+    let sweep = kill_points(&RecordsAhead, &limits().around_writes()).await.unwrap();
+    assert_eq!((sweep.points, sweep.runs), (6, 8), "before and after each of three writes");
+    assert_eq!(sweep.story.len(), 8, "reads are in the story all the same");
+    let failure = kill_points(&RecordsAfterwards, &limits().around_writes()).await.unwrap_err();
+    let (fault, (_, accounts), story) = differs(failure);
+    assert_eq!((fault.as_str(), accounts.len()), ("killed at point 2", 2));
+    assert_eq!(story[3..5], ["after POST /account", "KILLED"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn kill_points_count_on_over_the_cycles_of_a_run() {
     // The bug is in the second cycle only.
     scenario!(SecondCycle, |agent| {

@@ -1,19 +1,22 @@
 //! What goes wrong (core.md §4.4, §4.7; faults.md rows 37, 134 to 149; security.md S46, S47).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
-    backend::OpContext,
-    process::UsageOutcome,
+    backend::{Capabilities, OpContext, Period, ResourceBackend, Usage},
+    process::{UsageOutcome, UsageReporter},
+    rest::Http,
     testing::{
-        Action, Counting, Faults, op, status,
+        Action, Counting, Faults, MemoryBackend, Overridden, Override, op, status,
         waldur::{Generation, ResourceState},
         when,
     },
+    types::BackendId,
 };
 
 use crate::{
@@ -396,6 +399,75 @@ async fn nobody_is_billed_what_carries_anothers_stamp() {
     world.service.put("res", object);
     assert_eq!(november(&world.run().await), "submitted");
     assert_eq!(world.stored(resource, NOVEMBER), rows([("cpu", "9.00")]));
+}
+
+/// Measures objects that have numbers, of which one is published with the resource.
+struct Numbered {
+    inner: MemoryBackend,
+    number: Option<u64>,
+    goes_by_it: bool,
+}
+
+#[async_trait]
+impl Override for Numbered {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
+    }
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = Capabilities::default();
+        if self.goes_by_it { capabilities.with_published_ids() } else { capabilities }
+    }
+    async fn usage_measure(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
+        let mut answers = self.inner.usage().unwrap().usage(cx, ids, period).await;
+        for usage in answers.values_mut() {
+            if let Usage::Measured(report) = usage {
+                let number = self.number.map(|number| number.to_string());
+                *report = report.clone().with_stamp(None).with_published_id("service_object_id", number);
+            }
+        }
+        answers
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f149_a_name_that_was_given_to_another_object_is_told_by_the_published_number() {
+    // (what is published, the object's number, whether the back end goes by it, whether it is billed)
+    let cases = [
+        (json!({ "service_object_id": 7 }), Some(7), true, true),
+        (json!({ "service_object_id": " 7 " }), Some(7), true, true),
+        (json!({ "service_object_id": 7, "other_id": 8 }), Some(8), true, false),
+        (json!({ "service_object_id": "8" }), Some(7), true, false),
+        (json!({ "service_object_id": 8 }), None, true, true),
+        (json!({ "service_object_id": null }), Some(7), true, true),
+        (json!({}), Some(7), true, true),
+        // Metadata are not asked for then, and the word of the back end is what there is.
+        (json!({ "service_object_id": 8 }), Some(7), false, true),
+    ];
+    for (published, number, goes_by_it, is_billed) in cases {
+        for alone in [false, true] {
+            let world = World::new(Generation::V8);
+            let resource = world.resource("res");
+            world.used("res", "cpu", "9");
+            world.waldur.change_resource(resource, |seed| seed.backend_metadata(published.clone()));
+            let http = Http::new(world.service.clone()).with_environment(world.environment());
+            let inner = MemoryBackend::through(http).unwrap().with_usage();
+            let backend = Overridden(Numbered { inner, number, goes_by_it });
+            let waldur = world.client(Http::new(world.waldur.clone()).with_environment(world.environment()));
+            let reporter = UsageReporter::new(waldur, Arc::new(backend), world.offering);
+            if alone {
+                reporter.report_resource(&OpContext::new("one"), resource).await.unwrap();
+            } else {
+                reporter.run_once(&OpContext::new("all")).await.unwrap();
+            }
+            let case = format!("{published} {number:?} {goes_by_it} {alone}");
+            assert_eq!(world.stored(resource, NOVEMBER).is_empty(), !is_billed, "{case}");
+            let asks = world.waldur.requests().iter().any(|request| {
+                request.query.iter().any(|(name, value)| name == "field" && value == "backend_metadata")
+            });
+            assert_eq!(asks, goes_by_it, "{case}");
+            world.assert_sound();
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -100,7 +100,12 @@ impl OrderProcessor {
         if let Some(change) = &changes.limits {
             job.cx.step("limits");
             match self.backend().set_limits(job.cx, change).await? {
-                Progress::Done(limits) => proof = Proof::from(limits),
+                Progress::Done(limits) => {
+                    for warning in limits.warnings() {
+                        job.warn("limits", warning.clone());
+                    }
+                    proof = Proof::from(limits);
+                }
                 Progress::Pending { handle, .. } => return self.leave_pending(job, order, &handle).await,
             }
         }

@@ -194,7 +194,7 @@ impl HistoricalLoader {
         use ResourceState as S;
         let states = [S::Ok, S::Updating, S::Terminating, S::Erred];
         let query = ResourceQuery::offering(self.reporter.offering()).states(states);
-        let listing = self.reporter.waldur(cx).provider_resources().summaries(&query).collect().await?;
+        let listing = self.reporter.summaries(&self.reporter.waldur(cx), &query).collect().await?;
         let (mut resources, _, listing_gap) = listing.into_parts();
         let has = |id: &BackendId| resources.iter().any(|resource| resource.backend_id.as_ref() == Some(id));
         let not_found = self.only.iter().filter(|id| !has(id)).cloned().collect();

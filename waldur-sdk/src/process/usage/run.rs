@@ -21,10 +21,11 @@ use super::{
     submit::{Sending, Sent},
 };
 use crate::{
-    backend::{OpContext, Period, Stamp, Usage, UsageSource},
-    client::{Offering, ResourceQuery, ResourceState, ResourceSummary},
+    backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource},
+    client::{Offering, ResourceQuery, ResourceState, ResourceSummary, WaldurClient},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::failure::shielded,
+    rest::Pager,
     settings::ComponentMapping,
     types::{Amounts, BackendId, ResourceUuid, Timestamp},
 };
@@ -95,7 +96,7 @@ impl UsageReporter {
         let waldur = self.waldur(cx);
         let query = ResourceQuery::offering(self.offering()).states([ResourceState::Ok, ResourceState::Erred]);
         let (listing, offering, months) = join3(
-            waldur.provider_resources().summaries(&query).collect(),
+            self.summaries(&waldur, &query).collect(),
             waldur.provider_offerings().get(self.offering()),
             self.months(cx, Scope::Offering, &periods),
         )
@@ -122,12 +123,13 @@ impl UsageReporter {
         let (aim, periods) = self.begin();
         let scope = Scope::Resource(resource);
         let waldur = self.waldur(cx);
-        let (row, offering, months) = join3(
-            waldur.provider_resources().summary(resource),
-            waldur.provider_offerings().get(self.offering()),
-            self.months(cx, scope, &periods),
-        )
-        .await;
+        let row = async {
+            let resources = waldur.provider_resources();
+            let ids = self.backend().capabilities().published_ids;
+            if ids { resources.identified_one(resource).await } else { resources.summary(resource).await }
+        };
+        let (row, offering, months) =
+            join3(row, waldur.provider_offerings().get(self.offering()), self.months(cx, scope, &periods)).await;
         let row = row?;
         if row.offering_uuid.is_some_and(|offering| offering != self.offering()) {
             let text = format!("resource {resource} is of another offering");
@@ -138,6 +140,16 @@ impl UsageReporter {
         rows.push(row.clone());
         self.measure(cx, source, scope, &rows, &mut run).await;
         Ok(self.report(cx, &run, row).await)
+    }
+
+    /// Resources in few words: with the ids that are published about them, where the back end goes by these.
+    pub(super) fn summaries(&self, waldur: &WaldurClient, query: &ResourceQuery) -> Pager<ResourceSummary> {
+        let resources = waldur.provider_resources();
+        if self.backend().capabilities().published_ids {
+            resources.identified(query)
+        } else {
+            resources.summaries(query)
+        }
     }
 
     /// Other resources in use with the same back-end id.
@@ -255,7 +267,7 @@ impl UsageReporter {
         period: Period,
     ) -> PeriodUsageReport {
         let mut report = PeriodUsageReport::new(period);
-        let sold = match run.sold(resource.uuid, id, period) {
+        let sold = match run.sold(resource, id, period) {
             Ok(sold) => sold,
             Err(outcome) => return report.ending(outcome),
         };
@@ -447,7 +459,7 @@ impl Run {
     }
 
     /// What can be billed of what was measured, or the outcome if that is nothing.
-    fn sold(&self, resource: ResourceUuid, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
+    fn sold(&self, resource: &ResourceSummary, id: &BackendId, period: Period) -> Result<Sold, UsageOutcome> {
         if self.shared.contains(id) {
             let text = format!("{id}: several resources have this back-end id, so it cannot be told whose usage it is");
             return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
@@ -465,8 +477,7 @@ impl Run {
                 return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Inconsistent, text)));
             }
         };
-        if let Some(other) = report.stamp.filter(|stamp| *stamp != Stamp(resource)) {
-            let text = format!("{id} carries the stamp of resource {}: its usage is not this one's", other.0.hex());
+        if let Some(text) = foreign(resource, id, report) {
             return Err(UsageOutcome::Unreadable(Error::new(ErrorKind::Foreign, text)));
         }
         let mut sold = Sold::new(report, &self.mapping, &self.billing).map_err(UsageOutcome::Unreadable)?;
@@ -475,4 +486,17 @@ impl Run {
         }
         Ok(sold)
     }
+}
+
+/// Why what was measured is another resource's, if it is known to be: by the stamp on it, and without one by its id, where
+/// another one is published.
+fn foreign(resource: &ResourceSummary, id: &BackendId, report: &UsageReport) -> Option<String> {
+    if let Some(stamp) = report.stamp {
+        let other = stamp.0.hex();
+        let text = || format!("{id} carries the stamp of resource {other}: its usage is not this one's");
+        return (stamp != Stamp(resource.uuid)).then(text);
+    }
+    let (name, found) = report.published_id.as_ref()?;
+    let published = resource.published_ids.get(name).filter(|published| published != found)?;
+    Some(format!("{id}: {name} is {published} for this resource and {found} here: its usage is not this one's"))
 }
