@@ -31,7 +31,8 @@ pub struct S3Settings {
     pub prefixes: [String; 2],
     /// `default_placement`: where new users' buckets go. Default the storage's own.
     pub placement: Option<String>,
-    /// `credentials_mode`: how customers get their keys. Default `metadata`, which is warned of.
+    /// `credentials_mode`: how customers get their keys. Default `metadata`, which is warned of; with a file for the Python
+    /// plugin `ceph_s3` it has to be `api_keys`, as that gave customers theirs.
     pub credentials: CredentialsMode,
     /// `delete_mode`: default `refuse_if_buckets`.
     pub delete_mode: DeleteMode,
@@ -161,7 +162,7 @@ impl S3Settings {
             FlavourName::Croit => croit(&mut section),
             FlavourName::RadosGw => radosgw(&mut section),
         };
-        let region = section.key("s3_region").text().or("default".to_owned());
+        let region = section.key("s3_region").blank_is_missing().text().or("default".to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
         let credentials = credentials_mode(&mut section);
@@ -286,11 +287,19 @@ fn naming(section: &mut Section<'_>) -> Read<(Naming, [String; 2])> {
     }
 }
 
+/// Both Python plugins have one way each, and none has the setting.
+const UNSAID: &str = "is not set: secret keys are published in the metadata of the resource, as the Python plugin croit_s3 \
+                      did; with a file for ceph_s3, which gave customers API keys, say api_keys, or nobody replaces those \
+                      any more";
+
 fn credentials_mode(section: &mut Section<'_>) -> CredentialsMode {
     use CredentialsMode as Mode;
     const MODES: [(&str, Mode); 3] = [("metadata", Mode::Metadata), ("api_keys", Mode::ApiKeys), ("both", Mode::Both)];
-    let mode = section.key("credentials_mode").one_of(&MODES).or(Mode::Metadata);
-    if mode.publishes() {
+    let given = section.key("credentials_mode").one_of(&MODES).given().unwrap_or_default();
+    let mode = given.unwrap_or(Mode::Metadata);
+    if given.is_none() {
+        section.warn("credentials_mode", UNSAID);
+    } else if mode.publishes() {
         section.warn("credentials_mode", "secret keys are published in the metadata of the resource");
     }
     mode

@@ -8,7 +8,7 @@ use waldur_sdk::{
     Result,
     backend::OpContext,
     process::{
-        KeyPolicy, KeyProcessor, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
+        KeyPolicy, KeyProcessor, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
         RotationOutcome, StuckKeys,
     },
 };
@@ -62,6 +62,13 @@ impl Work for OrderWork {
                 Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
                 Err(error) => {
                     warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
+                    summary.note(exit_of(&error));
+                }
+            }
+            match keys.provision_missing(cx).await {
+                Ok(missing) => note_missing(&self.name, &missing, &mut summary),
+                Err(error) => {
+                    warn!(offering = self.name, "resources without keys cannot be looked for: {}", told(&error));
                     summary.note(exit_of(&error));
                 }
             }
@@ -139,6 +146,35 @@ fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
     for row in &stuck.unreadable {
         warn!(offering, row = row.id, "a key cannot be read: {}", told(&row.error));
         summary.note(Exit::Failed);
+    }
+}
+
+/// Keys for resources that are older than the setting that gives their customers any.
+fn note_missing(offering: &str, missing: &MissingKeys, summary: &mut Summary) {
+    for (resource, outcome) in &missing.provisions {
+        let resource = resource.hex();
+        let report = match outcome {
+            Ok(report) => report,
+            Err(error) => {
+                warn!(offering, resource, "no keys were made: {}", told(error));
+                summary.note(exit_of(error));
+                continue;
+            }
+        };
+        let made = report.reported.len();
+        summary.count_many("key_made", made as u64);
+        info!(offering, resource, made, planned = report.planned, "keys for an older resource");
+        for warning in &report.warnings {
+            warn!(offering, resource, "{}: {}", warning.step, told(&warning.error));
+            summary.note(exit_of(&warning.error));
+        }
+        if let Some(error) = &report.deferred {
+            warn!(offering, resource, "not all keys were made yet: {}", told(error));
+            summary.note(exit_of(error));
+        }
+    }
+    if missing.left > 0 {
+        info!(offering, left = missing.left, "more resources wait for keys");
     }
 }
 

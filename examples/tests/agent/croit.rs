@@ -1,4 +1,5 @@
-//! The Python plugin's own example, unchanged, from the file to the user that was ordered, and to what is logged of it.
+//! The Python plugin's own example, unchanged, from the file to the user that was ordered, and to what is logged of it; and
+//! what a site does that changes it.
 
 use std::{
     io::Write,
@@ -7,10 +8,11 @@ use std::{
 };
 
 use serde_json::json;
-use waldur_backend_croit::testing::FakeCroit;
+use waldur_backend_croit::testing::{FakeCroit, SeedUser};
 use waldur_examples::{agent::pass, config, exit::Exit, modes::Mode, site::Site};
 use waldur_sdk::{
     backend::OpContext,
+    settings::AgentSettings,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState},
     types::{OfferingUuid, ResourceUuid},
 };
@@ -56,6 +58,52 @@ async fn s02_the_seeds_example_makes_the_user_that_the_seed_describes() {
     for warned in ["s3_endpoint", "verify_ssl", "credentials_mode"] {
         let path = format!("offerings[0].backend_settings.{warned}");
         assert!(warnings.iter().any(|warning| warning.path() == path), "{warned}: {warnings:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_an_agent_gives_older_resources_api_keys_before_it_takes_what_is_published() {
+    let tree = json!({ "offerings": [{
+        "name": "S3", "waldur_api_url": "https://waldur.example.com/api/", "waldur_api_token": "your_waldur_api_token",
+        "waldur_offering_uuid": "713c299671a14f5db9723a793291bc78", "backend_type": "croit_s3",
+        "order_processing_backend": "croit_s3", "membership_sync_backend": "croit_s3",
+        "backend_settings": {
+            "api_url": "https://192.168.240.34", "token": "your-bearer-token", "credentials_mode": "api_keys",
+        },
+        "backend_components": { "s3_objects": {
+            "accounting_type": "usage", "backend_name": "objects", "label": "Objects", "measured_unit": "objects" } },
+    }] });
+    let (settings, _) = AgentSettings::from_value(&tree).unwrap();
+    let waldur = FakeWaldur::new(Generation::V8).with_base_url(&"https://waldur.example.com/".parse().unwrap());
+    waldur.change_user(waldur.agent(), |agent| agent.token(&"your_waldur_api_token".into()));
+    let offering: OfferingUuid = "713c299671a14f5db9723a793291bc78".parse().unwrap();
+    waldur.offering().uuid(offering).component("s3_objects", Billing::Usage).create();
+    let croit = FakeCroit::builder().token("your-bearer-token").build();
+    let older = |number: usize| {
+        let uid = format!("waldur_{number}");
+        let resource = waldur.resource(offering).name(&uid).slug(&uid).backend_id(&uid).create();
+        let user = SeedUser::new(&uid).email(&format!("waldur-{}-{uid}@invalid", resource.hex()));
+        croit.gateway().add_user(user.key(&format!("OLD{number}"), "old-secret")).unwrap();
+        let shown = json!({ "s3_credentials": { "access_key": format!("OLD{number}"), "secret_key": "old-secret" } });
+        waldur.change_resource(resource, |row| row.backend_metadata(shown));
+        (uid, resource)
+    };
+    let older: Vec<_> = (0..25).map(older).collect();
+    let site = Site::over(to(waldur.clone()), to(croit.clone()), environment());
+    let (mut units, _) = site.units(&settings, &[Mode::MembershipSync, Mode::OrderProcess], false).unwrap();
+    for _ in 0..3 {
+        pass(&mut units, &OpContext::new("test")).await;
+        for (uid, resource) in &older {
+            let shown = waldur.resource_view(*resource).backend_metadata.get("s3_credentials").is_some();
+            assert!(shown || waldur.api_keys(*resource).len() == 2, "{uid} has no key at all");
+        }
+    }
+    for (uid, resource) in &older {
+        let keys = croit.gateway().user(uid).unwrap().keys;
+        let listed = waldur.api_keys(*resource);
+        assert!(listed.iter().all(|(listed, _)| keys.iter().any(|key| key.access_key == *listed)), "{uid}");
+        assert_eq!((keys.len(), listed.len()), (3, 2), "{uid}: what customers use goes on working");
+        assert!(waldur.resource_view(*resource).backend_metadata.get("s3_credentials").is_none(), "{uid}");
     }
 }
 

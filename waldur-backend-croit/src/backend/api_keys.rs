@@ -5,7 +5,8 @@
 //!
 //! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out its keys, or to
 //! take away those in use. With `credentials_mode: both` the key that stands in the metadata is known to customers, though
-//! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is.
+//! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is. When the resource has
+//! ended, it goes with the others.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +31,8 @@ use crate::{
 impl ApiKeys for S3Backend {
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
         cx.step("mint key");
-        self.make(cx, resource, id).await
+        let pair = S3Key::mint(&Uid::new(id.as_str())?)?;
+        self.make(cx, resource, id, pair).await
     }
 
     async fn revoke(
@@ -63,7 +65,7 @@ impl ApiKeys for S3Backend {
         let old = AccessKeyId::new(client_id)?;
         let (uid, storage) = self.0.target(cx, id)?;
         cx.step("mint key");
-        let new = self.make(cx, resource, id).await?;
+        let new = self.make(cx, resource, id, S3Key::mint(&uid)?).await?;
         cx.step("revoke key");
         let Err(error) = self.0.remove_surely(cx, &storage, &uid, &old).await else { return Ok(new) };
         match holds(&storage, &uid, old.as_str()).await {
@@ -88,17 +90,18 @@ impl ApiKeys for S3Backend {
     ) -> Result<u32> {
         cx.step("prune keys");
         let (uid, storage) = self.0.target(cx, id)?;
-        let live = self.unpublished(&storage, resource, id, &uid).await?;
+        let live = self.live(&storage, resource, id, &uid).await?;
+        // The resource has ended: what stands in its metadata opens its data as well as any other.
+        let live = if known.items().is_empty() { live } else { self.unpublished(resource, live)? };
         let (mut pruned, mut failed) = (0, None);
         for key in live.iter().filter(|key| !known.items().contains(&key.access_key)) {
             cx.checkpoint()?;
             let removed = match key.id() {
-                Ok(key) => remove(&storage, &uid, &key).await,
+                Ok(key) => self.0.remove_surely(cx, &storage, &uid, &key).await,
                 Err(error) => Err(error),
             };
             match removed {
-                Ok(Removed::Now) => pruned += 1,
-                Ok(Removed::Before) => {}
+                Ok(()) => pruned += 1,
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
@@ -115,21 +118,21 @@ impl ApiKeys for S3Backend {
         let (uid, storage) = self.0.target(cx, id)?;
         // Who takes one of them away reads the user first.
         let live = match &storage {
-            Storage::RadosGw(_) => self.unpublished(&storage, resource, id, &uid).await?,
+            Storage::RadosGw(_) => self.live(&storage, resource, id, &uid).await?,
             Storage::Croit(_) => {
                 let account = self.0.account(&storage, id, &uid).await?;
                 self.0.must_be_stamped(resource, id, &uid, &account)?;
-                self.without_published(resource, storage.keys(&uid).await?)
+                storage.keys(&uid).await?
             }
         };
+        let live = self.unpublished(resource, live)?;
         Ok(Some(live.into_iter().map(|key| key.access_key).collect()))
     }
 }
 
 impl S3Backend {
-    /// The keys that nobody can have got but from Waldur: all but the one in the metadata, and none while it is not known
-    /// which one that is, since any of them may be about to be published.
-    async fn unpublished(
+    /// All keys of the resource's user.
+    async fn live(
         &self,
         storage: &Storage,
         resource: &MarketplaceResource,
@@ -138,21 +141,33 @@ impl S3Backend {
     ) -> Result<Vec<S3Key>> {
         let found = storage.with_keys(uid).await?.ok_or_else(|| missing(id))?;
         self.0.must_be_stamped(resource, id, uid, &found.account)?;
-        Ok(self.without_published(resource, found.keys))
+        Ok(found.keys)
     }
 
-    fn without_published(&self, resource: &MarketplaceResource, keys: Vec<S3Key>) -> Vec<S3Key> {
-        if !self.0.settings.credentials.publishes() {
-            return keys;
+    /// The keys that nobody can have got but from Waldur: all but the one in the metadata.
+    ///
+    /// # Errors
+    /// `NotReady` while it is not known which one that is: any of them may be about to be published.
+    fn unpublished(&self, resource: &MarketplaceResource, keys: Vec<S3Key>) -> Result<Vec<S3Key>> {
+        let credentials = self.0.settings.credentials;
+        if !credentials.publishes() || keys.is_empty() {
+            return Ok(keys);
         }
-        let Some(published) = metadata::published_key(&resource.metadata) else { return Vec::new() };
-        keys.into_iter().filter(|key| key.access_key != published).collect()
+        let published = metadata::choose(&keys, &[&resource.metadata], credentials);
+        let published = published.map(|key| key.access_key.clone());
+        let published = published.ok_or_else(|| Error::not_ready("it is not known which of the keys is published"))?;
+        Ok(keys.into_iter().filter(|key| key.access_key != published).collect())
     }
 
     /// Gives the resource's user a key, and sees that it has it.
-    async fn make(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
+    pub(super) async fn make(
+        &self,
+        cx: &OpContext,
+        resource: &MarketplaceResource,
+        id: &BackendId,
+        pair: S3Key,
+    ) -> Result<IssuedKey> {
         let (uid, storage) = self.0.target(cx, id)?;
-        let pair = S3Key::mint(&uid)?;
         let access_key = pair.id()?;
         let attempt = |_number| {
             let (uid, storage, pair) = (&uid, &storage, &pair);

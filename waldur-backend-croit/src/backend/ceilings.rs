@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{CreateRequest, Finding, Outcome, Surroundings},
@@ -17,8 +16,8 @@ use crate::s3::{Quota, QuotaObjects, QuotaSize, Quotas};
 pub(super) struct Ceilings {
     size: Option<Dimension>,
     objects: Option<Dimension>,
-    /// Components that are billed by usage or limit, and neither limited nor measured here.
-    strangers: Vec<String>,
+    /// Components that are billed by usage or limit, and neither limited nor measured here, with the reason.
+    strangers: Vec<(String, &'static str)>,
 }
 
 /// A component and where its ceiling comes from.
@@ -30,7 +29,8 @@ struct Dimension {
     enforced: bool,
     /// Where the ceiling comes from.
     accounting: AccountingType,
-    /// Counted in months (core.md §6.4), so that Waldur's number is no ceiling.
+    /// Counted in months (core.md §6.4): what an order names is a ceiling, but what Waldur has on record later may be
+    /// what is left of it, and is not compared.
     prepaid: bool,
     /// The ceiling in the file, for who has no other.
     fixed: Option<Limit>,
@@ -38,8 +38,12 @@ struct Dimension {
     options: [&'static str; 2],
 }
 
-/// What is said of a component that may be meant so.
+/// What is said of the `backend_name` of a component that may be meant so.
 const STRANGER: &str = "is neither storage nor objects, so the component is neither limited nor measured";
+
+/// What is said of a component that somebody added in Waldur who does not know the file: that must not stop what was
+/// running.
+const NOT_IN_THE_FILE: &str = "is missing, as only Waldur has the component; it is neither limited nor measured";
 
 /// Nothing may be stored.
 const CLOSED: Limit = Limit::At(WaldurAmount::ZERO);
@@ -63,21 +67,29 @@ pub(super) struct Wishes {
 }
 
 impl Ceilings {
-    /// Finds the components by `backend_name`: `storage` and `objects`.
+    /// Finds the components by `backend_name`: `storage` and `objects`. Those that only Waldur has are nobody's here.
     ///
     /// # Errors
     /// `Config` when two components have one name; when one has none, or one that differs by its letters' case only, and
-    /// would be unlimited by mistake; or when `storage` has no unit factor above 1: five gigabytes would be five bytes.
+    /// would be unlimited by mistake; or when `storage` has no factors above 1: five gigabytes would be five bytes, and
+    /// what is stored would be billed by the byte.
     pub(super) fn of(components: &Components) -> Result<Self> {
         let mut found = Self::default();
         for component in components.iter().filter(|component| !component.is_fixed()) {
+            if component.is_adopted {
+                found.strangers.extend(is_billed(component).then(|| (component.name.clone(), NOT_IN_THE_FILE)));
+                continue;
+            }
             let (backend_name, enforced) = own_keys(component)?;
+            if backend_name == "storage" {
+                must_bill_by_more_than_bytes(component)?;
+            }
             let (place, options) = match backend_name.as_str() {
                 "storage" => (&mut found.size, ["max_storage_limit", "storage_limit"]),
                 "objects" => (&mut found.objects, ["max_object_limit", "object_limit"]),
                 _ => {
                     must_be_meant(component)?;
-                    found.strangers.extend(is_billed(component).then(|| component.name.clone()));
+                    found.strangers.extend(is_billed(component).then(|| (component.name.clone(), STRANGER)));
                     continue;
                 }
             };
@@ -107,14 +119,14 @@ impl Ceilings {
 
     /// What the operator should know at the start.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
-        let warning = |name: &String| Warning::new(format!("{name}.backend_name"), STRANGER);
+        let warning = |(name, why): &(String, &'static str)| Warning::new(format!("{name}.backend_name"), *why);
         self.strangers.iter().map(warning)
     }
 
     /// The same for whoever asks later.
     pub(super) fn finding(&self) -> Option<Finding> {
-        let detail = format!("{}: backend_name {STRANGER}", self.strangers.join(", "));
-        (!self.strangers.is_empty()).then(|| Finding::new("backend_name", Outcome::Warning, detail))
+        let told: Vec<_> = self.strangers.iter().map(|(name, why)| format!("{name}: backend_name {why}")).collect();
+        (!told.is_empty()).then(|| Finding::new("backend_name", Outcome::Warning, told.join("; ")))
     }
 
     /// What a new resource wants.
@@ -122,7 +134,7 @@ impl Ceilings {
     /// # Errors
     /// `Rejected` when an option is no whole number, or out of range.
     pub(super) fn of_create(&self, request: &CreateRequest) -> Result<Wishes> {
-        let chosen = |name: &str| request.resource.chosen(name);
+        let sources = [&request.resource.options, &request.resource.attributes];
         self.wishes(|dimension| {
             if !dimension.enforced {
                 return Ok(Wish::Keep);
@@ -130,7 +142,7 @@ impl Ceilings {
             let own = if dimension.is_ordered() {
                 request.limits.get(&dimension.component).copied()
             } else {
-                dimension.chosen(&chosen)?
+                dimension.chosen(&sources)?
             };
             Ok(own.map_or(Wish::Reopen, Wish::Set))
         })
@@ -155,14 +167,13 @@ impl Ceilings {
     /// # Errors
     /// As [`Self::of_create`].
     pub(super) fn of_options(&self, options: &JsonObject) -> Result<Wishes> {
-        let chosen = |name: &str| options.get(name).filter(|value| !value.is_null());
         self.wishes(|dimension| {
             if !dimension.enforced || dimension.is_ordered() {
                 return Ok(Wish::Keep);
             }
-            match dimension.option(&chosen)? {
+            match dimension.option(&[options])? {
                 None => Ok(Wish::Keep),
-                Some(_) => Ok(dimension.chosen(&chosen)?.map_or(Wish::Keep, Wish::Set)),
+                Some(_) => Ok(dimension.chosen(&[options])?.map_or(Wish::Keep, Wish::Set)),
             }
         })
     }
@@ -170,7 +181,7 @@ impl Ceilings {
     /// What the resource wants without an order: the ceilings that were ordered, as far as they are told, and those that
     /// its options name. What the options leave open, or is no number, stays as it is.
     pub(super) fn of_upkeep(&self, about: &Surroundings) -> Wishes {
-        let chosen = |name: &str| about.resource.chosen(name);
+        let sources = [&about.resource.options, &about.resource.attributes];
         let wish = |dimension: &Dimension| {
             if !dimension.enforced {
                 return Wish::Keep;
@@ -182,7 +193,7 @@ impl Ceilings {
                     .copied()
                     .filter(|_| dimension.is_reported() && !dimension.prepaid)
             } else {
-                dimension.chosen(&chosen).ok().flatten().filter(|limit| *limit != Limit::Unlimited)
+                dimension.chosen(&sources).ok().flatten().filter(|limit| *limit != Limit::Unlimited)
             };
             match wanted {
                 Some(limit) if dimension.whole(limit).is_ok() => Wish::Set(limit),
@@ -242,6 +253,21 @@ impl Ceilings {
         Some(Error::config(format!("the user has no ceiling; the order names {seen}")))
     }
 
+    /// What the operator should know of ceilings that are sold and that the order does not name, where the user is left
+    /// without: an order from before the component, or the restoration of such a resource.
+    pub(super) fn left_open(&self, request: &CreateRequest, found: Quota) -> Vec<Error> {
+        let (size, objects) = found.effective();
+        let both = [(&self.size, size.limit()), (&self.objects, objects.limit())];
+        let open = both.into_iter().filter_map(|(dimension, limit)| dimension.as_ref().filter(|_| limit.is_none()));
+        let open = open.filter(|dimension| dimension.enforced && dimension.is_ordered());
+        let unnamed = open.filter(|dimension| !request.limits.contains_key(&dimension.component));
+        let told = |dimension: &Dimension| {
+            let text = "is sold by its limit, and the order names none: the user has no such ceiling";
+            Error::config(format!("{} {text}", dimension.component))
+        };
+        unnamed.map(told).collect()
+    }
+
     fn dimensions(&self) -> impl Iterator<Item = &Dimension> {
         [&self.size, &self.objects].into_iter().flatten()
     }
@@ -270,28 +296,32 @@ impl Dimension {
 
     /// The customer's own ceiling, or the one in the file for who has chosen none or 0: that one is the operator's, and
     /// not the customer's to lift.
-    fn chosen<'a>(&self, chosen: &dyn Fn(&str) -> Option<&'a Value>) -> Result<Option<Limit>> {
-        let own = self.option(chosen)?;
+    fn chosen(&self, sources: &[&JsonObject]) -> Result<Option<Limit>> {
+        let own = self.option(sources)?;
         let no_own = own.is_none_or(|limit| limit == Limit::Unlimited);
         Ok(self.fixed.filter(|_| no_own).or(own))
     }
 
-    /// The option's value: `None` when there is none, `Unlimited` for 0.
-    fn option<'a>(&self, chosen: &dyn Fn(&str) -> Option<&'a Value>) -> Result<Option<Limit>> {
-        let Some((name, value)) = self.options.iter().find_map(|name| Some((name, chosen(name)?))) else {
-            return Ok(None);
-        };
-        let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
-        let number = lenient::decimal(value).map_err(|cause| refused().with_source(cause))?;
-        match number {
-            // Blank text is none.
-            None => Ok(None),
-            Some(number) if number.is_zero() => Ok(Some(Limit::Unlimited)),
-            Some(number) if number.is_sign_positive() && number.is_integer() => {
-                Ok(Some(Limit::At(WaldurAmount::new(number))))
+    /// The option's value: `None` when there is none, `Unlimited` for 0. The first of `sources` that names the option by
+    /// either name decides: what was chosen later must not be undone by what was ordered once under another name. A
+    /// blank field of a form hides nothing that is filled in under the other name.
+    fn option(&self, sources: &[&JsonObject]) -> Result<Option<Limit>> {
+        let named = |source: &&&JsonObject| self.options.iter().any(|name| source.contains_key(*name));
+        let Some(source) = sources.iter().find(named) else { return Ok(None) };
+        for name in self.options {
+            let Some(value) = source.get(name) else { continue };
+            let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
+            let number = lenient::decimal(value).map_err(|cause| refused().with_source(cause))?;
+            match number {
+                None => {}
+                Some(number) if number.is_zero() => return Ok(Some(Limit::Unlimited)),
+                Some(number) if number.is_sign_positive() && number.is_integer() => {
+                    return Ok(Some(Limit::At(WaldurAmount::new(number))));
+                }
+                Some(_) => return Err(refused()),
             }
-            Some(_) => Err(refused()),
         }
+        Ok(None)
     }
 
     /// The ceiling in bytes or objects, cut to a whole number.
@@ -380,6 +410,18 @@ fn must_be_meant(component: &Component) -> Result<()> {
             None => Ok(()),
         },
         None => Ok(()),
+    }
+}
+
+/// # Errors
+/// `Config` when usage would be divided by one byte or less, however large the unit of the limit is.
+fn must_bill_by_more_than_bytes(component: &Component) -> Result<()> {
+    match component.unit_factor_reporting {
+        Some(factor) if is_billed(component) && factor.decimal() <= UnitFactor::ONE.decimal() => {
+            let rule = "must be greater than 1: how many bytes one unit has";
+            Err(Error::config(format!("{}.unit_factor_reporting: {rule}", component.name)))
+        }
+        _ => Ok(()),
     }
 }
 

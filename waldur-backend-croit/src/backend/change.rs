@@ -133,6 +133,8 @@ async fn delete_empty(storage: &Storage, uid: &Uid) -> Result<()> {
     match storage.delete(uid).await {
         Err(refused) if refused.code() == Some(error::USER_HAS_BUCKETS) => {
             let left = match storage.count_buckets(uid).await {
+                // The last one has just gone, or the refusal meant something else.
+                Ok(0) => return Err(refused.with_retryable(true)),
                 Ok(number) => format!("{number} bucket{}", if number == 1 { "" } else { "s" }),
                 Err(_) => "buckets".to_owned(),
             };

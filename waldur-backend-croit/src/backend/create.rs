@@ -81,6 +81,8 @@ impl Inner {
         let mut warnings = Vec::new();
         if storage.agree(Quotas::both(Quota::UNLIMITED), quotas(&found.account)?) {
             warnings.extend(self.ceilings.nothing_capped(request));
+        } else {
+            warnings.extend(self.ceilings.left_open(request, quotas(&found.account)?.user_quota));
         }
         let published = &[&request.resource.metadata];
         let summary = if is_new { metadata::Summary::default().finish() } else { storage.summary(uid).await };
@@ -120,7 +122,10 @@ impl Inner {
                 Err(unseen(uid).with_source(refused))
             }
             // It was there a moment ago: the next attempt finds the name free.
-            Ok(None) if refused.code() == Some(error::USER_EXISTS) => Err(refused.with_retryable(true)),
+            Ok(None) if refused.code() == Some(error::USER_EXISTS) => {
+                let text = format!("the storage says that the user {uid} exists, and does not show it");
+                Err(refused.with_message(text).with_retryable(true))
+            }
             // Taken by its e-mail address; or an attempt that came to nothing.
             Ok(None) => Err(refused),
             Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
@@ -157,7 +162,7 @@ impl Inner {
                 Some(keys) => keys,
                 None => storage.keys(uid).await.map_err(not_there(id))?,
             };
-            if keys.is_empty() {
+            if metadata::choose(&keys, &[&request.resource.metadata], self.settings.credentials).is_none() {
                 storage.mint(uid).await.map_err(not_there(id))?;
             }
         }

@@ -1,84 +1,89 @@
 //! Users that are there already.
 
+use std::{collections::BTreeMap, future::ready};
+
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Result,
     backend::{Importable, Importer, OpContext},
-    rest::{Complete, Page, PageToken, Pager},
+    rest::{BadRow, Complete, Page, Pager},
     types::BackendId,
 };
 
-use super::{AT_A_TIME, Inner, S3Backend, change::quotas, storage::Storage};
+use super::{
+    AT_A_TIME, Inner, S3Backend,
+    storage::{Account, Storage},
+};
 use crate::{
     croit::UserList,
-    radosgw::{PageSize, RadosGwClient},
+    radosgw::{ListedUid, PageSize, RadosGwClient},
     s3::Uid,
 };
 
-/// Users whose name begins as ours do under either naming, outside tenants; everybody else's are passed over. With an
-/// empty prefix these are all users, the administrators included.
+/// Users outside tenants that carry a resource's stamp, or whose name begins as ours do under either naming; everybody
+/// else's are passed over. Whose project a user without a stamp is for, its name does not say: slugs do not survive it.
 #[async_trait]
 impl Importer for S3Backend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let this = self.0.clone();
-        let storage = self.0.storage.until(cx.deadline);
-        let pager = Pager::new(
-            |item: &Importable| item.backend_id.to_string(),
-            move |token: Option<PageToken>| {
-                let (this, storage) = (this.clone(), storage.clone());
-                async move {
-                    match &storage {
-                        Storage::RadosGw(client) => this.importable_page(client, token).await,
-                        Storage::Croit(client) => this.importable_of(&client.users().all().await?),
-                    }
-                }
-            },
-        );
-        pager.collect().await?.complete()
+        match &self.0.storage.until(cx.deadline) {
+            Storage::RadosGw(client) => self.0.importable_of_gateway(client).await,
+            Storage::Croit(client) => {
+                let page = self.0.importable_of_croit(&client.users().all().await?);
+                let key = |item: &Importable| item.backend_id.to_string();
+                Pager::new(key, move |_only_one| ready(Ok(page.clone()))).collect().await?.complete()
+            }
+        }
     }
 }
 
 impl Inner {
-    async fn importable_page(&self, client: &RadosGwClient, token: Option<PageToken>) -> Result<Page<Importable>> {
-        let users = client.users().list(PageSize::default());
-        let mut users = match token {
-            Some(token) => users.resume_at(token),
-            None => users,
+    async fn importable_of_gateway(&self, client: &RadosGwClient) -> Result<Complete<Importable>> {
+        let users = client.users().list(PageSize::default()).collect().await?.complete()?;
+        let ours: Vec<Uid> = users.items().iter().filter_map(|user| self.may_be_ours(user.as_str())).collect();
+        let read = |uid: Uid| async move {
+            let item = match client.users().get(&uid).await {
+                Ok(user) => user.and_then(|user| self.importable(&uid, &user.into())),
+                Err(error) => BackendId::new(uid.name()).ok().map(|id| Importable::unreadable(id, error)),
+            };
+            (uid.name().to_owned(), item)
         };
-        let Some(page) = users.next_page().await? else { return Ok(Page::new(Vec::new(), None)) };
-        let ours: Vec<Uid> = page.items.iter().filter_map(|user| self.importable(user.as_str())).collect();
-        let reads: Vec<_> = ours.into_iter().map(|uid| self.read_importable(client, uid)).collect();
-        let items = stream::iter(reads).buffer_unordered(AT_A_TIME).try_collect::<Vec<_>>().await?;
-        Ok(Page::new(items.into_iter().flatten().collect(), page.next).with_bad(page.bad))
+        let reads: Vec<_> = ours.into_iter().map(read).collect();
+        let mut found: BTreeMap<_, _> = stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await;
+        Ok(users.filter_map(|user: ListedUid| found.remove(user.as_str()).flatten()))
     }
 
     /// croit tells everything about everybody in one listing.
-    fn importable_of(&self, users: &UserList) -> Result<Page<Importable>> {
-        let mut items = Vec::new();
-        for user in users.iter().filter(|user| self.importable(&user.uid).is_some()) {
-            let mut item = Importable::new(BackendId::new(user.uid.as_str())?);
-            if self.ceilings.has_limits() {
-                item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota, self.storage.grain())?;
-            }
-            items.push(item);
-        }
-        Ok(Page::new(items, None).with_bad(users.bad().to_vec()))
+    fn importable_of_croit(&self, users: &UserList) -> Page<Importable> {
+        let one = |uid: Uid| match users.get(&uid) {
+            Ok(user) => self.importable(&uid, &user?.into()),
+            Err(error) => BackendId::new(uid.name()).ok().map(|id| Importable::unreadable(id, error)),
+        };
+        let bad = |row: &BadRow| row.id.clone();
+        let names = users.iter().map(|user| user.uid.clone()).chain(users.bad().iter().filter_map(bad));
+        let items = names.filter_map(|name| self.may_be_ours(&name)).filter_map(one).collect();
+        let nameless = users.bad().iter().filter(|row| row.id.is_none()).cloned().collect();
+        Page::new(items, None).with_bad(nameless)
     }
 
-    fn importable(&self, name: &str) -> Option<Uid> {
+    /// Whether it is worth a look.
+    fn may_be_ours(&self, name: &str) -> Option<Uid> {
         // What cannot be our uid was not made by us.
         let ours = name.starts_with(self.settings.naming.prefix()) || self.is_named_by_us(name);
         ours.then(|| Uid::new(name).ok())?
     }
 
-    /// `None` when the user went away since the listing.
-    async fn read_importable(&self, client: &RadosGwClient, uid: Uid) -> Result<Option<Importable>> {
-        let mut item = Importable::new(BackendId::new(uid.name())?);
-        if self.ceilings.has_limits() {
-            let Some(user) = client.users().get(&uid).await? else { return Ok(None) };
-            item.limits = self.ceilings.limits(quotas(&user.into())?.user_quota, self.storage.grain())?;
+    /// `None` when it is somebody else's.
+    fn importable(&self, uid: &Uid, account: &Account) -> Option<Importable> {
+        let id = BackendId::new(uid.name()).ok()?;
+        match self.state(&id, uid, account) {
+            Ok(state) if state.foreign => None,
+            Ok(state) => {
+                let mut item = Importable::new(id).with_stamp(state.stamp);
+                item.limits = state.limits;
+                Some(item)
+            }
+            Err(error) => Some(Importable::unreadable(id, error)),
         }
-        Ok(Some(item))
     }
 }

@@ -6,7 +6,7 @@ use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
 
 use crate::{
     s3::{Quota, Quotas, S3Key, Uid},
-    settings::S3Settings,
+    settings::{CredentialsMode, S3Settings},
 };
 
 const SUMMARY: &str = "storage_summary";
@@ -103,6 +103,20 @@ fn unknown() -> Error {
     Error::new(ErrorKind::Inconsistent, "the gateway does not say what a bucket holds")
 }
 
+/// What the operator is told where no key can be published.
+pub(super) fn no_key(keys: &[S3Key], is_stamped: bool) -> Error {
+    let why = if keys.is_empty() { "the user has none" } else { "each that the user has may be a customer's own" };
+    let then = if is_stamped { "one is made" } else { "none is made for a user without the resource's stamp" };
+    Error::not_ready(format!("no key is published: {why}; {then}"))
+}
+
+/// What the operator is told where a key stays published although customers are to have API keys.
+pub(super) fn stays_published() -> Error {
+    Error::config(
+        "the key pair stays published: API keys are made for users with the resource's stamp alone, and this one has none",
+    )
+}
+
 /// What the operator is told where the summary that is published stays as it is.
 pub(super) fn no_summary(cause: Error) -> Error {
     let text = format!("no new storage summary is published: {}", cause.message());
@@ -125,10 +139,23 @@ pub(super) fn published_key(published: &JsonObject) -> Option<&str> {
     credentials.get("access_key")?.as_str().filter(|key| !key.is_empty())
 }
 
-/// The key to publish: the one that is published already if the user still has it, else the first by position.
-pub(super) fn choose<'a>(keys: &'a [S3Key], published: &[&JsonObject]) -> Option<&'a S3Key> {
+/// Whether this key is published already.
+pub(super) fn is_published(key: &S3Key, published: &[&JsonObject]) -> bool {
+    published.iter().filter_map(|metadata| published_key(metadata)).any(|known| known == key.access_key)
+}
+
+/// The key to publish: the one that is published already if the user still has it, else one that was made for that, else
+/// the first by position. Where customers have API keys too, any of several others may be one, so that none is chosen.
+pub(super) fn choose<'a>(
+    keys: &'a [S3Key],
+    published: &[&JsonObject],
+    credentials: CredentialsMode,
+) -> Option<&'a S3Key> {
     let mut known = published.iter().filter_map(|metadata| published_key(metadata));
-    known.find_map(|known| keys.iter().find(|key| key.access_key == known)).or_else(|| keys.first())
+    let recorded = known.find_map(|known| keys.iter().find(|key| key.access_key == known));
+    let made_for_it = || keys.iter().find(|key| key.is_for_metadata());
+    let first = || keys.first().filter(|_| keys.len() == 1 || !credentials.issues());
+    recorded.or_else(made_for_it).or_else(first)
 }
 
 #[cfg(test)]

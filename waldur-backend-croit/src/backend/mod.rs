@@ -8,6 +8,7 @@ mod create;
 mod diagnose;
 mod importer;
 mod metadata;
+mod published;
 mod recent;
 mod stamp;
 mod status;
@@ -25,8 +26,8 @@ use waldur_sdk::{
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
         DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
-        Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource,
-        Verified,
+        Ownership, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl,
+        UsageSource, Verified,
     },
     rest::{Http, HttpOptions},
     settings::{Components, TimeZone, Warning},
@@ -36,9 +37,10 @@ use waldur_sdk::{
 use self::{
     ceilings::Ceilings,
     change::quotas,
+    published::Keyless,
     recent::Recent,
     stamp::Mark,
-    storage::{Account, AccountWithKeys, Sight, Storage, View},
+    storage::{Account, AccountWithKeys, Published, Sight, Storage, View},
     sweep::Memory,
 };
 use crate::{
@@ -67,6 +69,7 @@ struct Inner {
     meter: Meter,
     time_zone: TimeZone,
     memory: Arc<Memory>,
+    keyless: Arc<Keyless>,
     recent: Arc<Recent>,
 }
 
@@ -86,6 +89,7 @@ impl S3Backend {
             meter,
             time_zone: TimeZone::UTC,
             memory: Arc::default(),
+            keyless: Arc::default(),
             recent: Arc::default(),
         })))
     }
@@ -152,7 +156,8 @@ impl Inner {
         published: &[&JsonObject],
         summary: Option<Value>,
     ) -> Result<JsonObject> {
-        let key = metadata::choose(&found.keys, published).filter(|_| self.settings.credentials.publishes());
+        let credentials = self.settings.credentials;
+        let key = metadata::choose(&found.keys, published, credentials).filter(|_| credentials.publishes());
         Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
     }
 
@@ -169,13 +174,17 @@ impl Inner {
             let Some(account) = view.account(&uid).await? else { return Ok(None) };
             return self.seen(id, &uid, &account).map(Some);
         }
-        let found = view.sight(&uid, self.settings.credentials.publishes()).await?;
-        let Some(Sight { account, keys, summary }) = found else { return Ok(None) };
-        let mut state = self.seen(id, &uid, &account)?;
-        let found = keys.map(|keys| AccountWithKeys { account, keys });
         let resources = records.of(id);
-        let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
-        self.publish(&uid, found, &published, summary, &mut state);
+        let state = |account: &Account| self.state(id, &uid, account);
+        let is_anothers = |account: &Account| state(account).is_ok_and(|state| is_anothers(&state, &resources));
+        let found = view.sight(&uid, self.settings.credentials.publishes(), is_anothers).await?;
+        let Some(Sight { account, published }) = found else { return Ok(None) };
+        let mut state = self.seen(id, &uid, &account)?;
+        if let Some(Published { keys, summary }) = published {
+            let found = keys.map(|keys| AccountWithKeys { account, keys });
+            let published: Vec<_> = resources.iter().map(|resource| &resource.metadata).collect();
+            self.publish(&uid, found, &published, summary, &mut state);
+        }
         Ok(Some(state))
     }
 
@@ -203,7 +212,12 @@ impl Inner {
                 metadata::published_summary(published)
             }
         };
-        match found.and_then(|found| self.metadata(uid, &found, published, summary)) {
+        let told = found.and_then(|found| {
+            let metadata = self.metadata(uid, &found, published, summary)?;
+            self.mind_the_key(&found.keys, published, state);
+            Ok(metadata)
+        });
+        match told {
             Ok(metadata) => state.metadata = Some(metadata),
             Err(error) => state.warnings.push(error),
         }
@@ -214,6 +228,12 @@ impl Inner {
         let (uid, storage) = self.target(cx, id)?;
         storage.account(&uid).await?.map(|account| self.state(id, &uid, &account)).transpose()
     }
+}
+
+/// Whether it is somebody else's than the resources that have its id; where those are not known, by its name.
+fn is_anothers(state: &ResourceState, resources: &[MarketplaceResource]) -> bool {
+    let is_foreign = |resource: &MarketplaceResource| state.ownership(resource.stamp()) == Ownership::Foreign;
+    state.foreign || (!resources.is_empty() && resources.iter().all(is_foreign))
 }
 
 #[async_trait]
@@ -281,8 +301,12 @@ impl ResourceBackend for S3Backend {
         let mut states = self.0.inspect_all(cx, ids, aspects, records).await;
         // Which takes no reading: it holds of each, whose turn it is or not.
         if !self.0.settings.credentials.publishes() {
-            for state in states.values_mut().flatten().flatten() {
-                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+            for state in states.values_mut().flatten().flatten().filter(|state| !state.foreign) {
+                if state.stamp.is_some() {
+                    state.replaced_by_keys.insert(metadata::CREDENTIALS.to_owned());
+                } else if records.of(&state.id).iter().any(|row| metadata::published_key(&row.metadata).is_some()) {
+                    state.warnings.push(metadata::stays_published());
+                }
             }
         }
         states

@@ -24,6 +24,7 @@ impl ResourceUpkeep for S3Backend {
     }
 
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
+        self.give_published_key(cx, id, &about.resource).await?;
         let Some(news) = self.0.memory.take_news(id) else { return Ok(()) };
         let kept = self.0.keep(cx, id, about, news).await;
         if kept.is_err() {

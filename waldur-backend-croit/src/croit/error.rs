@@ -44,7 +44,9 @@ pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
             (K::AlreadyExists, USER_EXISTS, "a user of that name or e-mail address exists")
         }
         (409, "keys.put") => (K::AlreadyExists, KEY_EXISTS, "that access key exists"),
-        (500, "users.delete") if says("buckets") => (K::Conflict, USER_HAS_BUCKETS, "the user still owns buckets"),
+        (500, "users.delete") if says("user with buckets") => {
+            (K::Conflict, USER_HAS_BUCKETS, "the user still owns buckets")
+        }
         (500, "keys.delete") if says("unable to find access key") => {
             (K::NotFound, NO_SUCH_KEY, "the user has no such key")
         }

@@ -9,9 +9,9 @@ pub mod gb_days;
 use std::ops::Range;
 
 use waldur_sdk::{
-    Error, Result,
+    Result,
     settings::{AccountingType, Component, Components},
-    types::{Amounts, BackendAmount, Decimal, Timestamp, UnitFactor, WaldurAmount},
+    types::{Amounts, BackendAmount, Timestamp, UnitFactor, WaldurAmount},
 };
 
 use self::{current::Held, gb_days::Sample};
@@ -20,7 +20,7 @@ use crate::backend::ceilings::own_keys;
 /// The components of an offering that are measured, found by their `backend_name`: `storage` and `objects`.
 ///
 /// Measured is what is billed by usage, and what is billed by its limit, of which Waldur shows the usage and bills none.
-/// What is billed once or by the plan is not.
+/// What is billed once or by the plan is not, and what only Waldur has is not in the file that says what is what.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     storage: Option<Measured>,
@@ -38,16 +38,13 @@ impl Meter {
     /// Finds the components.
     ///
     /// # Errors
-    /// `Config` when a key of a component cannot be read, or what is stored would be reported byte by byte.
+    /// `Config` when a key of a component cannot be read.
     pub fn of(components: &Components) -> Result<Self> {
         let mut meter = Self::default();
         for component in components.iter().filter(|component| is_measured(component)) {
             let (backend_name, _enforced) = own_keys(component)?;
             let place = match backend_name.as_str() {
-                "storage" => {
-                    must_be_a_unit(component)?;
-                    &mut meter.storage
-                }
+                "storage" => &mut meter.storage,
                 "objects" => &mut meter.objects,
                 _ => continue,
             };
@@ -89,8 +86,8 @@ impl Meter {
         let in_days = unit.to_lowercase().contains("day");
         let model = if over_time { "what was stored times the days" } else { "what is stored now" };
         let text = format!(
-            "component {component} is sold {sold}, and measured is {model}: where the usage_model changes, the \
-             component needs another key, or one month has both"
+            "component {component} is sold {sold}, and what this back end measures is {model}: where the usage_model \
+             changes, the component needs another key, or one month has both. Where another back end reports, all is well"
         );
         ((is_told || over_time) && in_days != over_time).then_some(text)
     }
@@ -122,18 +119,6 @@ impl Meter {
     }
 }
 
-/// The factor of reports may be another one than that of limits, and bills as wrongly.
-fn must_be_a_unit(component: &Component) -> Result<()> {
-    let written = component.unit_factor_reporting.filter(|factor| factor.decimal() <= Decimal::ONE);
-    if written.is_none() {
-        return Ok(());
-    }
-    let name = &component.name;
-    Err(Error::config(format!(
-        "{name}.unit_factor_reporting: must be greater than 1, since storage is measured in bytes: 1073741824 for GiB"
-    )))
-}
-
 fn is_measured(component: &Component) -> bool {
-    matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
+    !component.is_adopted && matches!(component.accounting_type, AccountingType::Usage | AccountingType::Limit)
 }

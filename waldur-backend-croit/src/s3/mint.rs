@@ -9,6 +9,8 @@ use super::{S3Key, Uid};
 /// power of two of letters, so that every letter is as likely as every other.
 const ACCESS_LENGTH: usize = 20;
 const ACCESS_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// What the access key of a pair begins with that is to stand in the metadata.
+const FOR_METADATA: &str = "METADATA";
 const SECRET_LENGTH: usize = 40;
 const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -21,6 +23,21 @@ impl S3Key {
         let access_key = draw::<ACCESS_LENGTH>(ACCESS_ALPHABET)?;
         let secret_key = SecretString::from(draw::<SECRET_LENGTH>(SECRET_ALPHABET)?);
         Ok(Self { user: uid.to_string(), access_key, secret_key })
+    }
+
+    /// The same for a pair that is to stand in the metadata. Its access key says so, as nothing else does where nothing is
+    /// on record: a pair that is one customer's API key must not be taken for it. 60 bits are left.
+    ///
+    /// # Errors
+    /// As [`Self::mint`].
+    pub fn mint_for_metadata(uid: &Uid) -> Result<Self> {
+        let access_key = format!("{FOR_METADATA}{}", draw::<{ ACCESS_LENGTH - FOR_METADATA.len() }>(ACCESS_ALPHABET)?);
+        Ok(Self { access_key, ..Self::mint(uid)? })
+    }
+
+    /// Whether it was made to stand in the metadata.
+    pub fn is_for_metadata(&self) -> bool {
+        self.access_key.len() == ACCESS_LENGTH && self.access_key.starts_with(FOR_METADATA)
     }
 }
 
@@ -57,5 +74,8 @@ mod tests {
         let names: BTreeSet<_> = keys.iter().map(|key| key.access_key.as_str()).collect();
         let secrets: BTreeSet<_> = keys.iter().map(|key| key.secret_key.expose_secret()).collect();
         assert_eq!((names.len(), secrets.len()), (200, 200));
+        let shown = S3Key::mint_for_metadata(&uid).unwrap();
+        assert!(shown.access_key.len() == 20 && shown.id().is_ok() && shown.is_for_metadata());
+        assert!(!keys.iter().any(S3Key::is_for_metadata) && !S3Key::new("METADATA", "s").is_for_metadata());
     }
 }

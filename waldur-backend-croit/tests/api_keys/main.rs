@@ -7,5 +7,6 @@ mod common;
 
 mod calls;
 mod deadlines;
+mod ends;
 mod sweeps;
 mod world;

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) waldur: FakeWaldur,
     pub(crate) gate: Gate,
     pub(crate) offering: OfferingUuid,
+    /// `credentials_mode`.
+    pub(crate) mode: &'static str,
 }
 
 impl World {
@@ -37,7 +39,11 @@ impl World {
         let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
         let offering = waldur.offering().name("S3").component("s3_storage", Billing::Usage);
         let offering = offering.component("s3_objects", Billing::Usage).create();
-        Self { waldur, gate: Gate::on(on), offering }
+        Self { waldur, gate: Gate::on(on), offering, mode: "api_keys" }
+    }
+
+    pub(crate) fn in_mode(self, mode: &'static str) -> Self {
+        Self { mode, ..self }
     }
 
     /// With a resource in use whose user has the keys `live`; Waldur knows those named `known`.
@@ -66,6 +72,12 @@ impl World {
 
     pub(crate) fn live(&self) -> BTreeSet<String> {
         self.live_of(UID)
+    }
+
+    /// The first half of the key that stands in the metadata.
+    pub(crate) fn published(&self, resource: ResourceUuid) -> Option<String> {
+        let metadata = self.waldur.resource_view(resource).backend_metadata;
+        Some(metadata.get("s3_credentials")?.get("access_key")?.as_str()?.to_owned())
     }
 
     /// The first halves of the keys that Waldur was told of.
@@ -107,12 +119,12 @@ impl World {
     }
 
     pub(crate) fn keys(&self, waldur: impl HttpTransport, gateway: impl HttpTransport) -> KeyProcessor {
-        let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend("api_keys", gateway));
+        let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend(self.mode, gateway));
         KeyProcessor::new(self.client(waldur), backend, self.offering).with_policy(KeyPolicy::default())
     }
 
     pub(crate) fn orders(&self, waldur: impl HttpTransport, gateway: impl HttpTransport) -> OrderProcessor {
-        let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend("api_keys", gateway));
+        let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend(self.mode, gateway));
         OrderProcessor::new(self.client(waldur), backend, self.offering).with_components(usage_components())
     }
 }

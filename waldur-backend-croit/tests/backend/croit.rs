@@ -221,6 +221,28 @@ async fn s24_s25_a_user_on_croit_is_deleted_when_it_owns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s25_an_outage_that_speaks_of_buckets_is_no_refusal() {
+    let gate = Gate::croit();
+    let backend = backend(&gate);
+    create(&backend, &request(json!({}))).await.unwrap();
+    for (text, requests) in [
+        ("timeout while listing buckets", 4),
+        // Not repeated by itself, but by the next run: there are none any more.
+        ("Unable to remove user with buckets.", 1),
+    ] {
+        let body = json!({ "code": 500, "message": text }).to_string();
+        gate.fail("DELETE /api/s3/users", 4, Failure::Status(500, body));
+        gate.take_log();
+        let error = delete(&backend).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Transient, "{text}: {error}");
+        assert!(!error.to_string().contains("0 buckets"), "{error}");
+        assert_eq!(count(&gate.take_log(), "DELETE"), requests, "{text}");
+        gate.mend();
+    }
+    assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s26_an_id_that_could_change_a_path_never_reaches_croit() {
     let gate = Gate::croit();
     let backend = backend(&gate);

@@ -226,3 +226,23 @@ async fn a_unit_of_the_other_usage_model_is_told_of() {
         assert_eq!(told(unit, model).await, warned, "{unit} {model}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn objects_are_not_measured_over_time_and_that_is_told() {
+    for (model, alone, told, measured) in [
+        ("gb_days", false, true, Outcome::Passed),
+        ("gb_days", true, true, Outcome::Warning),
+        ("current", true, false, Outcome::Passed),
+    ] {
+        let gate = Gate::croit();
+        let all = usage_components();
+        let components = all.iter().filter(|component| !alone || component.name == "s3_objects").cloned().collect();
+        let backend = gate.backend(json!({ "usage_model": model }), &components);
+        let findings = backend.diagnose(&cx()).await;
+        let names = |finding: &&Finding| finding.check == "objects";
+        let says = findings.iter().filter(names).any(|finding| format!("{finding:?}").contains("s3_objects"));
+        assert_eq!(says, told, "{model}: {findings:#?}");
+        let components = findings.iter().find(|finding| finding.check == "components").unwrap();
+        assert_eq!(components.outcome, measured, "{model}");
+    }
+}

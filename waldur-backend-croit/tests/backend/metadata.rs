@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Failure, GIB, Gate, STAMP, UID, backend, create, cx, id, request, resource, server_error};
+use crate::common::{
+    Failure, GIB, Gate, On, STAMP, UID, backend, create, cx, id, request, resource, server_error, usage_components,
+};
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
@@ -78,6 +80,30 @@ async fn s22_buckets_that_cannot_be_read_are_told_of_and_what_is_published_of_th
     let states = backend.inspect(&cx(), &[id()], Aspects::EXISTENCE).await;
     assert!(states[&id()].as_ref().unwrap().as_ref().unwrap().warnings.is_empty());
     assert_eq!(gate.take_log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s07_of_somebody_elses_user_neither_keys_nor_buckets_are_asked_for() {
+    for on in [On::RadosGw, On::Croit] {
+        let strangers = [
+            // By its name, by another resource's stamp, by a stamp that is not this user's.
+            ("alice", ""),
+            (UID, "waldur-00000000000000000000000000000bad-waldur_org_proj_12345678@invalid"),
+            (UID, "waldur-123456789abcdef0123456789abcdef0-somebody_else@invalid"),
+        ];
+        for (uid, email) in strangers {
+            let gate = Gate::on(on);
+            gate.fake.add_user(SeedUser::new(uid).email(email).key("THEIRKEY", "canary-of-a-stranger")).unwrap();
+            let id = waldur_sdk::types::BackendId::new(uid).unwrap();
+            let records: BTreeMap<_, _> = [(id.clone(), resource(json!({})))].into();
+            let backend = gate.backend(json!({}), &usage_components());
+            let states = backend.inspect_recorded(&cx(), std::slice::from_ref(&id), Aspects::ALL, &records).await;
+            let state = states[&id].as_ref().unwrap().as_ref().unwrap();
+            assert!(state.metadata.is_none() && state.withdrawn.is_empty() && state.warnings.is_empty(), "{state:?}");
+            let log = gate.take_log();
+            assert!(log.len() == 1 && !log[0].contains("/keys") && !log[0].contains("bucket"), "{log:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

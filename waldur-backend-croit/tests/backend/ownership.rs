@@ -1,17 +1,22 @@
 //! Whose a user is: adopted, left alone, refused (s3.md §3).
 
+use std::sync::Arc;
+
 use crate::common::{
-    Failure, GIB, Gate, STAMP, UID, backend, backend_with, components, create, cx, delete, limits, order, quotas,
-    request, resource, server_error, set_limits, update_options, usage_components,
+    Failure, GIB, Gate, On, STAMP, UID, backend, backend_with, components, create, cx, delete, environment, limits,
+    now, order, quotas, request, resource, server_error, set_limits, update_options, usage_components,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{DeleteRequest, LimitChange, Origin, Progress, ResourceBackend as _},
-    rest::TransportErrorKind,
+    backend::{DeleteRequest, Importable, LimitChange, Origin, Progress, ResourceBackend as _},
+    client::{AgentMode, WaldurClient},
+    process::ResourceImport,
+    rest::{Http, TransportErrorKind},
     settings::AccountingType,
+    testing::waldur::{Billing, FakeWaldur, Generation},
     types::{BackendId, Limit},
 };
 
@@ -192,6 +197,79 @@ async fn users_of_ours_can_be_imported_and_strangers_cannot() {
     let ids: Vec<_> = found.iter().map(|item| item.backend_id.as_str()).collect();
     assert_eq!(ids, [UID, "waldur_other"]);
     assert_eq!(found[0].limits["s3_storage"], Limit::Unlimited);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_a_user_is_the_list_for_an_import_says() {
+    for on in [On::RadosGw, On::Croit] {
+        let gate = Gate::on(on);
+        let stamp = |uid: &str| format!("waldur-00000000000000000000000000000bad-{uid}@invalid");
+        for (uid, email) in [
+            (UID, STAMP.to_owned()),
+            ("waldur_other", stamp("waldur_other")),
+            ("waldur_old", String::new()),
+            // Without a stamp, and stamped for another user: somebody else's.
+            ("alice", String::new()),
+            ("waldur_copy", stamp("waldur_other_user")),
+            // Its name says nothing, its stamp does.
+            ("odd", stamp("odd")),
+            ("waldur_broken", String::new()),
+        ] {
+            gate.fake.add_user(SeedUser::new(uid).email(&email)).unwrap();
+        }
+        let all = components(AccountingType::Limit, &json!({}));
+        let backend = gate.backend(json!({ "user_prefix": "" }), &all);
+        let with_prefix = gate.backend(json!({}), &all);
+        let broken = "uid=waldur_broken";
+        if on == On::RadosGw {
+            gate.fail(broken, 99, Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned()));
+        }
+        let list = async |backend: &waldur_backend_croit::S3Backend| {
+            let mut found = backend.importer().unwrap().list(&cx()).await.unwrap().into_items();
+            found.sort_by_key(|item| item.backend_id.to_string());
+            let told = |item: &Importable| {
+                let stamp = item.stamp.map(|stamp| stamp.0.hex()[29..].to_owned()).unwrap_or_default();
+                format!("{} {stamp}{}", item.backend_id, if item.failure.is_some() { "?" } else { "" })
+            };
+            found.iter().map(told).collect::<Vec<_>>()
+        };
+        let unread = if on == On::RadosGw { "waldur_broken ?" } else { "waldur_broken " };
+        let mine = "waldur_org_proj_12345678 ef0";
+        let found = list(&with_prefix).await;
+        assert_eq!(found, [unread, "waldur_old ", mine, "waldur_other bad"], "{on:?}");
+        // Where no prefix says anything, stamps alone do.
+        let found = list(&backend).await;
+        let unread: &[&str] = if on == On::RadosGw { &["waldur_broken ?"] } else { &[] };
+        let stamped: Vec<_> =
+            ["odd bad"].into_iter().chain(unread.iter().copied()).chain([mine, "waldur_other bad"]).collect();
+        assert_eq!(found, stamped, "{on:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_tells_whose_users_are_and_offers_none() {
+    for on in [On::RadosGw, On::Croit] {
+        let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
+        let offering = waldur.offering().name("S3").component("s3_storage", Billing::Usage).create();
+        let known = waldur.resource(offering).name("known").slug("known").backend_id("waldur_known").create();
+        let gate = Gate::on(on);
+        for (uid, email) in [
+            ("waldur_known", format!("waldur-{}-waldur_known@invalid", known.hex())),
+            ("waldur_other", "waldur-00000000000000000000000000000bad-waldur_other@invalid".to_owned()),
+            ("waldur_old", String::new()),
+        ] {
+            gate.fake.add_user(SeedUser::new(uid).email(&email)).unwrap();
+        }
+        let http = Http::new(waldur.clone()).with_environment(environment());
+        let client = WaldurClient::builder(waldur.base_url()).http(http).token(waldur.token());
+        let client = client.agent_mode(AgentMode::OrderProcess).build().unwrap();
+        let backend = Arc::new(gate.backend(json!({}), &usage_components()));
+        let found = ResourceImport::new(client, backend, offering).discover(&cx()).await.unwrap();
+        let mut fates: Vec<_> = found.iter().map(|item| format!("{}: {}", item.backend_id, item.fate)).collect();
+        fates.sort();
+        let other = "waldur_other: belongs to resource 00000000000000000000000000000bad";
+        assert_eq!(fates, ["waldur_old: belongs to no project", other], "{on:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use crate::common::{
 use serde_json::json;
 use waldur_sdk::{
     ErrorClass,
-    backend::{Origin, ResourceBackend as _},
+    backend::{Aspects, Origin, ResourceBackend as _, Surroundings},
     settings::{AccountingType, Component, Components, RawSettings},
     types::{Limit, Limits, UnitFactor},
 };
@@ -105,6 +105,54 @@ async fn ordered_limits_are_ceilings_and_no_option_overrules_them() {
     gate.take_log();
     assert_eq!(set_limits(&backend, none.clone()).await.unwrap()["s3_storage"], Limit::Unlimited);
     assert_eq!(gate.take_log(), [format!("GET /admin/user?uid={UID}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ceiling_that_is_sold_and_that_the_order_does_not_name_is_told_of() {
+    let told = async |limits: &[(&str, u32)]| {
+        let backend = backend_with(Gate::new(), json!({}), &components(AccountingType::Limit, &json!({})));
+        let limits = limits.iter().map(|(name, amount)| ((*name).to_owned(), Limit::At((*amount).into()))).collect();
+        let created = create(&backend, &request(json!({ "storage_limit": 5 })).with_limits(limits)).await.unwrap();
+        created.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let storage = told(&[("s3_objects", 10_000)]).await;
+    assert!(storage.len() == 1 && storage[0].contains("s3_storage is sold by its limit"), "{storage:?}");
+    let objects = told(&[("s3_storage", 5)]).await;
+    assert!(objects.len() == 1 && objects[0].contains("s3_objects is sold"), "{objects:?}");
+    assert_eq!(told(&[]).await.len(), 1, "one word about no ceiling at all");
+    assert!(told(&[("s3_storage", 5), ("s3_objects", 1)]).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing() {
+    // (the options of today, what was ordered once, GiB)
+    for (options, attributes, gigabytes) in [
+        (json!({ "storage_limit": 200 }), json!({ "max_storage_limit": 100 }), 200),
+        (json!({ "max_storage_limit": 200 }), json!({ "storage_limit": 100 }), 200),
+        (json!({ "max_storage_limit": 3, "storage_limit": 2 }), json!({}), 3),
+        (json!({ "max_storage_limit": "", "storage_limit": 2 }), json!({}), 2),
+        (json!({ "max_storage_limit": null, "storage_limit": "2" }), json!({}), 2),
+        (json!({}), json!({ "max_storage_limit": " ", "storage_limit": 4 }), 4),
+        (json!({ "object_limit": 1 }), json!({ "storage_limit": 4 }), 4),
+    ] {
+        let gate = Gate::new();
+        let backend = backend(gate.clone());
+        let mut request = request(attributes.clone());
+        request.resource.options = options.as_object().unwrap().clone().into();
+        create(&backend, &request).await.unwrap();
+        assert_eq!(quotas(&gate)[0].1, gigabytes * GIB, "{options} {attributes}");
+        // The upkeep sees no other ceiling than the order did.
+        let about = Surroundings::new(request.resource.clone());
+        let upkeep = backend.upkeep().unwrap();
+        backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        gate.take_log();
+        upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
+        assert!(gate.take_log().is_empty(), "{options} {attributes}");
+        update_options(&backend, json!({ "storage_limit": 7 })).await.unwrap();
+        backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
+        assert_eq!(quotas(&gate)[0].1, gigabytes * GIB, "{options} {attributes}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,9 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{BuildEnv, Registry},
     rest::{HttpOptions, HttpTransport},
-    settings::{AccountingType, BackendSettings, Component, Components, RawSettings, Warning, problems},
+    settings::{
+        AccountingType, BackendSettings, Component, Components, RawSettings, WaldurComponent, Warning, problems,
+    },
     testing::ScriptedTransport,
     types::{Decimal, OfferingUuid, UnitFactor, Uuid},
 };
@@ -227,24 +229,6 @@ fn s37_storage_without_a_unit_factor_does_not_start() {
 }
 
 #[test]
-fn s37_storage_is_not_reported_byte_by_byte_either() {
-    for (factor, is_fine) in [("1", false), ("0.5", false), ("1073741824", true), ("2", true)] {
-        let mut storage = usage_components().get("s3_storage").unwrap().clone();
-        storage.unit_factor_reporting = Some(UnitFactor::new(factor.parse().unwrap()).unwrap());
-        let built = build("ceph_s3", &minimal(), [storage].into_iter().collect());
-        assert_eq!(built.is_ok(), is_fine, "{factor}");
-        if let Err(error) = built {
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.message().starts_with("s3_storage.unit_factor_reporting:"), "{error}");
-        }
-    }
-    // Objects are counted one by one.
-    let mut objects = usage_components().get("s3_objects").unwrap().clone();
-    objects.unit_factor_reporting = Some(UnitFactor::ONE);
-    build("ceph_s3", &minimal(), [objects].into_iter().collect()).unwrap();
-}
-
-#[test]
 fn what_gb_days_never_reports_is_told_at_the_start() {
     let told = |backend_type: &str| {
         let croit = json!({ "api_url": "https://croit.example.org", "token": "t" });
@@ -256,6 +240,46 @@ fn what_gb_days_never_reports_is_told_at_the_start() {
         warnings.iter().filter(|warning| warning.text().contains("s3_objects is not reported")).count()
     };
     assert_eq!((told("croit_s3"), told("croit_usage")), (0, 1));
+}
+
+#[test]
+fn s37_a_component_that_only_waldur_has_stops_nothing() {
+    let file = components(AccountingType::Limit, &json!({}));
+    let theirs = [("traffic", "usage"), ("storage", "limit"), ("objects", "usage"), ("fee", "one")];
+    let theirs = theirs.map(|(name, billing)| WaldurComponent::new(name, billing));
+    for (file, traffic_alone) in [(file, false), (Components::default(), true)] {
+        let (merged, _) = file.merge_waldur(&theirs);
+        let (settings, _) = BackendSettings::from_value("backend_settings", &minimal()).unwrap();
+        let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
+        let environment = BuildEnv::new("ceph_s3", OfferingUuid::new(Uuid::nil()), settings, merged, connect);
+        let (_, warnings) = Registry::default().with(S3Factory).build(&environment).unwrap();
+        let mut told: Vec<_> =
+            warnings.iter().map(Warning::path).filter(|path| path.contains("backend_name")).collect();
+        told.sort_unstable();
+        assert_eq!(told, ["objects.backend_name", "storage.backend_name", "traffic.backend_name"], "{traffic_alone}");
+    }
+}
+
+#[test]
+fn s37_usage_is_not_billed_by_the_byte() {
+    for (accounting, factor, starts) in [
+        (AccountingType::Usage, Decimal::ONE, false),
+        (AccountingType::Limit, Decimal::new(5, 1), false),
+        (AccountingType::Usage, Decimal::from(1_000_000_000), true),
+        // Of what is billed once nothing is reported.
+        (AccountingType::One, Decimal::ONE, true),
+    ] {
+        let all = components(accounting, &json!({}));
+        let mut storage = all.get("s3_storage").unwrap().clone();
+        storage.unit_factor_reporting = Some(UnitFactor::new(factor).unwrap());
+        let built = build("ceph_s3", &minimal(), [storage].into_iter().collect());
+        match built {
+            Ok(_) => assert!(starts, "{accounting:?} {factor}"),
+            Err(error) => {
+                assert!(!starts && error.message().starts_with("s3_storage.unit_factor_reporting:"), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -306,6 +330,40 @@ fn soft_deletion_that_would_close_nothing_is_refused() {
     one.truncate(1);
     one.extend(usage_components().iter().filter(|component| component.name == "s3_objects").cloned());
     build("ceph_s3", &soft, one.into_iter().collect()).unwrap();
+}
+
+#[test]
+fn the_seeds_own_example_is_read_but_for_the_certificate() {
+    let mut seed = json!({
+        "api_url": "https://192.168.240.34", "token": "your-bearer-token", "verify_ssl": false,
+        "user_prefix": "waldur_", "slug_separator": "_", "max_username_length": 64, "default_tenant": "",
+    });
+    let refused = |seed: &Value| read(seed).map_or_else(|error| paths(&error), |_| Vec::new());
+    // Without the feature this crate verifies what it talks to: the README says so.
+    let feature = cfg!(feature = "danger-accept-invalid-certs");
+    assert_eq!(refused(&seed), if feature { vec![] } else { vec!["verify_ssl".to_owned()] });
+    seed.as_object_mut().unwrap().remove("verify_ssl");
+    let (settings, _) = read(&seed).unwrap();
+    assert_eq!(settings.endpoint.to_string(), "https://192.168.240.34/");
+    assert_eq!(build("croit_s3", &seed, usage_components()).unwrap(), "croit_s3");
+}
+
+#[test]
+fn s21_a_mode_that_nobody_chose_is_told_of_with_what_it_means_for_either_plugins_file() {
+    let told = |tree: &Value| {
+        let (_, warnings) = read(tree).unwrap();
+        let mode = warnings.into_iter().find(|warning| warning.path().ends_with("credentials_mode"));
+        mode.map(|warning| warning.text().to_owned()).unwrap_or_default()
+    };
+    let unsaid = told(&minimal());
+    assert!(unsaid.contains("ceph_s3") && unsaid.contains("api_keys"), "{unsaid}");
+    assert!(!told(&with(json!({ "credentials_mode": "metadata" }))).contains("ceph_s3"));
+    assert_eq!(told(&with(json!({ "credentials_mode": "api_keys" }))), "");
+}
+
+#[test]
+fn a_blank_region_is_none() {
+    assert_eq!(read(&with(json!({ "s3_region": "" }))).unwrap().0.region, "default");
 }
 
 #[test]

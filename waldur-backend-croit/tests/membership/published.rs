@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend, layers},
     client::{AgentMode, WaldurClient},
@@ -105,8 +106,11 @@ async fn s21_a_published_secret_goes_with_the_change_of_the_mode_whoever_publish
         clean_pass(&world.agent(json!({}))).await;
         let before = metadata(&world, resource);
         assert_eq!(published_key_works(&world.gate.fake, &before), Some(true));
-        // Another process, which remembers nothing.
+        // Another process, which remembers nothing. While the customer has no API keys, the pair is all there is.
         let agent = world.agent(json!({ "credentials_mode": "api_keys" }));
+        let report = pass(&agent).await;
+        assert_eq!((warned(&report), metadata(&world, resource)), (vec!["metadata"], before.clone()), "{on:?}");
+        provision(&world, "api_keys").await;
         clean_pass(&agent).await;
         let after = metadata(&world, resource);
         let mut wanted = before;
@@ -127,12 +131,114 @@ async fn s21_of_many_resources_published_secrets_go_at_once() {
         let resources: Vec<_> = (0..40).map(|number| world.resource(&format!("u-{number}"), 7)).collect();
         for resource in &resources {
             world.waldur.change_resource(*resource, |row| row.backend_metadata(secret.clone()));
+            for client_id in ["one", "two"] {
+                world.waldur.api_key(*resource, client_id).create();
+            }
         }
         clean_pass(&world.agent(json!({ "credentials_mode": "api_keys" }))).await;
         for resource in &resources {
             let metadata = metadata(&world, *resource);
             assert!(metadata.get("s3_credentials").is_none() && metadata["theirs"] == 1, "{on:?}");
         }
+    }
+}
+
+/// Gives keys to resources without any.
+async fn provision(world: &World, mode: &str) {
+    let backend = world.gate.backend(json!({ "credentials_mode": mode }), &world.components());
+    let keys = KeyProcessor::new(client(world), Arc::new(backend), world.offering);
+    keys.provision_missing(&OpContext::new("keys")).await.unwrap();
+}
+
+/// How many keys the customer of a user can get in with: what is published, and what Waldur hands over.
+fn ways_in(world: &World, resource: ResourceUuid, uid: &str) -> usize {
+    let live: Vec<_> = world.gate.fake.user(uid).unwrap().keys.into_iter().map(|key| key.access_key).collect();
+    let handed_over = world.waldur.api_keys(resource).into_iter().filter(|(key, _)| live.contains(key)).count();
+    handed_over + usize::from(published_key_works(&world.gate.fake, &metadata(world, resource)) == Some(true))
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_nobody_is_locked_out_by_a_change_of_the_mode() {
+    for on in BOTH {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let stamped = world.resource("u-1", 7);
+        let unstamped = world.waldur.resource(world.offering).name("waldur_u").slug("u").backend_id("waldur_u");
+        let unstamped = unstamped.options(json!({ "storage_limit": 7, "object_limit": 7 })).create();
+        world.user("waldur_u", "", 7);
+        clean_pass(&world.agent(json!({}))).await;
+        let agent = world.agent(json!({ "credentials_mode": "api_keys" }));
+        for turn in 0..3 {
+            pass(&agent).await;
+            assert!(ways_in(&world, stamped, "u-1") > 0 && ways_in(&world, unstamped, "waldur_u") > 0, "{on:?} {turn}");
+            provision(&world, "api_keys").await;
+        }
+        // Who has API keys has nothing published any more; whose user cannot have any keeps what there is, and it is told.
+        assert!(metadata(&world, stamped).get("s3_credentials").is_none());
+        assert_eq!((ways_in(&world, stamped, "u-1"), ways_in(&world, unstamped, "waldur_u")), (2, 1), "{on:?}");
+        let report = pass(&agent).await;
+        let of_unstamped = report.resources.iter().find(|report| report.resource == unstamped).unwrap();
+        assert_eq!(of_unstamped.warnings.len(), 1, "{on:?}: {report:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_a_customers_own_key_is_never_published() {
+    // A user of ceph_s3 1.0.7: two keys, both of which Waldur lists, and no setting that says so.
+    for (on, mode) in BOTH.into_iter().flat_map(|on| [None, Some("both")].map(|mode| (on, mode))) {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let resource = world.waldur.resource(world.offering).name("u-1").slug("u-1").backend_id("u-1").create();
+        let user = SeedUser::new("u-1").email(&format!("waldur-{}-u-1@invalid", resource.hex()));
+        world.gate.fake.add_user(user.key("ONE", "secret-of-one").key("TWO", "secret-of-two")).unwrap();
+        for client_id in ["ONE", "TWO"] {
+            world.waldur.api_key(resource, client_id).create();
+        }
+        let agent = world.agent(mode.map_or(json!({}), |mode| json!({ "credentials_mode": mode })));
+        let report = pass(&agent).await;
+        assert_eq!(warned(&report).len(), 1, "{report:#?}");
+        assert!(
+            metadata(&world, resource)["s3_user"] == "u-1"
+                && metadata(&world, resource).get("s3_credentials").is_none()
+        );
+        let report = pass(&agent).await;
+        let published = metadata(&world, resource);
+        assert!(!published.to_string().contains("secret-of-"), "{published}");
+        let both = mode.is_some();
+        assert_eq!(warned(&report).is_empty(), both, "{on:?}: {report:#?}");
+        // Where both are wanted, one was made for that.
+        assert_eq!(published_key_works(&world.gate.fake, &published), both.then_some(true), "{on:?}");
+        assert_eq!(ways_in(&world, resource, "u-1"), 2 + usize::from(both), "{on:?}");
+        let keys = world.gate.fake.user("u-1").unwrap().keys.len();
+        clean_or_warned(&pass(&agent).await, both);
+        assert_eq!(world.gate.fake.user("u-1").unwrap().keys.len(), keys, "one, and no more");
+        // Keys that are listed again are pruned as ever, and neither of these is.
+        provision(&world, "both").await;
+        assert_eq!(ways_in(&world, resource, "u-1"), 2 + usize::from(both), "{on:?}");
+    }
+}
+
+#[track_caller]
+fn clean_or_warned(report: &MembershipReport, is_clean: bool) {
+    assert_eq!(report.is_clean(), is_clean, "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_taken_away_by_hand_leaves_the_metadata_and_another_comes() {
+    for (on, mode) in BOTH.into_iter().flat_map(|on| ["metadata", "both"].map(|mode| (on, mode))) {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let resource = world.resource("u-1", 7);
+        clean_pass(&world.agent(json!({}))).await;
+        let uid = waldur_backend_croit::radosgw::Uid::new("u-1").unwrap();
+        let leaked = waldur_backend_croit::radosgw::AccessKeyId::new("KEYUX1").unwrap();
+        let operator = crate::common::client(world.gate.fake.clone());
+        operator.keys().delete(&uid, &leaked).await.unwrap();
+        // Another process than the one that published it.
+        let agent = world.agent(json!({ "credentials_mode": mode }));
+        assert_eq!(warned(&pass(&agent).await), ["inspect"], "{on:?} {mode}");
+        assert!(metadata(&world, resource).get("s3_credentials").is_none(), "{on:?} {mode}");
+        clean_pass(&agent).await;
+        assert_eq!(published_key_works(&world.gate.fake, &metadata(&world, resource)), Some(true), "{on:?} {mode}");
+        clean_pass(&agent).await;
+        assert_eq!(world.gate.fake.user("u-1").unwrap().keys.len(), 1);
     }
 }
 

@@ -1,16 +1,16 @@
 //! Projects that are there already.
 
-use std::{collections::HashMap, future::ready};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::{
     future::join,
-    stream::{self, StreamExt as _, TryStreamExt as _},
+    stream::{self, StreamExt as _},
 };
 use waldur_sdk::{
     Result,
     backend::{Importable, Importer, OpContext},
-    rest::{Complete, Page, Pager},
+    rest::Complete,
     types::BackendId,
 };
 
@@ -29,13 +29,10 @@ impl Importer for HarborBackend {
         let (quotas, projects) = (quotas?.complete()?, projects?.complete()?);
         let limits = quotas.into_items().into_iter().filter_map(|quota| Some((quota.project?, quota.limit?)));
         let limits: HashMap<_, StorageLimit> = limits.collect();
-        let ours = projects.into_items().into_iter().filter(|project| self.is_importable(project));
-        let items: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
-        let found = stream::iter(items).buffered(AT_A_TIME).try_collect().await?;
-        // What was left out was left out of a whole list.
-        let page = Page::new(found, None);
-        let pager = Pager::new(|item: &Importable| item.backend_id.to_string(), move |_only| ready(Ok(page.clone())));
-        pager.collect().await?.complete()
+        let ours = projects.items().iter().filter(|project| self.is_importable(project));
+        let reads: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
+        let mut found: HashMap<_, _> = stream::iter(reads).buffered(AT_A_TIME).collect().await;
+        Ok(projects.filter_map(|project| found.remove(&project.id).flatten()))
     }
 }
 
@@ -44,10 +41,27 @@ impl HarborBackend {
         &self,
         client: &HarborClient,
         limits: &HashMap<ProjectId, StorageLimit>,
-        project: Project,
+        project: &Project,
+    ) -> (ProjectId, Option<Importable>) {
+        let item = match BackendId::new(project.name.as_str()) {
+            Ok(id) => match self.read_importable(client, limits, project, id.clone()).await {
+                Ok(item) => Some(item),
+                Err(error) => Some(Importable::unreadable(id, error)),
+            },
+            Err(_not_made_by_us) => None,
+        };
+        (project.id, item)
+    }
+
+    async fn read_importable(
+        &self,
+        client: &HarborClient,
+        limits: &HashMap<ProjectId, StorageLimit>,
+        project: &Project,
+        id: BackendId,
     ) -> Result<Importable> {
         let name = ProjectName::new(project.name.as_str())?;
-        let mut item = Importable::new(BackendId::new(name.as_str())?);
+        let mut item = Importable::new(id);
         if let Some(limit) = limits.get(&project.id) {
             item.limits = self.0.storage.limits(*limit)?;
         }

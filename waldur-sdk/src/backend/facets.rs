@@ -382,7 +382,8 @@ pub trait ApiKeys: Send + Sync {
 /// Lists what could be imported into Waldur.
 #[async_trait]
 pub trait Importer: Send + Sync {
-    /// Every object of the kind that this back end makes, proven whole.
+    /// Every object of the kind that this back end makes, proven whole. One that cannot be read is among them
+    /// ([`Importable::unreadable`]), and keeps none of the others back.
     ///
     /// # Errors
     /// When the list cannot be read, or not be proven whole.
@@ -390,7 +391,7 @@ pub trait Importer: Send + Sync {
 }
 
 /// An object that exists on the back end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Importable {
     /// Its id.
@@ -402,12 +403,19 @@ pub struct Importable {
     /// The stamp on it, where the list tells. What carries one belongs to a resource, of this offering or of another one on
     /// the same system, and is never offered.
     pub stamp: Option<Stamp>,
+    /// Why nothing but the id could be read, if so. Nobody knows whose it is then, so it is not offered; the others are.
+    pub failure: Option<Error>,
 }
 
 impl Importable {
     /// An object without parent, limits and stamp.
     pub fn new(backend_id: BackendId) -> Self {
-        Self { backend_id, parent: None, limits: Limits::new(), stamp: None }
+        Self { backend_id, parent: None, limits: Limits::new(), stamp: None, failure: None }
+    }
+
+    /// An object of which nothing but the id could be read.
+    pub fn unreadable(backend_id: BackendId, failure: Error) -> Self {
+        Self { failure: Some(failure), ..Self::new(backend_id) }
     }
 
     /// Says whose it is.

@@ -77,6 +77,13 @@ pub struct ResourceState {
     /// Names of metadata that this back end publishes at other times or with other settings, and not now: whatever
     /// stands under them is taken away, also where [`Self::metadata`] are not told.
     pub withdrawn: BTreeSet<String>,
+    /// Names of metadata that hand out a key, where customers are to have the keys of
+    /// [`ApiKeys`](super::ApiKeys) now: withdrawn too, but not before Waldur lists a whole set of those. Until then a
+    /// customer would be left with no key at all.
+    pub replaced_by_keys: BTreeSet<String>,
+    /// The first half of the key that a member of [`Self::metadata`] hands out for the first time, by the member's name. One
+    /// that Waldur lists among the customer's API keys is one person's, and is not published to all who read the resource.
+    pub first_published: BTreeMap<String, String>,
     /// User names with access; `None` when not asked for, or when the back end has no members.
     pub members: Option<Vec<String>>,
     /// What could not be read beside this, for the operator: it holds nothing up.
@@ -94,6 +101,8 @@ impl ResourceState {
             status: Status::Active,
             metadata: None,
             withdrawn: BTreeSet::new(),
+            replaced_by_keys: BTreeSet::new(),
+            first_published: BTreeMap::new(),
             members: None,
             warnings: Vec::new(),
         }

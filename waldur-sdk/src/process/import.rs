@@ -307,17 +307,19 @@ impl ResourceImport {
         let objects = shielded(importer.list(cx)).await?;
         let strangers: Vec<_> =
             objects.into_items().into_iter().filter(|object| !known.contains(&object.backend_id)).collect();
-        let new = strangers.iter().filter(|object| !offered.contains(&object.backend_id) && object.stamp.is_none());
+        let is_nobodys = |object: &&Importable| object.stamp.is_none() && object.failure.is_none();
+        let new = strangers.iter().filter(|object| !offered.contains(&object.backend_id)).filter(is_nobodys);
         let slugs: BTreeSet<_> = new.filter_map(|object| self.slug(object)).collect();
         let projects = self.projects(cx, slugs).await;
         Ok(strangers
             .into_iter()
             .map(|object| {
-                let fate = match (object.stamp, self.slug(&object)) {
-                    (Some(stamp), _) => ImportFate::BelongsTo(stamp.0),
+                let fate = match (object.stamp, &object.failure, self.slug(&object)) {
+                    (Some(stamp), ..) => ImportFate::BelongsTo(stamp.0),
+                    (None, Some(failure), _) => ImportFate::Failed(failure.clone()),
                     _ if offered.contains(&object.backend_id) => ImportFate::AlreadyOffered,
-                    (None, None) => ImportFate::NotOfAProject,
-                    (None, Some(slug)) => match projects.get(&slug) {
+                    (None, None, None) => ImportFate::NotOfAProject,
+                    (None, None, Some(slug)) => match projects.get(&slug) {
                         Some(Ok(Some(project))) => ImportFate::Ready(*project),
                         Some(Err(error)) => ImportFate::Failed(error.clone()),
                         _ => ImportFate::NoSuchProject(slug),

@@ -26,7 +26,7 @@ pub mod usernames;
 
 pub use context::OfferingContext;
 pub use import::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport};
-pub use keys::{KeyPolicy, KeyProcessor, KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
+pub use keys::{KeyPolicy, KeyProcessor, KeyProvision, KeyRotation, MissingKeys, RotationOutcome, StuckKeys};
 pub use lanes::Lanes;
 pub use membership::{
     HoldReason, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome, UnmanagedUsers,

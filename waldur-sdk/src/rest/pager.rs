@@ -105,7 +105,8 @@ impl<T> Page<T> {
 /// A list proven whole: paged to its end, its count equal to the server's (where it tells one) and the same on every
 /// page, every row readable, no page in doubt, and no end left open where there is no count.
 ///
-/// Only [`Pager::collect`] makes one, so a function that removes things asks for it in its signature.
+/// Only a list that was read makes one ([`Pager::collect`], [`Rows::complete`](super::Rows::complete)), so a function that
+/// removes things asks for it in its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete<T>(Vec<T>);
 
@@ -113,6 +114,11 @@ impl<T> Complete<T> {
     /// What holds nothing because nothing is to be in it, and not because nothing was seen.
     pub(crate) fn nothing() -> Self {
         Self(Vec::new())
+    }
+
+    /// Entries of which somebody else vouches that they are all.
+    pub(crate) fn vouched(items: Vec<T>) -> Self {
+        Self(items)
     }
 
     /// The entries.
@@ -129,6 +135,13 @@ impl<T> Complete<T> {
     #[must_use]
     pub fn map<U>(self, other: impl FnMut(T) -> U) -> Complete<U> {
         Complete(self.0.into_iter().map(other).collect())
+    }
+
+    /// Some entries, as something else. What is left out is left out of a whole list, so the proof holds for those that are
+    /// of the kind wanted.
+    #[must_use]
+    pub fn filter_map<U>(self, other: impl FnMut(T) -> Option<U>) -> Complete<U> {
+        Complete(self.0.into_iter().filter_map(other).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{BadRow, Page, PageToken, body, redact, scan};
+use super::{BadRow, Complete, Page, PageToken, body, redact, scan};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The entries of one answer.
@@ -20,6 +20,17 @@ impl<T> Rows<T> {
     /// Makes a page of the rows; `next` is the place of the one after it.
     pub fn into_page(self, next: Option<PageToken>) -> Page<T> {
         Page::new(self.items, next).with_bad(self.bad)
+    }
+
+    /// The proof that these are all there are, of a server that sends its whole list in one answer.
+    ///
+    /// # Errors
+    /// The error of the first entry that could not be read.
+    pub fn complete(self) -> Result<Complete<T>> {
+        match self.bad.into_iter().next() {
+            None => Ok(Complete::vouched(self.items)),
+            Some(row) => Err(row.error),
+        }
     }
 }
 

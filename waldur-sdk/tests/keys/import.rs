@@ -1,17 +1,18 @@
 //! What exists on the back end and not in Waldur (core.md §2.12).
 
 use crate::{orders::World, parts};
+use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
-    ErrorKind,
-    backend::OpContext,
+    Error, ErrorKind, Result,
+    backend::{Importable, OpContext, ResourceBackend},
     process::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport},
-    rest::HttpTransport,
+    rest::{Complete, HttpTransport},
     testing::{
-        Action, Faults, MemoryObject, hang, op, status,
+        Action, Faults, MemoryObject, Overridden, Override, complete, hang, op, status,
         waldur::{Generation, ImportState, ResourceState},
     },
-    types::{BackendResourceRequestUuid, ResourceUuid, Uuid},
+    types::{BackendId, BackendResourceRequestUuid, ResourceUuid, Uuid},
 };
 
 /// Two strangers of a known project, one of an unknown one, one of none, and one that Waldur knows.
@@ -271,4 +272,38 @@ async fn an_object_with_a_long_id_is_offered_under_a_name_that_waldur_can_store(
     let body = world.waldur.requests().into_iter().map(|request| request.body).find(|body| body["backend_id"] == id);
     let name = body.unwrap()["name"].as_str().unwrap().to_owned();
     assert_eq!((name.len(), name.starts_with("xxx")), (150, true));
+}
+
+/// Lists what a test says.
+struct Lists(std::sync::Arc<dyn ResourceBackend>, Complete<Importable>);
+
+#[async_trait]
+impl Override for Lists {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &*self.0
+    }
+    async fn importer_list(&self, _cx: &OpContext) -> Result<Complete<Importable>> {
+        Ok(self.1.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_cannot_be_read_keeps_no_other_back_and_is_not_offered() {
+    let world = world();
+    let ids = ["alpha", "beta", "known"].map(|id| BackendId::new(id).unwrap());
+    let [alpha, beta, known] = ids;
+    let mut readable = Importable::new(alpha);
+    readable.parent = Some(crate::orders::PROJECT.to_owned());
+    let unread = |id| {
+        let mut item = Importable::unreadable(id, Error::not_ready("not now"));
+        item.parent = Some(crate::orders::PROJECT.to_owned());
+        item
+    };
+    let list = complete(vec![unread(beta), readable, unread(known)]);
+    let (http, backend) = parts(world.waldur.clone(), world.service.clone());
+    let backend = std::sync::Arc::new(Overridden(Lists(backend, list)));
+    let import = ResourceImport::new(world.client(http), backend, world.offering);
+    let report = import.run(&OpContext::new("import"), world.waldur.import_request(world.offering)).await.unwrap();
+    assert_eq!(fates(&report.items), ["alpha: offered for import", "beta: failed: not now"]);
+    assert_eq!(rows(&world), ["alpha"]);
 }

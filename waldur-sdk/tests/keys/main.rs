@@ -7,6 +7,7 @@ mod orders;
 
 mod deadlines;
 mod import;
+mod missing;
 mod others;
 mod provision;
 mod rotate;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use waldur_sdk::{
     Error,
-    backend::{Capabilities, EndDate, LimitsAuthority, Status, layers},
+    backend::{Capabilities, EndDate, LimitsAuthority, OpContext, Status, layers},
     client::WaldurClient,
     process::{OfferingContext, SyncOutcome, membership::Change},
     rest::Http,
@@ -287,6 +287,69 @@ async fn what_a_back_end_withdraws_goes_though_another_process_has_published_it(
         run(&agent).await;
         assert_eq!(site.world.count("provider_resources.set_backend_metadata"), 1);
         assert_eq!(serde_json::to_value(seen.edit(|told| told.published.clone())).unwrap(), json!([after]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_key_goes_once_waldur_lists_those_that_take_its_place() {
+    for generation in BOTH {
+        let site = Site::new(generation);
+        let resource = site.resource("one", &[]);
+        let before = json!({ "object_id": "one", "secret_key": "s", "theirs": 1 });
+        site.waldur().change_resource(resource, |row| row.backend_metadata(before.clone()));
+        let seen = Seen::default();
+        seen.edit(|told| told.replaced_by_keys = ["secret_key".to_owned()].into());
+        let agent = watched(&site, &seen).build();
+        let stands = || site.waldur().resource_view(resource).backend_metadata;
+        for listed in 0..2 {
+            let report = agent.run_once(&OpContext::new("pass")).await.unwrap();
+            assert_eq!((report.resources[0].warnings.len(), stands()), (1, before.clone()), "{listed}: {report:#?}");
+            if generation == Generation::V8 {
+                site.waldur().api_key(resource, format!("key-{listed}")).create();
+            }
+        }
+        agent.run_once(&OpContext::new("pass")).await.unwrap();
+        let after = if generation == Generation::V8 { json!({ "object_id": "one", "theirs": 1 }) } else { before };
+        assert_eq!(stands(), after, "where there are no API keys, nothing takes its place");
+        // Nobody asks for what is settled.
+        let asked = site.world.count("api_keys.list");
+        agent.run_once(&OpContext::new("pass")).await.unwrap();
+        assert_eq!(site.world.count("api_keys.list"), asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_one_customers_is_not_published_to_all() {
+    for (theirs, list, shown) in [
+        (Some("other"), 200, true),
+        (None, 200, true),
+        (Some("mine"), 200, false),
+        // Which key it is, the row does not say.
+        (Some(""), 200, false),
+        (None, 500, false),
+    ] {
+        let site = Site::new(Generation::V8);
+        let resource = site.resource("one", &[]);
+        match theirs {
+            Some("") => drop(site.waldur().api_key(resource, "").without_client_id().create()),
+            Some(theirs) => drop(site.waldur().api_key(resource, theirs).create()),
+            None => {}
+        }
+        let seen = Seen::default();
+        seen.edit(|told| {
+            let serde_json::Value::Object(metadata) = json!({ "credentials": "of mine", "quota": 1 }) else { return };
+            told.metadata = Some(metadata.into());
+            told.first_published = [("credentials".to_owned(), "mine".to_owned())].into();
+        });
+        let mut agent = watched(&site, &seen);
+        if list != 200 {
+            agent = agent.waldur(Faults::new(site.waldur().clone()).on(op("api_keys.list"), status(list)));
+        }
+        let report = agent.build().run_once(&OpContext::new("pass")).await.unwrap();
+        let metadata = site.waldur().resource_view(resource).backend_metadata;
+        assert_eq!(metadata["quota"], 1, "{report:#?}");
+        assert_eq!(metadata.get("credentials").is_some(), shown, "{theirs:?} {list}");
+        assert_eq!(report.resources[0].warnings.is_empty(), shown, "{theirs:?} {list}: {report:#?}");
     }
 }
 

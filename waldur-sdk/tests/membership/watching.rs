@@ -33,6 +33,8 @@ pub struct Told {
     pub effective_id: Option<String>,
     pub metadata: Option<JsonObject>,
     pub withdrawn: BTreeSet<String>,
+    pub replaced_by_keys: BTreeSet<String>,
+    pub first_published: BTreeMap<String, String>,
     pub warnings: Vec<Error>,
     /// What it was told is published, where it was asked with that.
     pub published: Vec<JsonObject>,
@@ -102,6 +104,8 @@ impl Override for Watching {
                     state.metadata = Some(metadata.clone());
                 }
                 state.withdrawn.clone_from(&told.withdrawn);
+                state.replaced_by_keys.clone_from(&told.replaced_by_keys);
+                state.first_published.clone_from(&told.first_published);
                 state.warnings.clone_from(&told.warnings);
             }
         });

@@ -217,3 +217,11 @@ async fn a_list_inside_an_object_is_read_with_what_stands_beside_it() {
     let error = call().send_rows_in::<Row, Beside>("truncated", "uuid").await.unwrap_err();
     assert_eq!(error.message(), "the answer's `truncated` is not a list");
 }
+
+#[test]
+fn rows_of_one_answer_are_whole_when_each_could_be_read() {
+    let whole = decode_rows::<u64>(b"[1, 2, 3]", "id").unwrap().complete().unwrap();
+    // What is left out is left out of a whole list.
+    assert_eq!(whole.filter_map(|number| (number != 2).then_some(number * 10)).into_items(), [10, 30]);
+    assert_eq!(decode_rows::<u64>(b"[1, {}, 3]", "id").unwrap().complete().unwrap_err().kind(), ErrorKind::Decode);
+}

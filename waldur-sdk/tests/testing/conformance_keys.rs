@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
     backend::{IssuedKey, MarketplaceResource, OpContext, ResourceBackend},
-    rest::{Complete, Page, Pager},
+    rest::Complete,
     testing::{
-        MemoryService, Overridden, Override,
+        MemoryService, Overridden, Override, complete,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Limits},
@@ -66,12 +66,7 @@ impl Override for Broken {
             Fault::WantsTheOld => Err(Error::rejected("There is no such key.")),
             Fault::TakesTheSibling => {
                 let issued = keys.mint(cx, resource, id).await?;
-                let only = issued.client_id.clone();
-                let pager = Pager::new(String::clone, move |_| {
-                    let only = only.clone();
-                    async move { Ok(Page::new(vec![only], None)) }
-                });
-                keys.prune(cx, resource, id, &pager.collect().await?.complete()?).await?;
+                keys.prune(cx, resource, id, &complete(vec![issued.client_id.clone()])).await?;
                 Ok(issued)
             }
             _ => keys.rotate(cx, resource, id, client_id).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join;
 use waldur_sdk::{Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Owners, Sight};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Owners, Published, Sight};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
     s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
@@ -53,12 +53,16 @@ pub(super) async fn sight(
     users: &Arc<UserList>,
     uid: &Uid,
     with_keys: bool,
+    is_anothers: impl Fn(&Account) -> bool + Send,
 ) -> Result<Option<Sight>> {
     let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    if is_anothers(&account) {
+        return Ok(Some(Sight { account, published: None }));
+    }
     let keys = async { if with_keys { own_keys(client, uid).await } else { Ok(Vec::new()) } };
     let (keys, summary) = join(keys, async { summary(client, users, uid).await?.finish() }).await;
     let Some(keys) = still_there(keys).transpose() else { return Ok(None) };
-    Ok(Some(Sight { account, keys, summary }))
+    Ok(Some(Sight { account, published: Some(Published { keys, summary }) }))
 }
 
 /// `None` of a user that went away since it was listed.

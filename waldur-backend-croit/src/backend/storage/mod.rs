@@ -75,9 +75,15 @@ pub(super) struct AccountWithKeys {
     pub(super) keys: Vec<S3Key>,
 }
 
-/// A user and all that is published of it, each as far as it can be read.
+/// A user and all that is published of it.
 pub(super) struct Sight {
     pub(super) account: Account,
+    /// `None` where it is another's.
+    pub(super) published: Option<Published>,
+}
+
+/// What is published of a user, each part as far as it can be read.
+pub(super) struct Published {
     /// None where they were not asked for.
     pub(super) keys: Result<Vec<S3Key>>,
     pub(super) summary: Result<Value>,
@@ -248,11 +254,12 @@ impl Storage {
         }
     }
 
-    /// Gives a user one more key.
+    /// Gives a user one more key, to be published.
     pub(super) async fn mint(&self, uid: &Uid) -> Result<()> {
+        let pair = S3Key::mint_for_metadata(uid)?;
         match self {
-            Self::RadosGw(client) => client.keys().mint(uid).await.map(drop),
-            Self::Croit(client) => client.keys().put(uid, &S3Key::mint(uid)?).await,
+            Self::RadosGw(client) => client.keys().create(uid, &pair.id()?).await.map(drop),
+            Self::Croit(client) => client.keys().put(uid, &pair).await,
         }
     }
 
@@ -332,11 +339,17 @@ impl View {
         }
     }
 
-    /// What the view shows of a user, with its keys if `keys`, and what it stores.
-    pub(super) async fn sight(&self, uid: &Uid, keys: bool) -> Result<Option<Sight>> {
+    /// What the view shows of a user, with its keys if `keys`, and what it stores; no more than the user where it
+    /// `is_anothers`, whose keys and buckets are nobody's business here.
+    pub(super) async fn sight(
+        &self,
+        uid: &Uid,
+        keys: bool,
+        is_anothers: impl Fn(&Account) -> bool + Send,
+    ) -> Result<Option<Sight>> {
         match self {
-            Self::RadosGw(client) => radosgw::sight(client, uid, keys).await,
-            Self::Croit(client, users) => croit::sight(client, users, uid, keys).await,
+            Self::RadosGw(client) => radosgw::sight(client, uid, keys, is_anothers).await,
+            Self::Croit(client, users) => croit::sight(client, users, uid, keys, is_anothers).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use waldur_sdk::{Error, ErrorKind, Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Made, NewAccount, Sight, without_keys};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Made, NewAccount, Published, Sight, without_keys};
 use crate::{
     radosgw::{Bucket, NewUser, PageSize, RadosGwClient, User, UserChange, UserWithKeys, error},
     s3::{Quotas, S3Key, Uid},
@@ -32,11 +32,19 @@ pub(super) async fn with_keys(client: &RadosGwClient, uid: &Uid) -> Result<Optio
 }
 
 /// The user, and then its buckets: nobody's are asked for of whom it is not known that they exist.
-pub(super) async fn sight(client: &RadosGwClient, uid: &Uid, keys: bool) -> Result<Option<Sight>> {
+pub(super) async fn sight(
+    client: &RadosGwClient,
+    uid: &Uid,
+    keys: bool,
+    is_anothers: impl Fn(&Account) -> bool + Send,
+) -> Result<Option<Sight>> {
     let found = if keys { with_keys(client, uid).await? } else { account(client, uid).await?.map(without_keys) };
     let Some(AccountWithKeys { account, keys }) = found else { return Ok(None) };
+    if is_anothers(&account) {
+        return Ok(Some(Sight { account, published: None }));
+    }
     let summary = async { summary(client, uid).await?.finish() }.await;
-    Ok(Some(Sight { account, keys: Ok(keys), summary }))
+    Ok(Some(Sight { account, published: Some(Published { keys: Ok(keys), summary }) }))
 }
 
 pub(super) async fn account(client: &RadosGwClient, uid: &Uid) -> Result<Option<Account>> {

@@ -28,6 +28,7 @@
 //! way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
 //! for an offering.
 
+mod missing;
 mod provision;
 mod report;
 mod rotate;
@@ -39,7 +40,7 @@ use std::{
     time::Duration,
 };
 
-pub use report::{KeyProvision, KeyRotation, RotationOutcome, StuckKeys};
+pub use report::{KeyProvision, KeyRotation, MissingKeys, RotationOutcome, StuckKeys};
 
 pub(in crate::process) use provision::Provision;
 
@@ -75,6 +76,10 @@ pub struct KeyPolicy {
     pub expose_error_details: bool,
     /// Resources worked on at once. Default 4.
     pub concurrency: usize,
+    /// How many resources without keys get some in one pass over them ([`KeyProcessor::provision_missing`]). Default 20.
+    pub provisions_per_pass: usize,
+    /// How long it takes until such resources are looked for again. Default an hour.
+    pub look_for_missing_after: Duration,
     /// Report which keys would be made or replaced, and write nothing. What would be pruned is not known without pruning.
     /// Default no.
     pub dry_run: bool,
@@ -82,7 +87,14 @@ pub struct KeyPolicy {
 
 impl Default for KeyPolicy {
     fn default() -> Self {
-        Self { stuck_after: Duration::from_secs(30 * 60), expose_error_details: true, concurrency: 4, dry_run: false }
+        Self {
+            stuck_after: Duration::from_secs(30 * 60),
+            expose_error_details: true,
+            concurrency: 4,
+            provisions_per_pass: 20,
+            look_for_missing_after: Duration::from_secs(60 * 60),
+            dry_run: false,
+        }
     }
 }
 
@@ -118,6 +130,7 @@ struct Inner {
     policy: KeyPolicy,
     lanes: Lanes,
     blind: BlindKeys,
+    waiting: Arc<Mutex<missing::Waiting>>,
 }
 
 /// How many keys of a resource were handed over while nobody could say which ones it has: without this every further
@@ -147,7 +160,7 @@ impl KeyProcessor {
     /// A processor with the default policy.
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
         let (policy, lanes, blind) = (KeyPolicy::default(), Lanes::default(), BlindKeys::default());
-        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, blind }))
+        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, blind, waiting: Arc::default() }))
     }
 
     /// Replaces the policy.
@@ -184,11 +197,16 @@ impl KeyProcessor {
     /// When the resource cannot be read, has no back-end id, or the back end has no [`ApiKeys`]; `InvalidRequest` when the
     /// resource is not one of this offering, or is not in use.
     pub async fn provision(&self, cx: &OpContext, resource: ResourceUuid) -> Result<KeyProvision> {
-        let (this, cx) = (self.clone(), cx.child(resource.hex()));
-        self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource).await }).await
+        self.provision_in_lane(cx, resource, false).await
     }
 
-    async fn provision_alone(&self, cx: &OpContext, resource: ResourceUuid) -> Result<KeyProvision> {
+    /// `keeps`: what Waldur does not list stays.
+    async fn provision_in_lane(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
+        let (this, cx) = (self.clone(), cx.child(resource.hex()));
+        self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
+    }
+
+    async fn provision_alone(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         cx.checkpoint()?;
         let keys = self.0.backend.keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
@@ -199,7 +217,7 @@ impl KeyProcessor {
         let (side, id) = self.subject(&row)?;
         let (side, id, blind) = (&side, &id, &self.0.blind);
         let (resumes, is_new, renews) = (false, false, false);
-        let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, blind };
+        let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, keeps, blind };
         Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
     }
 
@@ -243,7 +261,10 @@ fn grace(cx: &OpContext, waldur: &WaldurClient) -> (OpContext, WaldurClient) {
 }
 
 /// The keys of a resource that Waldur lists, proven whole.
-async fn listed(waldur: &WaldurClient, resource: ResourceUuid) -> Result<Complete<ResourceApiKey>> {
+pub(in crate::process) async fn listed(
+    waldur: &WaldurClient,
+    resource: ResourceUuid,
+) -> Result<Complete<ResourceApiKey>> {
     let query = ResourceApiKeyQuery::resource(resource);
     let rows = waldur.api_keys().list(&query).collect().await?.complete()?;
     // A filter that the server does not know is ignored: what came is looked at.

@@ -28,6 +28,8 @@ pub(in crate::process) struct Provision<'a> {
     pub(in crate::process) is_new: bool,
     /// Whether keys that Waldur lists may be dead: those of a resource that had ended.
     pub(in crate::process) renews: bool,
+    /// Whether what Waldur does not list stays: customers may have it from before there were API keys.
+    pub(in crate::process) keeps: bool,
     pub(in crate::process) blind: &'a BlindKeys,
 }
 
@@ -125,6 +127,9 @@ impl Provision<'_> {
     /// What the back end had before Waldur was asked, and what Waldur said. Of a resource that was made a moment ago by this
     /// very run Waldur lists none, and nothing is pruned: the back end is asked only if it does.
     async fn look_at_both(&self, report: &mut KeyProvision) -> ControlFlow<(), (Option<Before>, Sight)> {
+        if self.keeps {
+            return ControlFlow::Continue((None, self.look(report).await?));
+        }
         if self.is_new && !self.resumes {
             let sight = self.look(report).await?;
             if !matches!(sight, Sight::Known { .. }) {
@@ -261,7 +266,7 @@ impl KeyProvision {
 }
 
 /// Whether it is worth coming back.
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    error::Error,
+    error::{Error, Result},
     process::Warning,
     rest::BadRow,
     types::{ApiKeyUuid, ResourceUuid},
@@ -76,6 +76,16 @@ impl fmt::Display for RotationOutcome {
             Self::DryRun => f.write_str("dry run"),
         }
     }
+}
+
+/// What came of a look for resources whose customers have no keys yet, or not all of them.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct MissingKeys {
+    /// Those that had their turn in this pass.
+    pub provisions: Vec<(ResourceUuid, Result<KeyProvision>)>,
+    /// How many are left for the next passes.
+    pub left: usize,
 }
 
 /// What came of a look for replacements that got stuck.

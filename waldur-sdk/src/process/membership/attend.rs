@@ -278,6 +278,8 @@ impl MembershipSync {
             job.access = Access::Nobody;
             return Ok(Look::Ended(SyncOutcome::Foreign));
         }
+        let told = self.with_keys_minded(job, row, sight.state).await;
+        let sight = Sight { state: &told, ..sight };
         let plan = self.plan(pass, &sight);
         tally.note(&sight, &plan.members);
         let overtaken = sight.team.is_some_and(|team| self.is_overtaken(row, team));
@@ -313,6 +315,8 @@ impl MembershipSync {
             job.access = Access::Nobody;
             return Ok(Some(SyncOutcome::Foreign));
         }
+        let told = self.with_keys_minded(job, &fresh.row, sight.state).await;
+        let sight = Sight { state: &told, ..sight };
         let mut now = self.plan(pass, &sight);
         fresh.confirm(&due.before, &mut now.members);
         if let Some(error) = &fresh.closed {

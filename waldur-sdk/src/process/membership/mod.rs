@@ -54,6 +54,7 @@ mod pass;
 mod plan;
 mod policy;
 mod projects;
+mod published;
 mod report;
 mod row;
 mod run;

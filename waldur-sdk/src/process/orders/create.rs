@@ -118,15 +118,16 @@ impl OrderProcessor {
             }
         }
         job.cx.step("publish");
-        let (published, keys, (), state) = join4(
-            self.publish(job, side, created.get()),
-            self.provision_keys(job, order, side),
-            self.grant_access(job, side, team),
-            self.state(job, order),
-        )
-        .await;
-        published?;
-        keys?;
+        let handed_over = async {
+            self.publish(job, side, created.get()).await?;
+            // A key that stands in the metadata is known to Waldur before others are made, which never stand there.
+            let mut side = side.clone();
+            side.metadata.extend(created.get().metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+            self.provision_keys(job, order, &side).await
+        };
+        let (handed_over, (), state) =
+            join3(handed_over, self.grant_access(job, side, team), self.state(job, order)).await;
+        handed_over?;
         let outcome = self.finish_from(job, order, state?, Proof::from(created)).await?;
         if matches!(outcome, OrderOutcome::AlreadyFinished(_)) {
             self.look_for_leftover(job, order).await;
@@ -144,8 +145,8 @@ impl OrderProcessor {
             let (resumes, is_new) = (job.resumes(), order.kind == OrderType::Create);
             let waldur = self.waldur(job.cx);
             let (renews, blind) = (order.kind == OrderType::Restore, self.blind_keys());
-            let provision =
-                Provision { waldur: &waldur, keys, cx: job.cx, side, id: &id, resumes, is_new, renews, blind };
+            let (cx, id, keeps) = (job.cx, &id, false);
+            let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, keeps, blind };
             // Boxed: most orders have no keys, and all would carry the space for them.
             let report = Box::pin(provision.run()).await;
             if report.deferred.is_none() {

@@ -8,14 +8,14 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{MemoryBackend, MemoryObject};
+use super::{super::complete, MemoryBackend, MemoryObject};
 use crate::{
     backend::{
         ById, Grant, MarketplaceResource, MemberChange, MemberDirectory, MemberOutcome, MembershipPlan, OpContext,
         Origin, ResourceState, UserLimits,
     },
     error::{Error, ErrorKind, Result},
-    rest::{Complete, Page, Pager},
+    rest::Complete,
     types::{BackendAmount, BackendId, Limit, Limits},
 };
 
@@ -86,22 +86,13 @@ impl MemoryBackend {
     }
 }
 
-/// A list that is whole because it came in one piece.
-async fn complete(items: Vec<String>) -> Result<Complete<String>> {
-    let pager = Pager::new(String::clone, move |_| {
-        let items = items.clone();
-        async move { Ok(Page::new(items, None)) }
-    });
-    pager.collect().await?.complete()
-}
-
 #[async_trait]
 impl MemberDirectory for MemoryBackend {
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<Complete<String>> {
         let mut lists = ById::new();
         for (id, object) in self.objects(cx, ids).await {
             let list = match object {
-                Ok(Some(object)) => complete(object.members.into_iter().collect()).await,
+                Ok(Some(object)) => Ok(complete(object.members.into_iter().collect())),
                 Ok(None) => Err(Error::new(ErrorKind::NotFound, format!("{id} does not exist"))),
                 Err(error) => Err(error),
             };

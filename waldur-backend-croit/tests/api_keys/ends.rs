@@ -1,0 +1,89 @@
+//! What is left of keys when a resource ends and its user stays, and who gets keys that had none.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use waldur_backend_croit::testing::SeedUser;
+use waldur_sdk::{
+    backend::OpContext,
+    process::{OrderOutcome, OrderPolicy},
+    testing::waldur::{OrderState, ResourceState},
+};
+
+use crate::{
+    common::On,
+    world::{BOTH, World},
+};
+
+fn softly() -> OrderPolicy {
+    let mut policy = OrderPolicy::default();
+    policy.soft_delete = true;
+    policy
+}
+
+/// A resource in use in a mode, with the keys `one` and `two` of Waldur's, and one in the metadata.
+fn in_use(on: On, mode: &'static str) -> (World, waldur_sdk::types::ResourceUuid) {
+    let (world, resource) = World::with_keys(on, &["one", "shown", "two"], &["one", "two"]);
+    let shown = json!({ "s3_credentials": { "access_key": "shown", "secret_key": "secret-of-shown" } });
+    world.waldur.change_resource(resource, |row| row.backend_metadata(shown));
+    (world.in_mode(mode), resource)
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec12_a_soft_end_leaves_no_key_but_where_there_are_none_of_waldurs() {
+    for (on, mode) in BOTH.into_iter().flat_map(|on| ["api_keys", "both", "metadata"].map(|mode| (on, mode))) {
+        for told in [true, false] {
+            let (world, resource) = in_use(on, mode);
+            if !told {
+                // Nobody knows which one is published.
+                world.waldur.change_resource(resource, |row| row.backend_metadata(json!({})));
+            }
+            // A removal may be acknowledged and lost.
+            world.fake().lose_writes("key.delete", 1);
+            let order = world.waldur.order_on(resource).terminate().pending();
+            let orders = world.orders(world.waldur.clone(), world.gate.clone()).with_policy(softly());
+            let report = orders.run_once(&OpContext::new("orders")).await.unwrap();
+            assert!(matches!(report.orders[0].outcome, OrderOutcome::Done), "{on:?} {mode}: {report:?}");
+            assert_eq!(world.waldur.order_view(order).state, OrderState::Done);
+            // The README says so of the last one: what is published has no list of keys to go with.
+            let left = if mode == "metadata" { 3 } else { 0 };
+            assert_eq!(world.live().len(), left, "{on:?} {mode}");
+            assert_eq!(world.waldur.resource_view(resource).state, ResourceState::Terminated);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_end_is_not_reported_while_a_key_may_be_left() {
+    for on in BOTH {
+        let (world, resource) = in_use(on, "both");
+        world.gate.fail("DELETE", 99, crate::common::server_error());
+        let order = world.waldur.order_on(resource).terminate().pending();
+        let orders = world.orders(world.waldur.clone(), world.gate.clone()).with_policy(softly());
+        orders.run_once(&OpContext::new("orders")).await.unwrap();
+        assert_ne!(world.waldur.order_view(order).state, OrderState::Done, "{on:?}");
+        world.gate.mend();
+        for _cycle in 0..3 {
+            orders.run_once(&OpContext::new("orders")).await.unwrap();
+        }
+        assert_eq!((world.waldur.order_view(order).state, world.live()), (OrderState::Done, BTreeSet::new()), "{on:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_from_before_there_were_api_keys_get_some_and_keep_their_own() {
+    for (on, mode) in BOTH.into_iter().flat_map(|on| ["api_keys", "both"].map(|mode| (on, mode))) {
+        let (world, resource) = World::with_keys(on, &["old"], &[]);
+        let unstamped = world.waldur.resource(world.offering).name("u").slug("u").backend_id("waldur-u").create();
+        world.fake().add_user(SeedUser::new("waldur-u").key("theirs", "secret-of-theirs")).unwrap();
+        let world = world.in_mode(mode);
+        let keys = world.keys(world.waldur.clone(), world.gate.clone());
+        let report = keys.provision_missing(&OpContext::new("keys")).await.unwrap();
+        assert_eq!((report.provisions.len(), report.left), (2, 0), "{on:?} {mode}");
+        assert_eq!(world.reported(resource).len(), 2);
+        assert_eq!(world.live().difference(&world.reported(resource)).collect::<Vec<_>>(), ["old"], "{on:?} {mode}");
+        // Nobody hands out keys of a user that is not the resource's beyond doubt.
+        assert_eq!((world.reported(unstamped).len(), world.live_of("waldur-u").len()), (0, 1));
+        world.assert_sound();
+    }
+}

@@ -1,0 +1,114 @@
+//! Keys for resources that were there before their customers were to have any (core.md §2.11).
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    live,
+    orders::{World, environment},
+    processor, reported,
+};
+use waldur_sdk::{
+    backend::OpContext,
+    process::{KeyPolicy, KeyProcessor, MissingKeys},
+    testing::{
+        Faults, op, status,
+        waldur::{Generation, ResourceState},
+    },
+    types::ResourceUuid,
+};
+
+fn few(keys: KeyProcessor) -> KeyProcessor {
+    let mut policy = KeyPolicy::default();
+    policy.provisions_per_pass = 2;
+    keys.with_policy(policy)
+}
+
+async fn pass(keys: &KeyProcessor) -> MissingKeys {
+    keys.provision_missing(&OpContext::new("missing")).await.unwrap()
+}
+
+fn older(world: &World, number: usize) -> Vec<ResourceUuid> {
+    (0..number)
+        .map(|number| {
+            let id = format!("res-{number}");
+            let resource = world.existing(&id);
+            world.service.seed_key(&id, format!("shown-{number}"));
+            resource
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_older_resources_get_keys_a_few_in_each_pass_and_lose_none() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 5);
+    // One has what it needs, one has half of it, and one is gone.
+    for client_id in ["one", "two"] {
+        world.service.seed_key("res-0", client_id);
+        world.waldur.api_key(resources[0], client_id).create();
+    }
+    world.service.seed_key("res-1", "half");
+    world.waldur.api_key(resources[1], "half").create();
+    world.waldur.change_resource(resources[2], |row| row.state(ResourceState::Terminated));
+    let keys = few(processor(&world, world.waldur.clone(), world.service.clone()));
+    let first = pass(&keys).await;
+    assert_eq!((first.provisions.len(), first.left), (2, 1));
+    let second = pass(&keys).await;
+    assert_eq!((second.provisions.len(), second.left), (1, 0));
+    for number in [0, 1, 3, 4] {
+        let (id, shown) = (format!("res-{number}"), format!("shown-{number}"));
+        let (live, reported) = (live(&world, &id), reported(&world, resources[number]));
+        assert_eq!(reported.len(), 2, "{id}");
+        // What customers had stays, as they may use it.
+        assert_eq!(live.difference(&reported).cloned().collect::<BTreeSet<_>>(), BTreeSet::from([shown]), "{id}");
+        assert!(live.is_superset(&reported), "{id}: {live:?} {reported:?}");
+    }
+    assert_eq!((reported(&world, resources[2]).len(), world.service.keys_made()), (0, 5));
+    // Nothing waits, and for an hour nobody asks.
+    world.waldur.forget_requests();
+    assert!(pass(&keys).await.provisions.is_empty());
+    assert_eq!(world.waldur.requests().len(), 0);
+    environment().sleep(Duration::from_hours(2)).await;
+    assert!(pass(&keys).await.provisions.is_empty());
+    assert_eq!(world.waldur.requests().len(), 2, "keys and resources");
+    world.assert_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_a_list_that_is_not_whole_gives_nobody_keys() {
+    for list in ["api_keys.list", "provider_resources.list"] {
+        let world = World::new(Generation::V8);
+        older(&world, 3);
+        let faults = Faults::new(world.waldur.clone()).on(op(list), status(500));
+        let keys = few(processor(&world, faults, world.service.clone()));
+        keys.provision_missing(&OpContext::new("missing")).await.unwrap_err();
+        assert_eq!(world.service.keys_made(), 0, "{list}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_what_passes_is_tried_again_and_stops_no_other() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 2);
+    let faults = Faults::new(world.service.clone()).on(op("keys.mint").nth(1), status(503));
+    let keys = few(processor(&world, world.waldur.clone(), faults));
+    let first = pass(&keys).await;
+    assert_eq!((first.provisions.len(), first.left), (2, 1));
+    let second = pass(&keys).await;
+    assert_eq!((second.provisions.len(), second.left), (1, 0));
+    for (number, resource) in resources.into_iter().enumerate() {
+        assert_eq!(reported(&world, resource).len(), 2);
+        assert!(live(&world, &format!("res-{number}")).is_superset(&reported(&world, resource)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_a_server_without_keys_is_asked_once() {
+    let world = World::new(Generation::V2024);
+    older(&world, 2);
+    let keys = few(processor(&world, world.waldur.clone(), world.service.clone()));
+    for _pass in 0..2 {
+        assert!(pass(&keys).await.provisions.is_empty());
+    }
+    assert_eq!((world.waldur.requests().len(), world.service.keys_made()), (1, 0));
+}
