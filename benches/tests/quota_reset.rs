@@ -31,8 +31,12 @@ async fn the_sdk_leaves_a_quota_as_it_was_sold() {
     for cycle in ["first", "steady"] {
         assert_eq!(duty.cycle().await.unwrap(), Vec::<String>::new(), "{cycle}");
         assert_eq!(scene.granted_and_sold(), [(Some(SOLD), Some(SOLD)); 3], "{cycle}");
+        // It has looked, and seen all three.
+        assert!(backend.counts().total > 0, "{cycle}");
+        assert_eq!(scene.published("harbor_project_id"), 3, "{cycle}");
+        assert_eq!(backend.counts().writes, 0, "{cycle}");
+        backend.forget();
     }
-    assert_eq!(backend.counts().writes, 0);
 }
 
 /// `cargo test -p waldur-benches --test quota_reset -- --ignored`

@@ -25,11 +25,11 @@ pub struct HarborSettings {
     /// `default_storage_quota_gb`: the limit of a resource that was ordered without one, in GiB, or in what
     /// `storage_bytes_per_unit` makes of them, whatever the component's `unit_factor`; -1 for none. Default 10.
     pub default_limit: Limit,
-    /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`.
+    /// `oidc_group_prefix`: before the project's slug in the name of its group. Default `waldur-`; none is warned of.
     pub group_prefix: String,
     /// `allocation_prefix`: before the resource's slug in the name of its project. Default none, which is warned of.
     pub allocation_prefix: String,
-    /// `project_role_id`: what the group may do in the project. Default 2, developer.
+    /// `project_role_id`: what the group may do in the project. Default 2, developer. 1, administrator, is warned of.
     pub role: Role,
     /// `verify_ssl`: whether Harbor's certificate is verified. Default true.
     pub verify_ssl: bool,
@@ -40,6 +40,8 @@ pub struct HarborSettings {
     pub force_delete_repositories: bool,
     /// `storage_bytes_per_unit`: how many bytes one unit has, before the component's `unit_factor`. Default 1024³.
     pub bytes_per_unit: u64,
+    /// Whether `default_storage_quota_gb` was written.
+    pub(crate) chooses_default: bool,
 }
 
 impl HarborSettings {
@@ -57,14 +59,22 @@ impl HarborSettings {
         let password = present(&mut section, "robot_password", password);
         let default_limit = section.key("default_storage_quota_gb").integer(-1_i64..);
         let default_limit = default_limit.check("must be greater than 0, or -1 for no limit", |limit| *limit != 0);
-        let default_limit = default_limit.or(10);
+        let default_limit = default_limit.given();
         let group_prefix = section.key("oidc_group_prefix").text().or("waldur-".to_owned());
+        if group_prefix.trim().is_empty() {
+            let text = "is empty: a project has the group of the identity provider that is called like its slug, \
+                        whoever is in it";
+            section.warn("oidc_group_prefix", text);
+        }
         let allocation_prefix = section.key("allocation_prefix").text().or(String::new());
         if allocation_prefix.trim().is_empty() {
             section.warn("allocation_prefix", "is empty: projects are named among everybody's on the registry");
         }
         let role = section.key("project_role_id").integer(..);
         let role = role.try_map(|number: i64| Role::new(number).map_err(|_| ROLE_RULE)).or(Role::DEVELOPER);
+        if role == Role::ADMIN {
+            section.warn("project_role_id", ADMIN_WARNING);
+        }
         let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
         let force_delete_repositories = section.key("force_delete_repositories").boolean().or(false);
         if force_delete_repositories {
@@ -73,6 +83,8 @@ impl HarborSettings {
         let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(1 << 30);
         let verify_ssl = verify_ssl(&mut section);
         section.finish()?;
+        let given = default_limit?;
+        let default_limit = given.unwrap_or(10);
         Ok(Self {
             url: without_api(url?),
             username: username?,
@@ -89,9 +101,14 @@ impl HarborSettings {
             timeout: Duration::from_secs(timeout),
             force_delete_repositories,
             bytes_per_unit,
+            chooses_default: given.is_some(),
         })
     }
 }
+
+/// What follows from giving customers the role that may change the entries of ours.
+pub(crate) const ADMIN_WARNING: &str = "customers are administrators of their projects: they can add members, and remove \
+                                        or replace the entry that says whose a project is";
 
 const ROLE_RULE: &str = "must be 1 (admin), 2 (developer), 3 (guest), 4 (maintainer) or 5 (limited guest)";
 

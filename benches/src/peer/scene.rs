@@ -132,9 +132,10 @@ impl Scene {
             Backend::Harbor(harbor) => {
                 let uuid = resource.limits([("storage", self.held)]).create();
                 let project = SeedProject::new(&id).quota(self.held * GIB).used(u64::try_from(stored(number) * GIB)?);
-                let project = project.group(&format!("waldur-{}", project_slug(number)), ROLE);
-                // The mark of the SDK's back end; the Python plugin does not look at it.
-                harbor.add_project(project.tolerates(&format!("waldur-resource-{}", uuid.hex())))?;
+                let group = format!("waldur-{}", project_slug(number));
+                // The marks of the SDK's back end; the Python plugin does not look at them.
+                let marked = project.group(&group, ROLE).tolerates(&format!("waldur-resource-{}", uuid.hex()));
+                harbor.add_project(marked.tolerates(&format!("waldur-group-{group}")))?;
                 uuid
             }
             Backend::CephS3(gateway) => {
@@ -166,6 +167,13 @@ impl Scene {
             (granted, self.waldur.resource_view(*resource).limits.get("storage").and_then(Value::as_i64))
         };
         resources.map(pair).collect()
+    }
+
+    /// Of how many resources Waldur has been told something by this name.
+    pub fn published(&self, name: &str) -> usize {
+        let told =
+            |resource: &&ResourceUuid| self.waldur.resource_view(**resource).backend_metadata.get(name).is_some();
+        self.resources.iter().filter(told).count()
     }
 
     /// What has to be served: Waldur, and the back end.

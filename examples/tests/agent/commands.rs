@@ -152,6 +152,57 @@ async fn f166_a_log_that_nobody_reads_holds_no_order_up() {
     assert!(orders.iter().all(|order| stage.waldur.order_view(*order).state == OrderState::Done));
 }
 
+/// Whoever read it has gone: what is written then fails, and nobody is there to be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f166_a_log_whose_reader_is_gone_holds_no_order_up() {
+    let stage = Stage::new().await;
+    let orders: Vec<_> = (1..=5).map(|number| stage.another(number)).collect();
+    let config = stage.config("broken-pipe", |_| {});
+    let mut command = agent(&["order-process", "--once", "-c", config.to_str().unwrap()]);
+    command.env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(ended(child).await, Some(0));
+    assert!(orders.iter().all(|order| stage.waldur.order_view(*order).state == OrderState::Done));
+}
+
+/// At its most talkative, in every mode.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c70_traces_of_every_mode_hold_no_secret() {
+    let stage = Stage::new().await;
+    let config = stage.config("traces", |config| {
+        config["offerings"][0]["reporting_backend"] = json!("ceph_s3");
+        config["offerings"][0]["membership_sync_backend"] = json!("ceph_s3");
+    });
+    for mode in ["order-process", "report", "membership-sync"] {
+        let mut command = agent(&[mode, "--once", "-c", config.to_str().unwrap()]);
+        command.env("RUST_LOG", "trace");
+        let output = run(command).await;
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{mode}: {said}");
+        assert!(said.contains("TRACE") && said.contains("http.request.method"), "{mode}: {said}");
+        stage.assert_silent(&output);
+    }
+    assert_eq!((stage.state(), stage.gateway.users().len()), (OrderState::Done, 1));
+}
+
+/// What diagnose finds, every pass says as well: its orders go on without that component.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f164_a_pass_names_the_components_that_waldur_does_not_have() {
+    let stage = Stage::new().await;
+    let config = stage.config("unknown-component", |config| {
+        config["offerings"][0]["backend_components"]["s3_traffic"] =
+            json!({ "label": "Traffic", "measured_unit": "GB", "accounting_type": "usage", "backend_name": "traffic" });
+    });
+    let output = called(&["order-process", "--once", "-c", config.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let said = text(&output);
+    let warning = said.lines().find(|line| line.contains("Waldur does not have these components"));
+    assert!(warning.is_some_and(|line| line.contains("WARN") && line.contains("s3_traffic")), "{said}");
+    assert!(!warning.unwrap_or_default().contains("s3_storage"), "only what is missing: {said}");
+    assert_eq!(stage.state(), OrderState::Done);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn components_are_made_or_brought_to_what_the_file_says() {
     let stage = Stage::new().await;

@@ -3,14 +3,20 @@
 use std::{
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{Request, Response};
+use http::{Request, Response, header};
+use secrecy::ExposeSecret as _;
+use tokio::sync::oneshot;
 use waldur_backend_croit::testing::FakeRadosGw;
 use waldur_examples::{
     agent::{Board, Crew, Event, Schedule, Unit, heartbeat::Heartbeat},
@@ -20,18 +26,19 @@ use waldur_examples::{
     site::Site,
 };
 use waldur_sdk::{
-    backend::OpContext,
+    backend::{OpContext, Overridden},
     rest::{Environment, HttpTransport, TransportError},
+    settings::Credentials,
     testing::{
-        Faults, Latency, Overridden, op, status,
+        Faults, Latency, op, status,
         waldur::{FakeWaldur, Generation, OrderState},
     },
-    types::OfferingUuid,
+    types::{OfferingUuid, OrderUuid},
 };
 
 use crate::{
     exchanges::fake_waldur,
-    passes::{agents, count, environment, ordered, settings, sold, to},
+    passes::{agents, count, environment, ordered, ordered_as, settings, sold, to},
 };
 
 /// What a transport does about the requests of one offering.
@@ -178,28 +185,110 @@ fn renewal(
     }
 }
 
+/// A Waldur that takes two tokens for the agent's, and remembers which came with each request.
+#[derive(Clone)]
+struct Tokens {
+    waldur: FakeWaldur,
+    seen: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Tokens {
+    const RENEWED: &str = "renewed-token";
+
+    /// With which token the requests came whose paths contain this.
+    fn of(&self, part: &str) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|(path, _)| path.contains(part)).map(|(_, token)| token.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Tokens {
+    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let path = request.uri().path().to_owned();
+        let token = request.headers_mut().get_mut(header::AUTHORIZATION).expect("no request without credentials");
+        self.seen.lock().unwrap().push((path, token.to_str().unwrap().to_owned()));
+        if token.to_str().unwrap().ends_with(Self::RENEWED) {
+            *token = format!("Token {}", self.waldur.token().expose_secret()).parse().unwrap();
+        }
+        self.waldur.send(request).await
+    }
+}
+
+/// What is on its way is finished by the old ones, up to a safe point; from there an order goes on with the new ones.
 #[tokio::test(start_paused = true)]
 async fn f133_settings_are_swapped_whole_and_what_was_under_way_is_finished() {
     let waldur = fake_waldur(Generation::V8);
     let (old, new) = (sold(&waldur), sold(&waldur));
-    let order = ordered(&waldur, old);
-    let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
+    let first = ordered(&waldur, old);
+    let second = Arc::new(Mutex::new(None));
+    let tokens = Tokens { waldur: waldur.clone(), seen: Arc::default() };
+    let slow = Latency::new(tokens.clone(), environment(), Duration::from_secs(1));
+
     let next = Arc::new(Mutex::new(None));
-    let (first, second) = (next.clone(), next.clone());
-    // Wrong settings while the order is under way, then the right ones.
-    let events = stream::iter([(4, None), (1, Some(new)), (600, None)]).then(move |(seconds, offering)| {
-        let next = first.clone();
+    let (site, next_units) =
+        (Site::over(to(slow.clone()), to(FakeRadosGw::new()), environment()), (waldur.clone(), next.clone()));
+    let reload = move || match *next_units.1.lock().unwrap() {
+        Some(offering) => {
+            let mut tree = settings(&next_units.0, &[old, offering]);
+            tree.offerings
+                .iter_mut()
+                .for_each(|offering| offering.credentials = Credentials::Token(Tokens::RENEWED.into()));
+            site.units(&tree, &[Mode::OrderProcess], false).map(|(units, _)| units)
+        }
+        None => Err(ConfigError::new("timezone: wrong")),
+    };
+    // Wrong settings while an order is under way, the right ones while another is.
+    let (of_events, of_second) = (waldur.clone(), second.clone());
+    let events = stream::iter(0..3).then(move |step| {
+        let (waldur, next, second) = (of_events.clone(), next.clone(), of_second.clone());
         async move {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            *next.lock().unwrap() = offering;
-            if seconds == 600 { Event::Stop } else { Event::Reload }
+            let becomes = |order: OrderUuid, wanted: OrderState| {
+                let waldur = waldur.clone();
+                async move {
+                    while waldur.order_view(order).state != wanted {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            };
+            match step {
+                0 => becomes(first, OrderState::Executing).await,
+                1 => {
+                    becomes(first, OrderState::Done).await;
+                    let order = ordered_as(&waldur, old, 2);
+                    *second.lock().unwrap() = Some(order);
+                    becomes(order, OrderState::Executing).await;
+                    *next.lock().unwrap() = Some(new);
+                }
+                _ => {
+                    tokio::time::sleep(Duration::from_mins(10)).await;
+                    return Event::Stop;
+                }
+            }
+            Event::Reload
         }
     });
-    let crew = Crew::new(agents(&waldur, slow, &[old]), every(5)).with_reload(renewal(&waldur, old, second));
+    let crew = Crew::new(agents(&waldur, slow, &[old]), every(5)).with_reload(reload);
     assert_eq!(crew.run(events.boxed()).await, Exit::Done);
-    assert_eq!(waldur.order_view(order).state, OrderState::Done, "begun by the old ones, finished by somebody");
+
+    let second = second.lock().unwrap().expect("the old ones went on after the failed reload");
+    let before = format!("Token {}", waldur.token().expose_secret());
+    for order in [first, second] {
+        assert_eq!(waldur.order_view(order).state, OrderState::Done);
+        assert_eq!(
+            tokens.of(&format!("{}/approve_by_provider", order.hex())),
+            [before.as_str()],
+            "begun by the old ones"
+        );
+        assert_eq!(tokens.of(&format!("{}/set_state_done", order.hex())).len(), 1, "finished once");
+    }
+    let ended = tokens.of(&format!("{}/set_state_done", first.hex()));
+    assert_eq!(ended, [before.as_str()], "wrong settings change nothing: the old ones finish it");
     assert!(waldur.erred_orders().is_empty());
-    assert!(listings(&waldur, new) >= 2, "the new ones work since");
+    let all = tokens.of("");
+    let swap = all.iter().position(|token| *token != before).expect("the new token is used");
+    assert!(all[swap..].iter().all(|token| token.ends_with(Tokens::RENEWED)), "none of the old ones comes after it");
+    assert!(listings(&waldur, new) >= 2 && listings(&waldur, old) >= 4, "the new ones work since, for both offerings");
 }
 
 /// The old units are on their way to a safe point when the end is asked for: no new ones begin.
@@ -280,14 +369,16 @@ async fn the_heartbeat_stops_when_a_pass_is_stuck_and_one_that_is_slow_keeps_it_
 }
 
 mod stuck {
-    use std::{sync::Arc, time::Duration};
+    use std::{
+        sync::{Arc, Mutex, mpsc},
+        time::Duration,
+    };
 
     use async_trait::async_trait;
     use waldur_sdk::{
         Result,
-        backend::{CreateRequest, Created, OpContext, Progress, ResourceBackend, Verified},
+        backend::{CreateRequest, Created, OpContext, Override, Progress, ResourceBackend, Verified},
         rest::Environment,
-        testing::Override,
     };
 
     /// Takes its time before it creates anything.
@@ -307,6 +398,62 @@ mod stuck {
             self.backend.create(cx, request).await
         }
     }
+
+    /// Whom it tells, and whose word it waits for.
+    type Block = (tokio::sync::oneshot::Sender<()>, mpsc::Receiver<()>);
+
+    /// Says that it has begun, and waits for a word with its thread.
+    pub(super) struct Blocking {
+        pub(super) backend: Arc<dyn ResourceBackend>,
+        pub(super) block: Arc<Mutex<Option<Block>>>,
+    }
+
+    #[async_trait]
+    impl Override for Blocking {
+        fn inner(&self) -> &dyn ResourceBackend {
+            &self.backend
+        }
+        async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+            let block = self.block.lock().unwrap().take();
+            if let Some((entered, released)) = block {
+                entered.send(()).unwrap();
+                released.recv_timeout(Duration::from_secs(20)).unwrap();
+            }
+            self.backend.create(cx, request).await
+        }
+    }
+}
+
+/// A back end that does not even give way: its thread is gone, and everything else goes on and tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f130_a_back_end_that_blocks_its_thread_is_seen_by_the_watchdog() {
+    let waldur = fake_waldur(Generation::V8);
+    let offering = sold(&waldur);
+    let order = ordered(&waldur, offering);
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = ahead.clone();
+    let begin = std::time::Instant::now();
+    let environment = environment().with_monotonic(move || begin + Duration::from_secs(clock.load(Ordering::Relaxed)));
+    let (entered, is_in) = oneshot::channel();
+    let (release, released) = mpsc::channel();
+    let block = Arc::new(Mutex::new(Some((entered, released))));
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment)
+        .with_layer(move |backend| Arc::new(Overridden(stuck::Blocking { backend, block: block.clone() })));
+    let units = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
+    let board = Board::new(site.metrics().clone());
+    let crew = Crew::new(units, Schedule::Once).with_board(board.clone()).run(stream::pending());
+    let look = async {
+        is_in.await.unwrap();
+        assert!(board.is_alive(), "so far it may be only slow");
+        ahead.store(4 * 60, Ordering::Relaxed);
+        assert!(board.is_alive());
+        ahead.store(6 * 60, Ordering::Relaxed);
+        assert!(!board.is_alive(), "no step and no request for minutes");
+        release.send(()).unwrap();
+    };
+    let (exit, ()) = tokio::join!(crew, look);
+    assert_eq!(exit, Exit::Done);
+    assert_eq!(waldur.order_view(order).state, OrderState::Done);
 }
 
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! Passes over several offerings, in one process and in virtual time.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -25,7 +26,7 @@ use waldur_sdk::{
     ErrorKind, Result,
     backend::{Connector, OpContext},
     rest::{Environment, HttpOptions, HttpTransport, TransportError},
-    settings::AgentSettings,
+    settings::{AgentSettings, Credentials},
     testing::{
         Action, Faults, Latency, hang, op, status,
         waldur::{Billing, FakeWaldur, Generation, OrderState},
@@ -53,7 +54,11 @@ pub(crate) fn sold(waldur: &FakeWaldur) -> OfferingUuid {
 
 /// An order whose resource's id begins like no other's: the back end names users by that.
 pub(crate) fn ordered(waldur: &FakeWaldur, offering: OfferingUuid) -> OrderUuid {
-    let number = waldur.orders_in(OrderState::PendingProvider).len() + 1;
+    ordered_as(waldur, offering, waldur.orders_in(OrderState::PendingProvider).len() + 1)
+}
+
+/// As [`ordered`], with a number that no other order has.
+pub(crate) fn ordered_as(waldur: &FakeWaldur, offering: OfferingUuid, number: usize) -> OrderUuid {
     let uuid = Uuid::from_u128((number as u128) << 96 | 0x4000_8000);
     let order = waldur.order(offering).create_resource("results").resource(|resource| resource.uuid(uuid));
     order.attributes(json!({ "storage_limit": 10 })).pending()
@@ -87,7 +92,16 @@ pub(crate) fn settings(waldur: &FakeWaldur, offerings: &[OfferingUuid]) -> Agent
 }
 
 pub(crate) fn agents(waldur: &FakeWaldur, way: impl HttpTransport, offerings: &[OfferingUuid]) -> Vec<Unit> {
-    let site = Site::over(to(way), to(FakeRadosGw::new()), environment());
+    agents_over(waldur, way, FakeRadosGw::new(), offerings)
+}
+
+fn agents_over(
+    waldur: &FakeWaldur,
+    way: impl HttpTransport,
+    gateway: impl HttpTransport,
+    offerings: &[OfferingUuid],
+) -> Vec<Unit> {
+    let site = Site::over(to(way), to(gateway), environment());
     site.units(&settings(waldur, offerings), &[Mode::OrderProcess], false).unwrap().0
 }
 
@@ -240,21 +254,64 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
     assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
 }
 
-#[tokio::test(start_paused = true)]
-async fn f131_asked_to_stop_the_order_under_way_is_finished_and_no_other_is_begun() {
-    let waldur = fake_waldur(Generation::V8);
+/// How many orders are done, under way and not begun after a stop at this second; a second run finishes all of them.
+async fn stopped_at(second: u64) -> [usize; 3] {
+    let (waldur, gateway) = (fake_waldur(Generation::V8), FakeRadosGw::new());
     let offering = sold(&waldur);
-    let orders: Vec<_> = (0..12).map(|_| ordered(&waldur, offering)).collect();
+    let orders: Vec<_> = (0..20).map(|_| ordered(&waldur, offering)).collect();
     let slow = Latency::new(waldur.clone(), environment(), Duration::from_secs(1));
-    let agents = agents(&waldur, slow, &[offering]);
-    // Eight are under way by then; the others still wait for their turn.
-    let stop = stream::once(tokio::time::sleep(Duration::from_secs(6))).boxed();
+    let agents = agents_over(&waldur, slow, gateway.clone(), &[offering]);
+    let stop = stream::once(tokio::time::sleep(Duration::from_secs(second))).boxed();
     let stop = stop.map(|()| Event::Stop);
     let exit = Crew::new(agents, Schedule::Every(Periods::all(Duration::from_mins(5)))).run(stop).await;
     assert_eq!(exit, Exit::Done);
     let states: Vec<_> = orders.iter().map(|order| waldur.order_view(*order).state).collect();
-    assert!(states.contains(&OrderState::PendingProvider), "{states:?}");
-    assert!(states.iter().all(|state| *state != OrderState::Erred), "{states:?}");
+    let found = [OrderState::Done, OrderState::Executing, OrderState::PendingProvider]
+        .map(|wanted| states.iter().filter(|state| **state == wanted).count());
+    assert_eq!(found.iter().sum::<usize>(), 20, "{second}: {states:?}");
+    let sent = || (waldur.requests().len(), gateway.users().len());
+    let before = sent();
+    assert!(before.1 >= found[0] && before.1 <= found[0] + found[1], "{second}: {} users, {states:?}", before.1);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(sent(), before, "{second}: nothing is sent after the end");
+
+    let again = agents_over(&waldur, waldur.clone(), gateway.clone(), &[offering]);
+    assert_eq!(Crew::new(again, Schedule::Once).run(stream::pending()).await, Exit::Done);
+    assert!(orders.iter().all(|order| waldur.order_view(*order).state == OrderState::Done), "{second}");
+    let id = |order: &OrderUuid| waldur.resource_view(waldur.resource_of(*order)).backend_id;
+    let ids: BTreeSet<String> = orders.iter().map(id).collect();
+    let users: BTreeSet<String> = gateway.users().into_iter().map(|user| user.uid).collect();
+    assert_eq!((ids.len(), &ids), (20, &users), "{second}: one user each");
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn f131_asked_to_stop_orders_come_to_a_safe_point_and_go_on_from_there() {
+    // Eight are under way at a time; the others wait for their turn.
+    let mut found = Vec::new();
+    for second in [5, 8, 11, 14, 17] {
+        found.push(stopped_at(second).await);
+    }
+    let all_three = |[done, executing, pending]: &[usize; 3]| *done >= 1 && *executing >= 1 && *pending >= 1;
+    assert!(found.iter().any(all_three), "done, under way, not begun: {found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f046_of_two_offerings_the_one_with_a_revoked_token_stops_alone() {
+    let waldur = fake_waldur(Generation::V8);
+    let (revoked, sound) = (sold(&waldur), sold(&waldur));
+    let orders = [revoked, sound].map(|offering| ordered(&waldur, offering));
+    let mut tree = settings(&waldur, &[revoked, sound]);
+    tree.offerings[0].credentials = Credentials::Token("revoked-token".into());
+    let site = Site::over(to(waldur.clone()), to(FakeRadosGw::new()), environment());
+    let mut units = site.units(&tree, &[Mode::OrderProcess], false).unwrap().0;
+    for _ in 0..2 {
+        let passes = pass(&mut units, &OpContext::new("test")).await;
+        assert_eq!(passes.iter().map(Pass::exit).collect::<Vec<_>>(), [Exit::Failed, Exit::Done]);
+        assert_eq!(passes[0].outcome.as_ref().unwrap_err().kind(), ErrorKind::Unauthenticated);
+    }
+    let states = orders.map(|order| waldur.order_view(order).state);
+    assert_eq!(states, [OrderState::PendingProvider, OrderState::Done]);
 }
 
 #[tokio::test(start_paused = true)]

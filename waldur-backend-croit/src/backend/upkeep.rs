@@ -18,9 +18,9 @@ use super::{Inner, S3Backend, ceilings::Wishes, sweep::News};
 
 #[async_trait]
 impl ResourceUpkeep for S3Backend {
-    fn is_behind(&self, id: &BackendId, about: &Surroundings) -> bool {
+    async fn is_behind(&self, _cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<bool> {
         let news = self.0.memory.news(id);
-        news.is_some_and(|news| self.0.has_idle_mark(about, news) || self.0.quotas_due(about, news).is_some())
+        Ok(news.is_some_and(|news| self.0.has_idle_mark(about, news) || self.0.quotas_due(about, news).is_some()))
     }
 
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {

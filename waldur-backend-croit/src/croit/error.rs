@@ -29,6 +29,18 @@ fn text(body: &[u8]) -> String {
     text.unwrap_or_default()
 }
 
+/// Whether a body has the form of croit's refusals (croit-api.md §4). Gateways in front of it answer JSON, too, with a
+/// `message` or a `detail` alone.
+fn is_of_croit(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "code")]
+        _code: i64,
+        message: String,
+    }
+    serde_json::from_slice::<Body>(body).is_ok_and(|body| !body.message.trim().is_empty())
+}
+
 /// Puts a refusal of croit's into the SDK's words. Its own text is looked at and never passed on: it may hold what was
 /// sent.
 pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
@@ -53,7 +65,14 @@ pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
         (404, "stats.user_data") if error.kind() == K::NotFound => {
             (K::Unsupported, NO_SUCH_GRAPH, "croit has no such graph; this says nothing about the user")
         }
-        (404, _) if error.kind() == K::NotFound => (K::NotFound, NO_SUCH_USER, "the user does not exist"),
+        (404, _) if error.kind() == K::NotFound && is_of_croit(answer.body()) => {
+            (K::NotFound, NO_SUCH_USER, "the user does not exist")
+        }
+        (404, _) if error.kind() == K::NotFound => {
+            let told =
+                "what answered 404 is not in the form of croit's own answers, so nothing is known about the user";
+            return error.with_kind(K::WrongContent).with_message(told);
+        }
         _ => return error,
     };
     error.with_kind(kind).with_code(code).with_message(message)

@@ -7,6 +7,7 @@ mod common;
 mod conformance;
 mod consistency;
 mod croit;
+mod crowd;
 mod deletion;
 mod diagnosis;
 mod metadata;

@@ -351,7 +351,7 @@ async fn an_order_on_croit_survives_death_drops_and_company() {
     for work in [Work::Create, Work::UpdateOptions, Work::Terminate, Work::Foreign] {
         let scene = OnCroit(work);
         let sweep = kill_points(&scene, &bounds()).await.unwrap();
-        assert!(sweep.points >= 10, "{work:?}: {} points", sweep.points);
+        assert!(sweep.points >= 6, "{work:?}: {} points", sweep.points);
         drop_points(&scene, &bounds()).await.unwrap();
         interleave(&scene, &Interleaving::random(7, 20), &bounds()).await.unwrap();
     }
@@ -361,7 +361,7 @@ async fn an_order_on_croit_survives_death_drops_and_company() {
 async fn an_order_survives_the_death_of_its_process_anywhere() {
     for work in ALL {
         let sweep = kill_points(&work, &bounds()).await.unwrap();
-        assert!(sweep.points >= 10, "{work:?}: {} points", sweep.points);
+        assert!(sweep.points >= 6, "{work:?}: {} points", sweep.points);
     }
 }
 
@@ -376,7 +376,7 @@ async fn an_order_survives_a_dropped_future_anywhere() {
 async fn two_agents_leave_what_one_would() {
     for work in ALL {
         let met = interleave(&work, &Interleaving::switches(1).alike(), &bounds()).await.unwrap();
-        assert!(met.schedules >= 10, "{work:?}: {} schedules", met.schedules);
+        assert!(met.schedules >= 5, "{work:?}: {} schedules", met.schedules);
         interleave(&work, &Interleaving::random(7, 20), &bounds()).await.unwrap();
     }
 }
@@ -394,7 +394,7 @@ async fn a_lost_write_changes_no_outcome() {
         let quotas = |world: &World| world.gateway.users().into_iter().map(|user| user.user_quota).collect::<Vec<_>>();
         assert_eq!(quotas(&world), quotas(&whole), "{work:?} {lost}");
         let sweep = kill_points(&losing, &bounds()).await.unwrap();
-        assert!(sweep.points >= 10, "{work:?} {lost}: {} points", sweep.points);
+        assert!(sweep.points >= 6, "{work:?} {lost}: {} points", sweep.points);
         interleave(&losing, &Interleaving::random(7, 5), &bounds()).await.unwrap();
     }
 }

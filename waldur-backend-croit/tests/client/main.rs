@@ -5,6 +5,7 @@
 mod common;
 mod recorded;
 
+mod absence;
 mod calls;
 mod clock;
 mod croit;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{Aspects, ById, MarketplaceResource, OpContext, Records, ResourceState},
-    rest::Pager,
+    rest::{PageToken, Pager},
     types::{BackendId, JsonObject},
 };
 
@@ -45,6 +45,8 @@ pub(super) type Sifted<T> = (HashMap<String, T>, Option<Error>);
 struct Beside {
     /// Whether it was listed just now.
     is_fresh: bool,
+    /// Of which it was not, because the list was cut short.
+    doubted: HashSet<String>,
     gap: Option<Error>,
 }
 
@@ -71,14 +73,15 @@ impl Inner {
             Ok(listed) => listed,
             Err(error) => return for_all(error),
         };
-        let Beside { is_fresh, gap: other_gap } = match self.facts_of(&client, &wanted, &quotas).await {
+        let Beside { is_fresh, doubted, gap: other_gap } = match self.facts_of(&client, &wanted, &quotas).await {
             Ok(beside) => beside,
             Err(error) => return for_all(error),
         };
         let mut states = ById::new();
         let mut others = Vec::new();
         for id in ids.iter().collect::<BTreeSet<_>>() {
-            let Some(facts) = self.known().facts(id.as_str()).cloned() else {
+            let facts = self.known().facts(id.as_str()).cloned().filter(|_| !doubted.contains(id.as_str()));
+            let Some(facts) = facts else {
                 others.push(id.clone());
                 continue;
             };
@@ -134,11 +137,11 @@ impl Inner {
             let name = quota.project_name.take().filter(|name| wanted.has(name));
             Sieved(name.map(|name| Box::new((name, quota))))
         };
-        sifted(client.quotas().list_as(keep, no_key)).await
+        sifted(|| client.quotas().list_as(keep.clone(), no_key)).await
     }
 
-    /// What is known of the wanted projects beside their quotas: listed anew when it is an hour old, when it does not fit
-    /// the quotas, or when so many have none that asking about each would cost more.
+    /// What is known of the wanted projects beside their quotas: listed anew when it is an hour old, or when it does not fit
+    /// the quotas of so many, or so many have none, that asking about each would cost more.
     async fn facts_of(
         &self,
         client: &HarborClient,
@@ -153,8 +156,9 @@ impl Inner {
                 known.facts(name).is_some_and(|facts| quota.project == Some(facts.id))
             };
             let without = wanted.0.len().saturating_sub(quotas.len());
-            if is_young && without <= BY_THEMSELVES && quotas.iter().all(fits) {
-                return Ok(Beside { is_fresh: false, gap: None });
+            let unfit = quotas.iter().filter(|quota| !fits(*quota)).count();
+            if is_young && without <= BY_THEMSELVES && unfit <= at_most_by_themselves(wanted.0.len()) {
+                return Ok(Beside { is_fresh: false, doubted: HashSet::new(), gap: None });
             }
         }
         let sieve = wanted.clone();
@@ -162,9 +166,15 @@ impl Inner {
             let facts = Facts::of(&project);
             Sieved(sieve.has(&project.name).then(|| Box::new((project.name, facts))))
         };
-        let (facts, gap) = sifted(client.projects().list_as(keep, no_key)).await?;
-        self.known().learn(facts, &wanted.0, gap.is_none().then_some(now));
-        Ok(Beside { is_fresh: true, gap })
+        let (facts, gap) = sifted(|| client.projects().list_as(keep.clone(), no_key)).await?;
+        // Whoever is not let in is shown the public ones, as if there were no others.
+        let gap = match quotas.keys().find(|name| !facts.contains_key(*name)) {
+            Some(hidden) if gap.is_none() => client.quotas().probe().await.err().or_else(|| Some(unlisted(hidden))),
+            _ => gap,
+        };
+        let doubted = wanted.0.iter().filter(|name| gap.is_some() && !facts.contains_key(*name)).cloned().collect();
+        self.known().learn(facts, gap.is_none().then_some(now));
+        Ok(Beside { is_fresh: true, doubted, gap })
     }
 }
 
@@ -177,23 +187,25 @@ fn stand(metadata: &JsonObject, resources: &[MarketplaceResource]) -> bool {
 /// How many projects are asked about by themselves that a listing does not name. Of a server that is out of order, or
 /// does not take the login any more, none is.
 pub(super) fn by_themselves(gap: Option<&Error>) -> usize {
-    use ErrorKind as K;
-    let is_hopeless = |gap: &Error| {
-        matches!(
-            gap.kind(),
-            K::Unauthenticated
-                | K::Connect
-                | K::Local
-                | K::Tls
-                | K::Timeout
-                | K::Transport
-                | K::Unavailable
-                | K::RateLimited
-                | K::Cancelled
-                | K::DeadlineExceeded
-        )
-    };
     if gap.is_some_and(is_hopeless) { 0 } else { BY_THEMSELVES }
+}
+
+/// Whether an error says that Harbor would answer no other question either.
+pub(super) fn is_hopeless(error: &Error) -> bool {
+    use ErrorKind as K;
+    matches!(
+        error.kind(),
+        K::Unauthenticated
+            | K::Connect
+            | K::Local
+            | K::Tls
+            | K::Timeout
+            | K::Transport
+            | K::Unavailable
+            | K::RateLimited
+            | K::Cancelled
+            | K::DeadlineExceeded
+    )
 }
 
 /// An entry of a listing, by the name of its project: nothing of those that nobody asked about.
@@ -204,25 +216,50 @@ fn no_key<T>(_entry: &Sieved<T>) -> String {
     String::new()
 }
 
-/// Reads a listing of the whole registry, whoever's its projects are, and keeps what is wanted page by page.
+/// Of how many projects that are not known yet each is read by itself, which takes two calls: as long as a listing of no
+/// more than those that are asked about would not take less.
+fn at_most_by_themselves(wanted: usize) -> usize {
+    FEW.max(wanted / 200).min(BY_THEMSELVES)
+}
+
+/// More pages than this that do not come are no page's fault.
+const BROKEN_PAGES: u32 = 3;
+
+/// Reads a listing of the whole registry, whoever's its projects are, and keeps what is wanted page by page. Where a page
+/// does not come, it goes on after that.
 ///
 /// # Errors
 /// When not even the first page came.
-async fn sifted<T: Send + 'static>(mut pager: Pager<Sieved<T>>) -> Result<Sifted<T>> {
+async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Result<Sifted<T>> {
+    let mut pager = open();
     let Some(first) = pager.next_page().await? else { return Ok((HashMap::new(), None)) };
-    let (total, mut read, mut gap) = (first.total, 0, None);
-    let (mut found, mut page) = (HashMap::new(), Some(first));
-    while let Some(this) = page {
-        read += (this.items.len() + this.bad.len()) as u64;
-        let bad = this.bad.into_iter().next().map(|row| row.error);
-        let moved = (this.total != total).then(moved);
-        gap = gap.or(this.doubt).or(bad).or(moved);
-        found.extend(this.items.into_iter().filter_map(|entry| entry.0.map(|entry| *entry)));
+    let (total, rows) = (first.total, (first.items.len() + first.bad.len()) as u64);
+    let last = total.filter(|_| rows > 0).map_or(0, |total| total.div_ceil(rows));
+    let (mut found, mut read, mut gap, mut broken, mut number) = (HashMap::new(), 0, None, 0, 1);
+    let mut page = Some(first);
+    loop {
+        if let Some(this) = page {
+            read += (this.items.len() + this.bad.len()) as u64;
+            let bad = this.bad.into_iter().next().map(|row| row.error);
+            let moved = (this.total != total).then(moved);
+            gap = gap.or(this.doubt).or(bad).or(moved);
+            found.extend(this.items.into_iter().filter_map(|entry| entry.0.map(|entry| *entry)));
+        }
         page = match pager.next_page().await {
+            Ok(None) => break,
             Ok(page) => page,
-            // Without the login or the server, why nothing more came is what counts.
-            Err(error) => return Ok((found, Some(error))),
+            Err(error) => {
+                broken += 1;
+                // Without the login or the server, why nothing more came is what counts.
+                if number + 1 >= last || broken > BROKEN_PAGES || is_hopeless(&error) {
+                    return Ok((found, Some(error)));
+                }
+                gap = gap.or(Some(error));
+                pager = open().resume_at(PageToken((number + 2).to_string()));
+                None
+            }
         };
+        number += 1;
     }
     let short = total.is_some_and(|total| total != read).then(moved);
     Ok((found, gap.or(short)))
@@ -230,4 +267,12 @@ async fn sifted<T: Send + 'static>(mut pager: Pager<Sieved<T>>) -> Result<Sifted
 
 fn moved() -> Error {
     Error::new(ErrorKind::Inconsistent, "the list of Harbor's projects changed while it was read")
+}
+
+fn unlisted(name: &str) -> Error {
+    let text = format!(
+        "{name} has a quota and is not among the projects that Harbor shows: may the account list all of them \
+         (project:list)?"
+    );
+    Error::new(ErrorKind::Inconsistent, text)
 }

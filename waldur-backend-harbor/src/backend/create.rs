@@ -3,7 +3,7 @@
 use futures_util::future::join;
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
-    backend::{CONSISTENCY, CreateRequest, Created, OpContext, Ownership, Verified, read_back},
+    backend::{CONSISTENCY, CreateRequest, Created, OpContext, Origin, Ownership, Verified, read_back},
     types::Limit,
 };
 
@@ -12,6 +12,7 @@ use super::{
     sight::{Seen, allowlist, inconsistent, ownership, unless_gone},
     stamp::{self, Mark},
     storage::Storage,
+    upkeep,
 };
 use crate::{
     client::{Allowlist, Group, GroupName, HarborClient, NewProject, Project, ProjectId, ProjectName, StorageLimit},
@@ -113,14 +114,40 @@ impl Inner {
                 seen
             }
         };
-        let seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
+        let (seen, limit) = self.ensure_limit(cx, client, wanted, request, place, seen).await?;
         let mut created = Created::default()
             .with_metadata(self.metadata_with_group(&wanted.name, &seen, &wanted.group))
             .with_endpoint("Harbor project", metadata::page(&self.settings, seen.facts.id));
-        if let Some(limits) = Storage::told(wanted.limit, &request.limits) {
+        if let Some(limits) = limit.and_then(|limit| Storage::told(limit, &request.limits)) {
             created = created.with_limits(limits);
         }
         Verified::created(created, request, Some(&self.state(&request.backend_id, &seen.facts, seen.limit())?))
+    }
+
+    /// Gives it the quota that was ordered, and tells the limit that it has then, as far as that is known. What was there
+    /// before the order keeps its own where the order names none: the default is for new projects.
+    async fn ensure_limit(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        wanted: &Wanted,
+        request: &CreateRequest,
+        place: &Place,
+        seen: Seen,
+    ) -> Result<(Seen, Option<Limit>)> {
+        let is_older = matches!(place, Place::There(project) if stamp::born_with(project) == Mark::None);
+        if request.origin == Origin::Recorded && is_older && !Storage::is_named(&request.limits) {
+            // What it is scaled down to is not the limit that it has.
+            let limit = seen.limit().filter(|_| !seen.facts.marks.downscaled);
+            let limit = limit.map(|limit| self.storage.limit(limit)).transpose()?;
+            return Ok((seen, limit));
+        }
+        let mut seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
+        // Not before: a small quota without the note would be nobody's to raise again.
+        if seen.facts.marks.downscaled && !self.is_small(wanted.quota)? {
+            seen = self.note(client, &wanted.name, &request.resource, seen, |marks| marks.downscaled = false).await?;
+        }
+        Ok((seen, Some(wanted.limit)))
     }
 
     /// Makes the project, or finds the one that an earlier attempt made.
@@ -166,7 +193,8 @@ impl Inner {
         state.map_or_else(|error| error, |state| state.foreign_to(request.resource.stamp()))
     }
 
-    /// Puts the stamp on. It is not scaled down, whatever it was before.
+    /// Puts the stamp on, and notes the group beside it before that has its role; of a project that was there before,
+    /// also the one that was published as its group: that may have the role still.
     async fn put_stamp(
         &self,
         client: &HarborClient,
@@ -187,9 +215,11 @@ impl Inner {
             }
         };
         let mut marks = stamp::read(before).stamped(request.resource.stamp());
-        marks.downscaled = false;
+        if matches!(place, Place::There(_)) {
+            marks.groups = upkeep::given_groups(&request.resource, marks.groups);
+        }
         let group = wanted.group.as_str();
-        if !marks.groups.is_empty() && !marks.groups.iter().any(|known| known == group) {
+        if !marks.groups.iter().any(|known| known == group) {
             marks.groups.push(group.to_owned());
         }
         match stamp::written(before, &marks) {

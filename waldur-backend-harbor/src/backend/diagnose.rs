@@ -10,8 +10,8 @@ use super::{
     rights::{self, NEEDED},
 };
 use crate::{
-    client::{HarborClient, SystemInfo},
-    settings::HarborSettings,
+    client::{HarborClient, Role, SystemInfo},
+    settings::{ADMIN_WARNING, HarborSettings},
 };
 
 /// What the login of a robot begins with, unless the server is set up otherwise.
@@ -192,6 +192,13 @@ fn choices(settings: &HarborSettings) -> Vec<Finding> {
     };
     if settings.allocation_prefix.is_empty() {
         warn("allocation_prefix", "projects are named among everybody's on the registry", "set allocation_prefix");
+    }
+    if settings.group_prefix.trim().is_empty() {
+        let detail = "a project has the group of the identity provider that is called like its slug, whoever is in it";
+        warn("oidc_group_prefix", detail, "set oidc_group_prefix");
+    }
+    if settings.role == Role::ADMIN {
+        warn("project_role_id", ADMIN_WARNING, "use 4 (maintainer), unless that is meant");
     }
     if settings.force_delete_repositories {
         let detail = "terminating a resource deletes all its images";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use futures_util::{
     future::join,
-    stream::{self, StreamExt as _},
+    stream::{self, StreamExt as _, TryStreamExt as _},
 };
 use waldur_sdk::{
     Result,
@@ -14,12 +14,17 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::{AT_A_TIME, HarborBackend};
+use super::{
+    AT_A_TIME, HarborBackend,
+    bulk::is_hopeless,
+    stamp::{self, Mark},
+};
 use crate::client::{EntityType, HarborClient, Project, ProjectId, ProjectName, StorageLimit};
 
 /// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to the
 /// Waldur project whose group is bound to it, if that is one alone. (`project_prefix` is not for groups: leave it out.)
-/// Those of resources that another Waldur has are among them: a stamp does not say whose server its UUID is from.
+/// What carries a stamp is told with it, whatever Waldur its UUID is from; what carries several, or does not show whether
+/// it carries one, is left out.
 #[async_trait]
 impl Importer for HarborBackend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
@@ -31,7 +36,7 @@ impl Importer for HarborBackend {
         let limits: HashMap<_, StorageLimit> = limits.collect();
         let ours = projects.items().iter().filter(|project| self.is_importable(project));
         let reads: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
-        let mut found: HashMap<_, _> = stream::iter(reads).buffered(AT_A_TIME).collect().await;
+        let mut found: HashMap<_, _> = stream::iter(reads).buffered(AT_A_TIME).try_collect().await?;
         Ok(projects.filter_map(|project| found.remove(&project.id).flatten()))
     }
 }
@@ -42,15 +47,20 @@ impl HarborBackend {
         client: &HarborClient,
         limits: &HashMap<ProjectId, StorageLimit>,
         project: &Project,
-    ) -> (ProjectId, Option<Importable>) {
-        let item = match BackendId::new(project.name.as_str()) {
-            Ok(id) => match self.read_importable(client, limits, project, id.clone()).await {
-                Ok(item) => Some(item),
-                Err(error) => Some(Importable::unreadable(id, error)),
-            },
-            Err(_not_made_by_us) => None,
+    ) -> Result<(ProjectId, Option<Importable>)> {
+        let stamp = match stamp::of(project).stamp {
+            Mark::Stamp(stamp) => Some(stamp),
+            Mark::None => None,
+            Mark::Broken | Mark::Unknown => return Ok((project.id, None)),
         };
-        (project.id, item)
+        // One whose name nobody can have was not made by us.
+        let Ok(id) = BackendId::new(project.name.as_str()) else { return Ok((project.id, None)) };
+        let item =
+            match self.read_importable(client, limits, project, Importable::new(id.clone()).with_stamp(stamp)).await {
+                Err(error) if is_hopeless(&error) => return Err(error),
+                item => item.unwrap_or_else(|error| Importable::unreadable(id, error)),
+            };
+        Ok((project.id, Some(item)))
     }
 
     async fn read_importable(
@@ -58,18 +68,29 @@ impl HarborBackend {
         client: &HarborClient,
         limits: &HashMap<ProjectId, StorageLimit>,
         project: &Project,
-        id: BackendId,
+        mut item: Importable,
     ) -> Result<Importable> {
         let name = ProjectName::new(project.name.as_str())?;
-        let mut item = Importable::new(id);
         if let Some(limit) = limits.get(&project.id) {
             item.limits = self.0.storage.limits(*limit)?;
         }
-        let members = client.members().list(&name).collect().await?.complete()?.into_items();
+        // What is somebody's is not offered, so that nobody asks where it belongs.
+        if item.stamp.is_none() {
+            item.parent = match self.parent(client, &name).await {
+                Err(error) if is_hopeless(&error) => return Err(error),
+                // It may be gone since it was listed. The others have their parents.
+                parent => parent.ok().flatten(),
+            };
+        }
+        Ok(item)
+    }
+
+    /// The slug of the Waldur project whose group is bound to a project.
+    async fn parent(&self, client: &HarborClient, name: &ProjectName) -> Result<Option<String>> {
+        let members = client.members().list(name).collect().await?.complete()?.into_items();
         let groups = members.iter().filter(|member| member.kind == EntityType::Group);
         let mut slugs = groups.filter_map(|group| group.name.as_str().strip_prefix(&self.0.settings.group_prefix));
-        item.parent = slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned);
-        Ok(item)
+        Ok(slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned))
     }
 
     fn is_importable(&self, project: &Project) -> bool {

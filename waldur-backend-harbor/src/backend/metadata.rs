@@ -46,7 +46,8 @@ impl Inner {
         put("repository_count", facts.repositories.map(Value::from));
         put("storage_used_bytes", quota.and_then(|quota| quota.used).map(Value::from));
         put("quota_bytes", quota.and_then(|quota| quota.limit).map(|limit| limit.wire().into()));
-        // Before the first move it is what the order published.
+        // Of a project that is older than such notes it is what the order published; while it moves, what was published
+        // stays.
         if let [group] = facts.marks.groups.as_slice() {
             put(GROUP, Some(group.as_str().into()));
         }

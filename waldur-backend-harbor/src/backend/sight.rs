@@ -95,10 +95,13 @@ impl Known {
         self.listed
     }
 
-    /// Takes over what a listing told of the `wanted` projects. With `whole`, the instant of one that was proven whole,
-    /// everything else is forgotten: nobody asks about it any more.
-    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, wanted: &HashSet<String>, whole: Option<Instant>) {
-        self.facts.retain(|name, _| whole.is_none() && !wanted.contains(name));
+    /// Takes over what a listing told of the projects that were asked about. With `whole`, the instant of one that was
+    /// proven whole, everything else is forgotten: nobody asks about it any more.
+    pub(super) fn learn(&mut self, listed: HashMap<String, Facts>, whole: Option<Instant>) {
+        // What did not show in a list that was cut short may be there still.
+        if whole.is_some() {
+            self.facts.clear();
+        }
         self.facts.extend(listed);
         if whole.is_some() {
             let facts = &self.facts;
@@ -186,14 +189,26 @@ impl Inner {
     }
 
     /// Says of those that carry no stamp whether Waldur has another project on record. A synchronisation publishes the
-    /// number of what it finds, so that it must not find a stranger's: the proof would be overwritten.
+    /// number of what it finds, so that it must not find a stranger's: the proof would be overwritten. Of those that carry
+    /// several, whether ours is proven in spite of that.
     pub(super) fn compare_with(&self, states: &mut ById<Option<ResourceState>>, records: &dyn Records) {
         for (id, state) in states {
             let Ok(Some(state)) = state else { continue };
-            if state.stamp.is_some() || state.foreign {
+            if state.stamp.is_some() {
                 continue;
             }
-            let Some(found) = self.known().facts(id.as_str()).map(|facts| facts.id) else { continue };
+            let Some(facts) = self.known().facts(id.as_str()).cloned() else { continue };
+            if state.foreign {
+                let resources = records.of(id);
+                state.stamp = resources.iter().find(|one| is_proven(one, &facts)).map(MarketplaceResource::stamp);
+                state.foreign = state.stamp.is_none();
+                if !state.foreign {
+                    let text = format!("{id}: it has another resource's stamp beside its own, which is taken away");
+                    state.warnings.push(Error::new(ErrorKind::Inconsistent, text));
+                }
+                continue;
+            }
+            let found = facts.id;
             let recorded: Vec<_> = records.of(id).iter().filter_map(stamp::recorded_id).collect();
             state.foreign = !recorded.is_empty() && !recorded.contains(&found);
             self.known().judge(id.as_str(), found, state.foreign);
@@ -212,6 +227,10 @@ impl Inner {
             Error::new(ErrorKind::NotFound, format!("The project {id} does not exist on the registry.")).for_customer()
         })?;
         let ownership = self.owned(id, resource, &seen.facts)?;
+        if seen.facts.marks.stamp == Mark::Broken {
+            // Proven ours: the others' stamps go.
+            return Ok((self.note(client, name, resource, seen, |_| ()).await?, ownership));
+        }
         Ok((seen, ownership))
     }
 
@@ -243,6 +262,7 @@ impl Inner {
 pub(super) fn ownership(resource: &MarketplaceResource, facts: &Facts) -> Ownership {
     match facts.marks.stamp {
         Mark::Stamp(stamp) => Ownership::of(Some(stamp), resource.stamp()),
+        Mark::Broken if is_proven(resource, facts) => Ownership::Ours,
         Mark::Broken | Mark::Unknown => Ownership::Foreign,
         Mark::None => match stamp::recorded_id(resource) {
             None => Ownership::Unmarked,
@@ -250,6 +270,12 @@ pub(super) fn ownership(resource: &MarketplaceResource, facts: &Facts) -> Owners
             Some(_) => Ownership::Foreign,
         },
     }
+}
+
+/// Whether a project with several stamps is this resource's: its own is among them, and Waldur has the very number on
+/// record. Who administers a project can write another one beside ours.
+fn is_proven(resource: &MarketplaceResource, facts: &Facts) -> bool {
+    facts.marks.claims.contains(&resource.stamp()) && stamp::recorded_id(resource) == Some(facts.id)
 }
 
 /// Of a project that was seen a moment ago, "forbidden" may mean that it is gone since: then nothing is wrong with
@@ -288,15 +314,14 @@ mod tests {
     use super::*;
 
     fn facts(id: i64) -> Facts {
-        let marks = Marks { stamp: Mark::None, downscaled: true, groups: Vec::new() };
+        let marks = Marks { downscaled: true, ..Marks::default() };
         Facts { id: ProjectId::new(id), marks, repositories: None, created: None }
     }
 
     #[test]
     fn what_nobody_asks_about_any_more_is_forgotten() {
         let (mut known, now) = (Known::default(), Instant::now());
-        let both = HashSet::from(["a".to_owned(), "b".to_owned()]);
-        known.learn([("a".to_owned(), facts(1)), ("b".to_owned(), facts(2))].into(), &both, Some(now));
+        known.learn([("a".to_owned(), facts(1)), ("b".to_owned(), facts(2))].into(), Some(now));
         for (name, id) in [("a", 1), ("b", 2)] {
             known.judge(name, ProjectId::new(id), true);
             known.void_notes.insert(name.to_owned());
@@ -304,9 +329,9 @@ mod tests {
         }
         let only = HashSet::from(["a".to_owned()]);
         // A listing that was cut short proves nothing about the others.
-        known.learn([("a".to_owned(), facts(1))].into(), &only, None);
+        known.learn([("a".to_owned(), facts(1))].into(), None);
         assert!(known.facts("b").is_some() && known.is_stranger("b", ProjectId::new(2)));
-        known.learn([("a".to_owned(), facts(7))].into(), &only, Some(now));
+        known.learn([("a".to_owned(), facts(7))].into(), Some(now));
         known.measure_only(|name| only.contains(name));
         assert!(known.facts("b").is_none() && known.number("b").is_none() && !known.take_void_note("b"));
         assert!(!known.is_stranger("a", ProjectId::new(1)), "it is another project by now");

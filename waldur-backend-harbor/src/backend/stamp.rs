@@ -25,28 +25,32 @@ const GROUP: &str = "waldur-group-";
 pub(super) const PROJECT_ID: &str = "harbor_project_id";
 
 /// What the entries of ours say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) stamp: Mark,
     /// It was to be scaled down by us. Noted before it is, so that it counts only while the quota is small.
     pub(super) downscaled: bool,
-    /// The groups that got a role since the project was made, by name; none while it has only the one that it was made
-    /// with.
+    /// The groups that got a role from us and may have it still, by name. One, unless it is moving between Waldur
+    /// projects; none on a project that is older than such notes.
     pub(super) groups: Vec<String>,
+    /// Where the stamp is [broken](Mark::Broken), whose are there.
+    pub(super) claims: Box<[Stamp]>,
 }
 
 impl Marks {
     /// The same on a project of this resource.
     pub(super) fn stamped(mut self, stamp: Stamp) -> Self {
         self.stamp = Mark::Stamp(stamp);
+        self.claims = Box::default();
         self
     }
 }
 
 /// Whose stamp is on a project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mark {
     /// Nobody's.
+    #[default]
     None,
     /// This resource's.
     Stamp(Stamp),
@@ -58,8 +62,8 @@ pub(super) enum Mark {
 
 /// What is noted on a project. What it was born with counts while there is no stamp on its list.
 pub(super) fn of(project: &Project) -> Marks {
-    let unknown = Marks { stamp: Mark::Unknown, downscaled: false, groups: Vec::new() };
-    let mut marks = project.cve_allowlist.as_ref().map_or(unknown, read);
+    let unknown = || Marks { stamp: Mark::Unknown, ..Marks::default() };
+    let mut marks = project.cve_allowlist.as_ref().map_or_else(unknown, read);
     if marks.stamp == Mark::None {
         marks.stamp = born_with(project);
     }
@@ -83,7 +87,8 @@ fn parsed(uuid: &str) -> Option<Stamp> {
 
 /// Reads the entries of ours.
 pub(super) fn read(list: &Allowlist) -> Marks {
-    let mut marks = Marks { stamp: Mark::None, downscaled: false, groups: Vec::new() };
+    let mut marks = Marks::default();
+    let mut claims = Vec::new();
     for item in &list.items {
         let text = item.cve_id.trim();
         if text.eq_ignore_ascii_case(DOWNSCALED) {
@@ -93,12 +98,17 @@ pub(super) fn read(list: &Allowlist) -> Marks {
                 marks.groups.push(group.to_owned());
             }
         } else if let Some(uuid) = after(text, STAMP) {
-            marks.stamp = match (marks.stamp, parsed(uuid).map(Mark::Stamp)) {
+            let stamp = parsed(uuid);
+            claims.extend(stamp);
+            marks.stamp = match (marks.stamp, stamp.map(Mark::Stamp)) {
                 (Mark::None, Some(stamp)) => stamp,
                 (before, Some(stamp)) if before == stamp => stamp,
                 _ => Mark::Broken,
             };
         }
+    }
+    if marks.stamp == Mark::Broken {
+        marks.claims = claims.into();
     }
     marks
 }
@@ -153,7 +163,8 @@ mod tests {
     }
 
     fn marks(stamp: Mark, downscaled: bool, groups: &[&str]) -> Marks {
-        Marks { stamp, downscaled, groups: groups.iter().map(|&group| group.to_owned()).collect() }
+        let groups = groups.iter().map(|&group| group.to_owned()).collect();
+        Marks { stamp, downscaled, groups, claims: Box::default() }
     }
 
     #[test]
@@ -183,9 +194,12 @@ mod tests {
     fn two_stamps_are_none_to_build_on() {
         let two = [format!("{STAMP}{}", stamp(1).0.hex()), format!("{STAMP}{}", stamp(2).0.hex())];
         let both: Vec<&str> = two.iter().map(String::as_str).collect();
-        assert_eq!(read(&list(&both)).stamp, Mark::Broken);
+        let broken = read(&list(&both));
+        assert_eq!((broken.stamp, &*broken.claims), (Mark::Broken, [stamp(1), stamp(2)].as_slice()));
+        let mended = written(&list(&both), &broken.stamped(stamp(2)));
+        assert_eq!(mended, Some(list(&[both[1]])));
         assert_eq!(read(&list(&["waldur-resource-x"])).stamp, Mark::Broken);
         let twice = [both[0], both[0]];
-        assert_eq!(read(&list(&twice)).stamp, Mark::Stamp(stamp(1)));
+        assert_eq!(read(&list(&twice)), marks(Mark::Stamp(stamp(1)), false, &[]));
     }
 }

@@ -20,7 +20,8 @@ fn default_of(unit: UnitFactor, gigabytes: Limit) -> Result<Limit> {
         return Ok(Limit::At(units));
     }
     let text = format!(
-        "default_storage_quota_gb: must be a whole number of units of the component storage, whose unit_factor is {}",
+        "default_storage_quota_gb: {amount} is not a whole number of units of the component storage, whose unit_factor \
+         is {}",
         unit.decimal()
     );
     Err(Error::config(text))
@@ -31,8 +32,9 @@ fn default_of(unit: UnitFactor, gigabytes: Limit) -> Result<Limit> {
 pub(super) struct Storage {
     /// Bytes of one unit: `unit_factor` × `storage_bytes_per_unit`.
     factor: UnitFactor,
-    /// What a resource gets that was ordered without a limit.
-    default: Limit,
+    /// What a resource gets that was ordered without a limit. An error where nobody has chosen one and the usual one does
+    /// not fit the unit: only an order that needs it fails.
+    default: Result<Limit>,
 }
 
 impl Storage {
@@ -50,23 +52,32 @@ impl Storage {
         }
         let bytes = component.unit_factor.decimal().checked_mul(Decimal::from(settings.bytes_per_unit));
         let bytes = bytes.ok_or_else(|| Error::config("backend_components.storage.unit_factor: is too large"))?;
-        let default = default_of(component.unit_factor, settings.default_limit)?;
-        Ok(Self { factor: UnitFactor::new(bytes)?, default })
+        let default = default_of(component.unit_factor, settings.default_limit);
+        let storage = Self { factor: UnitFactor::new(bytes)?, default };
+        let checked = storage.default.clone().and_then(|limit| match storage.wire(limit) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::config("default_storage_quota_gb: is more than 1024 TiB").with_source(error)),
+        });
+        match checked {
+            Err(error) if settings.chooses_default => Err(error),
+            Err(error) => Ok(Self { default: Err(error), ..storage }),
+            Ok(()) => Ok(storage),
+        }
     }
 
     /// What a new resource is limited to, on both sides. Without a limit in the order it is the default.
     ///
     /// # Errors
-    /// `Rejected` for 0 and for what is out of range.
+    /// `Rejected` for 0 and for what is out of range; `Config` where the default is needed and does not fit.
     pub(super) fn of_create(&self, request: &CreateRequest) -> Result<(Limit, StorageLimit)> {
-        let limit = request.limits.get(STORAGE).copied().unwrap_or(self.default);
+        let limit = request.limits.get(STORAGE).copied().map_or_else(|| self.default.clone(), Ok)?;
         Ok((limit, self.wire(limit)?))
     }
 
     /// What a change asks for; `None` when it is about nothing here.
     ///
     /// # Errors
-    /// As [`Self::of_create`].
+    /// `Rejected` for 0 and for what is out of range.
     pub(super) fn of_limits(&self, limits: &Limits) -> Result<Option<StorageLimit>> {
         limits.get(STORAGE).map(|limit| self.wire(*limit)).transpose()
     }
@@ -88,7 +99,7 @@ impl Storage {
     /// One unit: what is left of a resource that was scaled down.
     ///
     /// # Errors
-    /// As [`Self::of_create`].
+    /// As [`Self::of_limits`].
     pub(super) fn one_unit(&self) -> Result<StorageLimit> {
         self.wire(Limit::At(WaldurAmount::from(1_u32)))
     }
@@ -101,11 +112,20 @@ impl Storage {
         Ok([(STORAGE.to_owned(), self.limit(limit)?)].into())
     }
 
-    fn limit(&self, limit: StorageLimit) -> Result<Limit> {
+    /// As [`Self::limits`], without the component's name.
+    ///
+    /// # Errors
+    /// As [`Self::limits`].
+    pub(super) fn limit(&self, limit: StorageLimit) -> Result<Limit> {
         match limit.bytes() {
             None => Ok(Limit::Unlimited),
             Some(bytes) => self.factor.to_waldur(BackendAmount::from(bytes)).map(Limit::At),
         }
+    }
+
+    /// Whether limits say anything about storage.
+    pub(super) fn is_named(limits: &Limits) -> bool {
+        limits.contains_key(STORAGE)
     }
 
     /// What is to be told of the limit of a new resource: nothing where it is the one that was ordered.

@@ -4,12 +4,16 @@ use std::{collections::HashMap, sync::PoisonError};
 
 use async_trait::async_trait;
 use waldur_sdk::{
-    Result,
-    backend::{CONSISTENCY, MarketplaceResource, OpContext, ResourceUpkeep, Surroundings, read_back},
+    Error, Result,
+    backend::{CONSISTENCY, MarketplaceResource, OpContext, Ownership, ResourceUpkeep, Surroundings, read_back},
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
-use super::{HarborBackend, Inner, metadata, sight::inconsistent};
+use super::{
+    HarborBackend, Inner, metadata,
+    sight::{Facts, inconsistent},
+    stamp::Mark,
+};
 use crate::{
     client::{GroupName, HarborClient, ProjectName},
     names,
@@ -71,65 +75,75 @@ impl ResourceUpkeep for HarborBackend {
         if self.0.known().take_void_note(id.as_str()) {
             self.0.drop_void_note(cx, id, &about.resource).await?;
         }
+        self.0.drop_false_stamps(cx, id, &about.resource).await?;
         if !self.0.looks().is_due(uuid, cycle) {
             return Ok(());
         }
-        self.0.reassert(cx, id, about).await?;
+        let Some(group) = self.0.group_of(&about.resource)? else {
+            self.0.looks().done(uuid, cycle);
+            return Err(nameless(id));
+        };
+        self.0.reassert(cx, id, &about.resource, group).await?;
         self.0.looks().done(uuid, cycle);
         Ok(())
     }
 }
 
 impl Inner {
-    async fn reassert(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        let (resource, (project, client)) = (&about.resource, self.target(cx, id)?);
-        let Some(group) = self.group_of(resource)? else { return Ok(()) };
+    /// Gives the group its role, and takes it from those that had it before. Each is noted on the project before it has its
+    /// role: whoever moves back, or goes on after a death, finds what to undo.
+    async fn reassert(
+        &self,
+        cx: &OpContext,
+        id: &BackendId,
+        resource: &MarketplaceResource,
+        group: GroupName,
+    ) -> Result<()> {
+        let (project, client) = self.target(cx, id)?;
         let noted = match self.noted_groups(&project) {
             Some(noted) => noted,
             None => self.look_at_own(&client, &project, id, resource).await?.0.facts.marks.groups,
         };
         let member = client.members().group(&project, &group).await?;
         let is_bound = member.is_some_and(|member| member.role == self.settings.role);
-        if is_bound && self.former_groups(resource, &group, &noted)?.is_empty() {
+        if is_bound && Given::of(resource, &group, noted).is_in_step() {
             return Ok(());
         }
-        let (seen, _) = self.look_at_own(&client, &project, id, resource).await?;
-        let former = self.former_groups(resource, &group, &seen.facts.marks.groups)?;
-        if former.is_empty() {
-            return self.ensure_binding(cx, &client, &project, &group).await.map(drop);
-        }
-        // Both, before the second one has its role: whoever moves back, or goes on after a death, finds what to undo.
-        let names = |groups: &[GroupName]| groups.iter().map(|group| group.as_str().to_owned()).collect();
-        let all: Vec<GroupName> = former.iter().cloned().chain([group.clone()]).collect();
-        let seen = self.note(&client, &project, resource, seen, |marks| marks.groups = names(&all)).await?;
+        let (seen, ownership) = self.look_at_own(&client, &project, id, resource).await?;
+        let stamp = (ownership == Ownership::Unmarked).then_some(seen.facts.marks.stamp);
+        let note = |seen, groups: Vec<String>| {
+            self.note(&client, &project, resource, seen, move |marks| {
+                marks.groups = groups;
+                // A name alone is no proof, as before the note.
+                marks.stamp = stamp.unwrap_or(marks.stamp);
+            })
+        };
+        let given = Given::of(resource, &group, seen.facts.marks.groups.clone());
+        let seen = if given.is_in_step() { seen } else { note(seen, given.all(&group)).await? };
         self.ensure_binding(cx, &client, &project, &group).await?;
-        for former in &former {
+        if given.former.is_empty() {
+            return Ok(());
+        }
+        for former in &given.former {
             cx.checkpoint()?;
             self.unbind(cx, &client, &project, former).await?;
         }
-        let only = names(std::slice::from_ref(&group));
-        self.note(&client, &project, resource, seen, |marks| marks.groups = only).await.map(drop)
+        note(seen, vec![group.as_str().to_owned()]).await.map(drop)
+    }
+
+    /// Takes away what others have written beside the stamp of ours, if the project is proven to be ours.
+    async fn drop_false_stamps(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
+        let is_broken = |facts: &Facts| facts.marks.stamp == Mark::Broken;
+        if !self.known().facts(id.as_str()).is_some_and(is_broken) {
+            return Ok(());
+        }
+        let (project, client) = self.target(cx, id)?;
+        self.look_at_own(&client, &project, id, resource).await.map(drop)
     }
 
     /// What is remembered of the groups on a project; `None` when nothing is.
     fn noted_groups(&self, project: &ProjectName) -> Option<Vec<String>> {
         self.known().facts(project.as_str()).map(|facts| facts.marks.groups.clone())
-    }
-
-    /// The groups that were given the role for this resource, and are not that of its project any more: those who are
-    /// left behind by a resource that moves lose access. Which groups these are is noted on the project from the first
-    /// move on; before, it is the one that was published when the project was made. One with another prefix was named by
-    /// other settings then, and stays.
-    fn former_groups(
-        &self,
-        resource: &MarketplaceResource,
-        group: &GroupName,
-        noted: &[String],
-    ) -> Result<Vec<GroupName>> {
-        let published = resource.metadata.text(metadata::GROUP);
-        let published = published.filter(|name| noted.is_empty() && name.starts_with(&self.settings.group_prefix));
-        let former = noted.iter().map(String::as_str).chain(published).filter(|name| *name != group.as_str());
-        former.map(GroupName::new).collect()
     }
 
     /// Takes the role away from a group, whatever it is by now.
@@ -156,7 +170,7 @@ impl Inner {
     /// is the group that was published when the project was made, and without one nobody knows.
     fn group_of(&self, resource: &MarketplaceResource) -> Result<Option<GroupName>> {
         if resource.project.slug.trim().is_empty() {
-            return resource.metadata.text(metadata::GROUP).map(GroupName::new).transpose();
+            return Ok(resource.metadata.text(metadata::GROUP).and_then(|name| GroupName::new(name).ok()));
         }
         names::group(&self.settings.group_prefix, resource).map(Some)
     }
@@ -164,6 +178,50 @@ impl Inner {
     pub(super) fn looks(&self) -> std::sync::MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The groups that were given the role on a project for this resource: those that are noted on it. On one that is older
+/// than such notes, the one that was published when it was made.
+pub(super) fn given_groups(resource: &MarketplaceResource, noted: Vec<String>) -> Vec<String> {
+    if noted.is_empty() {
+        resource.metadata.text(metadata::GROUP).map(str::to_owned).into_iter().collect()
+    } else {
+        noted
+    }
+}
+
+/// Who was given the role on a project, seen from the group that is to have it.
+struct Given {
+    /// Those that are to have it no more: whoever is left behind by a resource that moves loses access.
+    former: Vec<GroupName>,
+    is_known: bool,
+}
+
+impl Given {
+    fn of(resource: &MarketplaceResource, group: &GroupName, noted: Vec<String>) -> Self {
+        let given = given_groups(resource, noted);
+        let (ours, others): (Vec<_>, Vec<_>) = given.into_iter().partition(|name| name == group.as_str());
+        // A name that no group can have is that of none.
+        let former = others.into_iter().filter_map(|name| GroupName::new(name).ok()).collect();
+        Self { former, is_known: !ours.is_empty() }
+    }
+
+    fn is_in_step(&self) -> bool {
+        self.is_known && self.former.is_empty()
+    }
+
+    fn all(&self, group: &GroupName) -> Vec<String> {
+        self.former.iter().chain([group]).map(|name| name.as_str().to_owned()).collect()
+    }
+}
+
+/// Of a resource whose project has no name for the group.
+fn nameless(id: &BackendId) -> Error {
+    let text = format!(
+        "{id}: this Waldur does not tell the slug of the project, and no group was published: give the group its role by \
+         hand, or update Waldur"
+    );
+    Error::not_ready(text)
 }
 
 /// The cycle that an instant lies in.

@@ -46,7 +46,9 @@ impl Projects<'_> {
 
     /// Whether a list names the project. A login that was good a moment ago may have expired, and who may not see all
     /// projects is shown a part of them: so the last call needs the login, and tells how many quotas there are in the
-    /// whole system. Every project has one, so that there cannot be more of them than of the projects that are shown.
+    /// whole system. There cannot be more of them than of the projects that are shown, if those are all. (That proves as much as
+    /// there are quotas: a project that was made while Harbor kept none, and is hidden from the account, is taken for absent.
+    /// An account with the right `project:list` is shown everything.)
     async fn is_listed(self, name: &ProjectName, forbidden: Error) -> Result<bool> {
         let call = self.0.call(Method::GET, "projects.named", "/projects", &[]).query("q", format!("name={name}"));
         let (rows, headers) = call.query("page_size", 1).send_rows::<Project>("name").await?;

@@ -224,6 +224,11 @@ async fn every_project_is_looked_at_once_an_hour_and_a_twelfth_of_them_in_a_cycl
     let missing = report.resources.iter().filter(|resource| matches!(resource.outcome, SyncOutcome::Missing));
     assert_eq!(missing.count(), 1);
     assert_eq!(harbor.counts().total, 2 + 2, "{}", harbor.counts());
+    // Where Harbor treats that question as reading, it takes lists to prove it.
+    world.harbor.configure(|settings| settings.head_needs_right = true);
+    harbor.reset();
+    agent.run_once(&OpContext::new("gone still")).await.unwrap();
+    assert_eq!(harbor.counts().total, 2 + 5, "{}", harbor.counts());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,8 +17,8 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    ALWAYS, Failure, GIB, GROUP, Gate, NAME, OTHER_STAMP, STAMP, backend, backend_with, count, create, cx, decimal,
-    environment, hard, id, request, seed, storage, unlimited,
+    ALWAYS, Failure, GIB, GROUP, GROUP_NOTE, Gate, NAME, OTHER_STAMP, STAMP, backend, backend_with, count, create, cx,
+    decimal, environment, hard, id, request, seed, storage, unlimited,
 };
 
 /// The only project, as a creation is to leave it.
@@ -27,7 +27,7 @@ fn assert_whole(gate: &Gate, bytes: i64) {
     assert_eq!(project.quota.unwrap().hard, bytes);
     assert_eq!(project.groups(), [(GROUP, 2)]);
     assert!(!project.public);
-    assert_eq!(project.allowlist, [STAMP]);
+    assert_eq!(project.allowlist, [STAMP, GROUP_NOTE]);
     assert!(project.metadata.get("auto_scan").is_none_or(|scans| scans == "false"), "{project:?}");
     assert_eq!(gate.fake.projects(), [NAME]);
     assert!(gate.fake.unmodelled().is_empty(), "{:?}", gate.fake.unmodelled());
@@ -212,7 +212,7 @@ pub(crate) fn assert_one_has_it(gate: &Gate, outcomes: [&Result<Created>; 2], ca
     let loser = outcomes[1 - winners[0]].as_ref().unwrap_err();
     assert_eq!(loser.class(), ErrorClass::Foreign, "{case}: {loser}");
     let project = gate.fake.project(NAME).unwrap();
-    assert_eq!((project.allowlist, winners[0]), (vec![stamps[winners[0]].to_owned()], winners[0]), "{case}");
+    assert_eq!((project.allowlist[0].as_str(), winners[0]), (stamps[winners[0]], winners[0]), "{case}");
     assert_eq!(project.quota.unwrap().hard, [20, 5][winners[0]] * GIB, "{case}");
     winners[0]
 }
@@ -277,7 +277,7 @@ async fn h14_a_project_that_waldur_has_on_record_is_brought_in_line() {
     create(&backend(&gate), &recorded).await.unwrap();
     let project = gate.fake.project(NAME).unwrap();
     assert_eq!((project.quota.unwrap().hard, project.groups()), (20 * GIB, vec![(GROUP, 2)]));
-    assert_eq!(project.allowlist, ["CVE-2021-44228", STAMP]);
+    assert_eq!(project.allowlist, ["CVE-2021-44228", STAMP, GROUP_NOTE]);
     gate.take_log();
     // Once more: all is there, and nothing is written but the question whether it is.
     create(&backend(&gate), &recorded).await.unwrap();

@@ -10,7 +10,7 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    ALWAYS, Failure, GROUP, Gate, NAME, backend, backend_with, create, cx, delete, id, now, pass_time, request,
+    ALWAYS, Failure, GROUP, Gate, NAME, STAMP, backend, backend_with, create, cx, delete, id, now, pass_time, request,
     resource, set_limits, set_status, storage,
 };
 
@@ -174,11 +174,10 @@ async fn the_rights_of_the_readme_are_those_that_are_looked_for_and_suffice() {
     }
     gate.fake.set_group_role(NAME, GROUP, 5);
     gate.fake.set_group_role(NAME, "waldur-before", 2);
-    let mut moved = resource();
-    moved.metadata.insert("oidc_group".to_owned(), "waldur-before".into());
+    gate.fake.set_allowlist(NAME, &[STAMP, "waldur-group-waldur-before"]);
     for _turn in 0..24 {
         pass_time(Duration::from_secs(300)).await;
-        backend.upkeep().unwrap().sync_project(&cx(), &id(NAME), &Surroundings::new(moved.clone())).await.unwrap();
+        backend.upkeep().unwrap().sync_project(&cx(), &id(NAME), &Surroundings::new(resource())).await.unwrap();
     }
     assert_eq!(gate.fake.project(NAME).unwrap().groups(), [(GROUP, 2)]);
     assert_eq!(backend.importer().unwrap().list(&cx()).await.unwrap().items().len(), 1);
@@ -223,6 +222,12 @@ async fn how_harbor_is_set_up_is_told() {
     let settings = find(&findings, "settings");
     for told in ["waldur-", "10", "2 (developer)"] {
         assert!(settings.detail.contains(told), "{}", settings.detail);
+    }
+    let risky = [("project_role_id", json!(1)), ("oidc_group_prefix", json!("")), ("allocation_prefix", json!(""))];
+    for (key, value) in risky {
+        assert!(findings.iter().all(|finding| finding.check != key), "{key}");
+        let backend = backend_with(gate.clone(), &gate.fake, json!({ key: value }));
+        assert_eq!(find(&backend.diagnose(&cx()).await, key).outcome, Outcome::Warning);
     }
 }
 

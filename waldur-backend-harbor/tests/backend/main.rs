@@ -4,12 +4,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adoption;
 mod budget;
 mod conformance;
 mod creation;
 mod deletion;
 mod diagnosis;
+mod groups;
+mod importing;
 mod limits;
+mod listings;
 mod meeting;
 mod membership;
 mod orders;
@@ -17,4 +21,5 @@ mod rights;
 mod secrets;
 mod settings;
 mod status;
+mod unread;
 mod usage;

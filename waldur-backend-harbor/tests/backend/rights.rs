@@ -11,8 +11,8 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    GIB, GROUP, Gate, NAME, STAMP, backend, create, cx, delete, id, now, pass_time, request, resource, seed,
-    set_limits, set_status, storage,
+    GIB, GROUP, GROUP_NOTE, Gate, NAME, STAMP, backend, create, cx, delete, id, now, pass_time, request, resource,
+    seed, set_limits, set_status, storage,
 };
 
 /// What the back end does.
@@ -60,7 +60,7 @@ fn before(work: Work, rights: Vec<Permission>) -> Gate {
     );
     let project = match work {
         W::Create => return gate,
-        W::Role => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).group(GROUP, 5),
+        W::Role => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).tolerates(GROUP_NOTE).group(GROUP, 5),
         W::Move => SeedProject::new(NAME).quota(20 * GIB).tolerates(STAMP).group("waldur-before", 2),
         _ => seed(20 * GIB),
     };
@@ -124,7 +124,7 @@ fn assert_untouched(work: Work, right: &str, gate: &Gate, before: &Gate) {
     let (found, was) = (gate.fake.project(NAME), before.fake.project(NAME));
     match (work, right) {
         // It can neither be read nor taken back: it stays, private, limited and stamped, for the next attempt.
-        (W::Create, "project:read") => assert_eq!(found.unwrap().allowlist, [STAMP]),
+        (W::Create, "project:read") => assert_eq!(found.unwrap().allowlist, [STAMP, GROUP_NOTE]),
         // The note comes first, and says nothing while the quota is not small.
         (W::Downscale, "quota:update") => assert_eq!(found.unwrap().quota.unwrap().hard, 20 * GIB),
         // Both are noted, and the new group is let in, before the old one is to lose its role.

@@ -84,6 +84,12 @@ fn every_key_of_a_registry_has_the_default_of_the_specification() {
     assert!(settings.force_delete_repositories);
     assert_eq!(settings.bytes_per_unit, 1_000_000_000);
     assert_eq!(warned(&warnings), ["harbor_url", "force_delete_repositories", "robot_user"]);
+
+    let (_, warnings) = read(&with(json!({
+        "project_role_id": 1, "oidc_group_prefix": " ", "allocation_prefix": "w-",
+    })))
+    .unwrap();
+    assert_eq!(warned(&warnings), ["oidc_group_prefix", "project_role_id"]);
 }
 
 #[test]
@@ -183,9 +189,15 @@ fn h02_the_default_is_in_gigabytes_whatever_the_unit_of_the_component_is() {
     };
     assert_eq!(build(&minimal(), of(1)).unwrap(), "harbor");
     assert_eq!(build(&minimal(), of(5)).unwrap(), "harbor");
-    // 10 GiB in TiB: Waldur has no fractions, and 10 TiB were never meant.
-    let error = build(&minimal(), of(1024)).unwrap_err();
-    assert!(error.kind() == ErrorKind::Config && error.message().contains("default_storage_quota_gb"), "{error}");
+    // 10 GiB in TiB: Waldur has no fractions, and 10 TiB were never meant. Nobody has asked for them, so that only an order
+    // without a limit fails (see below).
+    assert_eq!(build(&minimal(), of(1024)).unwrap(), "harbor");
+    assert_eq!(build(&with(json!({ "storage_bytes_per_unit": 1_u64 << 50 })), of(1)).unwrap(), "harbor");
+    // More than Harbor can count.
+    for (factor, written) in [(1024, 10), (1, (1 << 20) + 1), (1 << 20, 1 << 21)] {
+        let error = build(&with(json!({ "default_storage_quota_gb": written })), of(factor)).unwrap_err();
+        assert!(error.kind() == ErrorKind::Config && error.message().contains("default_storage_quota_gb"), "{error}");
+    }
     for whole in [2048, -1] {
         assert_eq!(build(&with(json!({ "default_storage_quota_gb": whole })), of(1024)).unwrap(), "harbor");
     }

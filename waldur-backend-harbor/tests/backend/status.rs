@@ -8,8 +8,8 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    ALWAYS, Failure, GIB, Gate, NAME, OTHER_STAMP, STAMP, backend, cx, hard, id, seed, set_limits, set_status, storage,
-    unlimited,
+    ALWAYS, Failure, GIB, GROUP_NOTE, Gate, NAME, OTHER_STAMP, STAMP, backend, cx, hard, id, seed, set_limits,
+    set_status, storage, unlimited,
 };
 
 async fn status(gate: &Gate) -> Status {
@@ -47,7 +47,7 @@ async fn h29_scaled_down_to_one_unit_and_up_to_what_waldur_has_on_record() {
         assert_eq!((hard(&gate), status(&gate).await), (Some(21_474_836_480), Status::Active));
     }
     assert_eq!(gate.take_writes().len(), 2);
-    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP]);
+    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP, GROUP_NOTE]);
     set_status(&backend(&gate), unlimited(), Status::Downscaled).await.unwrap();
     set_status(&backend(&gate), unlimited(), Status::Active).await.unwrap();
     assert_eq!(hard(&gate), Some(-1));
@@ -80,7 +80,7 @@ async fn what_somebody_raised_while_it_was_scaled_down_stays() {
     assert_eq!(status(&gate).await, Status::Active);
     set_status(&backend(&gate), storage(30), Status::Active).await.unwrap();
     assert_eq!((hard(&gate), status(&gate).await), (Some(7 * GIB), Status::Active));
-    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP]);
+    assert_eq!(gate.fake.project(NAME).unwrap().allowlist, [STAMP, GROUP_NOTE]);
 }
 
 #[tokio::test(start_paused = true)]

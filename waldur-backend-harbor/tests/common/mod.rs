@@ -293,7 +293,9 @@ pub(crate) fn resource() -> MarketplaceResource {
 
 /// The entry by which a project of [`resource`] is known.
 pub(crate) const STAMP: &str = "waldur-resource-123456789abcdef0123456789abcdef0";
-/// That of somebody else.
+/// The entry by which its group is known.
+pub(crate) const GROUP_NOTE: &str = "waldur-group-waldur-test-project";
+/// The stamp of somebody else.
 pub(crate) const OTHER_STAMP: &str = "waldur-resource-deadbeefdeadbeefdeadbeefdeadbeef";
 
 pub(crate) fn order() -> OrderUuid {
@@ -319,7 +321,7 @@ pub(crate) fn unlimited() -> Limits {
 
 /// A project of [`resource`] as a creation leaves it.
 pub(crate) fn seed(bytes: i64) -> SeedProject {
-    SeedProject::new(NAME).quota(bytes).group(GROUP, 2).tolerates(STAMP)
+    SeedProject::new(NAME).quota(bytes).group(GROUP, 2).tolerates(STAMP).tolerates(GROUP_NOTE)
 }
 
 fn done<T>(progress: Progress<Verified<T>>) -> T {

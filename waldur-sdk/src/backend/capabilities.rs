@@ -1,5 +1,7 @@
 //! What a back end says about itself beside its methods and facets.
 
+use crate::naming::Comparison;
+
 /// Whose limits win where Waldur's and the back end's differ outside an order (core.md §3.7).
 ///
 /// Limits change by orders. Where both sides differ without one, somebody changed a quota by hand, or a unit was read
@@ -64,6 +66,11 @@ pub struct Capabilities {
     /// Usage of a month that is over cannot be told any more: it is *not yet* known for ever. Who wants to load such months
     /// is told so before anybody is asked.
     pub no_history: bool,
+    /// When the back end takes the names of two members for the same, which is how its lists of members and of users'
+    /// limits are compared with Waldur's: a directory that lists `Alice` for whom Waldur calls `alice` has nobody to add
+    /// and nobody to remove. Default [`Comparison::Exact`]; the type of the target's names knows
+    /// ([`KeycloakUsername::COMPARISON`](crate::naming::KeycloakUsername::COMPARISON)).
+    pub member_names: Comparison,
 }
 
 impl Capabilities {
@@ -162,6 +169,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_published_ids(mut self) -> Self {
         self.published_ids = true;
+        self
+    }
+
+    /// Compares the names of members so.
+    #[must_use]
+    pub const fn with_member_names(mut self, comparison: Comparison) -> Self {
+        self.member_names = comparison;
         self
     }
 

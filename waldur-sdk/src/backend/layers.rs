@@ -26,9 +26,10 @@ use futures_util::future::{Either, select};
 use super::{
     ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
     Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
-    MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
-    Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings,
-    Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+    MembershipPlan, OpContext, OptionChange, Overridden, Override, PendingOrder, PendingOrders, PendingWork, Period,
+    PlanChange, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status,
+    StatusControl, Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+    operations::{Answer, ids, operations},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -46,6 +47,16 @@ pub struct Operation {
     pub writes: bool,
 }
 
+impl Operation {
+    const fn reads(name: &'static str) -> Self {
+        Self { name, writes: false }
+    }
+
+    const fn writes(name: &'static str) -> Self {
+        Self { name, writes: true }
+    }
+}
+
 /// What a layer does around each operation.
 #[async_trait]
 pub trait Around: Send + Sync + 'static {
@@ -55,11 +66,6 @@ pub trait Around: Send + Sync + 'static {
     /// The error is the operation's result, and the operation does not run. Its class does what a back end's would.
     fn before(&self, _operation: Operation) -> Result<()> {
         Ok(())
-    }
-
-    /// Speaks in the back end's place on an order that waits for the provider; `None`, the default, lets it speak.
-    fn review(&self, _order: &PendingOrder) -> Option<Evaluation> {
-        None
     }
 
     /// Runs the operation. The default only awaits it.
@@ -86,19 +92,27 @@ impl<B: ResourceBackend, A: Around> Layered<B, A> {
         Self { inner, around }
     }
 
-    async fn guard<T: Send>(
+    async fn guard<T: Answer>(
         &self,
-        name: &'static str,
-        writes: bool,
+        operation: Operation,
         cx: &OpContext,
-        work: impl Future<Output = Result<T>> + Send,
+        ids: &[BackendId],
+        work: impl Future<Output = T> + Send,
+    ) -> T {
+        self.run(operation, cx, work).await.unwrap_or_else(|error| T::failed(error, ids))
+    }
+
+    async fn run<T: Send>(
+        &self,
+        operation: Operation,
+        cx: &OpContext,
+        work: impl Future<Output = T> + Send,
     ) -> Result<T> {
-        let operation = Operation { name, writes };
         self.around.before(operation)?;
-        let mut result = None;
-        let slot = &mut result;
+        let mut answer = None;
+        let slot = &mut answer;
         self.around.run(operation, cx, Box::pin(async move { *slot = Some(work.await) })).await?;
-        result.unwrap_or_else(|| Err(Error::new(ErrorKind::Other, format!("{name}: the layer did not run it"))))
+        answer.ok_or_else(|| Error::new(ErrorKind::Other, format!("{}: the layer did not run it", operation.name)))
     }
 }
 
@@ -124,12 +138,12 @@ where
 
 /// Lets `review` speak first on every order that waits for the provider: rules of a site, whatever its back end is.
 /// `None` leaves the word to the back end.
-pub fn reviewed<B, R>(inner: B, review: R) -> Layered<B, Reviewed<R>>
+pub fn reviewed<B, R>(inner: B, review: R) -> Overridden<Reviewed<B, R>>
 where
     B: ResourceBackend,
     R: Fn(&PendingOrder) -> Option<Evaluation> + Send + Sync + 'static,
 {
-    Layered::new(inner, Reviewed(review))
+    Overridden(Reviewed { inner, review })
 }
 
 /// Reads pass; whatever would write ends with [`ErrorKind::DryRun`].
@@ -239,11 +253,25 @@ impl<O: Fn(Operation, Duration) + Send + Sync + 'static> Around for Observed<O> 
 
 /// See [`reviewed`].
 #[derive(Clone, Copy, Debug)]
-pub struct Reviewed<R>(R);
+pub struct Reviewed<B, R> {
+    inner: B,
+    review: R,
+}
 
-impl<R: Fn(&PendingOrder) -> Option<Evaluation> + Send + Sync + 'static> Around for Reviewed<R> {
-    fn review(&self, order: &PendingOrder) -> Option<Evaluation> {
-        (self.0)(order)
+#[async_trait]
+impl<B, R> Override for Reviewed<B, R>
+where
+    B: ResourceBackend,
+    R: Fn(&PendingOrder) -> Option<Evaluation> + Send + Sync + 'static,
+{
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.inner
+    }
+    async fn evaluate(&self, cx: &OpContext, order: &PendingOrder) -> Result<Evaluation> {
+        match (self.review)(order) {
+            Some(word) => Ok(word),
+            None => self.inner.evaluate(cx, order).await,
+        }
     }
 }
 
@@ -261,271 +289,50 @@ impl Around for DryRun {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
-    fn backend_type(&self) -> &'static str {
-        self.inner.backend_type()
-    }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-        self.inner.candidate_id(resource, candidate)
-    }
-    async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.guard("ping", false, cx, self.inner.ping(cx)).await
-    }
-    async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-        self.guard("create", true, cx, self.inner.create(cx, request)).await
-    }
-    async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        self.guard("get", false, cx, self.inner.get(cx, id)).await
-    }
-    async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-        self.guard("delete", true, cx, self.inner.delete(cx, request)).await
-    }
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let work = async { Ok(self.inner.inspect(cx, ids, aspects).await) };
-        by_id(ids, self.guard("inspect", false, cx, work).await)
-    }
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
-        let work = async { Ok(self.inner.inspect_recorded(cx, ids, aspects, records).await) };
-        by_id(ids, self.guard("inspect", false, cx, work).await)
-    }
-    async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-        self.guard("set_limits", true, cx, self.inner.set_limits(cx, change)).await
-    }
-    async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
-        self.guard("update_options", true, cx, self.inner.update_options(cx, change)).await
-    }
-    async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
-        self.guard("update_plan", true, cx, self.inner.update_plan(cx, change)).await
-    }
-    async fn evaluate(&self, cx: &OpContext, order: &PendingOrder) -> Result<Evaluation> {
-        match self.around.review(order) {
-            Some(word) => Ok(word),
-            None => self.guard("evaluate", false, cx, self.inner.evaluate(cx, order)).await,
+macro_rules! layered {
+    (
+        to {}
+        about { $($about:ident($($key:ident: $value:ty),*) -> $is:ty;)* }
+        own { $(
+            $access:ident $name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $ids:ident)?;
+        )* }
+        $($accessor:ident: $facet:ident { $(
+            $facet_access:ident $facet_name:literal: $_hook:ident =>
+                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $facet_ids:ident)?;
+        )* })*
+    ) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<B: ResourceBackend, A: Around> ResourceBackend for Layered<B, A> {
+            $(fn $about(&self $(, $key: $value)*) -> $is {
+                self.inner.$about($($key),*)
+            })*
+            $(async fn $own(&self, cx: &OpContext $(, $arg: $type)*) -> $answer {
+                let work = self.inner.$own(cx $(, $arg)*);
+                self.guard(Operation::$access($name), cx, ids!($($ids)?), work).await
+            })*
+            $(fn $accessor(&self) -> Option<&dyn $facet> {
+                self.inner.$accessor().map(|_| self as _)
+            })*
         }
-    }
-    async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-        let work = async { Ok(self.inner.diagnose(cx).await) };
-        match self.guard("diagnose", false, cx, work).await {
-            Ok(findings) => findings,
-            Err(error) => vec![Finding::of_result("diagnose", Err(error))],
-        }
-    }
-    fn members(&self) -> Option<&dyn MemberDirectory> {
-        self.inner.members().map(|_| self as _)
-    }
-    fn usage(&self) -> Option<&dyn UsageSource> {
-        self.inner.usage().map(|_| self as _)
-    }
-    fn status(&self) -> Option<&dyn StatusControl> {
-        self.inner.status().map(|_| self as _)
-    }
-    fn user_limits(&self) -> Option<&dyn UserLimits> {
-        self.inner.user_limits().map(|_| self as _)
-    }
-    fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
-        self.inner.upkeep().map(|_| self as _)
-    }
-    fn keys(&self) -> Option<&dyn ApiKeys> {
-        self.inner.keys().map(|_| self as _)
-    }
-    fn importer(&self) -> Option<&dyn Importer> {
-        self.inner.importer().map(|_| self as _)
-    }
-    fn pending(&self) -> Option<&dyn PendingOrders> {
-        self.inner.pending().map(|_| self as _)
-    }
+
+        $(
+            #[async_trait]
+            #[deny(clippy::missing_trait_methods)]
+            impl<B: ResourceBackend, A: Around> $facet for Layered<B, A> {
+                $(async fn $method(&self, cx: &OpContext $(, $with: $with_type)*) -> $result {
+                    let ids = ids!($($facet_ids)?);
+                    let work = async {
+                        match self.inner.$accessor() {
+                            Some(facet) => facet.$method(cx $(, $with)*).await,
+                            None => Answer::no_facet(ids),
+                        }
+                    };
+                    self.guard(Operation::$facet_access($facet_name), cx, ids, work).await
+                })*
+            }
+        )*
+    };
 }
 
-pub(crate) fn by_id<T>(ids: &[BackendId], result: Result<ById<T>>) -> ById<T> {
-    result.unwrap_or_else(|error| ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect())
-}
-
-/// The facet, which the accessor above has found to be there.
-pub(crate) fn facet<T: ?Sized>(facet: Option<&T>) -> Result<&T> {
-    facet.ok_or_else(|| Error::unsupported("this facet"))
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> MemberDirectory for Layered<B, A> {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> BTreeMap<BackendId, Result<Complete<String>>> {
-        let work = async { Ok(facet(self.inner.members())?.list(cx, ids).await) };
-        by_id(ids, self.guard("members.list", false, cx, work).await)
-    }
-    async fn apply(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        plan: &MembershipPlan,
-    ) -> Result<Vec<MemberOutcome>> {
-        let work = async { facet(self.inner.members())?.apply(cx, resource, id, plan).await };
-        self.guard("members.apply", true, cx, work).await
-    }
-    async fn reconcile(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        members: &[Grant],
-    ) -> Result<Vec<MemberOutcome>> {
-        let work = async { facet(self.inner.members())?.reconcile(cx, resource, id, members).await };
-        self.guard("members.reconcile", true, cx, work).await
-    }
-    async fn update_attributes(&self, cx: &OpContext, member: &Grant) -> Result<()> {
-        let work = async { facet(self.inner.members())?.update_attributes(cx, member).await };
-        self.guard("members.update_attributes", true, cx, work).await
-    }
-    async fn assigned_names(
-        &self,
-        cx: &OpContext,
-        people: &[UsernameRequest],
-    ) -> Result<BTreeMap<OfferingUserUuid, Personal>> {
-        let work = async { facet(self.inner.members())?.assigned_names(cx, people).await };
-        self.guard("members.assigned_names", false, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> UserLimits for Layered<B, A> {
-    async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>> {
-        let work = async { Ok(facet(self.inner.user_limits())?.list(cx, ids).await) };
-        by_id(ids, self.guard("user_limits.list", false, cx, work).await)
-    }
-    async fn set(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        username: &str,
-        limits: &Limits,
-    ) -> Result<()> {
-        let work = async { facet(self.inner.user_limits())?.set(cx, resource, id, username, limits).await };
-        self.guard("user_limits.set", true, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> ResourceUpkeep for Layered<B, A> {
-    fn is_behind(&self, id: &BackendId, about: &Surroundings) -> bool {
-        self.inner.upkeep().is_some_and(|upkeep| upkeep.is_behind(id, about))
-    }
-    async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        let work = async { facet(self.inner.upkeep())?.sync_project(cx, id, about).await };
-        self.guard("upkeep.sync_project", true, cx, work).await
-    }
-    async fn sync_end_date(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<EndDate> {
-        let work = async { facet(self.inner.upkeep())?.sync_end_date(cx, id, about).await };
-        self.guard("upkeep.sync_end_date", true, cx, work).await
-    }
-    async fn effective_id(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<Option<String>> {
-        let work = async { facet(self.inner.upkeep())?.effective_id(cx, id, about).await };
-        self.guard("upkeep.effective_id", false, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> UsageSource for Layered<B, A> {
-    async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {
-        let work = async { Ok(facet(self.inner.usage())?.usage(cx, ids, period).await) };
-        match self.guard("usage", false, cx, work).await {
-            Ok(usage) => usage,
-            Err(error) => ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),
-        }
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> StatusControl for Layered<B, A> {
-    async fn set_status(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        status: Status,
-    ) -> Result<()> {
-        let work = async { facet(self.inner.status())?.set_status(cx, resource, id, status).await };
-        self.guard("set_status", true, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> ApiKeys for Layered<B, A> {
-    async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey> {
-        let work = async { facet(self.inner.keys())?.mint(cx, resource, id).await };
-        self.guard("keys.mint", true, cx, work).await
-    }
-    async fn revoke(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        client_id: &str,
-    ) -> Result<()> {
-        let work = async { facet(self.inner.keys())?.revoke(cx, resource, id, client_id).await };
-        self.guard("keys.revoke", true, cx, work).await
-    }
-    async fn rotate(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        client_id: &str,
-    ) -> Result<IssuedKey> {
-        let work = async { facet(self.inner.keys())?.rotate(cx, resource, id, client_id).await };
-        self.guard("keys.rotate", true, cx, work).await
-    }
-    async fn prune(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-        known: &Complete<String>,
-    ) -> Result<u32> {
-        let work = async { facet(self.inner.keys())?.prune(cx, resource, id, known).await };
-        self.guard("keys.prune", true, cx, work).await
-    }
-    async fn prunable(
-        &self,
-        cx: &OpContext,
-        resource: &MarketplaceResource,
-        id: &BackendId,
-    ) -> Result<Option<BTreeSet<String>>> {
-        let work = async { facet(self.inner.keys())?.prunable(cx, resource, id).await };
-        self.guard("keys.prunable", false, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> Importer for Layered<B, A> {
-    async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
-        let work = async { facet(self.inner.importer())?.list(cx).await };
-        self.guard("importer.list", false, cx, work).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: ResourceBackend, A: Around> PendingOrders for Layered<B, A> {
-    async fn check(&self, cx: &OpContext, work: &PendingWork) -> Result<Progress<Settled>> {
-        let check = async { facet(self.inner.pending())?.check(cx, work).await };
-        self.guard("pending.check", false, cx, check).await
-    }
-}
+operations!(layered);

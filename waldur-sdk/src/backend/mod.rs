@@ -31,6 +31,8 @@ mod context;
 mod facets;
 mod finding;
 pub mod layers;
+mod operations;
+mod overriding;
 mod read_back;
 mod records;
 mod registry;
@@ -40,7 +42,7 @@ mod upkeep;
 mod usernames;
 mod usernames_builtin;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -51,6 +53,7 @@ pub use facets::{
     PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
 };
 pub use finding::{Finding, Outcome};
+pub use overriding::{Overridden, Override};
 pub use read_back::{CONSISTENCY, read_back};
 pub use records::Records;
 #[cfg(feature = "reqwest")]
@@ -238,92 +241,3 @@ pub trait ResourceBackend: Send + Sync + 'static {
         None
     }
 }
-
-macro_rules! forward {
-    ($pointer:ty) => {
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<B: ResourceBackend + ?Sized> ResourceBackend for $pointer {
-            fn backend_type(&self) -> &'static str {
-                (**self).backend_type()
-            }
-            fn capabilities(&self) -> Capabilities {
-                (**self).capabilities()
-            }
-            fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
-                (**self).candidate_id(resource, candidate)
-            }
-            async fn ping(&self, cx: &OpContext) -> Result<()> {
-                (**self).ping(cx).await
-            }
-            async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
-                (**self).create(cx, request).await
-            }
-            async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-                (**self).get(cx, id).await
-            }
-            async fn delete(&self, cx: &OpContext, request: &DeleteRequest) -> Result<Progress<Verified<Removed>>> {
-                (**self).delete(cx, request).await
-            }
-            async fn inspect(
-                &self,
-                cx: &OpContext,
-                ids: &[BackendId],
-                aspects: Aspects,
-            ) -> ById<Option<ResourceState>> {
-                (**self).inspect(cx, ids, aspects).await
-            }
-            async fn inspect_recorded(
-                &self,
-                cx: &OpContext,
-                ids: &[BackendId],
-                aspects: Aspects,
-                records: &dyn Records,
-            ) -> ById<Option<ResourceState>> {
-                (**self).inspect_recorded(cx, ids, aspects, records).await
-            }
-            async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-                (**self).set_limits(cx, change).await
-            }
-            async fn update_options(&self, cx: &OpContext, change: &OptionChange) -> Result<Progress<()>> {
-                (**self).update_options(cx, change).await
-            }
-            async fn update_plan(&self, cx: &OpContext, change: &PlanChange) -> Result<Progress<()>> {
-                (**self).update_plan(cx, change).await
-            }
-            async fn evaluate(&self, cx: &OpContext, order: &PendingOrder) -> Result<Evaluation> {
-                (**self).evaluate(cx, order).await
-            }
-            async fn diagnose(&self, cx: &OpContext) -> Vec<Finding> {
-                (**self).diagnose(cx).await
-            }
-            fn members(&self) -> Option<&dyn MemberDirectory> {
-                (**self).members()
-            }
-            fn usage(&self) -> Option<&dyn UsageSource> {
-                (**self).usage()
-            }
-            fn status(&self) -> Option<&dyn StatusControl> {
-                (**self).status()
-            }
-            fn user_limits(&self) -> Option<&dyn UserLimits> {
-                (**self).user_limits()
-            }
-            fn upkeep(&self) -> Option<&dyn ResourceUpkeep> {
-                (**self).upkeep()
-            }
-            fn keys(&self) -> Option<&dyn ApiKeys> {
-                (**self).keys()
-            }
-            fn importer(&self) -> Option<&dyn Importer> {
-                (**self).importer()
-            }
-            fn pending(&self) -> Option<&dyn PendingOrders> {
-                (**self).pending()
-            }
-        }
-    };
-}
-
-forward!(Arc<B>);
-forward!(Box<B>);

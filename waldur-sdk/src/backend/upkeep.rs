@@ -40,8 +40,11 @@ pub trait ResourceUpkeep: Send + Sync {
     /// were listed, and must not be undone. `about` lacks nothing that it is called with.
     ///
     /// The default does not know. It suits whoever compares with what it reads itself, or writes nothing that orders do.
-    fn is_behind(&self, _id: &BackendId, _about: &Surroundings) -> bool {
-        false
+    ///
+    /// # Errors
+    /// When it cannot be told; that counts as if there were something.
+    async fn is_behind(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<bool> {
+        Ok(false)
     }
 
     /// Brings name, description, last day and field of science of the project in line on the back end.

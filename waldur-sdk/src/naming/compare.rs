@@ -5,10 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::latin::composed;
 
 /// How a system compares names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Comparison {
     /// Byte by byte.
+    #[default]
     Exact,
     /// Without regard to case and to Unicode's normal forms.
     IgnoreCase,

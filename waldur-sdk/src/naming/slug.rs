@@ -35,7 +35,7 @@ impl SlugNaming {
     /// The candidate for a resource.
     ///
     /// # Errors
-    /// `Config` when the slug it needs is missing.
+    /// `Config` when the slug it needs is missing, `Rejected` when it holds what could lead a path elsewhere.
     pub fn candidate(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
         let by_project = Self::by_project(resource);
         let counts_on_project = by_project || candidate.collision == Some(Collision::Duplicate);
@@ -52,10 +52,14 @@ impl SlugNaming {
     }
 }
 
+/// Waldur makes slugs of letters, digits, `-` and `_`; its staff may write anything there.
 fn required<'a>(what: &str, slug: &'a str) -> Result<&'a str> {
     let slug = slug.trim();
+    let leads_away = |c: char| matches!(c, '/' | '\\' | '%' | '?' | '#') || c.is_whitespace() || c.is_control();
     if slug.is_empty() {
         Err(Error::config(format!("{what}: is missing, no back-end id can be made")))
+    } else if matches!(slug, "." | "..") || slug.contains(leads_away) {
+        Err(Error::rejected("The short name of the resource or its project is none that a system could take."))
     } else {
         Ok(slug)
     }

@@ -8,7 +8,7 @@
 //! - Integers are read exactly or not at all. A number with a fraction or an exponent, or beyond 64 bits, passes
 //!   through `f64` in `serde_json`: amounts are read from their text, by types of their own.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -32,18 +32,26 @@ fn is_page(body: &[u8]) -> bool {
     }
 }
 
-/// Whether an error's body can come from an API: nothing at all, JSON, or XML. What a proxy or an ingress says in its
-/// place is a page or a line of text.
-pub(super) fn of_an_api(body: &[u8]) -> bool {
+/// Whether an error's body can come from an API: JSON, or XML. What a proxy or an ingress says in its place is a page, a
+/// line of text or nothing at all. `None` of an empty one.
+fn of_an_api(body: &[u8]) -> Option<bool> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
-    match text.first() {
-        None | Some(b'{' | b'[' | b'"') => true,
-        Some(b'<') => !is_page(text),
-        Some(_) => false,
-    }
+    Some(match text.first()? {
+        b'{' | b'[' | b'"' => true,
+        b'<' => !is_page(text),
+        _ => false,
+    })
 }
 
 impl Prepared {
+    /// Whether a 404 is the API's own word, so that it proves an absence. An empty one is, where the API is known to say
+    /// no more, where the method leaves no room for more, and of calls that neither ask for the object nor remove it:
+    /// Waldur refuses some of those so (recorded: 061_component_update_404).
+    pub(super) fn proves_absence(&self, answered: &Answered) -> bool {
+        let asks_or_removes = matches!(self.method, Method::GET | Method::DELETE);
+        of_an_api(answered.response.body()).unwrap_or(self.empty_not_found || !asks_or_removes)
+    }
+
     /// Reads the whole answer as a `T`.
     pub(super) fn decode<T: DeserializeOwned>(&self, answered: &Answered) -> Result<T> {
         let json = self.json(answered)?;

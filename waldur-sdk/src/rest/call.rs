@@ -44,6 +44,7 @@ pub struct RestClient {
     headers: HeaderMap,
     timeout: Duration,
     deadline: Option<Instant>,
+    empty_not_found: bool,
     error_reader: Option<ErrorReader>,
 }
 
@@ -71,6 +72,7 @@ impl RestClient {
             headers,
             timeout: Self::DEFAULT_TIMEOUT,
             deadline: None,
+            empty_not_found: false,
             error_reader: None,
         }
     }
@@ -104,6 +106,15 @@ impl RestClient {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Takes a 404 without a body for the API's word that there is no such object. Only for an API that is known to answer
+    /// so: without this, an empty 404 to `GET` or `DELETE` is [`WrongContent`](crate::ErrorKind::WrongContent), because
+    /// that is also what a proxy says that has no route to the API. Waldur, Harbor and RadosGW all say more.
+    #[must_use]
+    pub fn with_empty_not_found(mut self) -> Self {
+        self.empty_not_found = true;
         self
     }
 
@@ -154,6 +165,7 @@ impl RestClient {
                 secrets: Vec::new(),
                 secret_answer: false,
                 must_exist: false,
+                empty_not_found: self.empty_not_found,
                 error_reader: self.error_reader.clone(),
                 intakes: None,
             },
@@ -353,7 +365,8 @@ impl Call {
     /// As [`Self::send_json`], with a 404 of the API as `None`.
     ///
     /// # Errors
-    /// As [`Self::send_json`]; a 404 that a proxy made is `WrongContent`.
+    /// As [`Self::send_json`]; a 404 that a proxy made is `WrongContent`, and so is one without a body unless the client is
+    /// told better ([`RestClient::with_empty_not_found`]).
     pub async fn send_opt<T: DeserializeOwned>(self) -> Result<Option<T>> {
         match self.send_json().await {
             Ok(value) => Ok(Some(value)),

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ErrorReader, Idempotency, Intakes, RequestMeta, TransportError, TransportErrorKind, body, redact};
+use super::{ErrorReader, Idempotency, Intakes, RequestMeta, TransportError, TransportErrorKind, redact};
 use crate::error::{Error, ErrorKind, HttpContext, Result};
 
 /// A complete call.
@@ -31,6 +31,7 @@ pub(super) struct Prepared {
     pub(super) secrets: Vec<SecretString>,
     pub(super) secret_answer: bool,
     pub(super) must_exist: bool,
+    pub(super) empty_not_found: bool,
     pub(super) error_reader: Option<ErrorReader>,
     /// Who takes the answer in while it arrives.
     pub(super) intakes: Option<Arc<dyn Intakes>>,
@@ -152,7 +153,7 @@ impl Prepared {
             401 => ErrorKind::Unauthenticated,
             403 => ErrorKind::PermissionDenied,
             404 | 410 if self.must_exist => ErrorKind::Config,
-            404 | 410 if body::of_an_api(answered.response.body()) => ErrorKind::NotFound,
+            404 | 410 if self.proves_absence(answered) => ErrorKind::NotFound,
             // A page of a proxy says nothing about the object.
             404 | 410 => ErrorKind::WrongContent,
             405 | 501 => ErrorKind::Unsupported,

@@ -34,7 +34,7 @@
 //! | what if the host drops the future? | [`drop_points()`] |
 //! | what if two agents work on one offering? | [`interleave()`] |
 //! | does a secret get out? | [`Canaries`] |
-//! | what if the back end itself is wrong in one method? | [`Override`] |
+//! | what if the back end itself is wrong in one method? | [`Override`](crate::backend::Override) |
 //!
 //! Deaths, dropped futures and two agents multiply into thousands of cases that nobody writes by hand. A [`Scenario`] is
 //! written once and runs under all three harnesses; each compares the final state with that of a run without faults.
@@ -81,7 +81,6 @@ pub mod layers;
 mod life;
 mod matcher;
 mod memory;
-mod overriding;
 mod scenario;
 mod script;
 mod sweep;
@@ -96,9 +95,10 @@ pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Outag
 pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
 pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};
-pub use overriding::{Overridden, Override};
 pub use scenario::{Cycle, Limits, Scenario};
 pub use script::{Answer, Recorded, ScriptedTransport};
+
+pub use crate::backend::{Overridden, Override};
 
 /// A list that is whole because a test says so. Entries are told apart by nothing: two that are equal are two.
 pub fn complete<T>(items: Vec<T>) -> Complete<T> {

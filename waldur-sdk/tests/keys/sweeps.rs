@@ -122,7 +122,7 @@ impl Scenario for Twice {
 
 #[tokio::test(start_paused = true)]
 async fn f110_two_agents_leave_no_key_that_holds_and_that_nobody_knows() {
-    let met = interleave(&Twice, &Interleaving::switches(1).settling(), &limits()).await;
+    let met = interleave(&Twice, &Interleaving::switches(1).alike().settling(), &limits()).await;
     met.unwrap_or_else(|failure| panic!("{failure}"));
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../support/capture.rs"]
+mod capture;
 #[path = "../support/orders.rs"]
 mod orders;
 
@@ -10,6 +12,7 @@ mod budget;
 mod events;
 mod failing;
 mod guards;
+mod layers;
 mod members;
 mod names;
 mod old_servers;
@@ -17,6 +20,7 @@ mod once;
 mod portions;
 mod projects;
 mod secrets;
+mod spelling;
 mod stale;
 mod sweeps;
 mod upkeep;

@@ -1,5 +1,7 @@
 //! Who has access (core.md §9 C33 to C39; faults.md rows 118 to 121, 150, 153 to 156).
 
+use std::{sync::Arc, time::Duration};
+
 use serde_json::json;
 use waldur_sdk::{
     backend::Capabilities,
@@ -7,11 +9,13 @@ use waldur_sdk::{
         HoldReason, SyncOutcome,
         membership::{SkipReason, UnmanagedUsers},
     },
+    rest::HttpTransport,
     testing::{
-        Action, Faults, MemoryBackend, op, status,
+        Action, Counting, Faults, Latency, MemoryBackend, op, status,
         waldur::{AccountState, Generation, OfferingUserState, ResourceState},
         when,
     },
+    types::{ResourceUuid, Uuid},
 };
 
 use crate::{
@@ -195,7 +199,7 @@ async fn f119_a_back_end_id_written_by_others_is_respected() {
 async fn f120_two_roles_are_one_member_and_a_changed_role_is_one_write() {
     let site = Site::new(Generation::V8);
     let user = site.member("a");
-    let resource = site.resource("one", &[]);
+    site.resource("one", &[]);
     let row = |role: &str| json!({ "uuid": user.hex(), "username": "a@idp", "role": role, "offering_user_username": "a", "offering_user_state": "OK" });
     let team = |roles: &[&str]| {
         let rows: Vec<_> = roles.iter().map(|role| row(role)).collect();
@@ -213,10 +217,12 @@ async fn f120_two_roles_are_one_member_and_a_changed_role_is_one_write() {
     let report = run(&with_roles(&["PROJECT.MEMBER"])).await;
     assert_eq!((roles(&site), site.service().writes() - writes), ("PROJECT.MEMBER".to_owned(), 1));
     assert_eq!(only(&report).changes.len(), 1, "{report:#?}");
-    // Renamed: the old name goes, the new one comes.
-    let account = site.waldur().offering_user(site.offering(), user).username("renamed").create();
-    assert_eq!(site.waldur().offering_user_view(account).username.as_deref(), Some("renamed"));
-    let _ = resource;
+    // Another order of the same roles is no change, and neither is a row that comes twice.
+    let writes = site.service().writes();
+    for same in [&["PROJECT.MEMBER"][..], &["PROJECT.MEMBER", "PROJECT.MEMBER"]] {
+        let report = run(&with_roles(same)).await;
+        assert_eq!((only(&report).has_changed(), site.service().writes() - writes), (false, 0), "{same:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -340,8 +346,15 @@ async fn f155_a_thousand_people_in_one_project() {
         site.member(&format!("m{number:04}"));
     }
     site.resource("one", &[]);
-    let report = site.pass().await;
+    // A network that takes its time: what may be in flight at once, is.
+    let network = |transport| Latency::new(transport, site.environment(), Duration::from_millis(10));
+    let waldur = Counting::new(network(Arc::new(site.waldur().clone()) as Arc<dyn HttpTransport>));
+    let service = Counting::new(network(Arc::new(site.service().clone())));
+    let report = site.agent().waldur(waldur.clone()).service(service.clone()).run().await;
     assert_eq!(only(&report).added.len(), 1000);
+    let (waldur, service) = (waldur.counts(), service.counts());
+    assert_eq!(waldur.of("offering_users.list"), 10, "pages of a hundred");
+    assert!(waldur.peak_in_flight <= 12 && service.peak_in_flight <= 8, "{waldur:?} {service:?}");
     let writes = site.service().writes();
     assert_synced(&site.pass().await);
     assert_eq!((site.members("one").len(), site.service().writes()), (1000, writes));
@@ -522,7 +535,7 @@ async fn f118_who_left_while_a_long_pass_was_on_its_way_does_not_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f114_a_resource_that_was_renamed_is_found_by_its_id() {
+async fn a_resource_that_was_renamed_in_waldur_is_found_by_its_id() {
     let site = Site::new(Generation::V8);
     site.member("a");
     let resource = site.resource("one", &["a"]);
@@ -533,4 +546,38 @@ async fn f114_a_resource_that_was_renamed_is_found_by_its_id() {
         (only(&report).name.as_str(), site.world.ids(), site.service().writes()),
         ("Another name", vec!["one".to_owned()], 0)
     );
+}
+
+/// On the back ends that there are an object's id is its only name: under another one it is another object. That it is
+/// gone is reported; nobody makes it anew, gives access to what has its name now, or takes the stamp for an id.
+#[tokio::test(start_paused = true)]
+async fn f114_an_object_that_was_renamed_in_the_back_end_is_reported_and_not_made_anew() {
+    for generation in BOTH {
+        let site = Site::new(generation);
+        site.member("a");
+        let resource = site.resource("one", &["b"]);
+        site.service().put("renamed", site.object("one"));
+        site.service().lose("one");
+        // Another resource's object got the name that became free.
+        for taken in [false, true] {
+            if taken {
+                let mut stranger = site.object("renamed");
+                stranger.stamp = Some(ResourceUuid::new(Uuid::from_u128(0x0bad)));
+                site.service().put("one", stranger);
+            }
+            let report = site.pass().await;
+            let outcome = &only(&report).outcome;
+            assert!(
+                matches!((taken, outcome), (false, SyncOutcome::Missing) | (true, SyncOutcome::Foreign)),
+                "{outcome}"
+            );
+            assert!(!report.is_clean(), "somebody has to look");
+            assert_eq!((site.writes(), site.service().writes()), (Vec::new(), 0));
+            assert_eq!(site.access("renamed"), "b");
+        }
+        // Whoever renamed it says so, and it is found again.
+        site.waldur().change_resource(resource, |row| row.backend_id("renamed"));
+        site.pass().await;
+        assert!(site.members("renamed").contains(&"a".to_owned()));
+    }
 }

@@ -1,6 +1,9 @@
 //! Names of people (core.md §9 C40 to C42; usernames.md U01 to U03, U08, U09, U20, U21).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::json;
 use waldur_sdk::{
@@ -16,6 +19,7 @@ use waldur_sdk::{
 };
 
 use crate::{
+    layers::Pages,
     orders::OnRequest,
     world::{Answer, MINUTE, Names, Site, pass_time, run},
 };
@@ -468,12 +472,48 @@ async fn f108_an_empty_list_of_accounts_deactivates_nobody_at_first_sight() {
     // Whole and empty for one pass.
     let empty = Action::from(status(200).json(&json!([])).header("x-result-count", "0"));
     let faults = Faults::new(site.waldur().clone()).on(op("offering_users.list").nth(2), empty);
-    let agent = site.agent().usernames(&names).waldur(faults).build();
+    let agent = site.agent().usernames(&names).waldur(faults.clone()).build();
     for _ in 0..3 {
         run(&agent).await;
+        assert_eq!(site.access("one"), "a");
+        pass_time(5 * MINUTE).await;
+    }
+    assert_eq!((faults.acted(), names.deactivated()), (1, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f108_a_list_of_accounts_that_shrank_suddenly_deactivates_nobody_at_first_sight() {
+    let (site, names) = (site(), Names::new());
+    let everybody: Vec<String> = (0..30).map(|number| format!("m{number:02}")).collect();
+    for name in &everybody {
+        site.member(name);
+    }
+    site.resource("one", &everybody.iter().map(String::as_str).collect::<Vec<_>>());
+    // A third of them is on no list for as long as the index is being made: whole, by its own count.
+    let rebuilding = Arc::new(AtomicBool::new(false));
+    let index = rebuilding.clone();
+    let shrunk = Pages::new(site.waldur(), "offering_users.list", move |_, rows| {
+        index.load(Ordering::Relaxed).then(|| {
+            rows.truncate(20);
+            20
+        })
+    });
+    let agent = site.agent().usernames(&names).waldur(shrunk).build();
+    for is_rebuilding in [false, true, false, false] {
+        rebuilding.store(is_rebuilding, Ordering::Relaxed);
+        let report = run(&agent).await;
+        assert_eq!(report.usernames.deactivated, 0);
+        assert_eq!(site.members("one").len(), 30, "rebuilding: {is_rebuilding}");
         pass_time(5 * MINUTE).await;
     }
     assert!(names.deactivated().is_empty());
+    // What stays away is believed when it is seen again.
+    rebuilding.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        run(&agent).await;
+        pass_time(5 * MINUTE).await;
+    }
+    assert_eq!(names.deactivated().len(), 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use waldur_sdk::{
 };
 
 use crate::{
+    capture::Capture,
     watching::{Seen, Watching},
     world::{Answer, Names, Site, cx},
 };
@@ -148,6 +149,10 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
             policy.protected_usernames.insert(protected);
         });
         let agent = agent.build();
+        let capture = Capture::default();
+        // With one listener alone, what another thread says first counts as of no interest to anybody ever after.
+        let _second = tracing::Dispatch::new(Capture::default());
+        let _log = tracing::subscriber::set_default(capture.clone());
         let said = Said(&canaries, case.to_owned());
         said.value(&agent);
         for _ in 0..2 {
@@ -162,6 +167,8 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
             }
         }
         said.text(&seen.logged());
+        assert!(!capture.lines().is_empty(), "{case}: the log is heard");
+        said.text(&capture.lines().join("\n"));
         // What customers read of a resource.
         for resource in site.waldur().requests().into_iter().filter(|one| one.path.ends_with("set_as_erred/")) {
             said.text(&resource.body.to_string());

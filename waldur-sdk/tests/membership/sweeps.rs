@@ -7,13 +7,14 @@ use serde_json::json;
 use waldur_sdk::{
     Result,
     backend::{
-        Capabilities, LimitsAuthority, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, ResourceBackend,
+        Capabilities, LimitsAuthority, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, Overridden,
+        Override, ResourceBackend,
     },
     process::{Lanes, MembershipSync, OrderProcessor},
     rest::Http,
     testing::{
-        Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Overridden, Override, Scenario, drop_points,
-        interleave, kill_points,
+        Counting, Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Scenario, drop_points, interleave,
+        kill_points,
         waldur::{Generation, OfferingUserState as S},
     },
     types::BackendId,
@@ -177,7 +178,7 @@ async fn f127_a_future_dropped_at_any_await_leaves_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn f110_two_agents_come_to_the_state_of_one() {
-    for interleaving in [Interleaving::exhaustive(2), Interleaving::random(7, 5)] {
+    for interleaving in [Interleaving::exhaustive(2).alike(), Interleaving::random(7, 5)] {
         let met = interleave(&Everything, &interleaving.settling(), &bounds(&Site::new(Generation::V8))).await;
         met.unwrap_or_else(|failure| panic!("{failure}"));
     }
@@ -191,6 +192,12 @@ async fn f116_an_order_and_a_synchronisation_of_one_resource_do_not_meet() {
     site.waldur().order_on(resource).update_limits([("cpu", 9), ("mem", 9)]).pending();
     let lanes = Lanes::new();
     let slow = waldur_sdk::testing::Latency::new(site.service().clone(), site.environment(), Duration::from_secs(1));
+    // What only looks may look whenever it likes.
+    let writes = Counting::new(slow).grouped_by(|request| {
+        let object = request.uri().path().strip_prefix("/objects/")?.split('/').next()?;
+        (request.method() != http::Method::GET).then(|| object.to_owned())
+    });
+    let slow = writes.clone();
     let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
     let http = Http::new(slow.clone()).with_environment(site.environment());
     let backend = Arc::new(MemoryBackend::through(http).unwrap().with_members());
@@ -210,4 +217,7 @@ async fn f116_an_order_and_a_synchronisation_of_one_resource_do_not_meet() {
     assert_eq!(site.object("one").limits["cpu"], Some(9));
     run(&members).await;
     assert_eq!((site.object("one").limits["cpu"], site.access("one")), (Some(9), "a".to_owned()));
+    let writes = writes.counts().group("one");
+    assert!(writes.total >= 3, "limits, one comes, one goes: {writes:?}");
+    assert_eq!(writes.depth as u64, writes.total, "each began after the one before it had ended: {writes:?}");
 }

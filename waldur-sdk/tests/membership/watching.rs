@@ -10,10 +10,10 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{
         Aspects, ById, EndDate, Grant, LimitChange, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext,
-        Progress, Records, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings, UsernameRequest,
-        Verified,
+        Overridden, Override, Progress, Records, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
+        UsernameRequest, Verified,
     },
-    testing::{MemoryBackend, Overridden, Override},
+    testing::MemoryBackend,
     types::{BackendId, JsonObject, Limits, OfferingUserUuid, Personal},
 };
 

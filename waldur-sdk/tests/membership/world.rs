@@ -13,7 +13,7 @@ use waldur_sdk::{
     backend::{OpContext, Requirement, ResourceBackend, UsernameBackend, UsernameOutcome, UsernameRequest},
     client::{AgentMode, WaldurClient},
     process::{Lanes, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome},
-    rest::{Environment, Http, HttpTransport, RetryPolicy},
+    rest::{Environment, Http, HttpTransport, RetryPolicy, TracingObserver},
     settings::Components,
     testing::{
         MemoryBackend, MemoryObject, MemoryService,
@@ -242,9 +242,13 @@ impl Agent {
 
     pub fn build(self) -> MembershipSync {
         let environment = self.site.environment();
-        let http = Http::new(self.waldur).with_environment(environment.clone()).with_retry(self.retry.clone());
+        let http = Http::new(self.waldur)
+            .with_environment(environment.clone())
+            .with_retry(self.retry.clone())
+            .with_observer(TracingObserver);
         let waldur = client(&self.site, http);
-        let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
+        let http =
+            Http::new(self.service).with_environment(environment).with_retry(self.retry).with_observer(TracingObserver);
         let memory = MemoryBackend::through(http).unwrap();
         let backend = (self.around)(Arc::new((self.memory)(memory)));
         let sync = MembershipSync::new(waldur, backend, self.site.offering())

@@ -8,12 +8,12 @@ use serde_json::json;
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
     backend::{
-        CreateRequest, Created, OpContext, PendingOrders, PendingWork, Progress, Removed, ResourceBackend,
+        CreateRequest, Created, OpContext, Override, PendingOrders, PendingWork, Progress, Removed, ResourceBackend,
         ResourceState as Found, Settled, Verified,
     },
     process::OrderOutcome,
     testing::{
-        Faults, Override, op, status,
+        Faults, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
     types::{BackendId, Limits, OrderType, OrderUuid},

@@ -10,7 +10,7 @@ use waldur_sdk::{
     backend::{Origin, layers},
     process::{FollowUp, OrderOutcome},
     testing::{
-        Action, Faults, hang, op, status,
+        Action, Counting, Faults, hang, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
     types::ResourceUuid,
@@ -367,5 +367,22 @@ async fn what_waldur_refuses_to_publish_is_left_to_the_caller() {
         assert_eq!(warned(&report), ["set_backend_metadata"]);
         let resource = world.waldur.resource_of(order);
         assert_eq!(report.follow_ups, [FollowUp::PublishResource { resource }]);
+    }
+}
+
+/// Whatever a slug holds, it is refused before a back end is asked about it: none of these is a name of anything.
+#[tokio::test(start_paused = true)]
+async fn f159_a_slug_that_is_no_name_never_reaches_the_back_end() {
+    let long = "x".repeat(300);
+    for slug in ["../x", "a/b", "%2e%2e", "a?b", "a#b", "..", "a\\b", "a b", "a\0b", &long] {
+        for generation in BOTH {
+            let world = World::new(generation);
+            let order = world.create("Res").resource(|resource| resource.slug(slug)).pending();
+            let counting = Counting::new(world.service.clone());
+            let report = world.agent().service(counting.clone()).run_one().await;
+            assert_eq!(counting.counts().total, 0, "{slug}");
+            assert_erred(&report);
+            assert_eq!((world.resource(order).backend_id.as_str(), world.service.made()), ("", 0), "{slug}");
+        }
     }
 }

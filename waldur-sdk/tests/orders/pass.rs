@@ -1,10 +1,16 @@
 //! One pass over many orders: what is listed, how many at once, in which order, and when it stops (core.md §2.1).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::orders::{BOTH, Deliver, Steps, World, assert_deferred, assert_done, environment, error};
+use crate::orders::{BOTH, Deliver, Edited, Steps, World, assert_deferred, assert_done, environment, error};
 use futures_util::future::join;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use waldur_sdk::{
     ErrorKind,
@@ -15,6 +21,7 @@ use waldur_sdk::{
     testing::{
         Counting, Faults, Latency, op, path, status,
         waldur::{FakeWaldur, Generation, OrderState, ResourceState},
+        when,
     },
 };
 
@@ -90,6 +97,50 @@ async fn f150_one_of_300_orders_fails_and_the_others_do_not() {
     assert!(!report.is_clean());
     assert_eq!(world.waldur.erred_orders(), [orders[217]]);
     assert_eq!(world.waldur.orders_in(OrderState::Done).len(), 299);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f150_the_one_of_300_orders_whose_failure_passes_is_the_only_one_tried_again() {
+    let world = World::new(Generation::V8);
+    let orders: Vec<_> = (0..300).map(|number| world.create(&format!("res-{number}")).pending()).collect();
+    let (ill, is_ill) = (Arc::new(AtomicBool::new(true)), "about an object that is ill");
+    let fault = when(is_ill, {
+        let ill = ill.clone();
+        move |request| object(request).as_deref() == Some("res-217") && ill.load(Ordering::Relaxed)
+    });
+    let faults = Faults::new(world.service.clone()).on(fault, status(503));
+    let agent = world.agent().service(faults).sending_once().build();
+    let report = agent.run_once(&OpContext::new("first")).await.unwrap();
+    assert_eq!(report.count(|outcome| matches!(outcome, OrderOutcome::Done)), 299);
+    let failed: Vec<_> = report.orders.iter().filter(|order| !order.outcome.is_good()).collect();
+    assert_eq!((failed.len(), failed[0].order, failed[0].resource_name.as_str()), (1, orders[217], "res-217"));
+    assert!(matches!(failed[0].outcome, OrderOutcome::Deferred(_)) && failed[0].attempts > 1, "{failed:?}");
+    ill.store(false, Ordering::Relaxed);
+    let report = agent.run_once(&OpContext::new("second")).await.unwrap();
+    let tried: Vec<_> = report.orders.iter().map(|order| (order.order, order.attempts)).collect();
+    assert_eq!((tried, report.is_clean()), (vec![(orders[217], 1)], true));
+    assert_eq!((world.waldur.orders_in(OrderState::Done).len(), world.service.made()), (300, 300));
+    world.assert_sound();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f091_an_order_in_a_state_that_is_not_known_is_reported_and_the_other_19_are_carried_out() {
+    for generation in BOTH {
+        let world = World::new(generation);
+        let orders: Vec<_> = (0..20).map(|number| world.create(&format!("res-{number}")).pending()).collect();
+        let odd = orders[13].hex();
+        let waldur = Edited(world.waldur.clone(), "orders.list", move |rows: &mut Value| {
+            let mut rows = rows.as_array_mut().unwrap().iter_mut();
+            rows.find(|row| row["uuid"] == *odd).unwrap()["state"] = json!("on-holiday");
+        });
+        let report = world.agent().waldur(waldur).run().await;
+        assert_eq!(report.count(|outcome| matches!(outcome, OrderOutcome::Done)), 19);
+        let odd = report.orders.iter().find(|order| order.order == orders[13]).unwrap();
+        assert_eq!(odd.outcome.to_string(), "left alone in state on-holiday");
+        assert!(!odd.outcome.is_good() && !report.is_clean(), "somebody has to hear of it");
+        assert_eq!(world.state(orders[13]), OrderState::PendingProvider);
+        assert!(!world.ids().contains(&"res-13".to_owned()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

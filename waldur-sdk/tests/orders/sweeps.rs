@@ -15,11 +15,10 @@ use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
     Error, ErrorKind,
-    backend::{CreateRequest, Created, OpContext, Progress, ResourceBackend, Verified},
+    backend::{CreateRequest, Created, OpContext, Override, Progress, ResourceBackend, Verified},
     process::OrderProcessor,
     testing::{
-        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, Override, Scenario, drop_points, interleave,
-        kill_points,
+        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, Scenario, drop_points, interleave, kill_points,
         waldur::{Generation, OrderState, ResourceState as S},
     },
     types::BackendId,
@@ -340,7 +339,7 @@ async fn without_faults_the_scenarios_come_to_what_they_are_named_for() {
 async fn f124_killed_at_any_point_the_orders_end_as_without_a_kill() {
     for work in EVERYTHING.into_iter().chain([CREATE, UPDATE_LIMITS, TERMINATE, RESTORE].map(on_2024)) {
         let sweep = kept(&work, kill_points(&work, &limits()).await);
-        assert!(sweep.points >= 12, "{}: {} points", work.name, sweep.points);
+        assert!(sweep.points >= 10, "{}: {} points", work.name, sweep.points);
     }
 }
 
@@ -364,7 +363,7 @@ async fn f127_dropped_at_any_wait_the_same_processor_ends_the_orders_as_without_
 async fn f110_an_agent_that_is_overtaken_by_another_anywhere_changes_nothing() {
     // One interruption: "A, then all of B, then the rest of A", for every place in A.
     for work in EVERYTHING {
-        let met = kept(&work, interleave(&work, &Interleaving::switches(1).settling(), &limits()).await);
+        let met = kept(&work, interleave(&work, &Interleaving::switches(1).alike().settling(), &limits()).await);
         assert!(met.schedules > 10, "{}: {met:?}", work.name);
     }
 }
@@ -372,7 +371,7 @@ async fn f110_an_agent_that_is_overtaken_by_another_anywhere_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn two_agents_that_begin_in_any_order_or_go_on_in_many_end_as_one_after_the_other() {
     for work in [CREATE_PLAIN, CREATE_TAKEN, CREATE_IN_VAIN, TERMINATE] {
-        kept(&work, interleave(&work, &Interleaving::exhaustive(4).settling(), &limits()).await);
+        kept(&work, interleave(&work, &Interleaving::exhaustive(4).alike().settling(), &limits()).await);
         kept(&work, interleave(&work, &Interleaving::random(7, 12).split().settling(), &limits()).await);
     }
     let three = Interleaving::random(1, 5).with_agents(3).settling();
@@ -389,8 +388,8 @@ async fn everything_at_length() {
         kept(&work, kill_points(&work, &limits()).await);
         kept(&work, drop_points(&work, &limits()).await);
         for interleaving in [
-            Interleaving::switches(1).split(),
-            Interleaving::exhaustive(8),
+            Interleaving::switches(1).split().alike(),
+            Interleaving::exhaustive(8).alike(),
             Interleaving::random(42, 100),
             Interleaving::random(43, 100).split().with_agents(3),
         ] {
@@ -399,7 +398,7 @@ async fn everything_at_length() {
     }
     for work in [CREATE_PLAIN, CREATE_IN_VAIN, TERMINATE, UPDATE_PLAN, RESTORE_SOFTLY] {
         kept(&work, kill_points(&work, &limits().with_faults(2)).await);
-        kept(&work, interleave(&work, &Interleaving::switches(2).settling(), &limits()).await);
+        kept(&work, interleave(&work, &Interleaving::switches(2).alike().settling(), &limits()).await);
     }
 }
 

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use serde_json::json;
 use waldur_sdk::{
     Result,
-    backend::{Capabilities, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, ResourceBackend},
+    backend::{Capabilities, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, Override, ResourceBackend},
     process::FollowUp,
     rest::{HttpTransport, TransportError},
     testing::{
-        Counting, Faults, Override, op, status,
+        Counting, Faults, op, status,
         waldur::{Generation, OfferingUserState},
     },
     types::BackendId,

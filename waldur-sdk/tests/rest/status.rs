@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::virtual_time::{client, script};
+use http::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use waldur_sdk::{
@@ -89,10 +90,42 @@ async fn f052_a_missing_api_is_a_wrong_base_url_and_no_absence() {
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (K::Config, 404), "{body}");
         assert!(error.message().contains("base URL"), "{error}");
     }
-    // Without that knowledge only an answer of the API proves an absence.
-    let kinds = [K::WrongContent, K::NotFound, K::WrongContent, K::NotFound];
-    for (body, kind) in bodies.into_iter().zip(kinds) {
-        assert_eq!(error(Answer::status(404).with_body(body)).await.kind(), kind, "{body}");
+}
+
+/// What proves an absence: an answer of the API, and of those without a body the ones that cannot have any.
+#[tokio::test(start_paused = true)]
+async fn f051_only_the_apis_own_word_is_an_absence() {
+    const ROUTER: &str = "404 page not found";
+    const PAGE: &str = "<!doctype html><html><body>Not Found</body></html>";
+    const WORD: &str = r#"{"detail": "Not found."}"#;
+    let cases = [
+        (Method::GET, WORD, K::NotFound),
+        (Method::GET, "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>", K::NotFound),
+        (Method::GET, PAGE, K::WrongContent),
+        (Method::GET, ROUTER, K::WrongContent),
+        (Method::GET, "", K::WrongContent),
+        (Method::GET, "\u{feff} \r\n", K::WrongContent),
+        (Method::DELETE, WORD, K::NotFound),
+        (Method::DELETE, PAGE, K::WrongContent),
+        (Method::DELETE, "", K::WrongContent),
+        (Method::HEAD, "", K::NotFound),
+        (Method::POST, "", K::NotFound),
+        (Method::POST, PAGE, K::WrongContent),
+    ];
+    for (method, body, kind) in cases {
+        for status in [404, 410] {
+            let script = script().otherwise(Answer::status(status).with_body(body));
+            let client = client(&script);
+            let call = |client: &RestClient| client.call(method.clone(), "test", "/things/{thing}/", &["t"]);
+            let error = call(&client).send_unit().await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{method} {status} {body}");
+            let absent = call(&client).send_opt::<Value>().await.map(|found| found.is_none());
+            assert_eq!(absent.is_ok(), kind == K::NotFound, "{method} {status} {body}");
+            // An API that is known to say nothing is believed when it does, and a proxy's words are none of its all the same.
+            let error = call(&client.with_empty_not_found()).send_unit().await.unwrap_err();
+            let said_nothing = body.trim_matches(['\u{feff}', ' ', '\r', '\n']).is_empty();
+            assert_eq!(error.kind(), if said_nothing { K::NotFound } else { kind }, "{method} {status} {body}");
+        }
     }
 }
 

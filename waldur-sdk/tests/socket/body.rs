@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{OK, Server, assert_silent, client, http, options, plain_client};
+use crate::support::{OK, QUERY_CANARY, Server, TOKEN, assert_silent, client, http, options, plain_client};
 use serde_json::Value;
 use waldur_sdk::{
     Effect, ErrorClass, ErrorKind,
@@ -254,4 +254,32 @@ async fn f079_a_list_that_is_taken_in_while_it_arrives_is_whole_or_an_error() {
     assert_eq!(fold(page).await.unwrap_err().kind(), ErrorKind::WrongContent);
     let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n[]".to_owned();
     assert_eq!(fold(refused).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+}
+
+/// More than is ever read of an answer: no error grows with what a server says, and none repeats it.
+#[tokio::test]
+async fn f095_an_error_of_ten_megabytes_is_as_short_as_any_other() {
+    let cases = [
+        (400, 10 << 20, ErrorKind::TooLarge),
+        (500, 10 << 20, ErrorKind::TooLarge),
+        (400, 1 << 20, ErrorKind::InvalidRequest),
+    ];
+    for (status, length, kind) in cases {
+        let server = Server::start(move |mut connection| async move {
+            let pad = "x".repeat(length);
+            let body = format!(r#"{{"detail": "{TOKEN} {QUERY_CANARY}", "pad": "{pad}", "token": "{TOKEN}"}}"#);
+            let head =
+                format!("HTTP/1.1 {status} No\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+            connection.request().await;
+            // Whoever has read enough may hang up.
+            drop(connection.write(format!("{head}connection: close\r\n\r\n{body}")).await);
+        })
+        .await;
+        let call = plain_client(&server.url()).post("users.create", "/users/", &[]).query("q", QUERY_CANARY);
+        let error = call.secret(&QUERY_CANARY.into()).send_unit().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let shown = format!("{error:?} {error} {}", error.chain().join(" "));
+        assert!(shown.len() < 8 << 10, "{status} {length}: {} bytes", shown.len());
+        assert_silent(&error);
+    }
 }

@@ -413,7 +413,8 @@ async fn f011_no_descriptors_left_is_this_sides_trouble_and_passes() {
     client.post("users.create", "/users/", &[]).send_unit().await.unwrap();
 }
 
-/// A proxy between us and the server may hold an answer from before a change: it is told to ask the server anew.
+/// A proxy between us and the server may hold an answer from before a change: it is told to ask the server anew. That is
+/// half of the row: no answer of a server here carries a number that only grows, by which an older one could be told.
 #[tokio::test]
 async fn f073_no_read_is_content_with_a_stored_answer() {
     let server = Server::answering(OK).await;

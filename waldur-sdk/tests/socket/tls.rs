@@ -1,13 +1,18 @@
 //! Certificates and protocol versions, with every TLS library of this build (faults.md §4.2; security.md S39 to S41).
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
 use crate::support::{
     Connection, OK, Server, assert_silent, client, environment, http, resolving, shown,
     tls::{Authority, Identity, NAME},
 };
 use rcgen::{SanType, date_time_ymd};
-use rustls::{ProtocolVersion, crypto::CryptoProvider, version};
+use rustls::{
+    ProtocolVersion,
+    crypto::CryptoProvider,
+    server::{ServerSessionMemoryCache, StoresServerSessions},
+    version,
+};
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind,
     rest::{Http, HttpOptions, ReqwestTransport, TlsBackend},
@@ -152,7 +157,10 @@ async fn f019_certificate_that_changes_is_verified_anew() {
     for &backend in TlsBackend::BUILT_IN {
         let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
         // Renewed under the same authority, then taken over by somebody else.
-        let acceptors = [ours.server().acceptor(), ours.server().acceptor(), theirs.server().acceptor()];
+        // Whoever took over has the sessions as well, and would go on with one: a client that resumes asks for no certificate.
+        let sessions: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(32);
+        let acceptors =
+            [ours.server(), ours.server(), theirs.server()].map(|identity| identity.acceptor_resuming(&sessions));
         let server = Server::start_tls(
             move |number| acceptors[number.saturating_sub(1)].clone(),
             |mut connection| async move { connection.answer_all(OK_CLOSE).await },

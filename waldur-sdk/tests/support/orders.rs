@@ -21,15 +21,15 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     Result,
     backend::{
-        CreateRequest, Created, Evaluation, LimitChange, OpContext, OptionChange, PendingOrder, PlanChange, Progress,
-        ProgressObserver, ResourceBackend, Step, Verified,
+        CreateRequest, Created, Evaluation, LimitChange, OpContext, OptionChange, Overridden, Override, PendingOrder,
+        PlanChange, Progress, ProgressObserver, ResourceBackend, Step, Verified,
     },
     client::{AgentMode, WaldurClient},
     process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
     rest::{Environment, Http, HttpTransport, RequestMeta, RetryPolicy, TransportError},
     settings::{AccountingType, Component, Components},
     testing::{
-        MemoryBackend, MemoryObject, MemoryService, Overridden, Override,
+        MemoryBackend, MemoryObject, MemoryService,
         waldur::{Billing, FakeWaldur, Generation, OfferingSeed, OrderSeed, OrderState, OrderView, ResourceView},
     },
     types::{Limits, OfferingUuid, OrderUuid, ResourceUuid, ServiceProviderUuid, UserUuid},

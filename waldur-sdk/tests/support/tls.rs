@@ -9,6 +9,7 @@ use rcgen::{
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::StoresServerSessions,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -85,6 +86,13 @@ impl Identity {
     pub fn acceptor_offering(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         let mut config = self.config(rustls::ALL_VERSIONS);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// An acceptor that goes on with any session of `sessions`, whoever's certificate it began with.
+    pub fn acceptor_resuming(&self, sessions: &Arc<dyn StoresServerSessions>) -> TlsAcceptor {
+        let mut config = self.config(rustls::ALL_VERSIONS);
+        config.session_storage = sessions.clone();
         TlsAcceptor::from(Arc::new(config))
     }
 

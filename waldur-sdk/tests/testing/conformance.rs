@@ -13,11 +13,11 @@ use waldur_sdk::{
     Result,
     backend::{
         Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange,
-        Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Usage, UsageReport,
-        Verified, state::foreign,
+        Overridden, Override, Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
+        Usage, UsageReport, Verified, state::foreign,
     },
     testing::{
-        MemoryService, Overridden, Override,
+        MemoryService,
         conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
     },
     types::{BackendId, Date, JsonObject, Limit, Limits},

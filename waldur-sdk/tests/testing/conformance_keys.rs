@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
-    backend::{IssuedKey, MarketplaceResource, OpContext, ResourceBackend},
+    backend::{IssuedKey, MarketplaceResource, OpContext, Overridden, Override, ResourceBackend},
     rest::Complete,
     testing::{
-        MemoryService, Overridden, Override, complete,
+        MemoryService, complete,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Limits},

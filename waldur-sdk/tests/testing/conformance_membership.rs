@@ -10,11 +10,11 @@ use waldur_sdk::{
     Result,
     backend::{
         Aspects, ById, EndDate, Grant, MarketplaceResource, MemberChange, MemberOutcome, MembershipPlan, OpContext,
-        ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
+        Overridden, Override, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
     },
     rest::Complete,
     testing::{
-        MemoryService, Overridden, Override, complete,
+        MemoryService, complete,
         conformance::{self, MemorySubject, Subject},
     },
     types::{BackendId, Date, Limits, ResourceUuid, Uuid},

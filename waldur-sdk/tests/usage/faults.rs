@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
     backend::{Capabilities, OpContext, Period, ResourceBackend, Usage},
-    process::{UsageOutcome, UsageReporter},
+    process::{UsageOutcome, UsageReporter, usage::ResourceUsageReport},
     rest::Http,
     testing::{
         Action, Counting, Faults, MemoryBackend, Overridden, Override, op, status,
@@ -314,16 +314,26 @@ async fn f150_one_of_300_resources_fails_and_the_others_do_not() {
         world.resource(&format!("res-{number}"));
         world.used(&format!("res-{number}"), "cpu", "1");
     }
-    let unlucky = world.service.object("res-217").unwrap().stamp.unwrap().hex();
-    let about = when("a report about one", move |request: &Request<Bytes>| {
-        String::from_utf8_lossy(request.body()).contains(&unlucky)
-    });
-    let faults = Faults::new(world.waldur.clone()).on(about, status(400));
-    let report = world.agent().waldur(faults).run().await;
-    assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), 299);
-    let failed: Vec<_> = report.outcomes().filter(|month| !month.outcome.is_good()).collect();
-    assert_eq!(failed.len(), 1);
-    assert!(!report.is_clean());
+    let unlucky = world.service.object("res-217").unwrap().stamp.unwrap();
+    // First refused, then down, then well.
+    for answer in [Some(400), Some(503), None] {
+        let about = when("a report about one", move |request: &Request<Bytes>| {
+            String::from_utf8_lossy(request.body()).contains(&unlucky.hex())
+        });
+        let faults = Faults::new(world.waldur.clone());
+        let faults = if let Some(answer) = answer { faults.on(about, status(answer)) } else { faults };
+        let already = world.sent().len();
+        let report = world.agent().waldur(faults).run().await;
+        assert_eq!(report.resources.len(), 300);
+        let bad = |row: &&ResourceUsageReport| row.periods.iter().any(|month| !month.outcome.is_good());
+        let failed: Vec<_> = report.resources.iter().filter(bad).collect();
+        let names: Vec<_> = failed.iter().map(|row| (row.resource, row.resource_name.as_str())).collect();
+        let expected = if answer.is_some() { vec![(unlucky, "res-217")] } else { Vec::new() };
+        assert_eq!((names, report.is_clean()), (expected, answer.is_none()), "{answer:?}");
+        let sent = if answer == Some(400) { 299 } else { usize::from(answer.is_none()) };
+        assert_eq!(report.count(|end| matches!(end, UsageOutcome::Submitted)), sent, "{answer:?}");
+        assert_eq!(world.sent().len() - already, sent, "only what is missing: {answer:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

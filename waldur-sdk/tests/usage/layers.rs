@@ -1,6 +1,9 @@
 //! Layers in front of a fake: what happens in the middle of a run.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -83,5 +86,31 @@ impl<T: HttpTransport> HttpTransport for Panicking<T> {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         assert!(!request.uri().query().unwrap_or_default().contains(self.1), "a secret of the back end");
         self.0.send(request).await
+    }
+}
+
+/// Carries out the first half of the first bulk report and answers that it failed.
+pub struct HalfCommitted(FakeWaldur, &'static str, AtomicBool);
+
+impl HalfCommitted {
+    pub fn new(waldur: &FakeWaldur, operation: &'static str) -> Self {
+        Self(waldur.clone(), operation, AtomicBool::new(true))
+    }
+}
+
+#[async_trait]
+impl HttpTransport for HalfCommitted {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        if !is_of(&request, self.1) || !self.2.swap(false, Ordering::Relaxed) {
+            return self.0.send(request).await;
+        }
+        let half = request.map(|body| {
+            let mut body: Value = serde_json::from_slice(&body).unwrap();
+            let usages = body["usages"].as_array_mut().unwrap();
+            usages.truncate(usages.len() / 2);
+            body.to_string().into()
+        });
+        assert!(self.0.send(half).await?.status().is_success());
+        Ok(Response::builder().status(500).body(Bytes::new()).unwrap())
     }
 }

@@ -8,7 +8,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    layers::{Before, Reversed, Rows},
+    layers::{Before, HalfCommitted, Reversed, Rows},
     usage::{BOTH, NOVEMBER, World, month, november},
 };
 
@@ -267,4 +267,34 @@ async fn no_more_of_people_is_asked_for_than_their_name_and_address() {
     let asked = world.waldur.requests().into_iter().find(|request| request.operation == Some("offering_users.list"));
     let asked = format!("{:?}", asked.unwrap());
     assert!(asked.contains("username") && !asked.contains("full_name") && !asked.contains("email"), "{asked}");
+}
+
+/// The server writes what it comes to, and answers with an error.
+#[tokio::test(start_paused = true)]
+async fn f151_a_bulk_report_that_was_half_committed_is_finished_by_the_next_run() {
+    const BULK: &str = "component_usages.set_user_usages";
+    let world = World::new(Generation::V8);
+    let resource = world.resource("res");
+    world.used("res", "cpu", "21");
+    let users = ["ann", "bob", "cid", "dan", "eve", "fay"];
+    for (number, user) in users.into_iter().enumerate() {
+        world.account(user);
+        world.user_used("res", user, "cpu", &(number + 1).to_string());
+    }
+    let half = HalfCommitted::new(&world.waldur, BULK);
+    let report = world.agent().sending_once().waldur(half).run().await;
+    let told = &month(&report, NOVEMBER).users;
+    assert!(told.failed.is_some() && !report.is_clean(), "{told:?}");
+    let written: Vec<_> = world.shares(resource, "cpu").into_keys().collect();
+    assert_eq!(written, users[..3]);
+
+    world.waldur.forget_requests();
+    let report = world.run().await;
+    assert_eq!((november(&report).as_str(), month(&report, NOVEMBER).users.sent), ("unchanged", 3));
+    let bodies = world.bodies(BULK);
+    let [rest] = bodies.as_slice() else { panic!("one request: {bodies:?}") };
+    let rest: Vec<_> = rest["usages"].as_array().unwrap().iter().map(|share| share["username"].clone()).collect();
+    assert_eq!(rest, users[3..], "what was written is not written again");
+    let shares: Vec<_> = world.shares(resource, "cpu").into_values().collect();
+    assert_eq!(shares, ["1.00", "2.00", "3.00", "4.00", "5.00", "6.00"]);
 }

@@ -270,17 +270,20 @@ impl MembershipSync {
         let team = portion.teams.get(&Owner::of(row).key());
         let elsewhere = pass.elsewhere.contains(&id);
         let around = Around { team: team.map(|team| &**team), accounts: &pass.project_accounts, elsewhere };
-        let Some(sight) = portion.reading.sight(row, &id, around)? else {
+        let Some(mut sight) = portion.reading.sight(row, &id, around)? else {
             job.access = Access::Nobody;
             return Ok(Look::Ended(SyncOutcome::Missing));
         };
+        let respelt = self.respelt(pass, row, around, sight.present);
+        sight.present = respelt.as_ref().or(sight.present);
         if !is_ours(sight.state, row) {
             job.access = Access::Nobody;
             return Ok(Look::Ended(SyncOutcome::Foreign));
         }
         let told = self.with_keys_minded(job, row, sight.state).await;
         let sight = Sight { state: &told, ..sight };
-        let plan = self.plan(pass, &sight);
+        let mut plan = self.plan(pass, &sight);
+        plan.upkeep = self.is_behind(job, &sight).await;
         tally.note(&sight, &plan.members);
         let overtaken = sight.team.is_some_and(|team| self.is_overtaken(row, team));
         if plan.writes() || overtaken {
@@ -307,10 +310,12 @@ impl MembershipSync {
         let team = fresh.team.as_deref().or(due.team.as_deref());
         let accounts = fresh.accounts.as_deref().unwrap_or(&pass.project_accounts);
         let around = Around { team, accounts, elsewhere: fresh.elsewhere };
-        let Some(sight) = fresh.reading.sight(&fresh.row, &id, around)? else {
+        let Some(mut sight) = fresh.reading.sight(&fresh.row, &id, around)? else {
             job.access = Access::Nobody;
             return Ok(Some(SyncOutcome::Missing));
         };
+        let respelt = self.respelt(pass, &fresh.row, around, sight.present);
+        sight.present = respelt.as_ref().or(sight.present);
         if !is_ours(sight.state, row) {
             job.access = Access::Nobody;
             return Ok(Some(SyncOutcome::Foreign));

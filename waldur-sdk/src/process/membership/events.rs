@@ -259,6 +259,8 @@ impl MembershipSync {
         let elsewhere = pass.elsewhere.contains(&id);
         let around = Around { team: team.as_deref(), accounts: &pass.project_accounts, elsewhere };
         let Some(mut sight) = reading.sight(row, &id, around)? else { return Ok(Some(SyncOutcome::Missing)) };
+        let respelt = self.respelt(pass, row, around, sight.present);
+        sight.present = respelt.as_ref().or(sight.present);
         if !is_ours(sight.state, row) {
             return Ok(Some(SyncOutcome::Foreign));
         }

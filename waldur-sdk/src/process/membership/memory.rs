@@ -7,6 +7,7 @@
 //! list for a while, and must be no stranger afterwards.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     client::{AttributeExposure, Feature, MemberStatus, OfferingUser},
+    naming::Comparison,
     process::usernames::RefusedNames,
     types::{BackendId, Personal, ResourceUuid, UserUuid},
 };
@@ -127,6 +129,15 @@ impl Memory {
 
     pub(super) fn knows(&self, name: &str) -> bool {
         self.known.contains_key(name)
+    }
+
+    /// The names known of those that are these when compared so, by what is compared.
+    pub(super) fn spellings(&self, comparison: Comparison, keys: &[Cow<'_, str>]) -> BTreeMap<String, String> {
+        if keys.is_empty() {
+            return BTreeMap::new();
+        }
+        let keyed = self.known.keys().map(|name| (comparison.key(name), name));
+        keyed.filter(|(key, _)| keys.contains(key)).map(|(key, name)| (key.into_owned(), name.clone())).collect()
     }
 
     pub(super) fn name_of(&self, user: UserUuid) -> Option<String> {

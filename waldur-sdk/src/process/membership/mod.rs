@@ -58,6 +58,7 @@ mod published;
 mod report;
 mod row;
 mod run;
+mod spelling;
 mod statuses;
 mod team;
 mod upkeep;

@@ -133,16 +133,22 @@ impl Reading {
     }
 }
 
-/// Enters a member under a name; the role only, where the member is there already. `Some` says why not.
-fn enter(candidates: &mut BTreeMap<String, Candidate>, member: &TeamMember, grant: Grant) -> Option<SkipReason> {
-    match candidates.get_mut(&grant.username) {
+/// Enters a member under `name`, that of the grant as the back end compares it; the role only, where the member is there
+/// already. `Some` says why not.
+fn enter(
+    candidates: &mut BTreeMap<String, Candidate>,
+    name: String,
+    member: &TeamMember,
+    grant: Grant,
+) -> Option<SkipReason> {
+    match candidates.get_mut(&name) {
         Some(other) if other.user == member.uuid => {
             other.grant.roles.extend(grant.roles);
             None
         }
         Some(_) => Some(SkipReason::SameName),
         None => {
-            candidates.insert(grant.username.clone(), Candidate { user: member.uuid, grant });
+            candidates.insert(name, Candidate { user: member.uuid, grant });
             None
         }
     }
@@ -186,15 +192,19 @@ impl MembershipSync {
     pub(super) fn roster(&self, people: People<'_>, team: Team) -> Roster {
         let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
         let mut skipped = BTreeMap::new();
+        let comparison = self.backend().capabilities().member_names;
         for member in &team.members {
             let account = people.of(member.uuid);
             let reason = match (people.objection(member), self.key(member, account)) {
                 (Some(objection), _) => objection,
                 (None, None) => SkipReason::NoName,
-                (None, Some(key)) => match enter(&mut candidates, member, self.grant(member, &key, account)) {
-                    None => continue,
-                    Some(reason) => reason,
-                },
+                (None, Some(key)) => {
+                    let name = comparison.key(key.as_str()).into_owned();
+                    match enter(&mut candidates, name, member, self.grant(member, &key, account)) {
+                        None => continue,
+                        Some(reason) => reason,
+                    }
+                }
             };
             skipped.insert(member.uuid, reason);
         }
@@ -244,7 +254,6 @@ impl MembershipSync {
         }
         if pass.scope == Scope::Whole {
             plan.metadata = self.remember(|memory| plan::metadata(sight, &memory.published(sight.row.uuid)));
-            plan.upkeep = self.is_behind(pass, sight);
         }
         if pass.scope == Scope::Whole && !sight.elsewhere {
             let authority = self.authority();

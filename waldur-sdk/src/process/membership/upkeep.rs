@@ -7,7 +7,7 @@ use super::{
     attend::Job,
     diff::Candidate,
     limits::LimitsPlan,
-    pass::Pass,
+    pass::{Pass, Scope},
     plan::{self, Sight},
     report::Change,
 };
@@ -15,6 +15,7 @@ use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
     error::{Error, ErrorClass, Result},
+    naming::Comparison,
     process::{
         convert::{self, marketplace},
         failure::shielded,
@@ -119,10 +120,11 @@ impl MembershipSync {
         let (none, no_limits) = (BTreeMap::new(), Limits::new());
         let wanted = table.get(&sight.row.uuid).unwrap_or(&none);
         let side = marketplace(sight.row, self.offering());
+        let comparison = self.backend().capabilities().member_names;
         for candidate in effective {
             let name = &candidate.grant.username;
             let wanted = of_user(wanted, candidate).unwrap_or(&no_limits);
-            if same(wanted, present.get(name).unwrap_or(&no_limits)) {
+            if same(wanted, named(present, name, comparison).unwrap_or(&no_limits)) {
                 continue;
             }
             if !self.policy().dry_run
@@ -136,12 +138,11 @@ impl MembershipSync {
     }
 
     /// Whether the back end finds that something beside members, status, metadata and limits is not in step.
-    pub(super) fn is_behind(&self, pass: &Pass, sight: &Sight<'_>) -> bool {
-        let upkeep = self.backend().upkeep().filter(|_| !self.policy().dry_run);
-        upkeep.is_some_and(|upkeep| {
-            let id = sight.row.backend_id.as_ref();
-            id.is_some_and(|id| upkeep.is_behind(id, &self.surroundings(pass, sight).0))
-        })
+    pub(super) async fn is_behind(&self, job: &Job<'_>, sight: &Sight<'_>) -> bool {
+        let whole = job.pass.scope == Scope::Whole;
+        let Some(upkeep) = self.backend().upkeep().filter(|_| whole && !self.policy().dry_run) else { return false };
+        let (about, _told_later) = self.surroundings(job.pass, sight);
+        shielded(upkeep.is_behind(job.cx, &job.id, &about)).await.unwrap_or(true)
     }
 
     /// What surrounds a resource, and why something of it is missing.
@@ -244,4 +245,10 @@ fn same(wanted: &Limits, present: &Limits) -> bool {
     let equal =
         |(name, limit): (&String, _)| present.get(name).is_some_and(|found| crate::backend::state::same(*found, limit));
     wanted.len() == present.len() && wanted.iter().map(|(name, limit)| (name, *limit)).all(equal)
+}
+
+/// What a list has under a name, as the back end compares names.
+fn named<'a, T>(list: &'a BTreeMap<String, T>, name: &str, comparison: Comparison) -> Option<&'a T> {
+    let alike = || list.iter().find(|(other, _)| comparison != Comparison::Exact && comparison.is_same(other, name));
+    list.get(name).or_else(|| alike().map(|(_, found)| found))
 }

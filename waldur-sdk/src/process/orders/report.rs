@@ -137,9 +137,10 @@ impl OrderOutcome {
             | Self::Executing
             | Self::Rejected
             | Self::AwaitingDecision
-            | Self::NotOurs(_)
             | Self::OtherOffering
             | Self::DryRun => true,
+            // A word of a newer server: whoever else's it is to act on, nobody here knows.
+            Self::NotOurs(state) => !matches!(state, OrderState::Unknown(_)),
             Self::Deferred(error) => {
                 let waits = matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Cancelled | ErrorKind::DryRun);
                 waits && error.class() == ErrorClass::NotReady

@@ -7,7 +7,7 @@ use ::reqwest::ClientBuilder;
 #[cfg(any(feature = "rustls", feature = "rustls-ring"))]
 use rustls::{
     ClientConfig, RootCertStore,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, pem::PemObject},
 };
@@ -62,6 +62,8 @@ fn rustls_config(options: &HttpOptions, provider: Arc<CryptoProvider>) -> Result
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Whoever goes on with an earlier session shows no certificate: one that was replaced meanwhile would pass unseen.
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 

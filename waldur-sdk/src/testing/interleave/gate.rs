@@ -106,11 +106,14 @@ pub(super) struct Crew<'a> {
     gate: Arc<Gate>,
     bell: Arc<Bell>,
     agents: Vec<Agent<'a>>,
+    /// Whether it is all the same which of the agents is which.
     alike: bool,
 }
 
 struct Agent<'a> {
     work: Pin<Box<dyn Future<Output = Cycle> + 'a>>,
+    /// Whether something of it has passed the gate.
+    begun: bool,
     ended: Option<Cycle>,
     flag: Arc<Flag>,
 }
@@ -171,7 +174,7 @@ impl<'a> Crew<'a> {
 
     pub(super) fn join(&mut self, work: impl Future<Output = Cycle> + 'a) {
         let flag = Arc::new(Flag { woken: AtomicBool::new(true), bell: Arc::clone(&self.bell) });
-        self.agents.push(Agent { work: Box::pin(work), ended: None, flag });
+        self.agents.push(Agent { work: Box::pin(work), begun: false, ended: None, flag });
     }
 
     /// Runs all agents to their end; idle if all of them are.
@@ -197,6 +200,9 @@ impl<'a> Crew<'a> {
                 match self.decide(running, explorer, trace) {
                     Some(Choice::Pass { ticket, agent }) => {
                         running = Some(agent);
+                        if let Some(agent) = self.agents.get_mut(agent) {
+                            agent.begun = true;
+                        }
                         self.gate.open(ticket);
                     }
                     Some(Choice::LetTimePass) => {
@@ -232,9 +238,11 @@ impl<'a> Crew<'a> {
             .iter()
             .enumerate()
             .any(|(number, agent)| agent.ended.is_none() && waiting.iter().all(|(_, waits)| *waits != number));
-        // Before the first has passed, agents that are alike differ by nothing but their numbers.
-        if let (true, None, Some(first)) = (self.alike, running, waiting.iter().map(|(_, agent)| *agent).min()) {
-            waiting.retain(|(_, agent)| *agent == first);
+        let all = waiting.len();
+        if self.alike {
+            let fresh = |agent: usize| self.agents.get(agent).is_some_and(|agent| !agent.begun);
+            let next = waiting.iter().map(|(_, agent)| *agent).filter(|agent| fresh(*agent)).min();
+            waiting.retain(|(_, agent)| !fresh(*agent) || Some(*agent) == next);
         }
 
         let mut options: Vec<_> = waiting
@@ -245,7 +253,8 @@ impl<'a> Crew<'a> {
         if asleep && !options.is_empty() {
             options.push((Choice::LetTimePass, true));
         }
-        let chosen = if options.len() > 1 {
+        // What is left out because it comes to the same was to be decided all the same: depths mean what they meant.
+        let chosen = if options.len() > 1 || waiting.len() < all {
             let chosen = explorer.choose(trace.decisions.len(), options.len());
             let interrupts = options.iter().map(|(_, interrupts)| *interrupts).collect();
             trace.decisions.push(Decision { chosen, interrupts });

@@ -105,19 +105,19 @@ impl Interleaving {
         self
     }
 
-    /// The agents are alike: nothing in the scenario depends on which is which. Then the first request that passes is the
-    /// first agent's, since all other orders are mirror images of those: of two agents, half of all orders. A schedule is
-    /// replayed with the same setting.
-    #[must_use]
-    pub fn alike(mut self) -> Self {
-        self.alike = true;
-        self
-    }
-
     /// After all agents have ended, a fresh one runs to rest before the verdict.
     #[must_use]
     pub fn settling(mut self) -> Self {
         self.settle = true;
+        self
+    }
+
+    /// The agents are all the same, whatever [`Life::agent`] says: of the orders that differ only in which of them is
+    /// which, one is tried. Who has sent nothing yet begins in the order of the numbers. With two agents that halves the
+    /// work.
+    #[must_use]
+    pub fn alike(mut self) -> Self {
+        self.alike = true;
         self
     }
 }

@@ -1,0 +1,132 @@
+//! A back end of which single methods are replaced: [`Override`], [`Overridden`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+
+use super::{
+    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
+    Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
+    MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
+    Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings,
+    Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+    operations::{Answer, ids, operations},
+};
+use crate::{
+    error::Result,
+    rest::Complete,
+    types::{BackendId, Limits, OfferingUserUuid, Personal},
+};
+
+macro_rules! overriding {
+    (
+        to {}
+        about { $($about:ident($($key:ident: $value:ty),*) -> $is:ty;)* }
+        own { $(
+            $_access:ident $_name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $_ids:ident)?;
+        )* }
+        $($accessor:ident: $facet:ident { $(
+            $_facet_access:ident $_facet_name:literal: $hook:ident =>
+                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $ids:ident)?;
+        )* })*
+    ) => {
+        /// Changes single methods of a back end; whatever is not written goes to [`Override::inner`]. [`Overridden`] makes a back
+        /// end of it.
+        ///
+        /// ```
+        /// use std::sync::Arc;
+        /// use async_trait::async_trait;
+        /// use waldur_sdk::{
+        ///     Error, Result,
+        ///     backend::{CreateRequest, Created, OpContext, Overridden, Override, Progress, ResourceBackend, Verified},
+        /// };
+        ///
+        /// /// Makes nothing on Mondays.
+        /// struct OutOfOrder(Arc<dyn ResourceBackend>);
+        ///
+        /// #[async_trait]
+        /// impl Override for OutOfOrder {
+        ///     fn inner(&self) -> &dyn ResourceBackend {
+        ///         &self.0
+        ///     }
+        ///     async fn create(&self, _: &OpContext, _: &CreateRequest) -> Result<Progress<Verified<Created>>> {
+        ///         Err(Error::not_ready("it is Monday"))
+        ///     }
+        /// }
+        ///
+        /// fn back_end(sound: Arc<dyn ResourceBackend>) -> impl ResourceBackend {
+        ///     Overridden(OutOfOrder(sound))
+        /// }
+        /// ```
+        ///
+        /// A method of a facet is called as `Operation`s are in [`layers`](super::layers): `members_apply` for
+        /// `members.apply`. A facet that the inner back end lacks is added by its accessor, with an implementation of its
+        /// trait.
+        ///
+        /// A synchronisation calls [`inspect_recorded`](Override::inspect_recorded): what only
+        /// [`inspect`](Override::inspect) is written to do does not show in it.
+        #[async_trait]
+        pub trait Override: Send + Sync + 'static {
+            /// The back end that does everything else.
+            fn inner(&self) -> &dyn ResourceBackend;
+
+            $(
+                #[doc = concat!("See [`ResourceBackend::", stringify!($about), "`].")]
+                fn $about(&self $(, $key: $value)*) -> $is {
+                    self.inner().$about($($key),*)
+                }
+            )*
+            $(
+                #[doc = concat!("See [`ResourceBackend::", stringify!($own), "`].")]
+                async fn $own(&self, cx: &OpContext $(, $arg: $type)*) -> $answer {
+                    self.inner().$own(cx $(, $arg)*).await
+                }
+            )*
+            $(
+                #[doc = concat!("See [`ResourceBackend::", stringify!($accessor), "`].")]
+                fn $accessor(&self) -> Option<&dyn $facet> {
+                    self.inner().$accessor()
+                }
+                $(
+                    #[doc = concat!("See [`", stringify!($facet), "::", stringify!($method), "`].")]
+                    async fn $hook(&self, cx: &OpContext $(, $with: $with_type)*) -> $result {
+                        match self.$accessor() {
+                            Some(facet) => facet.$method(cx $(, $with)*).await,
+                            None => Answer::no_facet(ids!($($ids)?)),
+                        }
+                    }
+                )*
+            )*
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<O: Override> ResourceBackend for Overridden<O> {
+            $(fn $about(&self $(, $key: $value)*) -> $is {
+                self.0.$about($($key),*)
+            })*
+            $(async fn $own(&self, cx: &OpContext $(, $arg: $type)*) -> $answer {
+                self.0.$own(cx $(, $arg)*).await
+            })*
+            $(fn $accessor(&self) -> Option<&dyn $facet> {
+                self.0.$accessor().map(|_| self as _)
+            })*
+        }
+
+        $(
+            #[async_trait]
+            #[deny(clippy::missing_trait_methods)]
+            impl<O: Override> $facet for Overridden<O> {
+                $(async fn $method(&self, cx: &OpContext $(, $with: $with_type)*) -> $result {
+                    self.0.$hook(cx $(, $with)*).await
+                })*
+            }
+        )*
+    };
+}
+
+operations!(overriding);
+
+/// The back end that an [`Override`] makes of another.
+#[derive(Clone, Debug)]
+pub struct Overridden<O>(pub O);
