@@ -324,6 +324,19 @@ impl Error {
         self.0.kind == ErrorKind::NotFound
     }
 
+    /// Whether it says that the other side, or the way there, may be down, and nothing of what was asked for. A race that was
+    /// lost, or an approval that is not in effect yet, passes as well and is no outage.
+    pub fn is_outage(&self) -> bool {
+        use ErrorKind as K;
+        match self.kind() {
+            K::Connect | K::Local | K::Timeout | K::Transport | K::RateLimited | K::Unavailable | K::Server => {
+                self.class() == ErrorClass::Transient
+            }
+            K::Tls | K::Proxy => true,
+            _ => false,
+        }
+    }
+
     /// What a processor does about it.
     pub fn class(&self) -> ErrorClass {
         use ErrorKind as K;
@@ -376,6 +389,11 @@ impl Error {
             | K::Other => Effect::Unknown,
             _ => Effect::NotApplied,
         }
+    }
+
+    /// Whether this is a clone of the other: what failed once, told of several.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// What [`Self::with_retryable`] said, if anything.

@@ -66,6 +66,11 @@ struct Lockers {
 }
 
 impl Lockers {
+    /// The service, which is asked nothing after the operation's deadline.
+    fn api(&self, cx: &OpContext) -> RestClient {
+        self.api.until(cx.deadline)
+    }
+
     /// Writes limits in the service's units: the unit factors of the components are the only bridge.
     fn limits_call(&self, cx: &OpContext, id: &BackendId, limits: &Limits) -> Result<Call> {
         let mut body = BTreeMap::new();
@@ -73,8 +78,7 @@ impl Lockers {
             let limit = if let BackendLimit::At(amount) = limit { Some(amount.whole()?) } else { None };
             body.insert(name, limit);
         }
-        let call = self.api.put("lockers.limits", "/objects/{id}/limits", &[id.as_str()]);
-        Ok(call.deadline(cx.deadline).json(&body))
+        Ok(self.api(cx).put("lockers.limits", "/objects/{id}/limits", &[id.as_str()]).json(&body))
     }
 }
 
@@ -89,14 +93,14 @@ impl ResourceBackend for Lockers {
     }
 
     async fn ping(&self, cx: &OpContext) -> Result<()> {
-        self.api.get("lockers.ping", "/health", &[]).deadline(cx.deadline).send_unit().await
+        self.api(cx).get("lockers.ping", "/health", &[]).send_unit().await
     }
 
     /// Makes it with the stamp on it, or finds what an earlier attempt made; sets the limits; reads it back.
     async fn create(&self, cx: &OpContext, request: &CreateRequest) -> Result<Progress<Verified<Created>>> {
         let id = &request.backend_id;
         let limits = self.limits_call(cx, id, &request.limits)?; // What makes no sense is refused before anything is made.
-        let call = self.api.put("lockers.create", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
+        let call = self.api(cx).put("lockers.create", "/objects/{id}", &[id.as_str()]);
         match call.json(&json!({ "stamp": request.resource.uuid })).send_unit().await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 ResourceState::owned(self.get(cx, id).await?, id, request.resource.stamp(), request.origin)?;
@@ -104,13 +108,13 @@ impl ResourceBackend for Lockers {
             outcome => outcome?,
         }
         limits.send_unit().await?;
-        let created = Created::default().with_endpoint("Locker", format!("https://lockers.example.org/{id}"));
+        let created = Created::default().with_endpoint("Locker", format!("{}objects/{id}", self.api.base()));
         Verified::created(created, request, self.get(cx, id).await?.as_ref()).map(Progress::Done)
     }
 
     /// `None` only when the service itself says so (`send_opt`); everything unclear stays an error.
     async fn get(&self, cx: &OpContext, id: &BackendId) -> Result<Option<ResourceState>> {
-        let call = self.api.get("lockers.get", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
+        let call = self.api(cx).get("lockers.get", "/objects/{id}", &[id.as_str()]);
         let Some(locker) = call.send_opt::<Locker>().await? else { return Ok(None) };
         let mut state = ResourceState::new(id.clone());
         state.stamp = locker.stamp.map(Stamp);
@@ -136,7 +140,7 @@ impl ResourceBackend for Lockers {
             return Verified::removed(id, Removed::AlreadyAbsent, None).map(Progress::Done);
         }
         ResourceState::owned(found, id, request.resource.stamp(), Origin::Recorded)?;
-        let call = self.api.delete("lockers.delete", "/objects/{id}", &[id.as_str()]).deadline(cx.deadline);
+        let call = self.api(cx).delete("lockers.delete", "/objects/{id}", &[id.as_str()]);
         match call.send_unit().await {
             Err(error) if !error.is_not_found() => Err(error),
             _gone => Verified::removed(id, Removed::Deleted, self.get(cx, id).await?.as_ref()).map(Progress::Done),

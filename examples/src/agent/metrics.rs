@@ -80,6 +80,7 @@ struct Families {
     items: Family<ItemLabels, Counter>,
     panics: Family<UnitLabels, Counter>,
     unreadable: Family<UnitLabels, Gauge>,
+    stale: Family<UnitLabels, Gauge>,
     calls: Family<CallLabels, Counter>,
     call_durations: Family<OperationLabels, Histogram, fn() -> Histogram>,
     retries: Family<OperationLabels, Counter>,
@@ -95,6 +96,7 @@ impl Metrics {
             items: Family::default(),
             panics: Family::default(),
             unreadable: Family::default(),
+            stale: Family::default(),
             calls: Family::default(),
             call_durations: Family::new_with_constructor(call_buckets),
             retries: Family::default(),
@@ -203,19 +205,18 @@ impl Families {
         self.last_success.remove(unit);
         self.panics.remove(unit);
         self.unreadable.remove(unit);
+        self.stale.remove(unit);
     }
 
     /// A run that failed as a whole does not know how many there are: the number of an earlier one would be a lie.
     fn set_unreadable(&self, unit: &UnitLabels, pass: &Pass) {
-        match &pass.outcome {
-            Ok(summary) => {
-                let count = i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX);
-                self.unreadable.get_or_create(unit).set(count);
-            }
-            Err(_) => {
-                self.unreadable.remove(unit);
-            }
-        }
+        let Ok(summary) = &pass.outcome else {
+            self.unreadable.remove(unit);
+            self.stale.remove(unit);
+            return;
+        };
+        self.unreadable.get_or_create(unit).set(i64::try_from(summary.unreadable_usage).unwrap_or(i64::MAX));
+        self.stale.get_or_create(unit).set(summary.stale_usage.into());
     }
 
     fn register(&self, to: &mut Registry) {
@@ -228,6 +229,8 @@ impl Families {
         to.register("panics", "Passes that a defect ended", self.panics.clone());
         let help = "Resources whose usage could not be read in the last report";
         to.register("usage_unreadable_resources", help, self.unreadable.clone());
+        let help = "Reports in a row that could not read the usage of some resource, of the worst of them";
+        to.register("usage_stale_reports", help, self.stale.clone());
         to.register("http_attempts", "Requests sent, by operation and status", self.calls.clone());
         to.register("http_attempt_duration_seconds", "How long requests took", self.call_durations.clone());
         to.register("http_retries", "Requests that were repeated", self.retries.clone());

@@ -84,7 +84,7 @@ fn said(line: Result<String, String>) -> Exit {
 
 async fn ask(site: &Site, settings: &AgentSettings, offering: &OfferingSettings) -> Result<(), Error> {
     let waldur = site.waldur(settings, offering, AgentMode::Testing, TracingObserver)?;
-    waldur.with_deadline(site.environment().instant().checked_add(PATIENCE)).users().me().await.map(drop)
+    waldur.until(site.environment().instant().checked_add(PATIENCE)).users().me().await.map(drop)
 }
 
 /// Whether any one offering's Waldur answers to its credentials.

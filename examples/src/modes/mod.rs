@@ -176,6 +176,9 @@ pub struct Summary {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Of how many resources the usage could not be read. 0 in every mode but `report`.
     pub unreadable_usage: u64,
+    /// For how many reports in a row, this one included, some resource's usage could not be read: of the worst of them. 0 in
+    /// every mode but `report`.
+    pub stale_usage: u32,
     /// Whether Waldur and the back end both answered, and with whole lists.
     pub reached: bool,
 }
@@ -183,7 +186,7 @@ pub struct Summary {
 impl Summary {
     /// Nothing happened, and all went well.
     pub fn new() -> Self {
-        Self { exit: Exit::Done, outcomes: BTreeMap::new(), unreadable_usage: 0, reached: true }
+        Self { exit: Exit::Done, outcomes: BTreeMap::new(), unreadable_usage: 0, stale_usage: 0, reached: true }
     }
 
     /// One of the two sides did not answer as it should.

@@ -8,8 +8,8 @@ use waldur_sdk::{
     Result,
     backend::OpContext,
     process::{
-        KeyPolicy, KeyProcessor, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
-        RotationOutcome, StuckKeys,
+        KeyPolicy, KeyProcessor, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor,
+        OrderReport, OrderRunReport, RotationOutcome, StuckKeys,
     },
 };
 
@@ -115,6 +115,16 @@ fn summary(report: &OrderRunReport) -> Summary {
         summary.count("left_to_do");
         summary.note(Exit::Failed);
     }
+    for leftover in &report.leftovers {
+        match &leftover.outcome {
+            LeftoverOutcome::Removed => summary.count("leftover_removed"),
+            LeftoverOutcome::Left(_) => {
+                summary.count("left_to_do");
+                summary.note(Exit::Failed);
+            }
+            _ => {}
+        }
+    }
     summary
 }
 
@@ -216,6 +226,9 @@ fn log(offering: &str, report: &OrderRunReport) {
     for order in &report.orders {
         log_order(offering, order);
     }
+    for leftover in &report.leftovers {
+        log_leftover(offering, leftover);
+    }
     let done = report.count(|outcome| matches!(outcome, OrderOutcome::Done));
     let bad = report.count(|outcome| !outcome.is_good());
     if report.orders.is_empty() {
@@ -246,6 +259,18 @@ fn log_order(offering: &str, report: &OrderReport) {
     }
     for follow_up in &report.follow_ups {
         warn!(offering, order, "left to do: {follow_up:?}");
+    }
+}
+
+/// An object that an earlier pass made for an order which nobody wanted any more.
+fn log_leftover(offering: &str, leftover: &Leftover) {
+    let (resource, backend_id) = (leftover.resource.hex(), leftover.backend_id.as_str());
+    match &leftover.outcome {
+        LeftoverOutcome::Removed => info!(offering, resource, backend_id, "an object that nobody wanted was removed"),
+        LeftoverOutcome::Left(error) => {
+            error!(offering, resource, backend_id, "an object that nobody wants is left over: {}", told(error));
+        }
+        _ => info!(offering, resource, backend_id, "an object is wanted again"),
     }
 }
 

@@ -64,6 +64,7 @@ fn note(offering: &str, report: &UsageRunReport) -> Summary {
     for resource in &report.resources {
         note_resource(offering, resource, &mut summary);
     }
+    summary.stale_usage = report.stalest();
     if let Some(error) = unreachable(report) {
         summary.miss(error);
     }

@@ -226,3 +226,35 @@ async fn f134_how_much_was_unreadable_is_unknown_after_a_report_that_failed_as_a
     }
     assert!(way.idle_rules().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn f134_how_long_usage_could_not_be_read_is_a_number_to_alert_on() {
+    let offer = Offer::new();
+    let site = offer.site();
+    let mut units = site.units(&offer.settings(&[]), &[Mode::Report], false).unwrap().0;
+    let series = "waldur_agent_usage_stale_reports{offering=\"Cluster\",mode=\"report\"}";
+    offer.memory.fail_usage("cluster-1", true);
+    let mut shown = Vec::new();
+    for well in [false, false, false, true] {
+        offer.memory.fail_usage("cluster-1", !well);
+        pass(&mut units, &OpContext::new("test")).await;
+        let text = site.metrics().text();
+        shown.extend(text.lines().find_map(|line| line.strip_prefix(series)).map(|value| value.trim().to_owned()));
+    }
+    assert_eq!(shown, ["1", "2", "3", "0"]);
+}
+
+/// An object may be gone. That none of many is there says something of the back end.
+#[tokio::test(start_paused = true)]
+async fn f108_a_back_end_that_has_nothing_of_many_is_no_pass_that_went_well() {
+    for (resources, exit) in [(5, Exit::Done), (6, Exit::Failed)] {
+        let offer = Offer::new();
+        offer.waldur.change_resource(offer.resource, |row| row.backend_id("gone-0"));
+        for number in 1..resources {
+            let id = format!("gone-{number}");
+            offer.waldur.resource(offer.offering).name(&id).slug(&id).backend_id(&id).create();
+        }
+        let passes = pass(&mut offer.units(&[Mode::MembershipSync], false), &OpContext::new("test")).await;
+        assert_eq!((outcome(&passes[0], "missing"), passes[0].exit()), (resources, exit));
+    }
+}

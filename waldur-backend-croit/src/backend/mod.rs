@@ -29,7 +29,7 @@ use waldur_sdk::{
         Ownership, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl,
         UsageSource, Verified,
     },
-    rest::{Http, HttpOptions},
+    rest::{Breaker, Http, HttpOptions},
     settings::{Components, TimeZone, Warning},
     types::{BackendId, JsonObject, Limits},
 };
@@ -123,6 +123,11 @@ impl Inner {
     /// check before any request.
     fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(Uid, Storage)> {
         Ok((Uid::new(id.as_str())?, self.storage.until(cx.deadline)))
+    }
+
+    /// What the calls of one sweep over many users stop by.
+    fn breaker(&self) -> Breaker {
+        Breaker::new(2 * AT_A_TIME, self.storage.environment().clone())
     }
 
     /// What a user's record says.

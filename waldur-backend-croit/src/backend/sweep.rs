@@ -173,6 +173,12 @@ impl Memory {
     }
 }
 
+/// A number of a moment that says nothing of the next moment's, as far as whoever runs every so many minutes can tell.
+fn scattered(now: Timestamp) -> usize {
+    let scattered = now.as_second().unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+    usize::try_from(scattered).unwrap_or_default()
+}
+
 /// Which of a round's shares has its turn at a moment. One after the other; and one more in each round and on each day, so
 /// that whoever runs at the same minute of every hour or day comes to all of them too.
 fn slot(now: Timestamp) -> usize {
@@ -190,7 +196,7 @@ impl Inner {
         aspects: Aspects,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
-        let storage = self.storage.until(cx.deadline);
+        let storage = self.storage.until(cx.deadline).stopped_by(&self.breaker());
         let view = match self.view(&storage, ids, aspects).await {
             Ok(view) => view,
             Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
@@ -248,7 +254,10 @@ impl Inner {
             };
             (state.await, id)
         };
-        let reads: Vec<_> = ids.into_iter().map(read).collect();
+        let mut reads: Vec<_> = ids.into_iter().map(read).collect();
+        // Where one stop is made for all, it is not the same ones each time that nobody comes to.
+        let begin = scattered(self.storage.environment().now()).checked_rem(reads.len()).unwrap_or_default();
+        reads.rotate_left(begin);
         stream::iter(reads).buffer_unordered(AT_A_TIME).map(|(state, id)| (id, state)).collect().await
     }
 }

@@ -36,7 +36,6 @@ mod users;
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -45,7 +44,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use secrecy::SecretString;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, Serial, StaticHeader},
 };
 
 pub use self::{
@@ -80,14 +79,8 @@ pub enum Login {
 /// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct CroitClient {
-    inner: Arc<Inner>,
-    deadline: Option<Instant>,
-}
-
-#[derive(Clone)]
-struct Inner {
-    http: Http,
     rest: RestClient,
+    http: Http,
     writes: Serial<Uid>,
     tenant: Option<Tenant>,
 }
@@ -99,8 +92,7 @@ impl CroitClient {
     /// `Config` when the login is blank, or cannot stand in a header.
     pub fn new(http: Http, url: &BaseUrl, login: &Login) -> Result<Self> {
         let root = url.clone().without_trailing_segment("api");
-        // Whether plain http is allowed was decided when the URL was read.
-        let base = BaseUrl::parse("api_url", &format!("{root}api"), PlainHttp::Allowed)?;
+        let base = root.below("api_url", "api")?;
         let login = match login {
             Login::Token(token) => StaticHeader::bearer(token)?,
             Login::Password { user, password } => StaticHeader::basic(user, password)?,
@@ -108,28 +100,33 @@ impl CroitClient {
         let rest = RestClient::new(http.clone(), base, login)
             .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_error_reader(error::read);
-        Ok(Self { inner: Arc::new(Inner { http, rest, writes: Serial::new(), tenant: None }), deadline: None })
+        Ok(Self { rest, http, writes: Serial::new(), tenant: None })
     }
 
     /// Looks for users in `tenant`, too: whichever of `name` and `tenant$name` the list of users has, it is `name`.
     #[must_use]
     pub fn in_tenant(mut self, tenant: Tenant) -> Self {
-        Arc::make_mut(&mut self.inner).tenant = Some(tenant);
+        self.tenant = Some(tenant);
         self
     }
 
     /// Replaces the time limit of a call (default 60 s).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        let inner = Arc::make_mut(&mut self.inner);
-        inner.rest = inner.rest.clone().with_timeout(timeout);
+        self.rest = self.rest.with_timeout(timeout);
         self
     }
 
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { inner: Arc::clone(&self.inner), deadline }
+        Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
     /// Users.
@@ -159,21 +156,21 @@ impl CroitClient {
 
     /// Sleep, clocks and randomness.
     pub(crate) fn environment(&self) -> &Environment {
-        self.inner.rest.environment()
+        self.rest.environment()
     }
 
     /// The buckets of whoever holds `key`, where the storage behind croit serves S3.
     pub(crate) fn own_buckets(&self, endpoint: &BaseUrl, key: &S3Key, timeout: Duration) -> Result<OwnBuckets> {
-        Ok(OwnBuckets::new(self.inner.http.clone(), endpoint, key)?.within(timeout, self.deadline))
+        Ok(OwnBuckets::new(self.http.clone(), endpoint, key)?.within(timeout, self.rest.deadline()))
     }
 
     /// How far the clock of the storage behind croit is ahead of ours in seconds, as far as S3 tells.
     pub(crate) async fn greet_s3(&self, endpoint: &BaseUrl, timeout: Duration) -> Result<Option<i64>> {
-        s3::greet(&self.inner.http, endpoint, timeout, self.deadline).await
+        s3::greet(&self.http, endpoint, timeout, self.rest.deadline()).await
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
-        self.inner.rest.call(method, operation, template, arguments).deadline(self.deadline)
+        self.rest.call(method, operation, template, arguments)
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.
@@ -181,7 +178,7 @@ impl CroitClient {
     where
         T: Send + 'static,
     {
-        self.inner.writes.run(uid.clone(), write).await
+        self.writes.run(uid.clone(), write).await
     }
 
     /// Sends a write that croit answers with nothing, in its turn.
@@ -193,7 +190,7 @@ impl CroitClient {
 
 impl fmt::Debug for CroitClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CroitClient").field("rest", &self.inner.rest).finish_non_exhaustive()
+        f.debug_struct("CroitClient").field("rest", &self.rest).finish_non_exhaustive()
     }
 }
 

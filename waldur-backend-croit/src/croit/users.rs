@@ -52,7 +52,7 @@ impl Users<'_> {
     async fn read(&self, empty: UserList) -> Result<UserList> {
         let call = self.0.call(Method::GET, "users.all", "/s3/users", &[]);
         let call = call.must_exist().max_body(LISTING).secret_answer();
-        let tenant = self.0.inner.tenant.clone();
+        let tenant = self.0.tenant.clone();
         let add = move |list: &mut UserList, row| list.add(row, tenant.as_ref());
         call.fold_rows("uid", move || empty.clone(), add).await
     }
@@ -136,6 +136,8 @@ pub struct UserList {
     others: Option<BTreeSet<u64>>,
     /// The first ones of them.
     some_others: Vec<String>,
+    /// Names among those that were asked for which somebody in another tenant has.
+    namesakes: BTreeSet<String>,
     bad: Vec<BadRow>,
 }
 
@@ -154,6 +156,10 @@ impl UserList {
         match row {
             Ok(mut user) => {
                 user.uid = plain(user.uid);
+                let name = user.uid.rsplit_once('$').map(|(_tenant, name)| name);
+                if let Some(name) = name.filter(|name| self.is_wanted(name)) {
+                    self.namesakes.insert(name.to_owned());
+                }
                 if self.is_wanted(&user.uid) {
                     self.users.entry(user.uid.clone()).or_default().push(user);
                 } else if let Some(others) = &mut self.others {
@@ -204,6 +210,11 @@ impl UserList {
     /// Whether the list is to show a user.
     pub(crate) fn is_about(&self, uid: &Uid) -> bool {
         name(uid).is_ok_and(|name| self.is_wanted(name))
+    }
+
+    /// Whether somebody in another tenant has this name: in croit's paths they are the same.
+    pub(crate) fn has_namesake(&self, uid: &Uid) -> bool {
+        self.namesakes.contains(uid.name())
     }
 
     /// Whether somebody has this name, as far as that can be told.

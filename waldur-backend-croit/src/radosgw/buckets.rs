@@ -153,7 +153,7 @@ impl Buckets<'_> {
             .call(Method::DELETE, "buckets.delete_with_objects")
             .query("bucket", bucket)
             .query("purge-objects", true)
-            .timeout(self.0.inner.purge_timeout)
+            .timeout(self.0.purge_timeout)
             .not_idempotent();
         self.sure(call.send_unit().await).await
     }

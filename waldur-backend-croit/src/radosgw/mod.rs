@@ -34,14 +34,13 @@ mod users;
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::Method;
 use waldur_sdk::{
     Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, Serial, redact},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, Serial, redact},
 };
 
 pub use self::{
@@ -68,8 +67,10 @@ use crate::s3::seconds_ahead;
 /// A client of one gateway. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct RadosGwClient {
-    inner: Arc<Inner>,
-    deadline: Option<Instant>,
+    rest: RestClient,
+    signer: SigV4,
+    purge_timeout: Duration,
+    writes: Serial<Uid>,
 }
 
 /// What a gateway tells of itself.
@@ -78,14 +79,6 @@ pub(crate) struct Greeting {
     pub(crate) server: Option<String>,
     /// How far its clock is ahead of ours in seconds.
     pub(crate) ahead: Option<i64>,
-}
-
-#[derive(Clone)]
-struct Inner {
-    rest: RestClient,
-    signer: SigV4,
-    purge_timeout: Duration,
-    writes: Serial<Uid>,
 }
 
 impl RadosGwClient {
@@ -107,33 +100,36 @@ impl RadosGwClient {
     pub fn at(http: Http, endpoint: &BaseUrl, admin_path: &str, admin: &S3Key) -> Result<Self> {
         let path = admin_path.trim_matches('/');
         path.split('/').try_for_each(|segment| crate::s3::check_name("admin_path", segment))?;
-        // Whether plain http is allowed was decided when the endpoint was read.
-        let base = BaseUrl::parse("endpoint", &format!("{endpoint}{path}"), PlainHttp::Allowed)?;
+        let base = endpoint.below("admin_path", path)?;
         let signer = SigV4::new(admin, http.environment().clone())?;
         let rest = RestClient::new(http, base, signer.clone()).with_error_reader(error::read);
-        let inner = Inner { rest, signer, purge_timeout: Self::PURGE_TIMEOUT, writes: Serial::new() };
-        Ok(Self { inner: Arc::new(inner), deadline: None })
+        Ok(Self { rest, signer, purge_timeout: Self::PURGE_TIMEOUT, writes: Serial::new() })
     }
 
     /// Replaces the time limit of every call but purging ones (default 60 s).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        let inner = Arc::make_mut(&mut self.inner);
-        inner.rest = inner.rest.clone().with_timeout(timeout);
+        self.rest = self.rest.with_timeout(timeout);
         self
     }
 
     /// Replaces the time limit of deletions that remove objects too (default [`Self::PURGE_TIMEOUT`]).
     #[must_use]
     pub fn with_purge_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.inner).purge_timeout = timeout;
+        self.purge_timeout = timeout;
         self
     }
 
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { inner: self.inner.clone(), deadline }
+        Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
     /// Users.
@@ -191,16 +187,16 @@ impl RadosGwClient {
 
     /// How far the gateway's clock is ahead of ours in seconds, as learnt when it refused our time; 0 if it never did.
     pub fn learnt_clock_offset(&self) -> i64 {
-        self.inner.signer.learnt_offset()
+        self.signer.learnt_offset()
     }
 
     /// Sleep, clocks and randomness.
     pub(crate) fn environment(&self) -> &Environment {
-        self.inner.rest.environment()
+        self.rest.environment()
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str) -> Call {
-        self.inner.rest.call(method, operation, template, &[]).deadline(self.deadline).query("format", "json")
+        self.rest.call(method, operation, template, &[]).query("format", "json")
     }
 
     /// Runs `write` after every earlier write on the same user, here and in all clones.
@@ -208,7 +204,7 @@ impl RadosGwClient {
     where
         T: Send + 'static,
     {
-        self.inner.writes.run(uid.clone(), write).await
+        self.writes.run(uid.clone(), write).await
     }
 
     /// Sends a write without an answer, in its turn.
@@ -219,9 +215,6 @@ impl RadosGwClient {
 
 impl fmt::Debug for RadosGwClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RadosGwClient")
-            .field("rest", &self.inner.rest)
-            .field("signer", &self.inner.signer)
-            .finish_non_exhaustive()
+        f.debug_struct("RadosGwClient").field("rest", &self.rest).field("signer", &self.signer).finish_non_exhaustive()
     }
 }

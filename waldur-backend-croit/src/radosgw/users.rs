@@ -110,7 +110,7 @@ impl Users<'_> {
         let call = self
             .call(Method::DELETE, "users.delete_with_data", uid)
             .query("purge-data", true)
-            .timeout(self.0.inner.purge_timeout)
+            .timeout(self.0.purge_timeout)
             // The gateway goes on with the first one when the connection breaks.
             .not_idempotent();
         self.0.write(uid, call).await

@@ -43,7 +43,7 @@ impl OwnBuckets {
     }
 
     pub(crate) fn within(self, timeout: Duration, deadline: Option<Instant>) -> Self {
-        Self(self.0.with_timeout(timeout).with_deadline(deadline))
+        Self(self.0.with_timeout(timeout).until(deadline))
     }
 
     /// Up to 1000 versions of objects in a bucket; none when it holds none.
@@ -126,7 +126,7 @@ pub(crate) async fn greet(
     let rest = RestClient::new(http.clone(), endpoint.clone(), Anonymous)
         .with_header(header::ACCEPT, HeaderValue::from_static("application/xml"))
         .with_timeout(timeout)
-        .with_deadline(deadline)
+        .until(deadline)
         .with_error_reader(refused);
     match rest.get("s3.greet", "", &[]).send().await {
         Ok(answer) => {

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod absence;
 mod conformance;
 mod consistency;
 mod croit;

@@ -7,6 +7,7 @@ mod common;
 
 mod budget;
 mod drift;
+mod outage;
 mod pausing;
 mod published;
 mod world;

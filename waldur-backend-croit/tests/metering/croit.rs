@@ -343,3 +343,24 @@ async fn the_month_begins_where_the_operator_is() {
     let starts: Vec<String> = gate.take_log().into_iter().filter(|line| line.contains("/stats")).collect();
     assert!(starts[0].contains("startTime=1793484000") && starts[1].contains("startTime=1793491200"), "{starts:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn f041_f044_croit_is_left_alone_once_it_is_down_or_refuses_the_token() {
+    for (status, kind, most) in [(401, "Unauthenticated", 8), (503, "Unavailable", 60)] {
+        for model in ["current", "gb_days"] {
+            let gate = Gate::croit();
+            let names: Vec<String> = (0..200).map(|number| format!("u-{number}")).collect();
+            for name in &names {
+                gate.fake.add_user(SeedUser::new(name)).unwrap();
+            }
+            let pattern = if model == "current" { "/buckets" } else { "/stats" };
+            gate.fail(pattern, u32::MAX, Failure::Status(status, "{}".to_owned()));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let backend = gate.backend(json!({ "usage_model": model }), &usage_components());
+            let usage = ask(&backend, &names, november()).await;
+            assert!(usage.values().all(|shown| shown == kind), "{model}: {usage:?}");
+            let asked = count(&gate.take_log(), pattern);
+            assert!(asked <= most, "{model} {status}: {asked}");
+        }
+    }
+}

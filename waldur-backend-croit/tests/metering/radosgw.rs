@@ -18,7 +18,7 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    Failure, GIB, Gate, Upon, backend, backend_with, components, count, cx, environment, usage_components,
+    Failure, GIB, Gate, Upon, backend, backend_with, components, count, cx, environment, server_error, usage_components,
 };
 
 pub(crate) fn november() -> Period {
@@ -425,5 +425,29 @@ async fn a_stop_is_heard_between_any_two_calls() {
             |usage: &&Usage| matches!(usage, Usage::Unreadable(error) if error.kind() == ErrorKind::Cancelled);
         assert!(usage.values().filter(stopped).count() >= users - 14, "{users}");
         assert!(gate.take_log().len() <= 1 + 5 + 16, "{users}: those that have begun are read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f041_f044_users_one_by_one_are_left_alone_once_the_gateway_is_down_or_refuses_the_key() {
+    let refused = Failure::Status(403, json!({ "Code": "InvalidAccessKeyId" }).to_string());
+    for (failure, kind, most) in [(refused, "Unauthenticated", 8), (server_error(), "Server", 60)] {
+        let gate = with_users(200);
+        // Of others there is so much more that each user is read by itself.
+        for other in ["other-a", "other-b"] {
+            gate.fake.add_user(SeedUser::new(other)).unwrap();
+            for number in 0..900 {
+                gate.fake.create_bucket(other, &format!("{other}-{number}")).unwrap();
+            }
+        }
+        let (backend, names) = (backend(gate.clone()), names(200));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(now(&backend, &names).await.len(), 200);
+        gate.take_log();
+        gate.fail("GET /admin/bucket", u32::MAX, failure);
+        let usage = now(&backend, &names).await;
+        assert!(usage.values().all(|shown| shown == kind), "{usage:?}");
+        let asked = gate.take_log().len();
+        assert!(asked <= most, "{kind}: {asked}");
     }
 }

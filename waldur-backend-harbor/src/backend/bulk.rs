@@ -119,8 +119,9 @@ impl Inner {
     }
 
     async fn inspect_each(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
+        let breaker = &self.breaker();
         let read = |id: BackendId| async move {
-            let state = self.inspect_one(cx, &id, aspects).await;
+            let state = breaker.run(self.inspect_one(cx, &id, aspects)).await;
             (id, state)
         };
         let reads: Vec<_> = ids.iter().cloned().map(read).collect();

@@ -9,11 +9,12 @@ use std::{
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
     backend::{Aspects, ById, MarketplaceResource, OpContext, Origin, Ownership, Records, ResourceState, Status},
+    rest::Breaker,
     types::{BackendId, Timestamp},
 };
 
 use super::{
-    Inner,
+    AT_A_TIME, Inner,
     stamp::{self, Mark, Marks},
 };
 use crate::client::{Allowlist, HarborClient, Project, ProjectId, ProjectName, ProjectQuota, StorageLimit};
@@ -132,6 +133,11 @@ impl Inner {
     /// the check before any request.
     pub(super) fn target(&self, cx: &OpContext, id: &BackendId) -> Result<(ProjectName, HarborClient)> {
         Ok((ProjectName::new(id.as_str())?, self.client.until(cx.deadline)))
+    }
+
+    /// What the calls of one sweep over many projects stop by.
+    pub(super) fn breaker(&self) -> Breaker {
+        Breaker::new(2 * AT_A_TIME, self.client.environment().clone())
     }
 
     /// Reads a project and its quota.

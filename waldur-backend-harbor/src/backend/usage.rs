@@ -33,7 +33,7 @@ impl UsageSource for HarborBackend {
         if period != self.0.this_month() {
             return ids.iter().map(|id| (id.clone(), Usage::NotYet)).collect();
         }
-        self.0.measure(&self.0.client.until(cx.deadline), ids).await
+        self.0.measure(&self.0.client.until(cx.deadline).stopped_by(&self.0.breaker()), ids).await
     }
 }
 

@@ -35,7 +35,6 @@ mod system;
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -43,7 +42,7 @@ use http::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use waldur_sdk::{
     Error, Result,
-    rest::{BaseUrl, Call, Environment, Http, PlainHttp, RestClient, StaticHeader},
+    rest::{BaseUrl, Breaker, Call, Environment, Http, RestClient, StaticHeader},
 };
 
 pub use self::{
@@ -68,8 +67,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client of one Harbor. Cheap to clone; clones share connections and the retry budget.
 #[derive(Clone)]
 pub struct HarborClient {
-    rest: Arc<RestClient>,
-    deadline: Option<Instant>,
+    rest: RestClient,
 }
 
 impl HarborClient {
@@ -83,23 +81,27 @@ impl HarborClient {
             return Err(Error::config("credentials: user name and password must not be blank"));
         }
         let login = StaticHeader::basic(username, password)?;
-        // Whether plain http is allowed was decided when the root was read.
-        let base = BaseUrl::parse("harbor_url", &format!("{root}api/v2.0"), PlainHttp::Allowed)?;
-        let rest = RestClient::new(http, base, login).with_error_reader(error::read);
-        Ok(Self { rest: Arc::new(rest), deadline: None })
+        let rest = RestClient::new(http, root.below("harbor_url", "api/v2.0")?, login);
+        Ok(Self { rest: rest.with_error_reader(error::read) })
     }
 
     /// Replaces the time limit of every call (default 60 s).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.rest = Arc::new((*self.rest).clone().with_timeout(timeout));
+        self.rest = self.rest.with_timeout(timeout);
         self
     }
 
     /// The same client, whose calls begin nothing after `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Option<Instant>) -> Self {
-        Self { rest: self.rest.clone(), deadline }
+        Self { rest: self.rest.until(deadline) }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: &Breaker) -> Self {
+        Self { rest: self.rest.stopped_by(Some(breaker.clone())) }
     }
 
     /// Projects.
@@ -138,7 +140,7 @@ impl HarborClient {
     }
 
     fn call(&self, method: Method, operation: &'static str, template: &'static str, arguments: &[&str]) -> Call {
-        let call = self.rest.call(method, operation, template, arguments).deadline(self.deadline);
+        let call = self.rest.call(method, operation, template, arguments);
         call.header(REQUEST_ID.clone(), self.request_id())
     }
 

@@ -274,3 +274,23 @@ proptest! {
         prop_assert_eq!((StorageLimit::UNLIMITED.bytes(), StorageLimit::UNLIMITED.wire()), (None, -1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f041_f044_projects_by_themselves_are_left_alone_once_harbor_is_down_or_refuses_the_login() {
+    for (status, kind, most) in [(401, "Unauthenticated", 8), (503, "Unavailable", 60)] {
+        let gate = Gate::new();
+        // Which no listing names.
+        let names: Vec<String> = (0..60).map(|number| format!("waldur-gone-{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        gate.fail("GET /projects/waldur-gone", ALWAYS, Failure::error(status, "UNAUTHORIZED", "no"));
+        assert!(usage(&gate, &names).await.iter().all(|shown| shown == kind));
+        let asked = count(&gate.take_log(), "waldur-gone");
+        assert!(asked <= most, "{status}: {asked}");
+        // A synchronisation looks at them as well.
+        let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
+        let states = backend(&gate).inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+        assert!(states.values().all(|state| format!("{:?}", state.as_ref().unwrap_err().kind()) == kind));
+        let asked = count(&gate.take_log(), "waldur-gone");
+        assert!(asked <= most, "{status}: {asked}");
+    }
+}

@@ -16,7 +16,7 @@ use futures_util::future::{Either, select};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    rest::Environment,
+    rest::{Breaker, Environment},
 };
 
 /// Deadline, cancellation and progress of one operation. Cheap to clone; grows without breaking implementors.
@@ -28,6 +28,7 @@ pub struct OpContext {
     /// Ties log lines of one operation together, e.g. the order's UUID.
     pub correlation_id: String,
     cancellation: Cancellation,
+    waldur: Option<Breaker>,
     progress: Arc<dyn ProgressObserver>,
 }
 
@@ -38,6 +39,7 @@ impl OpContext {
             deadline: None,
             correlation_id: correlation_id.into(),
             cancellation: Cancellation::default(),
+            waldur: None,
             progress: Arc::new(()),
         }
     }
@@ -61,6 +63,16 @@ impl OpContext {
     pub fn with_progress(mut self, observer: impl ProgressObserver) -> Self {
         self.progress = Arc::new(observer);
         self
+    }
+
+    /// The same context for a run whose calls to Waldur stop by `breaker`.
+    pub(crate) fn with_waldur_breaker(&self, breaker: Breaker) -> Self {
+        Self { waldur: Some(breaker), ..self.clone() }
+    }
+
+    /// What the calls to Waldur stop by, if anything.
+    pub(crate) fn waldur_breaker(&self) -> Option<Breaker> {
+        self.waldur.clone()
     }
 
     /// The same context for a part of the work, under its own correlation id.

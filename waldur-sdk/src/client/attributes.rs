@@ -20,6 +20,9 @@ pub struct AttributeExposure(BTreeSet<String>);
 const CORE: [&str; 8] =
     ["uuid", "url", "offering_uuid", "user_uuid", "username", "user_username", "state", "is_restricted"];
 
+/// The member that says whether the user consents to the terms of the offering.
+const CONSENT: &str = "has_consent";
+
 /// The prefix that the members of a row have and the names of attributes have not.
 const PREFIX: &str = "user_";
 
@@ -72,9 +75,9 @@ struct Told(OfferingUser);
 impl<'de> Deserialize<'de> for Told {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let row = Map::deserialize(deserializer)?;
-        let attributes = attributes(&row);
+        let (attributes, consent) = (attributes(&row), row.get(CONSENT).and_then(Value::as_bool));
         let mut account = OfferingUser::deserialize(Value::Object(row)).map_err(serde::de::Error::custom)?;
-        account.attributes = attributes;
+        (account.attributes, account.has_consent) = (attributes, consent);
         Ok(Self(account))
     }
 }
@@ -90,7 +93,13 @@ fn attributes(row: &Map<String, Value>) -> JsonObject {
 }
 
 /// The accounts of a list with the attributes that the offering is told.
-pub(super) fn pages(exposed: &AttributeExposure, call: Call, key: fn(&OfferingUser) -> String) -> Pager<OfferingUser> {
+pub(super) fn pages(
+    exposed: &AttributeExposure,
+    consent: bool,
+    call: Call,
+    key: fn(&OfferingUser) -> String,
+) -> Pager<OfferingUser> {
+    let call = if consent { call.query("field", CONSENT) } else { call };
     let call = exposed.fields().into_iter().fold(call.secret_answer(), |call, member| call.query("field", member));
     list::bulk_as(call, explain, |Told(account)| account, key)
 }

@@ -291,7 +291,7 @@ impl<'a> ComponentUsages<'a> {
 
     /// Lists what was reported (#60).
     pub fn list(self, query: &UsageQuery) -> Pager<ComponentUsage> {
-        let call = self.rest.get("component_usages.list", "/api/marketplace-component-usages/", &[]);
+        let call = self.rest.get("component_usages.list", "/api/marketplace-component-usages/", &[]).must_exist();
         let call = fields::select::<ComponentUsage>(query.of(call, "billing_period"));
         list::bulk(call, explain, |row: &ComponentUsage| row.uuid.hex())
     }

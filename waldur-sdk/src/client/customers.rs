@@ -105,7 +105,7 @@ impl<'a> Customers<'a> {
 
     /// Lists customers.
     pub fn list(self, query: &CustomerQuery) -> Pager<Customer> {
-        let call = self.rest.get("customers.list", "/api/customers/", &[]);
+        let call = self.rest.get("customers.list", "/api/customers/", &[]).must_exist();
         let call = call
             .query_opt("name_exact", query.name.as_ref())
             .query_opt("query", query.text.as_ref())

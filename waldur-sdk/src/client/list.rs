@@ -70,7 +70,9 @@ where
 {
     Pager::new(key, move |token: Option<PageToken>| {
         let first = token.is_none();
-        let call = call.clone().query_opt("page", token.map(|token| token.0));
+        // A later page may be gone, whatever is to be said of the list.
+        let call = if first { call.clone() } else { call.clone().need_not_exist() };
+        let call = call.query_opt("page", token.map(|token| token.0));
         async move {
             match call.send_page(&PAGING).await {
                 // The list has become shorter meanwhile; the pager knows from the count whether something is missing.

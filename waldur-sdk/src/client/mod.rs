@@ -114,7 +114,7 @@ pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 pub use crate::types::OrderType;
 use crate::{
     error::Result,
-    rest::{BaseUrl, Environment, RestClient},
+    rest::{BaseUrl, Breaker, Environment, RestClient},
 };
 
 /// A client of one Waldur, in the name of one account. Cheap to clone; clones share connections and retry budget.
@@ -140,11 +140,15 @@ impl WaldurClient {
         Ok(Self { rest, ..self.clone() })
     }
 
-    /// Gives every call of this clone a deadline.
+    /// The same client, whose calls have a deadline.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
-        self.rest = self.rest.with_deadline(deadline);
-        self
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { rest: self.rest.until(deadline), ..self.clone() }
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through.
+    pub(crate) fn stopped_by(&self, breaker: Option<Breaker>) -> Self {
+        Self { rest: self.rest.stopped_by(breaker), ..self.clone() }
     }
 
     /// The root of this Waldur, without `api/`.

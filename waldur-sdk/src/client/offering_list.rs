@@ -44,7 +44,8 @@ impl OfferingQuery {
 impl ProviderOfferings<'_> {
     /// Lists the offerings that this account sells.
     pub fn list(self, query: &OfferingQuery) -> Pager<Offering> {
-        let mut call = self.rest.get("provider_offerings.list", "/api/marketplace-provider-offerings/", &[]);
+        let mut call =
+            self.rest.get("provider_offerings.list", "/api/marketplace-provider-offerings/", &[]).must_exist();
         for state in &query.states {
             call = call.query("state", state);
         }

@@ -82,6 +82,10 @@ pub struct OfferingUser {
     /// Whether the user is locked out.
     #[serde(default, deserialize_with = "lenient::boolean")]
     pub is_restricted: Option<bool>,
+    /// Whether the user consents to the terms of the offering, since 8.x; `None` unless [`OfferingUserQuery::consent`] asked
+    /// for it.
+    #[serde(skip)]
+    pub has_consent: Option<bool>,
     /// What else the offering is told of the user, by the name of the attribute (`organization`, not
     /// `user_organization`). Empty unless [`OfferingUserQuery::attributes`] asked for it.
     #[serde(skip)]
@@ -124,6 +128,9 @@ pub struct OfferingUserQuery {
     /// What is asked for of each user beside the account itself; `None` for names and address only. See
     /// [`ProviderOfferings::exposed_attributes`](super::ProviderOfferings::exposed_attributes).
     pub attributes: Option<AttributeExposure>,
+    /// Whether to ask who consents to the terms of the offering, which the server looks up one by one. Only along with
+    /// [`Self::attributes`].
+    pub consent: bool,
 }
 
 impl OfferingUserQuery {
@@ -159,6 +166,13 @@ impl OfferingUserQuery {
         self.attributes = Some(exposed);
         self
     }
+
+    /// Asks who consents to the terms of the offering, or does not.
+    #[must_use]
+    pub fn consent(mut self, asks: bool) -> Self {
+        self.consent = asks;
+        self
+    }
 }
 
 /// The calls about accounts at offerings.
@@ -177,7 +191,7 @@ impl<'a> OfferingUsers<'a> {
         let call = self.list_call(query);
         match &query.attributes {
             None => list::bulk(fields::select::<OfferingUser>(call), explain, key),
-            Some(exposed) => attributes::pages(exposed, call, key),
+            Some(exposed) => attributes::pages(exposed, query.consent, call, key),
         }
     }
 
@@ -189,7 +203,7 @@ impl<'a> OfferingUsers<'a> {
     }
 
     fn list_call(self, query: &OfferingUserQuery) -> Call {
-        let mut call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]);
+        let mut call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]).must_exist();
         for offering in &query.offerings {
             call = call.query("offering_uuid", offering);
         }

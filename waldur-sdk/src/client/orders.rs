@@ -244,8 +244,11 @@ impl<'a> Orders<'a> {
 
     /// Lists orders, oldest first (#20).
     pub fn list(self, query: &OrderQuery) -> Pager<Order> {
-        let mut call =
-            self.rest.get("orders.list", "/api/marketplace-orders/", &[]).query("offering_uuid", query.offering);
+        let mut call = self
+            .rest
+            .get("orders.list", "/api/marketplace-orders/", &[])
+            .must_exist()
+            .query("offering_uuid", query.offering);
         for state in &query.states {
             call = call.query("state", state);
         }

@@ -133,7 +133,7 @@ impl<'a> Projects<'a> {
 
     /// Lists projects (#7).
     pub fn list(self, query: &ProjectQuery) -> Pager<Project> {
-        query.pages(self.rest.get("projects.list", "/api/projects/", &[]))
+        query.pages(self.rest.get("projects.list", "/api/projects/", &[]).must_exist())
     }
 
     /// Reads a project.

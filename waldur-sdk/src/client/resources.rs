@@ -356,7 +356,7 @@ impl<'a> ProviderResources<'a> {
     }
 
     fn list_call<T: DeserializeOwned>(self, query: &ResourceQuery) -> Call {
-        let call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]);
+        let call = self.rest.get("provider_resources.list", "/api/marketplace-provider-resources/", &[]).must_exist();
         fields::select::<T>(query.filters(call))
     }
 

@@ -86,7 +86,7 @@ impl<'a> Roles<'a> {
 
     /// Lists roles; those whose name contains `name`, as the server compares names, if there is one.
     pub fn list(self, name: Option<&str>) -> Pager<Role> {
-        let call = self.rest.get("roles.list", "/api/roles/", &[]).query_opt("name", name);
+        let call = self.rest.get("roles.list", "/api/roles/", &[]).must_exist().query_opt("name", name);
         list::pages(fields::select::<Role>(call), explain, |role: &Role| role.uuid.hex())
     }
 }

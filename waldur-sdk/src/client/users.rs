@@ -162,7 +162,7 @@ impl<'a> Users<'a> {
 
     /// Lists the users that this account may see.
     pub fn list(self, query: &UserQuery) -> Pager<User> {
-        let call = self.rest.get("users.list", "/api/users/", &[]);
+        let call = self.rest.get("users.list", "/api/users/", &[]).must_exist();
         // Refusals may repeat what was asked for.
         let asked = [&query.username, &query.email].into_iter().flatten();
         let call = asked.fold(call, |call, text| call.secret(&text.as_str().into()));

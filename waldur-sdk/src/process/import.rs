@@ -225,7 +225,7 @@ impl ResourceImport {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.waldur.clone().with_deadline(cx.deadline)
+        self.waldur.until(cx.deadline)
     }
 
     /// One object's failure is its own.

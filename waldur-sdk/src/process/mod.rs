@@ -21,6 +21,7 @@ pub mod keys;
 mod lanes;
 pub mod membership;
 pub mod orders;
+mod retry;
 pub mod usage;
 pub mod usernames;
 
@@ -31,7 +32,10 @@ pub use lanes::Lanes;
 pub use membership::{
     HoldReason, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome, UnmanagedUsers,
 };
-pub use orders::{FollowUp, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, Warning};
+pub use orders::{
+    FollowUp, Leftover, LeftoverOutcome, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
+    Warning,
+};
 pub use usage::{
     Decrease, HistoricalLoader, HistoricalMonth, HistoricalReport, HistoricalSpan, PeriodUsageReport,
     ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport, UsersReport,

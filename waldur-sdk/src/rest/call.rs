@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Authenticator, BadRow, BaseUrl, BoxFuture, Environment, Http, Idempotency, LinkPaging, NextPage, Page, RequestMeta,
-    Rows,
+    Authenticator, BadRow, BaseUrl, BoxFuture, Breaker, Environment, Http, Idempotency, LinkPaging, NextPage, Page,
+    RequestMeta, Rows,
     intake::Folding,
     path,
     prepared::{Answered, Prepared},
@@ -45,6 +45,7 @@ pub struct RestClient {
     timeout: Duration,
     deadline: Option<Instant>,
     empty_not_found: bool,
+    breaker: Option<Breaker>,
     error_reader: Option<ErrorReader>,
 }
 
@@ -73,6 +74,7 @@ impl RestClient {
             timeout: Self::DEFAULT_TIMEOUT,
             deadline: None,
             empty_not_found: false,
+            breaker: None,
             error_reader: None,
         }
     }
@@ -102,11 +104,15 @@ impl RestClient {
         self
     }
 
-    /// Gives every call of this clone a deadline: no attempt goes on after it, and no pause reaches beyond it.
+    /// The same client, whose calls have a deadline: no attempt goes on after it, and no pause reaches beyond it.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
-        self.deadline = deadline;
-        self
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The deadline of its calls.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Takes a 404 without a body for the API's word that there is no such object. Only for an API that is known to answer
@@ -116,6 +122,12 @@ impl RestClient {
     pub fn with_empty_not_found(mut self) -> Self {
         self.empty_not_found = true;
         self
+    }
+
+    /// The same client, whose calls are made only as far as `breaker` lets them through, which learns from all of them.
+    #[must_use]
+    pub fn stopped_by(&self, breaker: Option<Breaker>) -> Self {
+        Self { breaker, ..self.clone() }
     }
 
     /// Reads the errors of this API. `reader` gets every answer that is no success, with the error made from its status,
@@ -335,6 +347,12 @@ impl Call {
         self
     }
 
+    /// Takes [`Self::must_exist`] back.
+    pub(crate) fn need_not_exist(mut self) -> Self {
+        self.prepared.must_exist = false;
+        self
+    }
+
     /// Sends the call and returns the successful answer.
     ///
     /// # Errors
@@ -460,7 +478,11 @@ impl Call {
             if !query.is_empty() {
                 prepared.url.set_query(Some(&query));
             }
-            let answered = client.http.run(&*client.authenticator, &prepared).await?;
+            let sent = client.http.run(&*client.authenticator, &prepared);
+            let answered = match &client.breaker {
+                None => sent.await?,
+                Some(breaker) => breaker.run(sent).await?,
+            };
             Ok((prepared, answered))
         })
     }

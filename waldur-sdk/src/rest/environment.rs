@@ -96,6 +96,12 @@ impl Environment {
         (self.wall)()
     }
 
+    /// A random number below `bound`; 0 where there is none.
+    pub(crate) fn below(&self, bound: usize) -> usize {
+        let bits = usize::try_from((self.random)() >> 32).unwrap_or_default();
+        bits.checked_rem(bound).unwrap_or_default()
+    }
+
     /// A random fraction in `0.0..1.0`.
     pub fn fraction(&self) -> f64 {
         // 53 bits are what an f64 holds exactly.

@@ -8,6 +8,7 @@
 //! - Lists are read entry by entry ([`Call::send_rows`], [`Call::send_page`]) and page by page ([`Pager`]), with a proof
 //!   of their end ([`Complete`]) for whoever removes what they do not name. One that is too long to keep is added up while
 //!   it arrives ([`Call::fold_rows`]).
+//! - A [`Breaker`] spares a service that is down, or refuses our credentials, the rest of a run.
 //! - [`poll_until`] waits until something is so; [`Serial`] keeps writes to one object apart.
 //! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
 //!
@@ -27,6 +28,7 @@
 
 mod auth;
 mod body;
+mod breaker;
 mod call;
 mod environment;
 mod http;
@@ -52,6 +54,7 @@ mod trace;
 mod transport;
 
 pub use auth::{Anonymous, Authenticator, Generation, StaticHeader};
+pub use breaker::Breaker;
 use call::ErrorReader;
 pub use call::{Call, RestClient};
 pub use environment::{BoxFuture, Environment, Timer};

@@ -68,6 +68,17 @@ impl BaseUrl {
         self
     }
 
+    /// The base at `path`, one or more segments below this one.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) when a segment breaks a rule of [`check_segment`]; `field` names the setting.
+    pub fn below(&self, field: &str, path: &str) -> Result<Self> {
+        path.split('/').try_for_each(|segment| check_segment(field, segment))?;
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{path}/", url.path()));
+        Ok(Self(url))
+    }
+
     /// The URL, always with a trailing `/`.
     pub fn as_url(&self) -> &Url {
         &self.0

@@ -1,9 +1,6 @@
 //! One offering (core.md §6.3).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -11,11 +8,11 @@ use uuid::Uuid;
 use super::{BackendSettings, Checked, Component, ComponentMapping, Components, HttpUrl, Read, Section};
 use crate::{
     rest::{BaseUrl, PlainHttp},
-    types::OfferingUuid,
+    types::{OfferingUuid, Personal},
 };
 
-/// The settings of one offering. `Debug` only counts the protected users.
-#[derive(Clone)]
+/// The settings of one offering.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OfferingSettings {
     /// `name`: required, for people.
@@ -62,33 +59,7 @@ pub struct OfferingSettings {
     pub unmanaged_users: UnmanagedUsers,
     /// `protected_users`: accounts that are never removed from a resource, whatever Waldur says of them. Default none.
     /// The Python agent has no such key.
-    pub protected_users: BTreeSet<String>,
-}
-
-impl fmt::Debug for OfferingSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OfferingSettings")
-            .field("name", &self.name)
-            .field("api_url", &self.api_url)
-            .field("credentials", &self.credentials)
-            .field("offering_uuid", &self.offering_uuid)
-            .field("offering_uuid_text", &self.offering_uuid_text)
-            .field("backend_type", &self.backend_type)
-            .field("backend_settings", &self.backend_settings)
-            .field("components", &self.components)
-            .field("order_processing_backend", &self.order_processing_backend)
-            .field("membership_sync_backend", &self.membership_sync_backend)
-            .field("reporting_backend", &self.reporting_backend)
-            .field("username_management_backend", &self.username_management_backend)
-            .field("events", &self.events)
-            .field("resource_import_enabled", &self.resource_import_enabled)
-            .field("username_reconciliation_enabled", &self.username_reconciliation_enabled)
-            .field("verify_ssl", &self.verify_ssl)
-            .field("omit_anomalous_usage_components", &self.omit_anomalous_usage_components)
-            .field("unmanaged_users", &self.unmanaged_users)
-            .field("protected_users", &self.protected_users.len())
-            .finish()
-    }
+    pub protected_users: BTreeSet<Personal>,
 }
 
 /// What happens to accounts on a resource that Waldur does not know.
@@ -165,7 +136,7 @@ impl OfferingSettings {
             verify_ssl,
             omit_anomalous_usage_components,
             unmanaged_users,
-            protected_users: protected_users.into_iter().collect(),
+            protected_users: protected_users.into_iter().map(Personal::from).collect(),
         })
     }
 }

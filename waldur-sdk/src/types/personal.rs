@@ -1,6 +1,6 @@
 //! What says who somebody is.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,13 @@ impl Personal {
     /// The text.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+/// So that a set of them is asked by text.
+impl Borrow<str> for Personal {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -482,6 +482,8 @@ async fn recorded_refusals_become_the_errors_that_they_are() {
             401 => ErrorKind::Unauthenticated,
             403 => ErrorKind::PermissionDenied,
             404 if page => ErrorKind::Unsupported,
+            // Of a list that every server has, at its first page.
+            404 if file.contains("_orders_page_") => ErrorKind::Config,
             404 => ErrorKind::NotFound,
             409 => ErrorKind::Conflict,
             500 => ErrorKind::Server,

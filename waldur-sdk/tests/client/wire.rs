@@ -219,10 +219,10 @@ async fn a_404_after_the_first_page_ends_the_list_if_the_count_agrees() {
         assert_eq!(listing.gap().unwrap().kind(), ErrorKind::NotFound, "{headers:?}");
     }
 
-    // On the first page it is an error, and a page of a proxy never ends anything.
+    // On the first page there is no such list at this address, and a page of a proxy never ends anything.
     let script = Script::new(move |_, _| invalid());
     let error = script.client().orders().list(&OrderQuery::offering(OFFERING)).collect().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.kind(), ErrorKind::Config);
     let script = Script::new(|request, number| match number {
         0 => page(HOME, request, 101, &(1..=100).map(order).collect::<Vec<_>>()),
         _ => answer(404, &[], "<html><body>nothing here</body></html>"),

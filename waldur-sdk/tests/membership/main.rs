@@ -17,6 +17,7 @@ mod members;
 mod names;
 mod old_servers;
 mod once;
+mod outage;
 mod portions;
 mod projects;
 mod secrets;

@@ -12,7 +12,7 @@ use waldur_sdk::{
     rest::HttpTransport,
     testing::{
         Action, Counting, Faults, Latency, MemoryBackend, op, status,
-        waldur::{AccountState, Generation, OfferingUserState, ResourceState},
+        waldur::{AccountState, Generation, OfferingUserState, RecordedRequest, ResourceState},
         when,
     },
     types::{ResourceUuid, Uuid},
@@ -83,7 +83,7 @@ async fn c35_a_restricted_resource_loses_everybody_and_gets_nobody() {
         let resource = site.resource("one", &["a", "gone", "svc", "root"]);
         site.waldur().change_resource(resource, |row| row.restrict_member_access(true));
         let protect = |policy: &mut waldur_sdk::process::MembershipPolicy| {
-            policy.protected_usernames.insert("root".to_owned());
+            policy.protected_usernames.insert("root".into());
         };
         let report = site.agent().policy(protect).run().await;
         assert_synced(&report);
@@ -323,6 +323,25 @@ async fn f153_who_cannot_have_access_is_skipped_for_a_reason_and_loses_it() {
     skipped.sort_by_key(|(user, _)| *user);
     expected.sort_by_key(|(user, _)| *user);
     assert_eq!(skipped, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f153_c39_whoever_withdraws_consent_loses_access_for_that_reason() {
+    let site = Site::new(Generation::V8);
+    let [_, withdrew, left] = ["fine", "withdrew", "left"].map(|name| site.member(name));
+    let resource = site.resource("one", &["fine", "withdrew", "left"]);
+    site.waldur().set_consent(withdrew, site.offering(), false);
+    site.waldur().remove_from_project(left, site.project());
+    let agent = || site.agent().policy(|policy| policy.consented_users_only = true);
+    let report = agent().run().await;
+    assert_eq!((only(&report).resource, line(&only(&report).removed)), (resource, "left withdrew".to_owned()));
+    let skipped: Vec<_> = only(&report).skipped.iter().map(|one| (one.user, one.reason)).collect();
+    assert_eq!(skipped, [(withdrew, SkipReason::NoConsent)], "who left the project is told from whom");
+    // Nobody is asked for consent in a pass that removes nobody.
+    site.waldur().forget_requests();
+    agent().run().await;
+    let asks = |request: &RecordedRequest| request.query.contains(&("field".to_owned(), "has_consent".to_owned()));
+    assert_eq!(site.waldur().requests().iter().filter(|request| asks(request)).count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,7 +146,7 @@ async fn c70_a_whole_pass_and_its_failures_name_nobody() {
         let protected = canaries.mint("protected name").expose_secret().to_owned();
         let agent = agent.policy(|policy| {
             policy.failures_before_erred = 1;
-            policy.protected_usernames.insert(protected);
+            policy.protected_usernames.insert(protected.into());
         });
         let agent = agent.build();
         let capture = Capture::default();

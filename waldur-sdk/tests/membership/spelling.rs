@@ -54,7 +54,7 @@ async fn f094_who_is_nobodys_in_any_spelling_loses_access_and_who_is_protected_d
     site.resource("one", &["Alice", "Stranger", "ROOT"]);
     let agent = agent(&site, Comparison::IgnoreCase);
     let agent = agent.policy(|policy| {
-        policy.protected_usernames.insert("root".to_owned());
+        policy.protected_usernames.insert("root".into());
     });
     let report = agent.run().await;
     assert_eq!((line(&only(&report).removed), site.access("one")), ("Stranger".to_owned(), "Alice ROOT".to_owned()));

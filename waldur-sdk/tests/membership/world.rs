@@ -146,6 +146,7 @@ impl Site {
             components: limited(["cpu", "mem"]),
             lanes: Lanes::new(),
             retry: RetryPolicy::default(),
+            random: 0,
         }
     }
 
@@ -181,6 +182,7 @@ pub struct Agent {
     components: Components,
     lanes: Lanes,
     retry: RetryPolicy,
+    random: u64,
 }
 
 impl Agent {
@@ -234,6 +236,12 @@ impl Agent {
         self
     }
 
+    /// What every random number is.
+    pub fn random(mut self, random: u64) -> Self {
+        self.random = random;
+        self
+    }
+
     /// Sends every request once.
     pub fn sending_once(mut self) -> Self {
         self.retry = RetryPolicy::none();
@@ -241,7 +249,8 @@ impl Agent {
     }
 
     pub fn build(self) -> MembershipSync {
-        let environment = self.site.environment();
+        let random = self.random;
+        let environment = self.site.environment().with_random(move || random);
         let http = Http::new(self.waldur)
             .with_environment(environment.clone())
             .with_retry(self.retry.clone())

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{MarketplaceResource, OpContext, Origin, ResourceBackend, Status},
-    process::{FollowUp, OrderOutcome},
+    process::{FollowUp, Leftover, LeftoverOutcome, OrderOutcome, OrderPolicy, OrderProcessor, OrderRunReport},
     rest::TransportErrorKind,
     settings::{AccountingType, Component, Components},
     testing::{
         Faults, MemoryBackend, Override, any, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
-    types::BackendId,
+    types::{BackendId, ResourceUuid, Uuid},
 };
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +220,7 @@ async fn f115_an_order_that_is_withdrawn_while_its_object_is_made_leaves_word_of
         assert_eq!(report.follow_ups, [FollowUp::RemoveLeftover { resource, backend_id }]);
         assert_eq!(warned(&report), ["leftover"]);
         assert_eq!(world.state(order), OrderState::Canceled);
+        assert_eq!(world.ids(), ["res"], "one reading is not enough to remove anything by");
 
         // Ended by another agent: the resource is in use, and nothing is left over.
         let world = World::new(generation);
@@ -232,6 +233,65 @@ async fn f115_an_order_that_is_withdrawn_while_its_object_is_made_leaves_word_of
         let service = OnRequest::new(world.service.clone(), "objects.create", finished);
         let report = world.agent().service(service).run_one().await;
         assert!(report.follow_ups.is_empty() && report.warnings.is_empty(), "{report:#?}");
+    }
+}
+
+/// An order of something new that is withdrawn while the object is made, and the processor that has had it in a pass.
+async fn with_leftover(adjust: impl FnOnce(&mut OrderPolicy)) -> (World, ResourceUuid, OrderProcessor) {
+    let world = World::new(Generation::V8);
+    let order = world.create("Res").pending();
+    let (resource, waldur) = (world.waldur.resource_of(order), world.waldur.clone());
+    let withdrawn = move || {
+        waldur.set_order_state(order, OrderState::Canceled);
+        waldur.change_resource(resource, |row| row.state(ResourceState::Terminated));
+    };
+    let service = OnRequest::new(world.service.clone(), "objects.create", withdrawn);
+    let processor = world.agent().service(service).policy(adjust).build();
+    let report = processor.run_once(&OpContext::new("first")).await.unwrap();
+    assert!(!report.is_clean() && report.follow_ups().count() == 1 && report.leftovers.is_empty(), "{report:#?}");
+    (world, resource, processor)
+}
+
+#[tokio::test(start_paused = true)]
+async fn f115_what_a_withdrawn_order_left_is_removed_by_the_next_pass_if_nobody_wants_it_still() {
+    let next = async |processor: &OrderProcessor| processor.run_once(&OpContext::new("next")).await.unwrap();
+    let (world, resource, processor) = with_leftover(|_| {}).await;
+    let report = next(&processor).await;
+    assert!(
+        matches!(report.leftovers[..], [Leftover { outcome: LeftoverOutcome::Removed, resource: of, .. }] if of == resource)
+    );
+    assert!(report.is_clean() && world.ids().is_empty(), "{report:#?}");
+    assert!(next(&processor).await.leftovers.is_empty(), "once");
+
+    // In use again meanwhile.
+    let (world, resource, processor) = with_leftover(|_| {}).await;
+    world.waldur.change_resource(resource, |row| row.state(ResourceState::Ok));
+    let report = next(&processor).await;
+    assert!(matches!(report.leftovers[0].outcome, LeftoverOutcome::Wanted) && report.is_clean(), "{report:#?}");
+    assert_eq!(world.ids(), ["res"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f115_what_cannot_be_removed_is_told_of_in_every_pass() {
+    let next = async |processor: &OrderProcessor| processor.run_once(&OpContext::new("next")).await.unwrap();
+    let left = |report: &OrderRunReport| match &report.leftovers[..] {
+        [Leftover { outcome: LeftoverOutcome::Left(error), .. }] => error.kind(),
+        other => panic!("{other:?}"),
+    };
+    // Where terminated resources keep their objects; of somebody else by now; while Waldur cannot be asked.
+    let (kept, _, keeps) = with_leftover(|policy| policy.soft_delete = true).await;
+    let (strange, _, processor) = with_leftover(|_| {}).await;
+    let mut object = strange.object("res");
+    object.stamp = Some(ResourceUuid::new(Uuid::from_u128(7)));
+    strange.service.put("res", object);
+    for _ in 0..2 {
+        for (world, processor, kind) in
+            [(&kept, &keeps, ErrorKind::Inconsistent), (&strange, &processor, ErrorKind::Foreign)]
+        {
+            let report = next(processor).await;
+            assert_eq!((left(&report), report.is_clean()), (kind, false));
+            assert_eq!(world.ids(), ["res"]);
+        }
     }
 }
 

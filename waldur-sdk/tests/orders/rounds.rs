@@ -11,8 +11,9 @@ use waldur_sdk::{
     ErrorKind,
     backend::{Cancellation, OpContext, ProgressObserver, Step},
     process::{OrderOutcome, OrderReport, OrderRunReport},
+    rest::TransportErrorKind,
     testing::{
-        Counting, Faults, Latency, Matcher, any, hang, op, path, status,
+        Action, Counting, Faults, Latency, Matcher, any, hang, op, path, status,
         waldur::{Generation, OrderState},
         when,
     },
@@ -242,4 +243,40 @@ async fn two_orders_alone_are_tried_to_the_end_whatever_happens() {
     }
     let mut report = world.agent().run().await;
     report.orders.drain(..).for_each(|order| assert_done(&order));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f041_retry_after_is_waited_for_before_any_probe() {
+    let (world, _) = seeded(100);
+    let up_at = Instant::now() + 40 * SECOND;
+    let faults = Faults::new(world.service.clone()).on(until(up_at), status(503).header("retry-after", 40));
+    let service = Counting::new(faults.clone());
+    let agent = world.agent().sending_once().service(service.clone());
+    let report = agent.policy(|policy| policy.concurrency = 4).run().await;
+    assert_eq!((done(&report), left_over(&report).len()), (100, 0));
+    // Eight orders were in vain, and nothing before the time that the service asked for.
+    assert_eq!((faults.acted(), service.counts().total), (8, 400 + 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f041_a_certificate_that_ran_out_is_an_outage_too() {
+    let (world, _) = seeded(100);
+    let faults = Faults::new(world.service.clone()).on(any(), Action::refuse(TransportErrorKind::Tls));
+    let report =
+        world.agent().sending_once().service(faults.clone()).policy(|policy| policy.concurrency = 4).run().await;
+    assert_eq!((done(&report), report.orders.len()), (0, 100));
+    assert!(faults.acted() <= 12, "{}", faults.acted());
+    report.orders.iter().for_each(assert_deferred);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f052_a_wrong_base_url_is_a_mistake_in_the_settings_and_no_order_is_touched() {
+    for page in ["<html>404 Not Found</html>", "The requested resource was not found on this server."] {
+        let (world, _) = seeded(1);
+        let lost = Faults::new(world.waldur.clone()).on(path("/api/"), status(404).body("text/html", page));
+        let error = world.agent().waldur(lost).build().run_once(&OpContext::new("test")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().contains("base URL"), "{error}");
+        assert_eq!((world.writes().len(), world.service.writes()), (0, 0));
+    }
 }

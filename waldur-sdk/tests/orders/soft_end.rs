@@ -83,7 +83,7 @@ async fn c24_of_an_object_without_a_stamp_only_the_keys_that_waldur_knows_go() {
     object.stamp = None;
     world.service.put("res", object);
     assert_done(&softly(&world).run_one().await);
-    assert_eq!(keys(&world), BTreeSet::from(["by-hand".to_owned()]));
+    assert_eq!(keys(&world), BTreeSet::from(["by-hand".into()]));
     assert_eq!(members(&world), [""; 0]);
 }
 
@@ -111,7 +111,7 @@ async fn c24_a_soft_end_is_not_reported_before_nobody_has_access() {
 async fn c24_protected_accounts_and_back_ends_that_decide_for_themselves_keep_members() {
     let (world, _, _) = ending();
     let protect = |policy: &mut waldur_sdk::process::OrderPolicy| {
-        policy.protected_usernames.insert("by-hand".to_owned());
+        policy.protected_usernames.insert("by-hand".into());
         assert!(!format!("{policy:?}").contains("by-hand"));
     };
     assert_done(&softly(&world).policy(protect).run_one().await);

@@ -8,6 +8,7 @@ mod virtual_time;
 
 mod auth;
 mod body;
+mod breaker;
 mod pages_at_a_time;
 mod paging;
 mod poll;

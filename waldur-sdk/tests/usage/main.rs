@@ -13,6 +13,7 @@ mod layers;
 mod mapping;
 mod months;
 mod numbers;
+mod outage;
 mod pass;
 mod plans;
 mod sweeps;

@@ -53,7 +53,7 @@ pub(super) async fn findings(
 ) -> (Vec<Finding>, Option<OfferingContext>) {
     let mut findings = vec![dns(settings, offering).await];
     let client = match site.waldur(settings, offering, AgentMode::Testing, TracingObserver) {
-        Ok(client) => client.with_deadline(site.environment().instant().checked_add(PATIENCE)),
+        Ok(client) => client.until(site.environment().instant().checked_add(PATIENCE)),
         Err(error) => {
             findings.push(failed("connection", told(&error)));
             return (findings, None);

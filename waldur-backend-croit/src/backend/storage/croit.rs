@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join;
-use waldur_sdk::{Result, rest::BadRow};
+use waldur_sdk::{Effect, Error, ErrorKind, Result, rest::BadRow};
 
 use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Owners, Published, Sight};
 use crate::{
@@ -35,7 +35,9 @@ impl From<Bucket> for Held {
 }
 
 pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<AccountWithKeys>> {
-    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    let Some(account) = users.get(uid)?.map(Account::from) else {
+        return prove_absence(client, users, uid).await.map(|()| None);
+    };
     Ok(still_there(own_keys(client, uid).await)?.map(|keys| AccountWithKeys { account, keys }))
 }
 
@@ -55,7 +57,9 @@ pub(super) async fn sight(
     with_keys: bool,
     is_anothers: impl Fn(&Account) -> bool + Send,
 ) -> Result<Option<Sight>> {
-    let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
+    let Some(account) = users.get(uid)?.map(Account::from) else {
+        return prove_absence(client, users, uid).await.map(|()| None);
+    };
     if is_anothers(&account) {
         return Ok(Some(Sight { account, published: None }));
     }
@@ -70,6 +74,23 @@ fn still_there<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
         read => read.map(Some),
+    }
+}
+
+/// Whether a user that is not listed is not there: croit has no keys of whom it does not know. Where it lists a user of
+/// that name in another tenant the keys are that one's, as its paths name no tenants, and the list is all there is.
+pub(super) async fn prove_absence(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<()> {
+    if users.has_namesake(uid) {
+        return Ok(());
+    }
+    match client.keys().list(uid).await {
+        Ok(_keys) => {
+            let text = format!("{uid}: croit does not list the user, and has its keys");
+            let error = Error::new(ErrorKind::Inconsistent, text).with_operation("users.all");
+            Err(error.with_retryable(true).with_effect(Effect::NotApplied))
+        }
+        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! * Reading. RadosGW reads one user a call, its keys with it. croit has nothing but the list of all users, without
 //!   usable keys. A [`View`] is a moment's look at the users: the list, or the promise to ask for each. Whoever looks at
-//!   many takes one view; whoever reads back what was written takes a new one each time.
+//!   many takes one view; whoever reads back what was written takes a new one each time. That croit's list does not show
+//!   a user is no proof of its absence; that croit knows of no keys of it is.
 //! * Keys. RadosGW mints them; to croit we bring our own ([`Storage::mint`]).
 //! * Quotas. RadosGW takes both in one write, to the byte; croit one by one, rounded up to whole KiB
 //!   ([`Storage::agree`]).
@@ -28,7 +29,7 @@ use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::OpContext,
-    rest::{Environment, Http},
+    rest::{Breaker, Environment, Http},
 };
 
 use crate::{
@@ -150,6 +151,14 @@ impl Storage {
         }
     }
 
+    /// The same storage, whose calls are made only as far as `breaker` lets them through.
+    pub(super) fn stopped_by(&self, breaker: &Breaker) -> Self {
+        match self {
+            Self::RadosGw(client) => Self::RadosGw(client.stopped_by(breaker)),
+            Self::Croit(client) => Self::Croit(client.stopped_by(breaker)),
+        }
+    }
+
     /// Sleep, clocks and randomness.
     pub(super) fn environment(&self) -> &Environment {
         match self {
@@ -179,6 +188,11 @@ impl Storage {
         self.view([uid]).await?.account(uid).await
     }
 
+    /// Reads a user of which is known by other ways whether it is there: that it is on no list has to be no proof.
+    pub(super) async fn listed(&self, uid: &Uid) -> Result<Option<Account>> {
+        self.view([uid]).await?.listed(uid).await
+    }
+
     /// Reads a user now that may be anybody's, with its own keys only where they come along: a stranger's are not asked
     /// for.
     pub(super) async fn found(&self, uid: &Uid) -> Result<Option<(Account, Option<Vec<S3Key>>)>> {
@@ -187,7 +201,7 @@ impl Storage {
                 let found = radosgw::with_keys(client, uid).await?;
                 Ok(found.map(|AccountWithKeys { account, keys }| (account, Some(keys))))
             }
-            Self::Croit(_) => Ok(self.account(uid).await?.map(|account| (account, None))),
+            Self::Croit(_) => Ok(self.listed(uid).await?.map(|account| (account, None))),
         }
     }
 
@@ -332,7 +346,19 @@ impl Storage {
 
 impl View {
     /// What the view shows of a user; `None` is proven absence.
+    ///
+    /// # Errors
+    /// `Inconsistent`, and worth a repeat, where croit does not list the user and has its keys.
     pub(super) async fn account(&self, uid: &Uid) -> Result<Option<Account>> {
+        match (self.listed(uid).await?, self) {
+            (None, Self::Croit(client, users)) => croit::prove_absence(client, users, uid).await.map(|()| None),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// What the view shows of a user. On croit a list that does not show it is no proof: it may lag, or be empty while
+    /// croit starts.
+    async fn listed(&self, uid: &Uid) -> Result<Option<Account>> {
         match self {
             Self::RadosGw(client) => radosgw::account(client, uid).await,
             Self::Croit(_, users) => Ok(users.get(uid)?.map(Account::from)),
@@ -353,7 +379,7 @@ impl View {
         }
     }
 
-    /// What the view shows of a user, and its keys.
+    /// What the view shows of a user, and its keys; `None` is proven absence.
     pub(super) async fn with_keys(&self, uid: &Uid) -> Result<Option<AccountWithKeys>> {
         match self {
             Self::RadosGw(client) => radosgw::with_keys(client, uid).await,

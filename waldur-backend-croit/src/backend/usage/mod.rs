@@ -101,7 +101,7 @@ impl Inner {
             }
         }
         let uids: BTreeSet<Uid> = users.keys().cloned().collect();
-        let mut found = match &self.storage.until(cx.deadline) {
+        let mut found = match &self.storage.until(cx.deadline).stopped_by(&self.breaker()) {
             Storage::RadosGw(client) => self.sold(radosgw::held(cx, client, self.memory.listing(), uids).await?),
             Storage::Croit(client) if history => {
                 let month = croit::Month::of(period, &self.time_zone, now)?;

@@ -185,7 +185,7 @@ impl KeyProcessor {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.until(cx.deadline)
     }
 
     /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
@@ -257,7 +257,7 @@ fn grace(cx: &OpContext, waldur: &WaldurClient) -> (OpContext, WaldurClient) {
     let soonest = waldur.environment().instant().checked_add(GRACE);
     let deadline = cx.deadline.and_then(|deadline| soonest.map(|soonest| soonest.max(deadline)));
     let cx = cx.clone().with_deadline(deadline).with_cancellation(Cancellation::default());
-    (cx, waldur.clone().with_deadline(deadline))
+    (cx, waldur.until(deadline))
 }
 
 /// The keys of a resource that Waldur lists, proven whole.

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     process::{Warning, failure::shielded},
     rest::Complete,
-    types::{BackendId, Personal},
+    types::{BackendId, Personal, ResourceUuid},
 };
 
 /// One resource in work: what is to be told about it, and what failed.
@@ -35,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) report: ResourceSync,
     /// What failed on the back end's side.
     pub(super) failures: Vec<Error>,
+    /// What failed on the back end's side about somebody alone.
+    pub(super) stumbled: Option<Error>,
     /// What Waldur could not be asked or told.
     pub(super) untold: Option<Error>,
     /// Whether so many would lose access to anything that none is believed at first sight.
@@ -45,12 +47,18 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     pub(super) fn new(cx: &'a OpContext, pass: &'a Pass, id: BackendId, report: ResourceSync) -> Self {
         let access = Access::default();
-        Self { cx, pass, id, report, failures: Vec::new(), untold: None, doubtful: false, access }
+        Self { cx, pass, id, report, failures: Vec::new(), stumbled: None, untold: None, doubtful: false, access }
     }
 
     /// Something beside the resource went wrong: it is not held up by that.
     pub(super) fn warn(&mut self, step: &'static str, error: Error) {
         self.report.warnings.push(Warning { step, error });
+    }
+
+    /// The back end failed at something beside the resource.
+    pub(super) fn stumble(&mut self, step: &'static str, error: Error) {
+        self.stumbled.get_or_insert(error.clone());
+        self.warn(step, error);
     }
 
     /// The back end failed at a step.
@@ -104,6 +112,10 @@ pub(super) struct Due {
 }
 
 impl Due {
+    pub(super) fn resource(&self) -> ResourceUuid {
+        self.row.uuid()
+    }
+
     /// So many teams are kept until the second turns, of more they are read again: a pass that changes thousands of
     /// resources outlasts the time for which a team is good anyway.
     const TEAMS: usize = 1000;
@@ -193,6 +205,12 @@ impl MembershipSync {
     /// believed at first sight.
     pub(super) async fn settle_due(&self, pass: Arc<Pass>, due: Due, doubtful: bool) -> Attended {
         let (this, resource) = (self.clone(), due.row.uuid());
+        if let Some(reason) = self.is_over(&pass) {
+            self.remember(|memory| memory.left_over(resource));
+            let outcome = SyncOutcome::Deferred(reason);
+            let report = ResourceSync { outcome, ..ResourceSync::new(&due.row.whole()) };
+            return Attended { report, access: due.access };
+        }
         let work = async move {
             let cx = pass.cx.child(resource.hex());
             this.second_turn(&cx, &pass, due, doubtful).await
@@ -210,10 +228,12 @@ impl MembershipSync {
         self.note_access(&mut job, present);
         let look = async {
             cx.checkpoint()?;
+            pass.backend.cause().map_or(Ok(()), Err)?;
             self.first_look(&mut job, portion, &whole, &mut tally).await
         };
         let end = match shielded(look).await {
             Ok(Look::Due(before, team)) => {
+                pass.backend.note(None);
                 let due = Due { row, before, team, access: job.access };
                 return Seen { turn: Turn::Due(due), tally };
             }
@@ -256,6 +276,8 @@ impl MembershipSync {
                 self.conclude(&mut job, row).await;
             }
         }
+        let failures = job.failures.iter().chain(&job.stumbled);
+        job.pass.backend.note(failures.clone().find(|error| is_of_service(error)).or(failures.clone().next()));
         Attended { report: job.report, access: job.access }
     }
 
@@ -433,6 +455,11 @@ impl MembershipSync {
 fn unhandled(row: &Resource) -> Attended {
     let report = ResourceSync { outcome: SyncOutcome::NotHandled, ..ResourceSync::new(row) };
     Attended { report, access: Access::Unknown }
+}
+
+/// Whether a failure says something of the back end, and nothing of the resource.
+fn is_of_service(error: &Error) -> bool {
+    error.is_outage() || error.kind() == ErrorKind::Unauthenticated
 }
 
 /// Whether an object may be changed for a resource. What carries no stamp may be older than stamps.

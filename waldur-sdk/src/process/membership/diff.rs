@@ -24,7 +24,7 @@ pub(super) struct Sides<'a> {
     /// Who has access.
     pub(super) present: &'a [String],
     /// Names that are never removed.
-    pub(super) spared: &'a BTreeSet<String>,
+    pub(super) spared: &'a BTreeSet<Personal>,
     /// Names that another resource of the same back-end id wants.
     pub(super) shared: &'a BTreeSet<String>,
     /// Whether a name is one that Waldur gave out.
@@ -77,7 +77,7 @@ pub(super) fn diff(sides: &Sides<'_>) -> Diff {
         diff.add_accounts = sides.accounts.active.iter().filter(missing).cloned().collect();
     }
     let unwanted = |name: &&String| {
-        !wanted.contains(name.as_str()) && !sides.spared.contains(*name) && !sides.shared.contains(*name)
+        !wanted.contains(name.as_str()) && !sides.spared.contains(name.as_str()) && !sides.shared.contains(*name)
     };
     for name in sides.present.iter().filter(unwanted) {
         match fate(name, sides) {
@@ -162,7 +162,7 @@ mod tests {
             wanted: &wanted,
             accounts: &AccountNames { active, closed, other },
             present: &present,
-            spared: &set(case.spared),
+            spared: &set(case.spared).into_iter().map(Personal::from).collect(),
             shared: &set(case.shared),
             is_known: &|name| known.contains(name),
             restricted: case.restricted,

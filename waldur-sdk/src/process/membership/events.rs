@@ -182,6 +182,7 @@ impl MembershipSync {
             shared: sharers(rows),
             elsewhere,
             accounts_again: Mutex::default(),
+            backend: self.breaker(),
             projects: Mutex::default(),
         })
     }
@@ -353,7 +354,7 @@ impl MembershipSync {
             let of_team = team.candidates.iter().any(|candidate: &Candidate| candidate.grant.username == *name);
             let of_account = accounts.active.contains(name) || accounts.other.contains(name);
             (!restricted && (of_team || of_account))
-                || self.policy().protected_usernames.contains(name)
+                || self.policy().protected_usernames.contains(name.as_str())
                 || shared.contains(name)
         };
         names.into_iter().filter(|name| present.contains(name) && !is_wanted(name)).collect()
@@ -388,8 +389,8 @@ impl MembershipSync {
         }
         let of_team =
             !restricted && sight.team.is_some_and(|team| team.candidates.iter().any(|one| one.grant.username == name));
-        let spared =
-            self.policy().protected_usernames.contains(&name) || job.pass.names_of_sharers(sight.row).contains(&name);
+        let spared = self.policy().protected_usernames.contains(name.as_str())
+            || job.pass.names_of_sharers(sight.row).contains(&name);
         match unproven(job, sight) {
             _ if of_team || spared => {}
             None => diff.remove_accounts.push(name),

@@ -81,6 +81,7 @@ impl MembershipSync {
             shared,
             elsewhere,
             accounts_again: Mutex::default(),
+            backend: self.breaker(),
             projects: Mutex::default(),
         };
         (pass, bulk)
@@ -98,6 +99,9 @@ impl MembershipSync {
             return Portion::default();
         }
         let ids = Self::resource_ids(rows);
+        if let Some(down) = pass.backend.cause() {
+            return Portion { reading: Reading::failed(&ids, &down), ..Portion::default() };
+        }
         let owners = rows.iter().map(|row| row.owner()).collect();
         let known = [&pass.teams, &before.teams];
         let teams = self.teams(&pass.cx, &pass.accounts, owners, &known);
@@ -435,7 +439,7 @@ impl MembershipSync {
         };
         let users = listed.rows.iter().filter(is_meant).filter_map(|account| account.user_uuid);
         let asked: HashSet<UserUuid> = users.collect();
-        let all = OfferingUserQuery::offering(self.offering());
+        let all = OfferingUserQuery::offering(self.offering()).consent(self.wants_consent());
         let queries = match asked.len() {
             0 => return Again::default(),
             1..=ONE_BY_ONE => asked.iter().map(|user| all.clone().user(*user)).collect(),

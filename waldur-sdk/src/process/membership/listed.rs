@@ -84,6 +84,12 @@ impl<'a> People<'a> {
         self.again?.accounts.gap.as_ref()
     }
 
+    /// Who of those in question has not consented to the terms of the offering.
+    pub(super) fn without_consent(self) -> impl Iterator<Item = UserUuid> + 'a {
+        let rows = self.again.into_iter().flat_map(|again| &again.accounts.rows);
+        rows.filter(|account| account.has_consent == Some(false)).filter_map(|account| account.user_uuid)
+    }
+
     /// Why a member of a team may not have access, if so. Somebody without an account is not locked out: what decides
     /// is the name.
     pub(super) fn objection(self, member: &TeamMember) -> Option<SkipReason> {

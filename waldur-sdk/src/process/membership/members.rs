@@ -171,15 +171,15 @@ impl MembershipSync {
                 }
                 Some(Err(error)) => {
                     accesses.failed(name, &error);
-                    job.warn("add member", error);
+                    job.stumble("add member", error);
                 }
-                None => job.warn("add member", unsaid()),
+                None => job.stumble("add member", unsaid()),
             }
         }
         let (removed, errors) = sorted(removed, &mut results);
         job.report.removed.extend(removed);
         for error in errors {
-            job.warn("remove member", error);
+            job.stumble("remove member", error);
         }
         there
     }
@@ -214,10 +214,10 @@ impl MembershipSync {
                 job.report.added.extend(added);
                 job.report.removed.extend(removed);
                 for error in not_added.into_iter().chain(not_removed) {
-                    job.warn("account", error);
+                    job.stumble("account", error);
                 }
             }
-            Err(error) => job.warn("accounts", error),
+            Err(error) => job.stumble("accounts", error),
         }
     }
 
@@ -242,7 +242,7 @@ impl MembershipSync {
                         Ok(_) => job.report.changes.push(Change::Reconciled(Personal::from(username))),
                         Err(error) => {
                             accesses.failed(&username, &error);
-                            job.warn("reconcile member", error);
+                            job.stumble("reconcile member", error);
                         }
                     }
                 }

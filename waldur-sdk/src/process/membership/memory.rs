@@ -46,6 +46,7 @@ pub(super) struct Memory {
     known: HashMap<String, Instant>,
     refused: Arc<RefusedNames>,
     resources: HashMap<ResourceUuid, OfResource>,
+    passes: u32,
     /// Every set of names of metadata, once.
     names_of_metadata: BTreeSet<Arc<BTreeSet<String>>>,
     /// The resources of every back-end id that more than one has, once a pass has seen all.
@@ -65,6 +66,8 @@ struct OfResource {
     /// When the newest team was asked for by which the members were settled.
     led_by: Option<Instant>,
     failures: u32,
+    /// In which pass it had its turn last; 0 for none that counts.
+    turn: u32,
     refreshed: Option<Instant>,
     /// The names of the metadata that were published last; most resources have the same.
     published: Arc<BTreeSet<String>>,
@@ -208,6 +211,23 @@ impl Memory {
         if let Some(memory) = self.resources.get_mut(&resource) {
             memory.observed = None;
         }
+    }
+
+    /// A pass begins: when each resource had its turn last.
+    pub(super) fn begin(&mut self, rows: &[Arc<Row>]) -> HashMap<ResourceUuid, u32> {
+        self.passes = self.passes.saturating_add(1);
+        let turn = |resource| self.resources.get(&resource).map_or(0, |memory| memory.turn);
+        rows.iter().map(|row| (row.uuid(), turn(row.uuid()))).collect()
+    }
+
+    /// A resource has its turn in this pass.
+    pub(super) fn has_turn(&mut self, resource: ResourceUuid) {
+        self.of(resource).turn = self.passes;
+    }
+
+    /// The pass ended before it came to a resource, which is to come before others in the next one.
+    pub(super) fn left_over(&mut self, resource: ResourceUuid) {
+        self.of(resource).turn = 0;
     }
 
     /// One more failure for good in a row; how many it is.

@@ -38,6 +38,10 @@
 //! # What fells a resource
 //! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
 //! the resource is well again, if it was this processor that reported it.
+//!
+//! # What ends a pass early
+//! A side that is down, or refuses our credentials ([`Breaker`]): what was not begun by then is deferred, and comes first
+//! in the next pass, as does what a deadline or a stop left over.
 
 mod again;
 mod attend;
@@ -79,7 +83,7 @@ use crate::{
     backend::{OpContext, ResourceBackend, UsernameBackend},
     client::{Feature, WaldurClient},
     error::{Error, ErrorClass, ErrorKind},
-    rest::Environment,
+    rest::{Breaker, Environment},
     settings::Components,
     types::{OfferingUuid, ServiceProviderUuid},
 };
@@ -182,7 +186,7 @@ impl MembershipSync {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.until(cx.deadline).stopped_by(cx.waldur_breaker())
     }
 
     fn backend(&self) -> &dyn ResourceBackend {
@@ -195,6 +199,11 @@ impl MembershipSync {
 
     fn concurrency(&self) -> usize {
         self.0.policy.concurrency.max(1)
+    }
+
+    /// What one run's calls to one side stop by.
+    fn breaker(&self) -> Breaker {
+        Breaker::new(self.concurrency().saturating_mul(2), self.environment().clone())
     }
 
     fn environment(&self) -> &Environment {

@@ -22,7 +22,7 @@ use crate::{
     client::{OfferingUser, Resource, TeamMember},
     error::{Error, ErrorKind, Result},
     process::convert::{grant, key},
-    rest::Complete,
+    rest::{Breaker, Complete},
     types::{BackendId, Limits, Personal, ProjectUuid, ResourceUuid, UserUuid, Uuid},
 };
 
@@ -58,6 +58,8 @@ pub(super) struct Pass {
     pub(super) elsewhere: HashSet<BackendId>,
     /// The accounts that no person has, as they were read again last, and when they were asked for.
     pub(super) accounts_again: Mutex<Option<(Instant, Arc<ProjectAccounts>)>>,
+    /// What looks at the back end stop by, and changes to it.
+    pub(super) backend: Breaker,
     /// What providers are told of the projects, where the back end wants to know.
     pub(super) projects: Mutex<HashMap<ProjectUuid, Told>>,
 }
@@ -115,6 +117,12 @@ impl Reading {
         let user_limits = self.user_limits.get(id);
         let Around { team, accounts, elsewhere } = around;
         Ok(Some(Sight { row, state, present, present_error, user_limits, team, accounts, elsewhere }))
+    }
+
+    /// Of these it is not known what the back end has.
+    pub(super) fn failed(ids: &[BackendId], error: &Error) -> Self {
+        let states = ids.iter().map(|id| (id.clone(), Err(error.clone())));
+        Self { states: states.collect(), ..Self::default() }
     }
 
     /// Takes out what concerns these ids. What others need as well stays.
@@ -207,6 +215,10 @@ impl MembershipSync {
                 }
             };
             skipped.insert(member.uuid, reason);
+        }
+        let members: HashSet<UserUuid> = team.members.iter().map(|member| member.uuid).collect();
+        for user in people.without_consent().filter(|user| !members.contains(user)) {
+            skipped.insert(user, SkipReason::NoConsent);
         }
         let skipped = skipped.into_iter().map(|(user, reason)| SkippedMember { user, reason }).collect();
         Roster {

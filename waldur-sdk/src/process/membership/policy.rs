@@ -1,23 +1,23 @@
 //! How members are kept true: the knobs that the processor itself obeys.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     backend::LimitsAuthority,
     settings::{AgentSettings, OfferingSettings},
+    types::Personal,
 };
 
 pub use crate::settings::UnmanagedUsers;
 
 /// The knobs of a [`MembershipSync`](super::MembershipSync). The defaults are the Python agent's where it has them.
-/// `Debug` only counts the protected names.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MembershipPolicy {
     /// What becomes of people on the back end whom Waldur does not know. Default [`UnmanagedUsers::Remove`].
     pub unmanaged_users: UnmanagedUsers,
     /// Names that are never removed, whatever Waldur says: accounts of the site's own.
-    pub protected_usernames: BTreeSet<String>,
+    pub protected_usernames: BTreeSet<Personal>,
     /// Only people who consented to the offering's terms get access (`fetch_consented_users_only`). Default no; a back
     /// end may ask for it by itself.
     pub consented_users_only: bool,
@@ -93,28 +93,6 @@ impl MembershipPolicy {
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
-    }
-}
-
-impl fmt::Debug for MembershipPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MembershipPolicy")
-            .field("unmanaged_users", &self.unmanaged_users)
-            .field("protected_usernames", &self.protected_usernames.len())
-            .field("consented_users_only", &self.consented_users_only)
-            .field("removals", &self.removals)
-            .field("limits_authority", &self.limits_authority)
-            .field("failures_before_erred", &self.failures_before_erred)
-            .field("clear_any_error", &self.clear_any_error)
-            .field("last_sync_interval", &self.last_sync_interval)
-            .field("drive_deletion", &self.drive_deletion)
-            .field("reconcile_usernames", &self.reconcile_usernames)
-            .field("homedir_umask", &self.homedir_umask)
-            .field("single_pass", &self.single_pass)
-            .field("expose_error_details", &self.expose_error_details)
-            .field("concurrency", &self.concurrency)
-            .field("dry_run", &self.dry_run)
-            .finish()
     }
 }
 

@@ -188,7 +188,7 @@ pub enum HoldReason {
     TooManyOverall,
 }
 
-/// A member of the team without access.
+/// A member of the team without access, or somebody who was left out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedMember {
@@ -212,6 +212,10 @@ pub enum SkipReason {
     Unknown,
     /// Another member has the same name.
     SameName,
+    /// The person does not consent to the offering's terms, or not any more, where that is asked for
+    /// ([`MembershipPolicy::consented_users_only`](super::MembershipPolicy::consented_users_only)). Told of those who lose
+    /// access by it: Waldur leaves everybody without consent out of the team.
+    NoConsent,
 }
 
 /// Something that was changed beside members, or seen to differ.

@@ -145,9 +145,25 @@ impl Records for RecordOf<'_> {
 /// How many resources are read and compared at a time.
 const AT_A_TIME: usize = 512;
 
-/// The resources in portions, those of one project one after another: they have one team.
-pub(super) fn portions(mut rows: Vec<Arc<Row>>) -> Vec<Vec<Arc<Row>>> {
-    rows.sort_by_key(|row| row.owner().key());
+/// When each resource had its turn last; 0 for never.
+pub(super) type Turns = HashMap<ResourceUuid, u32>;
+
+/// The resources in portions, those of one project one after another: they have one team. What waits longest comes first;
+/// where nobody has had a turn yet, whoever `start` says, so that of a process that lives for one pass only it is not the
+/// same ones each time.
+pub(super) fn portions(mut rows: Vec<Arc<Row>>, turns: &Turns, start: usize) -> Vec<Vec<Arc<Row>>> {
+    let turn = |row: &Row| turns.get(&row.uuid()).copied().unwrap_or_default();
+    let mut waiting: HashMap<Uuid, u32> = HashMap::new();
+    for row in &rows {
+        let since = waiting.entry(row.owner().key()).or_insert(u32::MAX);
+        *since = turn(row).min(*since);
+    }
+    rows.sort_by_key(|row| (waiting.get(&row.owner().key()).copied(), row.owner().key(), turn(row)));
+    if turns.values().all(|turn| *turn == 0) {
+        let key = |place: usize| rows.get(place).map(|row| row.owner().key());
+        let begin = (start..rows.len()).find(|place| place.checked_sub(1).and_then(key) != key(*place));
+        rows.rotate_left(begin.unwrap_or_default());
+    }
     rows.chunks(AT_A_TIME).map(<[_]>::to_vec).collect()
 }
 
@@ -189,6 +205,27 @@ mod tests {
     #[test]
     fn a_portion_is_no_larger_than_it_may_be() {
         let rows = (0..1100).map(|_| Arc::new(Row::pack(resource("{}")))).collect();
-        assert_eq!(portions(rows).iter().map(Vec::len).collect::<Vec<_>>(), [512, 512, 76]);
+        let portions = portions(rows, &Turns::new(), 0);
+        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [512, 512, 76]);
+    }
+
+    #[test]
+    fn f028_who_waits_longest_comes_first_and_a_project_stays_together() {
+        let uuid = |number: u128| Uuid::from_u128(number << 96 | 0x4000_8000);
+        let row = |number: u128| {
+            let mut resource = resource("{}");
+            (resource.uuid, resource.project_uuid) = (uuid(number).into(), Some(uuid(100 + number / 2).into()));
+            Arc::new(Row::pack(resource))
+        };
+        // Three projects, of two resources each.
+        let order = |turns: [u32; 6], start| {
+            let turns = turns.into_iter().zip(0..).map(|(turn, number)| (uuid(number).into(), turn)).collect();
+            let portions = portions((0..6).map(row).collect(), &turns, start);
+            portions.concat().iter().map(|row| row.uuid().uuid().as_u128() >> 96).collect::<Vec<_>>()
+        };
+        assert_eq!(order([2, 2, 2, 1, 2, 2], 0), [3, 2, 0, 1, 4, 5]);
+        assert_eq!(order([1, 1, 1, 1, 1, 0], 3), [5, 4, 0, 1, 2, 3], "chance decides where nobody had a turn alone");
+        assert_eq!(order([0; 6], 1), [2, 3, 4, 5, 0, 1]);
+        assert_eq!([order([0; 6], 4), order([0; 6], 5)], [[4, 5, 0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]);
     }
 }

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     backend::OpContext,
     client::{Resource, ResourceQuery, ResourceState, ResourceSummary},
-    error::Result,
-    process::{failure::shielded, usernames::NameGiver},
+    error::{Error, ErrorKind, Result},
+    process::{Warning, failure::shielded, usernames::NameGiver},
     types::{BackendId, ProjectUuid, ResourceUuid},
 };
 
@@ -38,6 +38,7 @@ impl MembershipSync {
     /// # Errors
     /// Only when the resources cannot be listed. What happens to a resource is in the report and stops no other.
     pub async fn run_once(&self, cx: &OpContext) -> Result<MembershipReport> {
+        let cx = &cx.with_waldur_breaker(self.breaker());
         let mut report = MembershipReport::default();
         if !self.is_ready(cx, &mut report).await {
             return Ok(report);
@@ -194,7 +195,10 @@ impl MembershipSync {
         let mut ends = Ends::new(cx, rows.len());
         let (mut tally, mut due) = (Tally::default(), Vec::new());
         let mut portion = Arc::new(Portion::default());
-        for rows in portions(rows) {
+        let turns = self.remember(|memory| memory.begin(&rows));
+        let start = self.environment().below(rows.len());
+        for rows in portions(rows, &turns, start) {
+            self.begin_turns(&pass, &rows);
             portion = Arc::new(self.portion(&pass, &mut bulk, &rows, &portion).await);
             // Nothing is awaited between two polls of the stream, so no resource waits for another's lane unpolled.
             let looks = stream::iter(rows).map(|row| self.see(pass.clone(), portion.clone(), row));
@@ -208,6 +212,8 @@ impl MembershipSync {
             }
         }
         drop((portion, bulk));
+        // The sort keeps the order of the portions otherwise.
+        due.sort_by_key(|due| turns.get(&due.resource()).copied());
         let doubtful = tally.is_doubtful(&self.policy().removals);
         let turns = stream::iter(due).map(|due| self.settle_due(pass.clone(), due, doubtful));
         let mut turns = turns.buffer_unordered(self.concurrency());
@@ -215,9 +221,35 @@ impl MembershipSync {
             ends.note(attended);
         }
         drop(turns);
+        if ends.has_nothing(self.policy().removals.free) {
+            ends.accesses = None;
+            let text = format!("the back end has none of {} objects: is it the right one?", ends.total);
+            let error = Error::new(ErrorKind::Inconsistent, text);
+            report.warnings.push(Warning { step: "back end", error });
+        }
         ends.resources.sort_by_key(|resource| resource.resource);
         report.resources = ends.resources;
         (pass, ends.accesses)
+    }
+
+    /// These have their turn, unless it is too late for that.
+    fn begin_turns(&self, pass: &Pass, rows: &[Arc<Row>]) {
+        let too_late = self.is_over(pass);
+        self.remember(|memory| match too_late {
+            None => rows.iter().for_each(|row| memory.has_turn(row.uuid())),
+            Some(_) => rows.iter().for_each(|row| memory.left_over(row.uuid())),
+        });
+    }
+
+    /// Why nothing more is to be begun in a pass, if so.
+    pub(super) fn is_over(&self, pass: &Pass) -> Option<Error> {
+        let late = |deadline| self.environment().instant() >= deadline;
+        if pass.cx.deadline.is_some_and(late) {
+            let text = "the deadline of the run passed before this was tried";
+            return Some(Error::new(ErrorKind::DeadlineExceeded, text));
+        }
+        let down = || pass.backend.cause().or_else(|| pass.cx.waldur_breaker()?.cause());
+        pass.cx.checkpoint().err().or_else(down)
     }
 
     /// Whether accounts are seen off to their end.
@@ -261,6 +293,13 @@ struct Ends<'a> {
 impl<'a> Ends<'a> {
     fn new(cx: &'a OpContext, total: usize) -> Self {
         Self { cx, total, resources: Vec::with_capacity(total), accesses: Some(BTreeSet::new()) }
+    }
+
+    /// Whether the back end has nothing of so many that it may be another one, or one that lost its list. A few may all be
+    /// gone.
+    fn has_nothing(&self, few: usize) -> bool {
+        let is_missing = |resource: &ResourceSync| matches!(resource.outcome, SyncOutcome::Missing);
+        self.resources.len() > few && self.resources.iter().all(is_missing)
     }
 
     fn note(&mut self, attended: Attended) {

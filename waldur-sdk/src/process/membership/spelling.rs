@@ -6,7 +6,7 @@ use super::{
     MembershipSync,
     pass::{Around, Pass},
 };
-use crate::{client::Resource, naming::Comparison, rest::Complete};
+use crate::{client::Resource, naming::Comparison, rest::Complete, types::Personal};
 
 impl MembershipSync {
     /// Who has access, each by the name that Waldur has for whom the back end means. `None` where spellings count, so
@@ -27,8 +27,9 @@ impl MembershipSync {
         let wanted = people.map(|candidate| &candidate.grant.username).chain(&accounts.active);
         let others = accounts.other.iter().chain(&accounts.closed).chain(&shared);
         let mut ours: HashMap<Cow<'_, str>, String> = HashMap::new();
-        for name in wanted.chain(others).chain(&self.policy().protected_usernames) {
-            ours.entry(comparison.key(name)).or_insert_with(|| name.clone());
+        let protected = self.policy().protected_usernames.iter().map(Personal::as_str);
+        for name in wanted.chain(others).map(String::as_str).chain(protected) {
+            ours.entry(comparison.key(name)).or_insert_with(|| name.to_owned());
         }
         // Who has left is known by name all the same.
         let strange = present.items().iter().map(|name| comparison.key(name)).filter(|key| !ours.contains_key(key));

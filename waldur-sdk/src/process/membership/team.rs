@@ -101,12 +101,17 @@ impl MembershipSync {
         self.backend().members().is_some() || self.backend().user_limits().is_some()
     }
 
+    /// Whether only people have access who consented to the offering's terms.
+    pub(super) fn wants_consent(&self) -> bool {
+        self.backend().capabilities().consented_users_only || self.policy().consented_users_only
+    }
+
     async fn read_team(&self, cx: &OpContext, owner: Owner) -> Result<Team> {
         cx.checkpoint()?;
         let capabilities = self.backend().capabilities();
         let waldur = self.waldur(cx);
         let resources = waldur.provider_resources();
-        if !capabilities.consented_users_only && !self.policy().consented_users_only {
+        if !self.wants_consent() {
             return Ok(resources.team(owner.resource).collect().await?.into());
         }
         let own: Team = resources.consented_team(owner.resource).collect().await?.into();

@@ -103,7 +103,8 @@ impl OrderProcessor {
         let unanswered = || Err(Error::not_ready(format!("{id}: the back end did not say who has access")));
         let present = lists.remove(id).unwrap_or_else(unanswered)?;
         let spared = &self.policy().protected_usernames;
-        let names: Vec<String> = present.items().iter().filter(|name| !spared.contains(*name)).cloned().collect();
+        let names: Vec<String> =
+            present.items().iter().filter(|name| !spared.contains(name.as_str())).cloned().collect();
         if names.is_empty() {
             return Ok(());
         }

@@ -175,7 +175,7 @@ impl OrderProcessor {
             }
             Err(error) => job.warn("leftover", error),
         }
-        job.follow_up(FollowUp::RemoveLeftover { resource, backend_id });
+        self.leaves(job, order, resource, backend_id);
     }
 
     /// Tells Waldur what was made, as far as it does not know yet. A refusal for good is a warning and a follow-up; a

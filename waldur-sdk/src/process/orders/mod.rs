@@ -27,6 +27,7 @@ mod create;
 mod finish;
 mod job;
 mod later;
+mod leftover;
 mod line;
 mod pass;
 mod policy;
@@ -41,10 +42,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+pub use leftover::{Leftover, LeftoverOutcome};
 pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
-use self::job::Job;
+use self::{job::Job, leftover::Unwanted};
 use super::{KeyPolicy, KeyProcessor, Lanes, failure, keys::BlindKeys};
 use crate::{
     backend::{OpContext, ResourceBackend},
@@ -82,6 +84,8 @@ struct Inner {
     lanes: Lanes,
     /// Orders that the last pass did not come to.
     left_over: Arc<Mutex<HashSet<OrderUuid>>>,
+    /// Objects that were made and that nobody wants.
+    unwanted: Arc<Mutex<Vec<Unwanted>>>,
     blind_keys: BlindKeys,
 }
 
@@ -97,6 +101,7 @@ impl OrderProcessor {
             policy: OrderPolicy::default(),
             lanes: Lanes::default(),
             left_over: Arc::default(),
+            unwanted: Arc::default(),
             blind_keys: BlindKeys::default(),
         }))
     }
@@ -151,7 +156,7 @@ impl OrderProcessor {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.until(cx.deadline)
     }
 
     fn backend(&self) -> &dyn ResourceBackend {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{OrderOutcome, line::Case, line::Line};
 use crate::{
-    error::{Error, ErrorClass, ErrorKind},
+    error::{Error, ErrorKind},
     rest::{Environment, RetryPolicy},
     types::OrderUuid,
 };
@@ -89,7 +89,7 @@ impl<'a> Pass<'a> {
             return;
         }
         match &case.report.outcome {
-            OrderOutcome::Deferred(error) if is_outage(error) => {
+            OrderOutcome::Deferred(error) if error.is_outage() => {
                 state.failing.insert(case.report.order);
                 state.failure = Some(error.clone());
                 let is_outage = state.failing.len() >= self.outage;
@@ -177,12 +177,4 @@ fn refusal(case: &Case) -> Option<&Error> {
     };
     let warnings = case.notes.warnings.iter().map(|warning| &warning.error);
     outcome.into_iter().chain(warnings).find(|error| error.kind() == ErrorKind::Unauthenticated)
-}
-
-/// Whether the other side, or the way there, may be down. A race that was lost, or an approval that is not in effect
-/// yet, passes as well and is no outage.
-fn is_outage(error: &Error) -> bool {
-    use ErrorKind as K;
-    let kinds = [K::Connect, K::Local, K::Timeout, K::Transport, K::RateLimited, K::Unavailable, K::Server];
-    error.class() == ErrorClass::Transient && kinds.contains(&error.kind())
 }

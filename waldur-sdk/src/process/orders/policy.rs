@@ -1,15 +1,16 @@
 //! How orders are processed: the knobs of the settings file that the processor itself obeys.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
+    process::retry::within_a_pass,
     rest::RetryPolicy,
     settings::{AgentSettings, OfferingSettings},
+    types::Personal,
 };
 
 /// The knobs of an [`OrderProcessor`](super::OrderProcessor). The defaults are the Python agent's where it has them.
-/// `Debug` only counts the protected names.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OrderPolicy {
     /// Ask Waldur whether a new back-end id is free (`check_backend_id_uniqueness`). Default no.
@@ -25,7 +26,7 @@ pub struct OrderPolicy {
     /// end may ask for it by itself.
     pub consented_users_only: bool,
     /// Names that keep their access whatever ends: accounts of the site's own (`protected_users`). Default none.
-    pub protected_usernames: BTreeSet<String>,
+    pub protected_usernames: BTreeSet<Personal>,
     /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
     pub homedir_umask: Option<u32>,
     /// Tell the customer what went wrong in technical words (`expose_backend_error_details`). Default yes.
@@ -44,9 +45,6 @@ pub struct OrderPolicy {
 
 impl Default for OrderPolicy {
     fn default() -> Self {
-        let mut retry = RetryPolicy::default().with_max_attempts(10).with_max_elapsed(Duration::from_secs(60));
-        retry.initial_backoff = Duration::from_secs(1);
-        retry.max_backoff = Duration::from_secs(15);
         Self {
             check_backend_id_uniqueness: false,
             check_all_offerings: false,
@@ -57,7 +55,7 @@ impl Default for OrderPolicy {
             homedir_umask: None,
             expose_error_details: true,
             concurrency: 8,
-            retry,
+            retry: within_a_pass(),
             team_fetch_delay: Duration::from_secs(3),
             dry_run: false,
         }
@@ -79,24 +77,5 @@ impl OrderPolicy {
             expose_error_details: agent.expose_backend_error_details,
             ..Self::default()
         }
-    }
-}
-
-impl fmt::Debug for OrderPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OrderPolicy")
-            .field("check_backend_id_uniqueness", &self.check_backend_id_uniqueness)
-            .field("check_all_offerings", &self.check_all_offerings)
-            .field("backend_id_max_retries", &self.backend_id_max_retries)
-            .field("soft_delete", &self.soft_delete)
-            .field("consented_users_only", &self.consented_users_only)
-            .field("protected_usernames", &self.protected_usernames.len())
-            .field("homedir_umask", &self.homedir_umask)
-            .field("expose_error_details", &self.expose_error_details)
-            .field("concurrency", &self.concurrency)
-            .field("retry", &self.retry)
-            .field("team_fetch_delay", &self.team_fetch_delay)
-            .field("dry_run", &self.dry_run)
-            .finish()
     }
 }

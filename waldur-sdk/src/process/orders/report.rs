@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::leftover::{Leftover, LeftoverOutcome};
 use crate::{
     client::{Order, OrderState, OrderType},
     error::{Error, ErrorClass, ErrorKind},
@@ -19,6 +20,8 @@ pub struct OrderRunReport {
     pub unreadable: Vec<BadRow>,
     /// Why the listing is not proven whole, if it is not. The orders that came were processed.
     pub listing_gap: Option<Error>,
+    /// What became of objects that earlier passes left over ([`FollowUp::RemoveLeftover`]).
+    pub leftovers: Vec<Leftover>,
     /// Why no orders were listed: the back end's preflight said that it is not ready.
     pub not_ready: Option<Error>,
 }
@@ -37,6 +40,7 @@ impl OrderRunReport {
             && self.listing_gap.is_none()
             && self.not_ready.is_none()
             && self.orders.iter().all(|order| order.outcome.is_good())
+            && self.leftovers.iter().all(|leftover| !matches!(leftover.outcome, LeftoverOutcome::Left(_)))
             && self.follow_ups().all(FollowUp::comes_by_itself)
     }
 
@@ -200,7 +204,8 @@ pub enum FollowUp {
         /// The resource.
         resource: ResourceUuid,
     },
-    /// See whether the object is still wanted: the order ended by somebody else's hand while the object was made, and
+    /// See whether the object is still wanted, or leave that to the next passes of the same processor
+    /// ([`OrderRunReport::leftovers`]): the order ended by somebody else's hand while the object was made, and
     /// its resource is gone or on its way out, so that no order may ever remove it.
     RemoveLeftover {
         /// The resource.

@@ -1,10 +1,6 @@
 //! The pass, the lanes, and the retries.
 
-use std::{
-    collections::HashSet,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, sync::PoisonError};
 
 use futures_util::{StreamExt, stream};
 
@@ -16,7 +12,8 @@ use super::{
 use crate::{
     backend::OpContext,
     client::{Order, OrderQuery, OrderState},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
+    process::retry,
     rest::BoxFuture,
     types::OrderUuid,
 };
@@ -35,6 +32,7 @@ impl OrderProcessor {
             report.not_ready = Some(error);
             return Ok(report);
         }
+        report.leftovers = self.see_to_leftovers(cx).await;
         let query = OrderQuery::offering(self.offering()).states([OrderState::PendingProvider, OrderState::Executing]);
         let listing = self.waldur(cx).orders().list(&query).collect().await?;
         let (orders, unreadable, gap) = listing.into_parts();
@@ -149,7 +147,7 @@ impl OrderProcessor {
             Err(error) => OrderOutcome::Deferred(error),
         };
         if let OrderOutcome::Deferred(error) = &case.report.outcome {
-            case.pause = self.pause(cx, begun, case.report.attempts, error);
+            case.pause = retry::pause(&self.policy().retry, self.environment(), cx, begun, case.report.attempts, error);
         }
         case.notes = job.into_notes();
         case
@@ -164,20 +162,6 @@ impl OrderProcessor {
             return Err(Error::new(ErrorKind::DeadlineExceeded, text));
         }
         Ok(())
-    }
-
-    /// How long to wait before an order is tried again, up to the policy's attempts and time; `None` when it is not, in
-    /// this pass. What is still failing then waits for the next.
-    fn pause(&self, cx: &OpContext, begun: Instant, attempt: u32, error: &Error) -> Option<Duration> {
-        let retry = &self.policy().retry;
-        if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
-            return None;
-        }
-        let pause = retry.pause(attempt, error.retry_after(), self.environment());
-        let now = self.environment().instant();
-        let too_late = now.saturating_duration_since(begun).saturating_add(pause) >= retry.max_elapsed
-            || cx.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
-        (!too_late).then_some(pause)
     }
 
     fn left_over(&self) -> HashSet<OrderUuid> {

@@ -226,7 +226,7 @@ impl HistoricalLoader {
         if let Some(Err(error)) = months.get(&period) {
             return Err(error.clone());
         }
-        let mut run = Run::new(aim, vec![period], reporter.mapping()?, offering, months);
+        let mut run = Run::new(aim, vec![period], reporter.mapping()?, offering, months, reporter.breaker());
         reporter.measure(cx, source, Scope::Offering, resources, &mut run).await;
         let resources = reporter.report_all(cx, &run, resources.to_vec()).await;
         Ok(HistoricalMonth { period, resources })

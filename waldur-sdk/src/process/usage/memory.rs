@@ -4,25 +4,34 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use super::{plans::Timeline, sold::Kind};
 use crate::{
     backend::Period,
+    client::ResourceSummary,
     error::Error,
     types::{Amounts, PlanUuid, ResourceUuid},
 };
 
 /// What is remembered of all resources. Never locked across an await.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<HashMap<ResourceUuid, Remembered>>);
+pub(super) struct Memory {
+    resources: Mutex<HashMap<ResourceUuid, Remembered>>,
+    runs: AtomicU32,
+}
 
 #[derive(Debug, Default)]
 struct Remembered {
     /// Boxed: a map of few entries holds room for many.
     plans: BTreeMap<Period, Box<Plans>>,
     stale_runs: u32,
+    /// In which run it had its turn last; 0 for none.
+    turn: u32,
     taken: BTreeMap<Period, Amounts>,
     refused: BTreeMap<(Period, Option<Kind>), (Amounts, Refusal)>,
 }
@@ -45,6 +54,20 @@ pub(super) struct Refusal {
 }
 
 impl Memory {
+    /// A run begins: puts those first that wait longest for their turn.
+    pub(super) fn begin(&self, resources: &mut [ResourceSummary]) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let all = self.all();
+        // The sort keeps the order otherwise.
+        resources.sort_by_key(|resource| all.get(&resource.uuid).map_or(0, |known| known.turn));
+    }
+
+    /// A resource has its turn in this run.
+    pub(super) fn has_turn(&self, resource: ResourceUuid) {
+        let run = self.runs.load(Ordering::Relaxed);
+        self.edit(resource, |known| known.turn = run);
+    }
+
     pub(super) fn plans(&self, resource: ResourceUuid, period: Period) -> Option<Plans> {
         self.all().get(&resource)?.plans.get(&period).map(|plans| (**plans).clone())
     }
@@ -129,6 +152,6 @@ impl Memory {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<ResourceUuid, Remembered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.resources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

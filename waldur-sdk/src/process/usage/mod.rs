@@ -46,7 +46,7 @@ use crate::{
     backend::{OpContext, ResourceBackend},
     client::WaldurClient,
     error::Result,
-    rest::Environment,
+    rest::{Breaker, Environment},
     settings::{ComponentMapping, Components},
     types::OfferingUuid,
 };
@@ -138,7 +138,7 @@ impl UsageReporter {
     }
 
     fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.clone().with_deadline(cx.deadline)
+        self.0.waldur.until(cx.deadline).stopped_by(cx.waldur_breaker())
     }
 
     fn backend(&self) -> &dyn ResourceBackend {
@@ -147,6 +147,11 @@ impl UsageReporter {
 
     fn policy(&self) -> &UsagePolicy {
         &self.0.policy
+    }
+
+    /// What one run's calls to Waldur stop by.
+    fn breaker(&self) -> Breaker {
+        Breaker::new(self.policy().concurrency.max(1).saturating_mul(2), self.environment().clone())
     }
 
     fn environment(&self) -> &Environment {

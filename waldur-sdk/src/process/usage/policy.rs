@@ -1,10 +1,9 @@
 //! How usage is reported: the knobs of the settings file that the processor itself obeys.
 
-use std::time::Duration;
-
 use jiff::tz::TimeZone;
 
 use crate::{
+    process::retry::within_a_pass,
     rest::RetryPolicy,
     settings::{AgentSettings, OfferingSettings},
 };
@@ -43,9 +42,6 @@ pub struct UsagePolicy {
 
 impl Default for UsagePolicy {
     fn default() -> Self {
-        let mut retry = RetryPolicy::default().with_max_attempts(10).with_max_elapsed(Duration::from_secs(60));
-        retry.initial_backoff = Duration::from_secs(1);
-        retry.max_backoff = Duration::from_secs(15);
         Self {
             reporting_periods: 2,
             timezone: TimeZone::UTC,
@@ -54,7 +50,7 @@ impl Default for UsagePolicy {
             watch_plan_changes: true,
             concurrency: 8,
             backend_concurrency: 4,
-            retry,
+            retry: within_a_pass(),
             dry_run: false,
         }
     }

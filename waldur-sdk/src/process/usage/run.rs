@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures_util::{StreamExt, future::join3, stream};
@@ -23,9 +23,9 @@ use super::{
 use crate::{
     backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource},
     client::{Offering, ResourceQuery, ResourceState, ResourceSummary, WaldurClient},
-    error::{Error, ErrorClass, ErrorKind, Result},
-    process::failure::shielded,
-    rest::Pager,
+    error::{Error, ErrorKind, Result},
+    process::{failure::shielded, retry},
+    rest::{Breaker, Pager},
     settings::ComponentMapping,
     types::{Amounts, BackendId, ResourceUuid, Timestamp},
 };
@@ -42,6 +42,8 @@ pub(super) struct Run {
     shared: HashSet<BackendId>,
     people: Result<People>,
     trouble: Trouble,
+    /// What reports stop by: a Waldur that takes none may well be read.
+    reports: Breaker,
 }
 
 /// One month of a resource, and what of it can be billed.
@@ -92,6 +94,7 @@ impl UsageReporter {
         };
         let mapping = self.mapping()?;
         let (aim, periods) = self.begin();
+        let cx = &cx.with_waldur_breaker(self.breaker());
         cx.step("list");
         let waldur = self.waldur(cx);
         let query = ResourceQuery::offering(self.offering()).states([ResourceState::Ok, ResourceState::Erred]);
@@ -101,8 +104,12 @@ impl UsageReporter {
             self.months(cx, Scope::Offering, &periods),
         )
         .await;
-        let (resources, unreadable, listing_gap) = listing?.into_parts();
-        let mut run = Run::new(aim, periods, mapping, &offering?, months);
+        let (mut resources, unreadable, listing_gap) = listing?.into_parts();
+        // Of a process that lives for one run only it are not to be the same ones each time that a deadline leaves over.
+        let start = self.environment().below(resources.len());
+        resources.rotate_left(start);
+        self.memory().begin(&mut resources);
+        let mut run = Run::new(aim, periods, mapping, &offering?, months, self.breaker());
         self.measure(cx, source, Scope::Offering, &resources, &mut run).await;
         let seen: HashSet<_> = resources.iter().map(|resource| resource.uuid).collect();
         let resources = self.report_all(cx, &run, resources).await;
@@ -135,7 +142,7 @@ impl UsageReporter {
             let text = format!("resource {resource} is of another offering");
             return Err(Error::new(ErrorKind::InvalidRequest, text));
         }
-        let mut run = Run::new(aim, periods, mapping, &offering?, months);
+        let mut run = Run::new(aim, periods, mapping, &offering?, months, self.breaker());
         let mut rows = self.namesakes(cx, &row).await?;
         rows.push(row.clone());
         self.measure(cx, source, scope, &rows, &mut run).await;
@@ -230,6 +237,10 @@ impl UsageReporter {
 
     async fn report(&self, cx: &OpContext, run: &Run, resource: ResourceSummary) -> ResourceUsageReport {
         let cx = cx.child(resource.uuid.hex());
+        let is_late = cx.deadline.is_some_and(|deadline| self.environment().instant() >= deadline);
+        if !is_late && !cx.is_cancelled() && run.aim.while_month.is_some() {
+            self.memory().has_turn(resource.uuid);
+        }
         let mut periods = Vec::new();
         if let Some(id) = &resource.backend_id {
             for period in &run.periods {
@@ -298,7 +309,10 @@ impl UsageReporter {
                 Err(error) => error,
             };
             let since = *first_failure.get_or_insert_with(|| self.environment().instant());
-            let Some(pause) = self.pause(cx, since.min(run.trouble.since(since)), report.attempts, &error) else {
+            // While Waldur is out of order, each further resource learns it at its first failure.
+            let since = since.min(run.trouble.since(since));
+            let pause = retry::pause(&self.policy().retry, self.environment(), cx, since, report.attempts, &error);
+            let Some(pause) = pause else {
                 return report.ending(UsageOutcome::failed(error));
             };
             if cx.pause(self.environment(), pause).await.is_err() {
@@ -306,20 +320,6 @@ impl UsageReporter {
             }
             stored = self.stored(cx, resource.uuid, period).await;
         }
-    }
-
-    /// How long to wait before it is tried again; `None` when it is not, in this run. While Waldur is out of order,
-    /// each further resource learns it at its first failure.
-    fn pause(&self, cx: &OpContext, since: Instant, attempt: u32, error: &Error) -> Option<Duration> {
-        let retry = &self.policy().retry;
-        if error.class() != ErrorClass::Transient || attempt >= retry.max_attempts || cx.is_cancelled() {
-            return None;
-        }
-        let pause = retry.pause(attempt, error.retry_after(), self.environment());
-        let now = self.environment().instant();
-        let too_late = now.saturating_duration_since(since).saturating_add(pause) >= retry.max_elapsed
-            || cx.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|next| next >= deadline));
-        (!too_late).then_some(pause)
     }
 
     /// Compares and sends.
@@ -354,8 +354,8 @@ impl UsageReporter {
         let Sent { outcome, adds_rows, stopped } = if decision.submit.is_empty() {
             Sent { outcome: UsageOutcome::Unchanged, adds_rows: false, stopped: BTreeSet::new() }
         } else {
-            let (billing, trouble) = (&run.billing, &run.trouble);
-            let sending = Sending { resource, period, placement, stored, billing, trouble };
+            let (Run { billing, trouble, reports, .. }, is_first) = (run, report.attempts == 1);
+            let sending = Sending { resource, period, placement, stored, billing, trouble, reports, is_first };
             self.submit(cx, sending, &decision.submit, report).await?
         };
         if matches!(outcome, UsageOutcome::Submitted) {
@@ -442,10 +442,12 @@ impl Run {
         mapping: ComponentMapping,
         offering: &Offering,
         months: BTreeMap<Period, Result<Month>>,
+        reports: Breaker,
     ) -> Self {
         let (measured, shared, people) = (BTreeMap::new(), HashSet::new(), Ok(People::default()));
         let trouble = Trouble::default();
-        Self { aim, periods, billing: Billing::new(offering), mapping, months, measured, shared, people, trouble }
+        let billing = Billing::new(offering);
+        Self { aim, periods, billing, mapping, months, measured, shared, people, trouble, reports }
     }
 
     /// The months in which the back end told users apart; all of them where users may have to be set to nothing.

@@ -19,6 +19,7 @@ use crate::{
     backend::{OpContext, Period},
     client::{ResourceSummary, UsageSubmission},
     error::{Error, ErrorClass, ErrorKind, Result},
+    rest::Breaker,
     types::{Amounts, Timestamp},
 };
 
@@ -31,6 +32,9 @@ pub(super) struct Sending<'a> {
     pub(super) stored: &'a Stored,
     pub(super) billing: &'a Billing,
     pub(super) trouble: &'a Trouble,
+    pub(super) reports: &'a Breaker,
+    /// Whether the resource is tried for the first time in this run.
+    pub(super) is_first: bool,
 }
 
 /// What became of it.
@@ -121,7 +125,7 @@ impl UsageReporter {
                 continue;
             }
             let submission = UsageSubmission { target, date: Some(manner.date), usages };
-            let Err(error) = self.send(cx, &submission, manner).await else {
+            let Err(error) = self.send_if_up(cx, sending, &submission, manner).await else {
                 sending.trouble.over();
                 continue;
             };
@@ -153,8 +157,24 @@ impl UsageReporter {
         Ok(Ok(added))
     }
 
+    /// Sends, unless Waldur counts as down. One resource that fails again and again is one failure.
+    async fn send_if_up(
+        &self,
+        cx: &OpContext,
+        sending: Sending<'_>,
+        submission: &UsageSubmission,
+        manner: Manner,
+    ) -> Result<()> {
+        sending.reports.check()?;
+        let sent = self.send(cx, submission, manner).await;
+        if sending.is_first || !sent.as_ref().is_err_and(Error::is_outage) {
+            sending.reports.note(sent.as_ref().err());
+        }
+        sent
+    }
+
     async fn send(&self, cx: &OpContext, submission: &UsageSubmission, manner: Manner) -> Result<()> {
-        let waldur = self.waldur(cx).with_deadline(manner.deadline);
+        let waldur = self.waldur(cx).until(manner.deadline);
         if manner.once {
             waldur.component_usages().set_usage_once(submission).await
         } else {

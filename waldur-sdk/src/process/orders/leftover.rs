@@ -1,0 +1,127 @@
+//! Objects that were made for an order which somebody else had ended by then, and whose resource is gone too: no order
+//! will ever remove them (faults.md row 115).
+//!
+//! The pass that finds one leaves it and says so ([`FollowUp::RemoveLeftover`]); the passes after it look again. What is
+//! still nobody's by Waldur's word, and still ours by its stamp, is removed then, by the same call as for a terminated
+//! resource: two readings are one more than a single wrong answer of Waldur's. What cannot be removed is told of in each
+//! pass. All of this is lost with the process, so that one that lives for a single pass only tells.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use super::{Job, OrderProcessor, report::FollowUp};
+use crate::{
+    backend::{DeleteRequest, OpContext, Ownership, Progress},
+    client::{Order, OrderType, Resource, ResourceState},
+    error::{Error, ErrorKind, Result},
+    process::{convert, failure::shielded},
+    types::{BackendId, OrderUuid, ResourceUuid},
+};
+
+/// An object that was made, and that nobody wants.
+#[derive(Clone, Debug)]
+pub(super) struct Unwanted {
+    order: OrderUuid,
+    resource: ResourceUuid,
+    backend_id: BackendId,
+    /// Made by this order, and not kept from before: a restoration finds what the customer had.
+    is_new: bool,
+}
+
+/// What became of an object that an earlier pass left over.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// The resource that it was made for.
+    pub resource: ResourceUuid,
+    /// The object.
+    pub backend_id: BackendId,
+    /// What became of it.
+    pub outcome: LeftoverOutcome,
+}
+
+/// What became of an object that was left over.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LeftoverOutcome {
+    /// It is gone.
+    Removed,
+    /// Its resource is in use again.
+    Wanted,
+    /// It is still there, and nobody will remove it unless somebody acts or this passes.
+    Left(Error),
+}
+
+impl OrderProcessor {
+    /// Notes an object that was made for an order which was not ours any more.
+    pub(super) fn leaves(&self, job: &Job<'_>, order: &Order, resource: ResourceUuid, backend_id: BackendId) {
+        job.follow_up(FollowUp::RemoveLeftover { resource, backend_id: backend_id.clone() });
+        let is_new = order.kind == OrderType::Create;
+        let unwanted = Unwanted { order: order.uuid, resource, backend_id, is_new };
+        let mut all = self.unwanted();
+        all.retain(|other| other.resource != resource);
+        all.push(unwanted);
+    }
+
+    /// Looks again at what earlier passes left over.
+    pub(super) async fn see_to_leftovers(&self, cx: &OpContext) -> Vec<Leftover> {
+        let before = self.unwanted().clone();
+        let mut seen = Vec::with_capacity(before.len());
+        for unwanted in before {
+            if cx.is_cancelled() {
+                break;
+            }
+            let (this, cx, resource) = (self.clone(), cx.child(unwanted.order.hex()), unwanted.resource);
+            let backend_id = unwanted.backend_id.clone();
+            let look = async move { shielded(this.see_to(&cx, &unwanted)).await };
+            let outcome = self.0.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left);
+            if !matches!(outcome, LeftoverOutcome::Left(_)) {
+                self.unwanted().retain(|other| other.resource != resource);
+            }
+            seen.push(Leftover { resource, backend_id, outcome });
+        }
+        seen
+    }
+
+    async fn see_to(&self, cx: &OpContext, unwanted: &Unwanted) -> Result<LeftoverOutcome> {
+        let Unwanted { order, resource, backend_id: id, is_new } = unwanted;
+        let row = self.waldur(cx).provider_resources().get(*resource).await?;
+        if !is_terminated(&row)? {
+            return Ok(LeftoverOutcome::Wanted);
+        }
+        let side = convert::marketplace(&row, self.offering());
+        let Some(found) = self.backend().get(cx, id).await? else { return Ok(LeftoverOutcome::Removed) };
+        if found.ownership(side.stamp()) != Ownership::Ours {
+            return Err(found.foreign_to(side.stamp()));
+        }
+        if !is_new || self.policy().soft_delete {
+            let text =
+                format!("{id} is of a resource that is terminated, and terminated resources may keep theirs here");
+            return Err(Error::new(ErrorKind::Inconsistent, text));
+        }
+        if self.policy().dry_run {
+            return Err(Error::new(ErrorKind::DryRun, format!("{id} would be removed")));
+        }
+        cx.checkpoint()?;
+        cx.step("delete");
+        match self.backend().delete(cx, &DeleteRequest::new(*order, side, id.clone())).await? {
+            Progress::Done(_removed) => Ok(LeftoverOutcome::Removed),
+            Progress::Pending { .. } => Err(Error::not_ready(format!("the removal of {id} goes on"))),
+        }
+    }
+
+    fn unwanted(&self) -> MutexGuard<'_, Vec<Unwanted>> {
+        self.0.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a resource is at its end.
+///
+/// # Errors
+/// When it is on its way there: an order sees to its object.
+fn is_terminated(row: &Resource) -> Result<bool> {
+    match row.state {
+        Some(ResourceState::Terminated) => Ok(true),
+        Some(ResourceState::Terminating) => Err(Error::not_ready("its resource is being terminated")),
+        _ => Ok(false),
+    }
+}
