@@ -1,6 +1,7 @@
 //! One offering in one mode: everything it needs, kept from pass to pass.
 
 use std::{
+    fmt,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,11 +11,11 @@ use futures_util::{FutureExt as _, future::join};
 use tracing::{error, info, warn};
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{OpContext, layers},
+    backend::{OfferingFacts, OpContext, ResourceBackend, UsernameBackend, layers},
     client::WaldurClient,
     process::OfferingContext,
     rest::Environment,
-    settings::{AgentSettings, OfferingSettings},
+    settings::{AgentSettings, Components, OfferingSettings},
 };
 
 use super::pulse::{Pulse, Watch};
@@ -46,7 +47,30 @@ pub struct Unit {
 #[derive(Debug)]
 struct Ready {
     loaded: Instant,
+    built: Built,
     work: Box<dyn Work>,
+}
+
+/// Back ends, and what they were built from beside the settings. They are kept as long as that is the same, and with them
+/// what they remember.
+#[derive(Clone)]
+struct Built {
+    components: Components,
+    facts: OfferingFacts,
+    backend: Arc<dyn ResourceBackend>,
+    usernames: Option<Arc<dyn UsernameBackend>>,
+}
+
+impl Built {
+    fn fits(&self, context: &OfferingContext) -> bool {
+        self.components == context.components && self.facts == context.facts()
+    }
+}
+
+impl fmt::Debug for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Built").finish_non_exhaustive()
+    }
 }
 
 /// What became of a unit in one pass.
@@ -176,6 +200,29 @@ impl Unit {
         }
         let context = OfferingContext::load(&self.waldur, &self.offering).await?;
         self.warn_of(&context);
+        let built = match self.ready.as_ref().filter(|ready| ready.built.fits(&context)) {
+            Some(ready) => ready.built.clone(),
+            None => self.build(&context)?,
+        };
+        let parts = Parts {
+            settings: &self.settings,
+            offering: &self.offering,
+            context: &context,
+            waldur: self.waldur.clone(),
+            backend: built.backend.clone(),
+            usernames: built.usernames.clone(),
+            lanes: self.site.lanes(self.offering.offering_uuid),
+            dry_run: self.dry_run,
+            single_pass: self.site.is_single_pass(),
+        };
+        let work = match &self.ready {
+            Some(ready) => ready.work.renewed(parts),
+            None => modes::work(self.mode, parts),
+        };
+        Ok(Some(Ready { loaded: now, built, work }))
+    }
+
+    fn build(&self, context: &OfferingContext) -> Result<Built> {
         let draft = || Draft { components: &context.components, facts: context.facts() };
         let watch = || Watch(self.pulse.clone());
         let (mut backend, _told_at_start) =
@@ -187,22 +234,8 @@ impl Unit {
         if self.dry_run {
             backend = Arc::new(layers::dry_run(backend));
         }
-        let parts = Parts {
-            settings: &self.settings,
-            offering: &self.offering,
-            context: &context,
-            waldur: self.waldur.clone(),
-            backend,
-            usernames,
-            lanes: self.site.lanes(self.offering.offering_uuid),
-            dry_run: self.dry_run,
-            single_pass: self.site.is_single_pass(),
-        };
-        let work = match &self.ready {
-            Some(ready) => ready.work.renewed(parts),
-            None => modes::work(self.mode, parts),
-        };
-        Ok(Some(Ready { loaded: now, work }))
+        let (components, facts) = (context.components.clone(), context.facts());
+        Ok(Built { components, facts, backend, usernames })
     }
 
     fn warn_of(&self, context: &OfferingContext) {

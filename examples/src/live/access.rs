@@ -84,18 +84,20 @@ pub(super) async fn rotated(gateway: &mut Gateway) -> Result<String, Failure> {
     let rotation = async {
         let rotation = processor.rotate(&OpContext::new("live"), key, resource, Some(&old.access_key)).await;
         is_over.set(true);
-        rotation
+        (rotation, reads.get())
     };
     let reading = async {
         while !is_over.get() {
             with_sibling.list(&format!("{BUCKET}-2")).await?;
             reads.set(reads.get() + 1);
         }
-        Ok::<_, waldur_sdk::Error>(())
+        // The old key is gone.
+        with_sibling.list(&format!("{BUCKET}-2")).await
     };
-    let (rotation, reading) = join(rotation, reading).await;
+    let ((rotation, meanwhile), reading) = join(rotation, reading).await;
     reading.map_err(|error| told(&error))?;
     ensure(matches!(rotation.outcome, RotationOutcome::Rotated), || format!("{:?}", rotation.outcome))?;
+    ensure(meanwhile > 1, || format!("{meanwhile} reads were answered while the key was replaced"))?;
     match with_old.list(&format!("{BUCKET}-2")).await {
         Err(error) if error.code() == Some("InvalidAccessKeyId") => {}
         Err(error) => return Err(told(&error)),
@@ -113,5 +115,5 @@ pub(super) async fn rotated(gateway: &mut Gateway) -> Result<String, Failure> {
     let mut reported: Vec<String> = gateway.waldur.api_keys(resource).into_iter().map(|(key, _)| key).collect();
     reported.sort();
     ensure(live == reported, || "live and known keys differ".to_owned())?;
-    Ok(format!("{} reads with the sibling meanwhile, none refused", reads.get()))
+    Ok(format!("{meanwhile} reads with the sibling meanwhile and one afterwards, none refused"))
 }

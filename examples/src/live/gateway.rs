@@ -155,10 +155,14 @@ impl Gateway {
 
     /// The back end by itself, for what no agent does without events: keys of the mode `api_keys`.
     pub(super) fn backend(&self) -> Result<S3Backend, Failure> {
+        self.backend_over(http()?)
+    }
+
+    pub(super) fn backend_over(&self, http: Http) -> Result<S3Backend, Failure> {
         let tree = settings(&self.waldur, self.offering, &self.access, json!({ "credentials_mode": "api_keys" }));
         let offering = AgentSettings::from_value(&tree)?.0.offerings.pop().ok_or("there is no offering")?;
         let own = offering.backend_settings.read(S3Settings::read)?.0;
-        Ok(S3Backend::new(http()?, own, &offering.components)?)
+        Ok(S3Backend::new(http, own, &offering.components)?)
     }
 
     /// A client of the Waldur in memory.

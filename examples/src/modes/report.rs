@@ -161,6 +161,9 @@ fn log(offering: &str, report: &ResourceUsageReport, month: &PeriodUsageReport) 
     for (components, text) in lists.into_iter().filter(|(components, _)| !components.is_empty()) {
         warn!(offering, name, period, components = components.join(", "), "{text}");
     }
+    if let Some(unproven) = &month.unproven {
+        warn!(offering, name, period, "more may have been used than was reported: {unproven}");
+    }
     if let Some(error) = &month.users.failed {
         warn!(offering, name, period, "what the users used was not reported: {}", told(error));
     }

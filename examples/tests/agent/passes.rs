@@ -1,8 +1,18 @@
 //! Passes over several offerings, in one process and in virtual time.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::FakeRadosGw;
@@ -15,7 +25,7 @@ use waldur_examples::{
 use waldur_sdk::{
     ErrorKind, Result,
     backend::{Connector, OpContext},
-    rest::{Environment, HttpOptions, HttpTransport},
+    rest::{Environment, HttpOptions, HttpTransport, TransportError},
     settings::{AgentSettings, Credentials},
     testing::{
         Action, Faults, Latency, hang, op, status,
@@ -152,6 +162,54 @@ async fn the_agent_registers_once_and_reads_its_offering_once() {
         2,
         "known anew by the hour"
     );
+}
+
+/// A Waldur whose offering gets a component more.
+#[derive(Clone)]
+struct Grown(FakeWaldur, Arc<AtomicBool>);
+
+#[async_trait]
+impl HttpTransport for Grown {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let is_offering = request.uri().path().contains("/marketplace-provider-offerings/");
+        let mut answer = self.0.send(request).await?;
+        if is_offering && self.1.load(Ordering::Relaxed) {
+            let mut offering: Value = serde_json::from_slice(answer.body()).unwrap();
+            let components = offering["components"].as_array_mut().unwrap();
+            let mut another = components[0].clone();
+            another["type"] = json!("support");
+            another["billing_type"] = json!("fixed");
+            components.push(another);
+            *answer.body_mut() = serde_json::to_vec(&offering).unwrap().into();
+            answer.headers_mut().remove("content-length");
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_back_end_remembers_outlives_the_hour_unless_its_offering_changed() {
+    let waldur = fake_waldur(Generation::V8);
+    let offering = sold(&waldur);
+    let (grows, builds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let built = builds.clone();
+    let site = Site::over(to(Grown(waldur.clone(), grows.clone())), to(FakeRadosGw::new()), environment());
+    let site = site.with_layer(move |backend| {
+        built.fetch_add(1, Ordering::Relaxed);
+        backend
+    });
+    let mut agents = site.units(&settings(&waldur, &[offering]), &[Mode::OrderProcess], false).unwrap().0;
+    let start = builds.load(Ordering::Relaxed);
+    let mut told = Vec::new();
+    for hour in 0..6 {
+        grows.store(hour >= 3, Ordering::Relaxed);
+        let passes = pass(&mut agents, &OpContext::new("test")).await;
+        assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+        told.push(builds.load(Ordering::Relaxed) - start);
+        tokio::time::sleep(Duration::from_mins(61)).await;
+    }
+    assert_eq!(told, [1, 1, 1, 2, 2, 2]);
+    assert_eq!(count(&waldur, &format!("/marketplace-provider-offerings/{}/", offering.hex())), 6);
 }
 
 #[tokio::test(start_paused = true)]

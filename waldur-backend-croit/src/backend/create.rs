@@ -1,5 +1,7 @@
 //! Making a user, or finishing what an earlier attempt began.
 
+use std::time::Duration;
+
 use waldur_sdk::{
     Effect, Error, ErrorClass, ErrorKind, Result,
     backend::{CreateRequest, Created, MarketplaceResource, OpContext, Verified},
@@ -10,13 +12,16 @@ use super::{
     Inner,
     ceilings::Wishes,
     change::{inconsistent, not_there, quotas, verify},
-    metadata, stamp,
+    metadata, stamp, status,
     storage::{Account, AccountWithKeys, Made, NewAccount, Storage},
 };
 use crate::{
     radosgw::error,
     s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
 };
+
+/// For so long a user that is on no list keeps others from being made.
+const HIDDEN: Duration = Duration::from_hours(1);
 
 /// The longest name for people that is sent, in characters.
 const DISPLAY_NAME: usize = 255;
@@ -31,9 +36,7 @@ impl Inner {
     ) -> Result<Verified<Created>> {
         let id = &request.backend_id;
         let (uid, storage) = self.target(cx, id)?;
-        if let Some(hidden) = self.memory.hidden().filter(|hidden| *hidden != uid) {
-            return Err(unseen(&hidden));
-        }
+        self.must_see(&storage, &uid).await?;
         let _written = self.recent.writing(&uid, storage.environment());
         cx.step("user");
         let Ensured { account, is_new, first_key } = self.ensure_user(&storage, &uid, request).await?;
@@ -52,6 +55,18 @@ impl Inner {
         self.recent.shows(&uid, &found.account, storage.environment().instant());
         let created = self.created(&storage, &uid, request, &found, is_new).await?;
         Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
+    }
+
+    /// No user is made while another one is hidden: neither listed by now, nor so long ago that somebody may have mended
+    /// or removed it, which shows nowhere.
+    async fn must_see(&self, storage: &Storage, uid: &Uid) -> Result<()> {
+        let Some((hidden, since)) = self.memory.hidden().filter(|(hidden, _)| hidden != uid) else { return Ok(()) };
+        let is_old = storage.environment().instant().saturating_duration_since(since) >= HIDDEN;
+        if is_old || storage.account(&hidden).await?.is_some() {
+            self.memory.shows(&hidden);
+            return Ok(());
+        }
+        Err(unseen(&hidden))
     }
 
     /// What is told about a user that was read back.
@@ -103,7 +118,7 @@ impl Inner {
             Ok(Some(found)) => self.adopt(storage, uid, request, found).await,
             // In a tenant it may have a name by which it is never found; then no more such users are to be made.
             Ok(None) if refused.code() == Some(error::USER_EXISTS) && self.settings.tenant().is_some() => {
-                self.memory.hides(uid);
+                self.memory.hides(uid, storage.environment().instant());
                 Err(unseen(uid).with_source(refused))
             }
             // It was there a moment ago: the next attempt finds the name free.
@@ -159,7 +174,7 @@ impl Inner {
 fn unseen(uid: &Uid) -> Error {
     let text = format!(
         "croit says that the user {uid} exists, and does not list it, with the name of its default_tenant or without: no \
-         user is made until that is mended"
+         other user is made until it does, for an hour"
     );
     Error::not_ready(text)
 }
@@ -196,9 +211,10 @@ async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, needs: Needs, wishe
     Ok(found)
 }
 
-/// The resource's name on one line, or a name made of its UUID.
+/// The resource's name on one line, or a name made of its UUID. Customers choose it: it must not say that Waldur has
+/// suspended the user.
 fn display_name(resource: &MarketplaceResource) -> String {
     let name: String = resource.name.chars().map(|c| if c.is_control() { ' ' } else { c }).take(DISPLAY_NAME).collect();
-    let name = name.trim();
+    let name = status::unmarked(&name, resource.stamp());
     if name.is_empty() { format!("User for {}", resource.uuid) } else { name.to_owned() }
 }

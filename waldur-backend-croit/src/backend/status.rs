@@ -1,14 +1,19 @@
 //! Pausing as suspension of the user, where `suspend_on_pause` says so (s3.md §8). RadosGW only: croit has no call for it.
 //!
 //! A restoration lifts what Waldur has suspended and nothing else: an operator who locks a customer out must not be
-//! overruled by a pass that finds the resource active. Who suspended a user stands in its display name, written and taken
-//! away in the same write as the suspension. That it holds reads and not only writes is what RadosGW means by it.
+//! overruled by a pass that finds the resource active. Who suspended a user stands at the end of its display name, written
+//! and taken away in the same write as the suspension. The resource's UUID is in that mark, and no user is made with a name
+//! that ends in it: what a customer calls a resource lifts nothing. A mark without a suspension is one that somebody else
+//! has lifted: it says nothing of the next one, and is taken away when it is seen. That a suspension holds reads and not
+//! only writes is what RadosGW means by it.
+//!
+//! Where `suspend_on_pause` is not set, or not any more, the upkeep lifts what Waldur has suspended.
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{MarketplaceResource, OpContext, Origin, ResourceState, Status, StatusControl},
-    types::BackendId,
+    backend::{MarketplaceResource, OpContext, Origin, ResourceState, Stamp, Status, StatusControl},
+    types::{BackendId, Uuid},
 };
 
 use super::{Inner, S3Backend, change::inconsistent, storage::Storage};
@@ -17,8 +22,29 @@ use crate::{
     s3::Uid,
 };
 
-/// The end of the display name of a user that Waldur has suspended.
-const MARK: &str = " (paused by Waldur)";
+/// The end of the display name of a user that Waldur has suspended, around the resource's UUID.
+const MARK: (&str, &str) = (" (paused by Waldur, ", ")");
+
+fn mark(of: Stamp) -> String {
+    let (begin, end) = MARK;
+    format!("{begin}{}{end}", of.0.hex())
+}
+
+/// For which resource a user is marked as suspended.
+pub(super) fn marked(name: &str) -> Option<Stamp> {
+    let (begin, end) = MARK;
+    let (_, uuid) = name.strip_suffix(end)?.rsplit_once(begin)?;
+    Uuid::try_parse(uuid).ok().map(|uuid| Stamp(uuid.into()))
+}
+
+/// A name without any mark of this resource's at its end.
+pub(super) fn unmarked(name: &str, of: Stamp) -> &str {
+    let (mark, mut name) = (mark(of), name.trim());
+    while let Some(rest) = name.strip_suffix(&mark) {
+        name = rest.trim_end();
+    }
+    name
+}
 
 #[async_trait]
 impl StatusControl for S3Backend {
@@ -35,6 +61,12 @@ impl StatusControl for S3Backend {
 }
 
 impl Inner {
+    /// Takes away a mark that stands without a suspension; also the suspension, where pauses are not to suspend.
+    pub(super) async fn unmark(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<()> {
+        cx.step("status");
+        self.until_it_shows(cx, |_number| self.set_status_once(cx, resource, id, Status::Active)).await
+    }
+
     async fn set_status_once(
         &self,
         cx: &OpContext,
@@ -45,7 +77,7 @@ impl Inner {
         let (uid, storage) = self.target(cx, id)?;
         let Storage::RadosGw(client) = &storage else { return Err(Error::unsupported("suspending users of croit's")) };
         let user = self.user_of(client, resource, id, &uid).await?;
-        let Some(change) = change(&user, status)? else { return done(status) };
+        let Some(change) = change(&user, resource.stamp(), status)? else { return done(status) };
         cx.checkpoint()?;
         client.users().modify(&uid, &change).await?;
         self.read_back(cx, || async {
@@ -78,22 +110,27 @@ impl Inner {
 ///
 /// # Errors
 /// `Unsupported` where somebody else has suspended the user, which is not ours to lift.
-fn change(user: &User, wanted: Status) -> Result<Option<UserChange>> {
-    let ours = user.display_name.strip_suffix(MARK);
+fn change(user: &User, of: Stamp, wanted: Status) -> Result<Option<UserChange>> {
+    let mark = mark(of);
+    let is_marked = user.display_name.ends_with(&mark);
+    let name = match unmarked(&user.display_name, of) {
+        "" => &user.user_id,
+        name => name,
+    };
     match (wanted, user.suspended) {
         // Whoever did it: it holds.
-        (Status::Paused, true) | (Status::Active | Status::Downscaled, false) => Ok(None),
+        (Status::Paused, true) => Ok(None),
         (Status::Paused, false) => {
-            let name = ours.unwrap_or(&user.display_name);
-            UserChange::default().with_suspended(true).with_display_name(format!("{name}{MARK}")).map(Some)
+            UserChange::default().with_suspended(true).with_display_name(format!("{name}{mark}")).map(Some)
         }
-        (Status::Active | Status::Downscaled, true) => match ours {
-            Some(name) => {
-                let name = if name.is_empty() { &user.user_id } else { name };
-                UserChange::default().with_suspended(false).with_display_name(name).map(Some)
-            }
-            None => Err(Error::unsupported("lifting a suspension that is not Waldur's")),
-        },
+        (Status::Active | Status::Downscaled, false) if !is_marked => Ok(None),
+        (Status::Active | Status::Downscaled, suspended) if is_marked => {
+            let change = UserChange::default().with_display_name(name)?;
+            Ok(Some(if suspended { change.with_suspended(false) } else { change }))
+        }
+        (Status::Active | Status::Downscaled, _) => {
+            Err(Error::unsupported("lifting a suspension that is not Waldur's"))
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 //! then, and what is stored is published anew. Of the others it is told what was seen last, as far as it says anything:
 //! no limits, no metadata.
 //!
+//! Turns go by the clock on the wall as long as nothing else is known: a process that has just begun, or lives for a
+//! single pass, goes on where another one would be.
+//!
 //! What was not seen before is read by itself, though without its metadata until its turn comes, and so is what the list
 //! does not show: absence wants its own proof. Nothing is changed on the word of this: whoever changes something reads
 //! the user first.
@@ -13,6 +16,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use futures_util::{
@@ -20,15 +24,15 @@ use futures_util::{
     stream::{self, StreamExt as _},
 };
 use waldur_sdk::{
-    Result,
+    Error, ErrorClass, ErrorKind,
     backend::{Aspects, ById, OpContext, Records, ResourceState, Stamp, Status},
     types::{BackendId, Timestamp},
 };
 
 use super::{
-    AT_A_TIME, Inner,
+    AT_A_TIME, Inner, status,
     storage::{Account, Storage, View},
-    usage::Listing,
+    usage::{Listing, Past},
 };
 use crate::{
     radosgw::{ListedUid, PageSize, RadosGwClient},
@@ -36,7 +40,10 @@ use crate::{
 };
 
 /// In so many passes each of many users has its turn: two and a half hours of the usual five minutes.
-pub(super) const ROUND: usize = 30;
+const ROUND: usize = 30;
+
+/// The usual pause between two passes, in seconds.
+const CYCLE: i64 = 5 * 60;
 
 /// So many users are looked at closely, all of them.
 const FEW: usize = 2 * AT_A_TIME;
@@ -49,14 +56,15 @@ const USERS_PER_PAGE: usize = AT_A_TIME;
 pub(super) struct Memory {
     seen: Mutex<Seen>,
     listing: Listing,
+    past: Past,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     pass: usize,
     users: BTreeMap<BackendId, Glimpse>,
-    /// A user that is said to exist, and is on no list.
-    hidden: Option<Uid>,
+    /// A user that is said to exist, and is on no list, and since when.
+    hidden: Option<(Uid, Instant)>,
     /// In which pass each had its turn last.
     turns: BTreeMap<BackendId, usize>,
 }
@@ -68,8 +76,17 @@ struct Glimpse {
     stamp: Option<Stamp>,
     foreign: bool,
     status: Status,
-    /// Its quotas, until they were compared with what they are to be.
-    quotas: Option<Quotas>,
+    /// What else was seen, until it was compared with what it is to be.
+    news: Option<News>,
+}
+
+/// What was read of a user, and is to be kept in step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub(super) quotas: Option<Quotas>,
+    pub(super) suspended: bool,
+    /// For which resource it is marked as suspended by Waldur.
+    pub(super) mark: Option<Stamp>,
 }
 
 impl Memory {
@@ -78,25 +95,31 @@ impl Memory {
         &self.listing
     }
 
+    /// What was stored in months that are over.
+    pub(super) fn past(&self) -> &Past {
+        &self.past
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a pass, and says whose turn it is. Of those who had none yet it is anybody's, by the moment: a process that
-    /// lives for one pass only, and has no memory, is not to begin with the same ones each time.
+    /// Begins a pass, and says whose turn it is: of those who wait longest, the ones from where the clock points at.
     fn begin(&self, ids: &[BackendId], now: Timestamp) -> BTreeSet<BackendId> {
         let mut seen = self.seen();
         seen.pass += 1;
         let pass = seen.pass;
         seen.users.retain(|_, glimpse| pass - glimpse.pass <= 2 * ROUND);
         seen.turns.retain(|_, last| pass - *last <= 2 * ROUND);
-        let mut waiting: Vec<_> = ids.iter().map(|id| (seen.turns.get(id).copied(), id)).collect();
-        waiting.sort_unstable();
-        let new = waiting.partition_point(|(last, _)| last.is_none());
-        if let Some(new) = waiting.get_mut(..new).filter(|new| !new.is_empty()) {
-            new.rotate_left(scattered(now) % new.len());
+        let (share, mut by_name) = (ids.len().div_ceil(ROUND), ids.iter().collect::<Vec<_>>());
+        by_name.sort_unstable();
+        if !by_name.is_empty() {
+            let start = share.saturating_mul(slot(now)) % by_name.len();
+            by_name.rotate_left(start);
         }
-        let turn: BTreeSet<_> = waiting.into_iter().take(ids.len().div_ceil(ROUND)).map(|(_, id)| id.clone()).collect();
+        // The sort keeps the order otherwise.
+        by_name.sort_by_key(|id| seen.turns.get(*id).copied());
+        let turn: BTreeSet<_> = by_name.into_iter().take(share).cloned().collect();
         seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
         turn
     }
@@ -109,9 +132,14 @@ impl Memory {
         Some(state)
     }
 
-    /// The quotas that were seen and not yet compared, once.
-    pub(super) fn take_quotas(&self, id: &BackendId) -> Option<Quotas> {
-        self.seen().users.get_mut(id)?.quotas.take()
+    /// What was seen and not yet compared.
+    pub(super) fn news(&self, id: &BackendId) -> Option<News> {
+        self.seen().users.get(id)?.news
+    }
+
+    /// The same, once.
+    pub(super) fn take_news(&self, id: &BackendId) -> Option<News> {
+        self.seen().users.get_mut(id)?.news.take()
     }
 
     /// Takes a user for one that was never seen: it was changed.
@@ -119,26 +147,28 @@ impl Memory {
         self.seen().users.remove(id);
     }
 
-    /// A user that is said to exist, and is on no list.
-    pub(super) fn hidden(&self) -> Option<Uid> {
+    /// A user that is said to exist, and is on no list, and since when.
+    pub(super) fn hidden(&self) -> Option<(Uid, Instant)> {
         self.seen().hidden.clone()
     }
 
     /// A user is said to exist, and is on no list.
-    pub(super) fn hides(&self, uid: &Uid) {
-        self.seen().hidden = Some(uid.clone());
+    pub(super) fn hides(&self, uid: &Uid, now: Instant) {
+        self.seen().hidden = Some((uid.clone(), now));
     }
 
-    /// A user is on a list.
+    /// A user is on a list, or nothing depends on it any more.
     pub(super) fn shows(&self, uid: &Uid) {
-        self.seen().hidden.take_if(|hidden| hidden == uid);
+        self.seen().hidden.take_if(|(hidden, _)| hidden == uid);
     }
 
     /// Notices what was read of a user.
     pub(super) fn learn(&self, state: &ResourceState, account: &Account) {
         let mut seen = self.seen();
-        let (pass, quotas) = (seen.pass, account.quotas);
-        let glimpse = Glimpse { pass, stamp: state.stamp, foreign: state.foreign, status: state.status, quotas };
+        let mark = status::marked(&account.name);
+        let news = Some(News { quotas: account.quotas, suspended: account.suspended, mark });
+        let pass = seen.pass;
+        let glimpse = Glimpse { pass, stamp: state.stamp, foreign: state.foreign, status: state.status, news };
         seen.users.insert(state.id.clone(), glimpse);
     }
 }
@@ -147,6 +177,14 @@ impl Memory {
 fn scattered(now: Timestamp) -> usize {
     let scattered = now.as_second().unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
     usize::try_from(scattered).unwrap_or_default()
+}
+
+/// Which of a round's shares has its turn at a moment. One after the other; and one more in each round and on each day, so
+/// that whoever runs at the same minute of every hour or day comes to all of them too.
+fn slot(now: Timestamp) -> usize {
+    const DAY: usize = 24 * 12;
+    let cycle = usize::try_from(now.as_second().div_euclid(CYCLE)).unwrap_or_default();
+    (cycle + cycle / ROUND + cycle / DAY) % ROUND
 }
 
 impl Inner {
@@ -166,7 +204,7 @@ impl Inner {
         // Only a pass over everything wants metadata; who asks for less needs it of each.
         if !aspects.metadata || ids.len() <= FEW {
             let all: Vec<_> = ids.iter().map(|id| (id.clone(), aspects)).collect();
-            return self.look_closely(&view, all, records).await;
+            return self.look_closely(cx, &view, all, records).await;
         }
         let turn = self.memory.begin(ids, storage.environment().now());
         let (now, later): (Vec<BackendId>, Vec<BackendId>) = ids.iter().cloned().partition(|id| turn.contains(id));
@@ -176,10 +214,14 @@ impl Inner {
         let Storage::RadosGw(gateway) = &storage else {
             // All but the metadata is in croit's list.
             close.extend(later.into_iter().map(|id| (id, less)));
-            return self.look_closely(&view, close, records).await;
+            return self.look_closely(cx, &view, close, records).await;
         };
-        let close = self.look_closely(&view, close, records);
-        let (mut states, listed) = join(close, listed(gateway, &later)).await;
+        let close = self.look_closely(cx, &view, close, records);
+        let (mut states, Listed { names: listed, gap }) = join(close, listed(gateway, &later)).await;
+        if let Some(refused) = gap.as_ref().filter(|gap| is_refusal(gap)) {
+            states.extend(later.into_iter().map(|id| (id, Err(refused.clone()))));
+            return states;
+        }
         let (mut seen, mut unseen) = (ById::new(), Vec::new());
         for id in later {
             match self.memory.recall(&id).filter(|_| listed.contains(id.as_str())) {
@@ -187,31 +229,57 @@ impl Inner {
                 None => unseen.push((id, less)),
             }
         }
-        states.extend(self.look_closely(&view, unseen, records).await);
+        states.extend(self.look_closely(cx, &view, unseen, records).await);
         states.extend(seen);
+        // Somebody is to learn why passes take long.
+        if let Some(gap) = gap.filter(|gap| gap.class() != ErrorClass::Transient)
+            && let Some(state) = states.values_mut().flatten().flatten().next()
+        {
+            state.warnings.push(no_list(gap));
+        }
         states
     }
 
     async fn look_closely(
         &self,
+        cx: &OpContext,
         view: &View,
         ids: Vec<(BackendId, Aspects)>,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let read = |(id, aspects): (BackendId, Aspects)| async move {
-            let state = self.inspect_one(view, &id, aspects, records).await;
-            (id, state)
+            let state = async {
+                cx.checkpoint()?;
+                self.inspect_one(view, &id, aspects, records).await
+            };
+            (state.await, id)
         };
         let mut reads: Vec<_> = ids.into_iter().map(read).collect();
         // Where one stop is made for all, it is not the same ones each time that nobody comes to.
         let begin = scattered(self.storage.environment().now()).checked_rem(reads.len()).unwrap_or_default();
         reads.rotate_left(begin);
-        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
+        stream::iter(reads).buffer_unordered(AT_A_TIME).map(|(state, id)| (id, state)).collect().await
     }
 }
 
+/// Which users a list shows, and why it did not show more, if it failed.
+struct Listed {
+    names: BTreeSet<String>,
+    gap: Option<Error>,
+}
+
+/// Whoever is not let in to the list is not let in to the users.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+}
+
+fn no_list(cause: Error) -> Error {
+    let text = format!("the list of users cannot be read, so each is asked for by itself: {}", cause.message());
+    Error::new(cause.kind(), text).with_operation(cause.operation()).with_source(cause)
+}
+
 /// Which of the users the gateway lists, as far as the list is worth reading.
-async fn listed(gateway: &RadosGwClient, ids: &[BackendId]) -> BTreeSet<String> {
+async fn listed(gateway: &RadosGwClient, ids: &[BackendId]) -> Listed {
     let wanted: BTreeSet<&str> = ids.iter().map(BackendId::as_str).collect();
     let mut found = BTreeSet::new();
     let mut list = gateway.users().list(PageSize::default());
@@ -219,11 +287,55 @@ async fn listed(gateway: &RadosGwClient, ids: &[BackendId]) -> BTreeSet<String> 
         if found.len() == wanted.len() {
             break;
         }
-        let page: Result<_> = list.next_page().await;
         // Who is not found is asked for.
-        let Ok(Some(page)) = page else { break };
+        let page = match list.next_page().await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(error) => return Listed { names: found, gap: Some(error) },
+        };
         let names = page.items.iter().map(ListedUid::as_str).filter(|name| wanted.contains(name));
         found.extend(names.map(str::to_owned));
     }
-    found
+    Listed { names: found, gap: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn ids() -> Vec<BackendId> {
+        (0..500).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect()
+    }
+
+    fn minutes(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_795_348_800 + 60 * minutes).unwrap()
+    }
+
+    #[test]
+    fn whoever_runs_once_looks_at_everybody_however_often_it_is_started() {
+        // Minutes between two starts, and how many starts it takes at the most.
+        for (pause, starts) in [(5, 60), (10, 60), (15, 60), (30, 60), (35, 65), (60, 85), (120, 80), (1440, 45)] {
+            for first in [0, 35, 155] {
+                let turns =
+                    (0..starts).flat_map(|start| Memory::default().begin(&ids(), minutes(first + start * pause)));
+                assert_eq!(turns.collect::<BTreeSet<_>>().len(), 500, "every {pause} minutes");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_goes_on_looks_at_the_same_share_in_each_pass_and_at_everybody_in_each_round() {
+        let memory = Memory::default();
+        for round in 0..3 {
+            let mut seen = BTreeSet::new();
+            for pass in 0..30 {
+                let turn = memory.begin(&ids(), minutes(5 * (30 * round + pass)));
+                assert_eq!(turn.len(), 17);
+                seen.extend(turn);
+            }
+            assert_eq!(seen.len(), 500);
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! the processor, as [`LimitsAuthority::Waldur`](waldur_sdk::backend::LimitsAuthority) says; but it sees one number, that
 //! of the user, and there is one of each bucket too. The customer's own safety limits are options, of which it knows
 //! nothing. So both are compared here, with what the look at the user has just shown: where that agrees, or it was not
-//! this user's turn, nothing is asked and nothing written.
+//! this user's turn, nothing is asked and nothing written. Where it does not agree, resource and user are read once more
+//! before: an order may have changed both since they were listed.
 
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -13,18 +14,47 @@ use waldur_sdk::{
     types::BackendId,
 };
 
-use super::S3Backend;
+use super::{Inner, S3Backend, ceilings::Wishes, sweep::News};
 
 #[async_trait]
 impl ResourceUpkeep for S3Backend {
+    async fn is_behind(&self, _cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<bool> {
+        let news = self.0.memory.news(id);
+        Ok(news.is_some_and(|news| self.0.has_idle_mark(about, news) || self.0.quotas_due(about, news).is_some()))
+    }
+
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         self.give_published_key(cx, id, &about.resource).await?;
-        let Some(found) = self.0.memory.take_quotas(id) else { return Ok(()) };
-        let wishes = self.0.ceilings.of_upkeep(about);
-        if wishes.are_idle() || self.0.storage.agree(wishes.over(found), found) {
-            return Ok(());
+        let Some(news) = self.0.memory.take_news(id) else { return Ok(()) };
+        let kept = self.0.keep(cx, id, about, news).await;
+        if kept.is_err() {
+            // So that the next pass looks again: what is known to be wrong is not to wait for its turn.
+            self.0.memory.forget(id);
         }
+        kept
+    }
+}
+
+impl Inner {
+    async fn keep(&self, cx: &OpContext, id: &BackendId, about: &Surroundings, news: News) -> Result<()> {
+        if self.has_idle_mark(about, news) {
+            self.unmark(cx, &about.resource, id).await?;
+            self.memory.forget(id);
+        }
+        let Some(wishes) = self.quotas_due(about, news) else { return Ok(()) };
         cx.step("quota");
-        self.0.change_quotas(cx, id, &about.resource, wishes).await.map(drop)
+        self.change_quotas(cx, id, &about.resource, wishes).await.map(drop)
+    }
+
+    /// What is to be written to the quotas, if anything.
+    fn quotas_due(&self, about: &Surroundings, news: News) -> Option<Wishes> {
+        let (found, wishes) = (news.quotas?, self.ceilings.of_upkeep(about));
+        (!wishes.are_idle() && !self.storage.agree(wishes.over(found), found)).then_some(wishes)
+    }
+
+    /// Whether a mark of Waldur's suspension is there that is to go.
+    fn has_idle_mark(&self, about: &Surroundings, news: News) -> bool {
+        let is_held = news.suspended && self.settings.suspend_on_pause;
+        news.mark == Some(about.resource.stamp()) && !is_held
     }
 }

@@ -32,6 +32,13 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+impl Series {
+    /// Whether anything was measured at all.
+    pub fn has_readings(&self) -> bool {
+        self.points.iter().any(|point| matches!(point.level, Level::Bytes(_)))
+    }
+}
+
 /// What was stored at one moment. croit draws one every 180 s, or fewer in a long window, which are averages then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]

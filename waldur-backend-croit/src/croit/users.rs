@@ -15,6 +15,9 @@ use crate::s3::{AccessKeyId, Tenant, Uid, checked};
 /// A list of users is not kept as it comes, so only what never ends is too long: this is several million users.
 const LISTING: usize = u32::MAX as usize;
 
+/// So many names of users that were not asked for are kept.
+const SOME: usize = 8;
+
 /// Calls on users.
 #[derive(Clone, Copy, Debug)]
 pub struct Users<'a>(pub(super) &'a CroitClient);
@@ -131,6 +134,8 @@ pub struct UserList {
     /// The names of those that were not, where it matters: 8 bytes of each, which of two names are the same by an accident
     /// that nobody will live to see.
     others: Option<BTreeSet<u64>>,
+    /// The first ones of them.
+    some_others: Vec<String>,
     /// Names among those that were asked for which somebody in another tenant has.
     namesakes: BTreeSet<String>,
     bad: Vec<BadRow>,
@@ -159,6 +164,9 @@ impl UserList {
                     self.users.entry(user.uid.clone()).or_default().push(user);
                 } else if let Some(others) = &mut self.others {
                     others.insert(short(&user.uid));
+                    if self.some_others.len() < SOME {
+                        self.some_others.push(user.uid);
+                    }
                 }
             }
             Err(mut row) => {
@@ -214,6 +222,11 @@ impl UserList {
         let others = self.others.as_ref();
         let is_other = |name: &str| others.is_some_and(|others| others.contains(&short(name)));
         name(uid).is_ok_and(|name| self.users.contains_key(name) || is_other(name))
+    }
+
+    /// A few users that were not asked for, where the names of others matter.
+    pub(crate) fn some_others(&self) -> impl Iterator<Item = &str> {
+        self.some_others.iter().map(String::as_str)
     }
 
     /// The users that could be read, by name.

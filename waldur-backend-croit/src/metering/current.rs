@@ -66,21 +66,22 @@ impl Sums {
         Self { users: owners.into_iter().map(|owner| (owner, Known::default())).collect(), stray: None }
     }
 
-    /// Adds a bucket, of which it is known what it holds, or not.
-    pub fn add(&mut self, owner: &str, held: Result<Held>) {
-        let Some(known) = self.users.get_mut(owner) else { return };
+    /// Adds a bucket, of which it is known what it holds, or not. `false`: it is a stranger's.
+    pub fn add(&mut self, owner: &str, held: Result<Held>) -> bool {
+        let Some(known) = self.users.get_mut(owner) else { return false };
         let before = match std::mem::take(known) {
             Known::Nothing => Held::default(),
             Known::Held(before) => before,
             unreadable @ Known::Unreadable(_) => {
                 *known = unreadable;
-                return;
+                return true;
             }
         };
         *known = match held.and_then(|held| before.and(held)) {
             Ok(sum) => Known::Held(sum),
             Err(error) => Known::Unreadable(error),
         };
+        true
     }
 
     /// Adds a bucket of which not even the owner can be read. It may be anybody's.
@@ -91,12 +92,6 @@ impl Sums {
     /// Why none of the sums can be relied on, if so: a bucket came whose owner cannot be read.
     pub fn stray(&self) -> Option<&Error> {
         self.stray.as_ref()
-    }
-
-    /// The users of whom no bucket was seen. Whether they exist is to be found out: a gateway answers an empty list for
-    /// those that do not.
-    pub fn without_buckets(&self) -> impl Iterator<Item = &str> {
-        self.users.iter().filter(|(_, known)| matches!(known, Known::Nothing)).map(|(owner, _)| owner.as_str())
     }
 
     /// What each user stores; `None` for those without a bucket.
@@ -131,7 +126,9 @@ mod tests {
     /// What is known of `a` and of `b`: bytes and objects, or not.
     fn sums(buckets: impl IntoIterator<Item = (&'static str, Result<Held>)>) -> Vec<String> {
         let mut sums = Sums::of(["a", "b"].map(str::to_owned));
-        buckets.into_iter().for_each(|(owner, held)| sums.add(owner, held));
+        for (owner, held) in buckets {
+            sums.add(owner, held);
+        }
         let shown = |(owner, held): (String, Option<Result<Held>>)| match held {
             None => format!("{owner} has no bucket"),
             Some(Ok(held)) => format!("{owner} {} {}", held.bytes, held.objects),

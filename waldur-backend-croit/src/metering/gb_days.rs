@@ -1,9 +1,12 @@
 //! What was stored how long: gigabyte-days, from a series of readings (s3.md §6.2). In decimals throughout.
 //!
 //! A reading holds until the next one: storage keeps its size until somebody writes or deletes. A gap holds the reading
-//! before it, since it is the statistics that paused and not the customer's data; before the first reading there is
-//! nothing. The last reading holds for one step, which is the shortest time between two readings: statistics that stopped
-//! for good must not go on billing, and no more because they paused before.
+//! before it, since it is the statistics that paused and not the customer's data; but no longer than [`PAUSE`]. What was
+//! stored in a longer one nobody has seen: the user may have been removed in it with all its data, and made anew. Of that
+//! as much counts as both readings around it prove, which is the smaller one, and it is told how long that was. Before
+//! the first reading there is nothing. The last reading holds for one step, which is the shortest time between two points:
+//! statistics that stopped for good must not go on billing, whether the series ends there or goes on in gaps. Should they
+//! begin again, the amount grows and never shrinks.
 
 use std::ops::Range;
 
@@ -34,30 +37,83 @@ impl Sample {
     }
 }
 
+/// A gap of so many seconds is bridged by the reading before it: six hours.
+pub const PAUSE: i64 = 6 * 60 * 60;
+
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// The unit-days that the readings make within `window`, rounded half up to two places; `factor` is how many bytes the
-/// unit has. `None` when there is nothing to tell it from: less than two readings, no time between them, or gaps alone.
+/// What was stored how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitDays {
+    /// Units times days, rounded half up to two places.
+    pub amount: Decimal,
+    /// Of so many seconds there is no reading to go by, from the first one on.
+    pub unproven: i64,
+}
+
+/// The unit-days that the readings make within `window`; `factor` is how many bytes the unit has. `None` when there is
+/// nothing to tell it from: less than two points, no time between them, or gaps alone.
 ///
 /// # Errors
 /// `Inconsistent` when the readings are not in the order of time or one is negative; `InvalidRequest` when the result is
 /// beyond all decimals.
-pub fn unit_days(samples: &[Sample], window: Range<Timestamp>, factor: UnitFactor) -> Result<Option<Decimal>> {
-    let Some(end) = end(samples)? else { return Ok(None) };
-    let window = window.start.as_second()..window.end.as_second();
-    let ends = samples.iter().skip(1).map(|next| next.at).chain([end]);
-    let mut held = None;
-    let mut byte_seconds = Decimal::ZERO;
-    for (sample, end) in samples.iter().zip(ends) {
-        held = sample.bytes.or(held);
-        let seconds = end.min(window.end).saturating_sub(sample.at.max(window.start)).max(0);
-        let Some(bytes) = held.filter(|_| seconds > 0) else { continue };
-        let more = bytes.checked_mul(seconds.into());
-        byte_seconds = more.and_then(|more| byte_seconds.checked_add(more)).ok_or_else(out_of_range)?;
+pub fn unit_days(samples: &[Sample], window: Range<Timestamp>, factor: UnitFactor) -> Result<Option<UnitDays>> {
+    let Some(step) = step(samples)? else { return Ok(None) };
+    let readings: Vec<_> = samples.iter().filter_map(|sample| Some((sample.at, sample.bytes?))).collect();
+    let mut sum = Sum::within(window.start.as_second()..window.end.as_second());
+    for pair in readings.windows(2) {
+        let [(at, bytes), (next, following)] = *pair else { continue };
+        if next.saturating_sub(at) <= PAUSE.max(step) {
+            sum.add(at..next, bytes)?;
+        } else {
+            // As it was held when it was the last one.
+            let held = at.saturating_add(step);
+            sum.add(at..held, bytes)?;
+            sum.add(held..next, bytes.min(following))?;
+            sum.doubt(held..next);
+        }
+    }
+    let Some((at, bytes)) = readings.last().copied() else { return Ok(None) };
+    let held = at.saturating_add(step);
+    sum.add(at..held, bytes)?;
+    if sum.window.end.saturating_sub(held) > PAUSE {
+        sum.doubt(held..sum.window.end);
     }
     let divisor = factor.decimal().checked_mul(SECONDS_PER_DAY.into());
-    let days = divisor.and_then(|divisor| byte_seconds.checked_div(divisor)).ok_or_else(out_of_range)?;
-    Ok(Some(half_up(days)))
+    let days = divisor.and_then(|divisor| sum.byte_seconds.checked_div(divisor)).ok_or_else(out_of_range)?;
+    Ok(Some(UnitDays { amount: half_up(days), unproven: sum.unproven }))
+}
+
+/// What has been added up within a window.
+struct Sum {
+    window: Range<i64>,
+    byte_seconds: Decimal,
+    unproven: i64,
+}
+
+impl Sum {
+    fn within(window: Range<i64>) -> Self {
+        Self { window, byte_seconds: Decimal::ZERO, unproven: 0 }
+    }
+
+    fn add(&mut self, time: Range<i64>, bytes: Decimal) -> Result<()> {
+        let seconds = self.seconds(&time);
+        if seconds > 0 {
+            let more = bytes.checked_mul(seconds.into());
+            let sum = more.and_then(|more| self.byte_seconds.checked_add(more));
+            self.byte_seconds = sum.ok_or_else(out_of_range)?;
+        }
+        Ok(())
+    }
+
+    fn doubt(&mut self, time: Range<i64>) {
+        self.unproven = self.unproven.saturating_add(self.seconds(&time));
+    }
+
+    /// How much of a time lies in the window.
+    fn seconds(&self, time: &Range<i64>) -> i64 {
+        time.end.min(self.window.end).saturating_sub(time.start.max(self.window.start)).max(0)
+    }
 }
 
 /// Rounded to two places, half up.
@@ -65,8 +121,8 @@ pub(crate) fn half_up(amount: Decimal) -> Decimal {
     amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
 }
 
-/// Until when the last reading holds; `None` when nothing can be told from the readings.
-fn end(samples: &[Sample]) -> Result<Option<i64>> {
+/// The shortest time between two points; `None` when nothing can be told from them.
+fn step(samples: &[Sample]) -> Result<Option<i64>> {
     let wrong = |text: &str| Err(Error::new(ErrorKind::Inconsistent, text));
     if samples.windows(2).any(|pair| matches!(pair, [one, next] if next.at < one.at)) {
         return wrong("the readings are not in the order of time");
@@ -78,9 +134,7 @@ fn end(samples: &[Sample]) -> Result<Option<i64>> {
         [one, next] => Some(next.at.saturating_sub(one.at)).filter(|step| *step > 0),
         _ => None,
     });
-    let (Some(step), Some(last)) = (steps.min(), samples.last()) else { return Ok(None) };
-    let measurable = samples.iter().any(|sample| sample.bytes.is_some());
-    Ok(measurable.then(|| last.at.saturating_add(step)))
+    Ok(steps.min())
 }
 
 fn out_of_range() -> Error {

@@ -107,14 +107,15 @@ impl Meter {
         both.into_iter().filter_map(amount).collect()
     }
 
-    /// The amount of what was stored how long, as [`gb_days::unit_days`]. Objects have no history.
+    /// The amount of what was stored how long, as [`gb_days::unit_days`], and of how many seconds there is no proof.
+    /// Objects have no history.
     ///
     /// # Errors
     /// As [`gb_days::unit_days`].
-    pub fn unit_days(&self, samples: &[Sample], window: Range<Timestamp>) -> Result<Option<Amounts>> {
-        let Some(storage) = &self.storage else { return Ok(Some(Amounts::new())) };
+    pub fn unit_days(&self, samples: &[Sample], window: Range<Timestamp>) -> Result<Option<(Amounts, i64)>> {
+        let Some(storage) = &self.storage else { return Ok(Some((Amounts::new(), 0))) };
         let days = gb_days::unit_days(samples, window, storage.factor)?;
-        Ok(days.map(|days| [(storage.component.clone(), WaldurAmount::new(days))].into()))
+        Ok(days.map(|days| ([(storage.component.clone(), WaldurAmount::new(days.amount))].into(), days.unproven)))
     }
 }
 

@@ -68,6 +68,16 @@ impl OwnBuckets {
     /// `Rejected` when the storage refuses to delete one: it may be locked.
     pub(crate) async fn delete(&self, bucket: &str, versions: &[Version]) -> Result<()> {
         check_name("bucket", bucket)?;
+        let mut rest = versions;
+        while !rest.is_empty() {
+            let (part, more) = rest.split_at(in_one_order(rest));
+            self.delete_part(bucket, part).await?;
+            rest = more;
+        }
+        Ok(())
+    }
+
+    async fn delete_part(&self, bucket: &str, versions: &[Version]) -> Result<()> {
         let order = xml::deletion(bucket, versions.iter().map(|version| (version.key.as_str(), version.id.as_str())))?;
         let call = self.0.post("s3.delete", "/{bucket}", &[bucket]).query("delete", "");
         let answer = call.body("application/xml", order.into()).idempotent().send().await?;
@@ -133,6 +143,20 @@ pub(crate) async fn greet(
 
 fn elsewhere(error: &Error) -> Error {
     error.clone().with_kind(ErrorKind::WrongContent).with_message("something else than S3 answered: check s3_endpoint")
+}
+
+/// The longest order to delete, in bytes. RadosGW takes 1 MiB, and so do many proxies.
+const ORDER: usize = 900_000;
+
+/// How many of these versions, from the first one on, one order can surely name; one at least.
+fn in_one_order(versions: &[Version]) -> usize {
+    // Elements, and every character in its longest spelling.
+    let longest = |version: &Version| 100 + 6 * (version.key.len() + version.id.len());
+    let sizes = versions.iter().scan(0, |size: &mut usize, version| {
+        *size = size.saturating_add(longest(version));
+        Some(*size)
+    });
+    sizes.take_while(|size| *size <= ORDER).count().max(1)
 }
 
 /// A name as it was before S3 encoded it for the list.

@@ -384,6 +384,32 @@ async fn no_users_are_made_that_are_never_found_again() {
     create(&backend, &other).await.unwrap();
 }
 
+/// The order of the hidden user is cancelled, so that it is never made by its own.
+#[tokio::test(start_paused = true)]
+async fn a_user_that_was_hidden_keeps_nobody_from_being_made_for_ever() {
+    for is_listed in [true, false] {
+        let fake = FakeRadosGw::builder().clock(now).build();
+        let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake).build();
+        let gate = Gate::over_croit(croit);
+        let backend = with(&gate, json!({ "default_tenant": "acme" }));
+        gate.fail("GET /api/s3/users", 99, Failure::Status(200, "[]".to_owned()));
+        create(&backend, &request(json!({}))).await.unwrap_err();
+        let mut other = request(json!({}));
+        other.backend_id = BackendId::new("waldur_other").unwrap();
+        create(&backend, &other).await.unwrap_err();
+        if !is_listed {
+            // Somebody removes it, and that shows nowhere.
+            let users = gate.fake.users();
+            gate.fake.remove_user(&users[0].uid);
+        }
+        gate.mend();
+        let at_once = create(&backend, &other).await;
+        assert_eq!(at_once.is_ok(), is_listed);
+        tokio::time::sleep(std::time::Duration::from_hours(1)).await;
+        create(&backend, &other).await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_users_are_looked_at_by_one_list() {
     let gate = Gate::croit();

@@ -117,11 +117,28 @@ async fn a_diagnosis_of_croit_looks_at_token_users_and_statistics() {
     let gb_days = || json!({ "usage_model": "gb_days" });
     assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Skipped, "nobody to ask about");
     gate.fake.add_user(SeedUser::new("u-1")).unwrap();
+    let day = || crate::common::now() - jiff::SignedDuration::from_hours(24);
+    assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Warning, "of whom croit has nothing");
+    assert_eq!(found(&gate, json!({})).await["statistics"].0, Outcome::Skipped, "only gb_days needs it");
+    gate.croit.stores("u-1", day(), 5);
     let findings = found(&gate, gb_days()).await;
     for check in ["token", "users", "statistics", "components"] {
         assert_eq!(findings[check].0, Outcome::Passed, "{check}: {findings:#?}");
     }
     assert_eq!(findings["users"].1, "1 user");
+    // Ours are asked about first, up to eight of them: one may have stored nothing yet.
+    for number in 0..10 {
+        let (uid, named) = (format!("a-{number}"), format!("waldur_{number}"));
+        gate.fake.add_user(SeedUser::new(&uid)).unwrap();
+        gate.croit.stores(&uid, day(), 5);
+        gate.fake.add_user(SeedUser::new(&named)).unwrap();
+    }
+    gate.take_log();
+    let findings = found(&gate, gb_days()).await;
+    assert_eq!(findings["statistics"].0, Outcome::Warning, "strangers are measured, ours are not: {findings:#?}");
+    assert!(findings["statistics"].1.ends_with("of any of 8"), "{findings:#?}");
+    gate.croit.stores("waldur_5", day(), 5);
+    assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Passed);
     gate.croit.forget_graph();
     assert_eq!(found(&gate, gb_days()).await["statistics"].0, Outcome::Failed);
     assert_eq!(found(&gate, json!({})).await["statistics"].0, Outcome::Skipped, "only gb_days needs it");

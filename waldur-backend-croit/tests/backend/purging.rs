@@ -9,8 +9,9 @@ use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
-    backend::{Cancellation, DeleteRequest, ProgressObserver, Removed, ResourceBackend as _, Step},
+    backend::{Aspects, Cancellation, DeleteRequest, ProgressObserver, Removed, ResourceBackend as _, Step},
     rest::{HttpTransport, TransportError},
+    types::BackendId,
 };
 
 use crate::common::{Failure, Gate, STAMP, UID, count, cx, delete, id, order, resource, usage_components};
@@ -145,6 +146,85 @@ async fn a_purge_that_meets_something_else_than_s3_or_a_busy_customer_deletes_no
     gate.fail("POST /videos", u32::MAX, Failure::Status(200, done));
     assert_eq!(delete(&purging(&gate)).await.unwrap_err().kind(), ErrorKind::Inconsistent);
     assert_eq!(gate.fake.users().len(), 1);
+}
+
+/// What croit lists may be what the user can reach, and its key may open: a bucket that is shared in a project.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_of_another_user_is_neither_emptied_nor_published() {
+    let row = |bucket: &str, owner: &str| json!({ "bucket": bucket, "owner": owner, "usageSum": { "size": 5, "numObjects": 1 } });
+    let lists = [
+        json!([row("photos", UID), row("theirs", "other")]),
+        json!([row("theirs", "other")]),
+        json!([row("photos", UID), row("theirs", "Somebody else, by name")]),
+    ];
+    for rows in lists {
+        let gate = full();
+        gate.fake.add_user(SeedUser::new("other")).unwrap();
+        gate.fail("/buckets", 99, Failure::Status(200, rows.to_string()));
+        let error = delete(&purging(&gate)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongContent, "{rows}");
+        assert_eq!((gate.fake.request_count("s3.delete"), gate.fake.users().len()), (0, 2), "{rows}");
+        // Who pass over both of them know both names.
+        let ids = ["other", UID].map(|uid| BackendId::new(uid).unwrap());
+        let states = purging(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
+        let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
+        let metadata = format!("{:?}", state.metadata.as_ref().unwrap().get("storage_summary"));
+        assert!(!metadata.contains("theirs") && !state.warnings.is_empty(), "{rows}: {metadata}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_on_radosgw_that_meets_a_busy_customer_goes_on_later() {
+    for code in ["BucketNotEmpty", "UserHasBuckets"] {
+        let gate = Gate::new();
+        gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+        gate.fake.create_bucket(UID, "photos").unwrap();
+        gate.fail("DELETE /admin/user", 1, Failure::Status(409, format!(r#"{{"Code":"{code}"}}"#)));
+        let error = delete(&purging(&gate)).await.unwrap_err();
+        assert_eq!((error.kind(), error.class()), (ErrorKind::Conflict, ErrorClass::Transient), "{error}");
+        assert_eq!(delete(&purging(&gate)).await.unwrap(), Removed::Deleted);
+        assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_names_take_more_than_one_order() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    gate.fake.create_bucket(UID, "photos").unwrap();
+    for number in 0..400 {
+        gate.fake.put_object(UID, "photos", &format!("{}{number:04}", "&".repeat(1020)), 5).unwrap();
+    }
+    let way = Longest::of(&gate);
+    let purging = gate.backend_over(way.clone(), json!({ "delete_mode": "purge" }), &usage_components());
+    assert_eq!(delete(&purging).await.unwrap(), Removed::Deleted);
+    assert!(gate.fake.users().is_empty() && gate.fake.buckets(UID).is_empty());
+    let longest = *way.longest.lock().unwrap();
+    assert!((500_000..1 << 20).contains(&longest), "{longest}");
+}
+
+/// Notices how long the longest request is.
+#[derive(Clone)]
+struct Longest {
+    way: Gate,
+    longest: Arc<Mutex<usize>>,
+}
+
+impl Longest {
+    fn of(gate: &Gate) -> Self {
+        Self { way: gate.clone(), longest: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Longest {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        {
+            let mut longest = self.longest.lock().unwrap();
+            *longest = request.body().len().max(*longest);
+        }
+        self.way.send(request).await
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -229,6 +229,20 @@ fn s37_storage_without_a_unit_factor_does_not_start() {
 }
 
 #[test]
+fn what_gb_days_never_reports_is_told_at_the_start() {
+    let told = |backend_type: &str| {
+        let croit = json!({ "api_url": "https://croit.example.org", "token": "t" });
+        let (settings, _) = BackendSettings::from_value("backend_settings", &croit).unwrap();
+        let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
+        let environment =
+            BuildEnv::new(backend_type, OfferingUuid::new(Uuid::nil()), settings, usage_components(), connect);
+        let (_, warnings) = Registry::default().with(S3Factory).build(&environment).unwrap();
+        warnings.iter().filter(|warning| warning.text().contains("s3_objects is not reported")).count()
+    };
+    assert_eq!((told("croit_s3"), told("croit_usage")), (0, 1));
+}
+
+#[test]
 fn s37_a_component_that_only_waldur_has_stops_nothing() {
     let file = components(AccountingType::Limit, &json!({}));
     let theirs = [("traffic", "usage"), ("storage", "limit"), ("objects", "usage"), ("fee", "one")];

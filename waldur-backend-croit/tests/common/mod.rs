@@ -391,3 +391,45 @@ pub(crate) fn published_key_works(fake: &FakeRadosGw, metadata: &Value) -> Optio
     let (access, secret) = half("access_key").zip(half("secret_key"))?;
     Some(fake.login(&access, &secret.into()).is_ok())
 }
+
+/// A way on which something happens when the first request comes whose line contains a pattern, after so many of them.
+#[derive(Clone)]
+pub(crate) struct Upon {
+    way: Gate,
+    pattern: &'static str,
+    skip: Arc<Mutex<Option<usize>>>,
+    happens: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Upon {
+    pub(crate) fn new(
+        way: &Gate,
+        pattern: &'static str,
+        skip: usize,
+        happens: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { way: way.clone(), pattern, skip: Arc::new(Mutex::new(Some(skip))), happens: Arc::new(happens) }
+    }
+}
+
+#[async_trait]
+impl HttpTransport for Upon {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let line = line(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+        let is_now = {
+            let mut skip = self.skip.lock().unwrap();
+            match *skip {
+                Some(0) if line.contains(self.pattern) => skip.take().is_some(),
+                Some(left) if line.contains(self.pattern) => {
+                    *skip = Some(left - 1);
+                    false
+                }
+                _ => false,
+            }
+        };
+        if is_now {
+            (self.happens)();
+        }
+        self.way.send(request).await
+    }
+}

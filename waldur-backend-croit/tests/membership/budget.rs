@@ -15,7 +15,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{On, croit_settings, cx, environment, limits, now, settings},
+    common::{Failure, On, croit_settings, cx, environment, limits, now, settings},
     world::{World, clean_pass, pass},
 };
 
@@ -84,7 +84,6 @@ async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_an
         assert_eq!((counts.total, counts.of("users.all")), (1 + 2 * TURN, 1), "{counts}");
         // Ten pages of Waldur's in three waves, the list, and two calls at once of each of 34, eight at a time.
         assert_eq!(elapsed, Duration::from_millis(50 * (3 + 1 + TURN.div_ceil(8))));
-        assert!(elapsed <= Duration::from_secs(1));
     }
 }
 
@@ -149,7 +148,7 @@ async fn the_list_of_a_pass_shows_nothing_that_was_written_since_and_nobody_who_
 }
 
 #[tokio::test(start_paused = true)]
-async fn processes_that_live_for_one_pass_do_not_all_look_at_the_same_users() {
+async fn processes_that_live_for_one_pass_look_at_all_users_in_the_end() {
     for on in [On::RadosGw, On::Croit] {
         let world = World::on(on, Generation::V8, AccountingType::Usage);
         world.resources(17);
@@ -166,7 +165,7 @@ async fn processes_that_live_for_one_pass_do_not_all_look_at_the_same_users() {
             assert_eq!(close.len(), 1, "{on:?}");
             told.extend(close);
         }
-        assert!(told.len() > 13, "{on:?}: {}", told.len());
+        assert_eq!(told.len(), 17, "{on:?}");
     }
 }
 
@@ -181,6 +180,20 @@ async fn absence_is_believed_when_the_user_itself_was_asked_for() {
     let report = pass(&agent).await;
     assert_eq!(report.count(|outcome| matches!(outcome, SyncOutcome::Missing)), 1);
     assert!(world.gate.take_log().iter().any(|line| line == "GET /admin/user?uid=u-13"));
+    // Where nobody is let in, nobody is asked for.
+    world.gate.fail("list=", 9, Failure::Status(403, r#"{"Code":"InvalidAccessKeyId"}"#.to_owned()));
+    world.gate.take_log();
+    let report = pass(&agent).await;
+    assert_eq!(report.count(|outcome| matches!(outcome, SyncOutcome::Synced)), 2, "those whose turn it is");
+    assert!(world.gate.take_log().len() < 10);
+    world.gate.mend();
+    // A list that cannot be read is no list, and is told of.
+    world.gate.fail("list=", 9, Failure::Status(200, "<html>".to_owned()));
+    let report = pass(&agent).await;
+    assert_eq!(report.count(|outcome| matches!(outcome, SyncOutcome::Synced)), 49);
+    let warnings: Vec<_> = report.resources.iter().flat_map(|resource| &resource.warnings).collect();
+    assert!(warnings.len() == 1 && warnings[0].error.message().contains("list of users"), "{warnings:?}");
+    world.gate.mend();
     // Nor is a list that cannot be had a proof of anything.
     world.gate.fail("list=", 9, crate::common::server_error());
     let report = pass(&agent).await;

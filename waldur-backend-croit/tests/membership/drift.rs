@@ -1,13 +1,13 @@
 //! Quotas that were changed by hand (s3.md §5; faults.md row 112).
 
 use serde_json::json;
-use waldur_backend_croit::testing::UserEdit;
+use waldur_backend_croit::testing::{Quota, UserEdit};
 use waldur_sdk::{
     backend::LimitsAuthority, process::MembershipPolicy, settings::AccountingType, testing::waldur::Generation,
 };
 
 use crate::{
-    common::{GIB, On, server_error},
+    common::{GIB, On, Upon, server_error},
     world::{World, clean_pass, pass},
 };
 
@@ -90,6 +90,49 @@ async fn of_many_users_each_has_its_turn() {
     }
 }
 
+/// croit's list has everybody's quotas.
+#[tokio::test(start_paused = true)]
+async fn of_many_users_on_croit_each_is_mended_in_the_next_pass() {
+    for accounting in [AccountingType::Usage, AccountingType::Limit] {
+        let world = World::on(On::Croit, Generation::V8, accounting);
+        drop(world.resources(60));
+        let agent = world.agent(json!({}));
+        clean_pass(&agent).await;
+        for number in [3, 31, 59] {
+            world.set_quota(&format!("u-{number}"), 100);
+        }
+        clean_pass(&agent).await;
+        assert!((0..60).all(|number| world.quota(&format!("u-{number}")) == (7, 7)), "{accounting:?}");
+    }
+}
+
+/// The row is as old as the list of resources, the look at the user is not.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_ends_between_the_list_and_the_look_is_not_undone() {
+    for (on, look) in [(On::Croit, "GET /api/s3/users"), (On::RadosGw, "GET /admin/user?uid=u-7")] {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let resource = world.resources(40)[7];
+        // By hand for the storage, and by the customer's order for Waldur.
+        let (waldur, fake) = (world.waldur.clone(), world.gate.fake.clone());
+        let way = Upon::new(&world.gate, look, 0, move || {
+            let options = json!({ "storage_limit": 9, "object_limit": 9 });
+            waldur.change_resource(resource, |resource| resource.options(options));
+            let set = |quota: &mut Quota| (quota.max_size, quota.max_objects) = (9 * GIB, 9);
+            let edit = |edit: UserEdit<'_>| {
+                set(edit.user_quota);
+                set(edit.bucket_quota);
+            };
+            fake.edit_user("u-7", edit).unwrap();
+        });
+        let agent = world.agent_over(world.waldur.clone(), way, json!({}));
+        world.gateway_writes();
+        clean_pass(&agent).await;
+        assert_eq!((world.quota("u-7"), world.gateway_writes().len()), ((9, 9), 0), "{on:?}");
+        clean_pass(&agent).await;
+        assert_eq!((world.quota("u-7"), world.gateway_writes().len()), ((9, 9), 0), "{on:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_customer_left_open_stays_as_the_operator_has_it() {
     for options in [json!({}), json!({ "storage_limit": 0, "object_limit": 0 }), json!({ "storage_limit": "soon" })] {
@@ -131,5 +174,20 @@ async fn one_user_that_cannot_be_mended_holds_no_other_up() {
     assert_eq!([world.quota("u-1"), world.quota("u-2"), world.quota("u-3")], [(7, 7), (100, 100), (7, 7)]);
     world.gate.mend();
     pass(&agent).await;
+    assert_eq!(world.quota("u-2"), (7, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_mended_does_not_wait_for_its_turn() {
+    let world = World::new(Generation::V8);
+    drop(world.resources(40));
+    world.set_quota("u-2", 100);
+    world.gate.fail("PUT /admin/user?quota=&uid=u-2", 99, server_error());
+    let agent = world.agent(json!({}));
+    for _twice in 0..2 {
+        assert!(!pass(&agent).await.is_clean(), "it is told as long as it is so");
+    }
+    world.gate.mend();
+    clean_pass(&agent).await;
     assert_eq!(world.quota("u-2"), (7, 7));
 }

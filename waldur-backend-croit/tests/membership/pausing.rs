@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 use waldur_backend_croit::settings::S3Settings;
 use waldur_sdk::{
-    backend::Status,
+    backend::{CreateRequest, MarketplaceResource, ResourceBackend as _, Status},
     process::{MembershipReport, membership::Change},
     settings::{BackendSettings, problems},
     testing::waldur::Generation,
-    types::ResourceUuid,
+    types::{BackendId, OrderUuid, ResourceUuid, Uuid},
 };
 
-use crate::world::{World, clean_pass, pass};
+use crate::{
+    common::cx,
+    world::{World, clean_pass, pass},
+};
 
 fn on_request() -> Value {
     json!({ "suspend_on_pause": true })
@@ -82,6 +85,92 @@ async fn a_suspension_by_the_operator_is_never_lifted() {
         assert!(!can_read(&world), "{paused}");
     }
     assert!(world.gateway_writes().is_empty());
+}
+
+/// The mark that a user of this resource has while Waldur suspends it.
+fn mark(resource: ResourceUuid) -> String {
+    format!(" (paused by Waldur, {})", resource.hex())
+}
+
+fn name(world: &World) -> String {
+    world.gate.fake.user("u-1").unwrap().display_name
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_customer_calls_a_resource_lifts_no_suspension() {
+    let (world, resource) = stored();
+    let backend = world.gate.backend(on_request(), &world.components());
+    for name in ["x (paused by Waldur)", "x (paused by Waldur, 00000000000000000000000000000001)"] {
+        world
+            .gate
+            .fake
+            .edit_user("u-1", |edit| (*edit.suspended, *edit.display_name) = (true, name.to_owned()))
+            .unwrap();
+        for _twice in 0..2 {
+            pass(&world.agent(on_request())).await;
+            assert!(!can_read(&world), "{name}");
+        }
+    }
+    // Nor does any user begin with the mark, whatever its resource is called.
+    let mut made = MarketplaceResource::new(resource, world.offering, "x", "u-9");
+    for (called, name) in [
+        (format!("Data{0}{0}", mark(resource)), "Data"),
+        (format!("Data{}\n", mark(resource)), "Data"),
+        (mark(resource), "(paused by Waldur, "),
+        ("Data (paused by Waldur)".to_owned(), "Data (paused by Waldur)"),
+    ] {
+        made.name = called;
+        let id = BackendId::new("u-9").unwrap();
+        drop(backend.create(&cx(), &CreateRequest::new(OrderUuid::new(Uuid::nil()), made.clone(), id)).await.unwrap());
+        let user = world.gate.fake.user("u-9").unwrap().display_name;
+        assert!(user.starts_with(name) && !user.ends_with(&mark(resource)), "{user}");
+        world.gate.fake.remove_user("u-9");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_somebody_made_void_lifts_no_later_suspension() {
+    let (world, resource) = stored();
+    let (agent, before) = (world.agent(on_request()), name(&world));
+    world.waldur.change_resource(resource, |resource| resource.paused(true));
+    clean_pass(&agent).await;
+    assert!(name(&world).ends_with(&mark(resource)));
+    // The pause ends, and somebody enables the user before the next pass.
+    world.waldur.change_resource(resource, |resource| resource.paused(false));
+    world.gate.fake.edit_user("u-1", |edit| *edit.suspended = false).unwrap();
+    world.gateway_writes();
+    clean_pass(&agent).await;
+    assert_eq!((name(&world), world.gateway_writes().len()), (before, 1));
+    clean_pass(&agent).await;
+    assert!(world.gateway_writes().is_empty());
+    // Months later.
+    world.gate.fake.edit_user("u-1", |edit| *edit.suspended = true).unwrap();
+    for _twice in 0..2 {
+        pass(&agent).await;
+        assert!(!can_read(&world));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspension_of_ours_ends_where_pauses_are_not_to_suspend_any_more() {
+    for paused in [true, false] {
+        let (world, resource) = stored();
+        let before = name(&world);
+        world.waldur.change_resource(resource, |resource| resource.paused(true));
+        clean_pass(&world.agent(on_request())).await;
+        assert!(!can_read(&world));
+        world.waldur.change_resource(resource, |resource| resource.paused(paused));
+        let agent = world.agent(json!({}));
+        clean_pass(&agent).await;
+        assert!(can_read(&world) && name(&world) == before);
+        world.gateway_writes();
+        clean_pass(&agent).await;
+        assert!(world.gateway_writes().is_empty());
+        // But not the operator's.
+        world.gate.fake.edit_user("u-1", |edit| *edit.suspended = true).unwrap();
+        clean_pass(&agent).await;
+        assert!(!can_read(&world));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,14 +8,15 @@ use waldur_backend_croit::{
     testing::{FakeCroit, SeedUser},
 };
 use waldur_sdk::{
-    backend::{Period, ResourceBackend as _},
+    ErrorKind,
+    backend::{Cancellation, Outcome, Period, ResourceBackend as _, Usage, UsageReport},
     rest::Http,
     settings::{AccountingType, Component, Components, RawSettings, TimeZone},
-    types::{Decimal, Timestamp, UnitFactor},
+    types::{BackendId, Decimal, Timestamp, UnitFactor},
 };
 
 use crate::{
-    common::{Failure, GIB, Gate, TOKEN, count, croit_settings, environment, server_error, usage_components},
+    common::{Failure, GIB, Gate, TOKEN, Upon, count, croit_settings, cx, environment, server_error, usage_components},
     radosgw::{ask, november},
 };
 
@@ -139,6 +140,112 @@ async fn s31_s34_gaps_are_carried_and_statistics_that_stopped_bill_one_step() {
     let near = |text: &str, wanted: f64| (text.parse::<f64>().unwrap() - wanted).abs() < 5.0;
     assert!(near(&usage["u-0"], 1000.0), "{usage:?}");
     assert!(near(&usage["u-1"], 500.0), "and not 1000: {usage:?}");
+    // Somebody is told.
+    let told = reports(&gate, &["u-0", "u-1"]).await.into_iter().map(|report| report.unproven.unwrap());
+    let hours: Vec<_> = told.map(|text| text.split_whitespace().find_map(|word| word.parse::<i64>().ok())).collect();
+    assert!(hours.iter().all(|hours| hours.is_some_and(|hours| (119..=120).contains(&hours))), "five days: {hours:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s31_a_user_that_was_removed_with_its_data_and_made_anew_is_not_billed_for_the_time_between() {
+    let gate = with_users();
+    for uid in ["u-0", "u-1"] {
+        gate.croit.stores(uid, at("2026-10-01T00:00:00Z"), 100 * GB);
+        gate.croit.hide(uid, at("2026-11-05T00:00:00Z"), at("2026-11-15T00:00:00Z"));
+    }
+    gate.croit.stores("u-0", at("2026-11-15T00:00:00Z"), 0);
+    let usage = utc(&gate, &["u-0", "u-1"]).await;
+    let days = |uid: &str| usage[uid].parse::<f64>().unwrap();
+    assert!((days("u-0") - 400.0).abs() < 2.0, "{usage:?}");
+    assert!((days("u-1") - 2150.0).abs() < 2.0, "that one was there all the time: {usage:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_series_that_ends_is_billed_to_its_end_and_on_once_it_goes_on() {
+    let gate = with_users();
+    gate.croit.stores("u-0", at("2026-10-01T00:00:00Z"), 100 * GB);
+    gate.croit.hide("u-0", at("2026-11-17T00:00:00Z"), at("2026-11-22T11:00:00Z"));
+    let resumed: f64 = utc(&gate, &["u-0"]).await["u-0"].parse().unwrap();
+    assert!((resumed - 2150.0).abs() < 2.0, "{resumed}");
+    gate.croit.hide("u-0", at("2026-11-17T00:00:00Z"), at("2026-12-01T00:00:00Z"));
+    let ended: f64 = utc(&gate, &["u-0"]).await["u-0"].parse().unwrap();
+    assert!((ended - 1600.0).abs() < 2.0, "{ended}");
+}
+
+/// What is reported of users that are measured.
+async fn reports(gate: &Gate, names: &[&str]) -> Vec<UsageReport> {
+    let backend = gate.backend(json!({ "usage_model": "gb_days" }), &gigabytes());
+    of(&backend, names).await
+}
+
+async fn of(backend: &S3Backend, names: &[&str]) -> Vec<UsageReport> {
+    let ids: Vec<_> = names.iter().map(|name| BackendId::new(*name).unwrap()).collect();
+    let usage = backend.usage().unwrap().usage(&cx(), &ids, november()).await;
+    let report = |usage| if let Usage::Measured(report) = usage { Some(report) } else { None };
+    usage.into_values().filter_map(report).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_on_croit_carries_the_stamp_of_its_user() {
+    let gate = with_users();
+    let stamp = "123456789abcdef0123456789abcdef0";
+    gate.fake.add_user(SeedUser::new("ours").email(&format!("waldur-{stamp}-ours@invalid"))).unwrap();
+    gate.fake.add_user(SeedUser::new("broken").email(&format!("waldur-{stamp}-ours-too@invalid"))).unwrap();
+    for uid in ["ours", "broken", "u-0"] {
+        gate.croit.stores(uid, at("2026-11-21T12:00:00Z"), GB);
+    }
+    let current = gate.backend(json!({}), &usage_components());
+    let gb_days = gate.backend(json!({ "usage_model": "gb_days" }), &gigabytes());
+    for backend in [current, gb_days] {
+        let stamps: Vec<_> = of(&backend, &["ours", "u-0"]).await.into_iter().map(|report| report.stamp).collect();
+        assert_eq!(stamps.len(), 2);
+        assert_eq!(stamps[0].map(|stamp| stamp.0.hex()), Some(stamp.to_owned()));
+        assert_eq!(stamps[1], None, "it may be older than stamps");
+        gate.take_log();
+        assert_eq!(ask(&backend, &["broken"], november()).await["broken"], "Foreign");
+        assert_eq!(gate.take_log().len(), 1, "nothing of a stranger is asked for but whose it is");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_alone_are_not_measured_over_time_and_cost_nothing() {
+    let gate = with_users();
+    let objects: Components = usage_components().iter().filter(|one| one.name == "s3_objects").cloned().collect();
+    let backend = gate.backend(json!({ "usage_model": "gb_days" }), &objects);
+    let reports = of(&backend, &ALL).await;
+    assert!(reports.len() == ALL.len() && reports.iter().all(|report| report.total.is_empty()));
+    assert!(gate.take_log().is_empty());
+    let findings = backend.diagnose(&cx()).await;
+    let outcomes = |check: &str| {
+        let of = findings.iter().filter(|finding| finding.check == check);
+        of.map(|finding| (finding.outcome, finding.detail.contains("s3_objects"))).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes("components"), [(Outcome::Warning, false)]);
+    assert_eq!(outcomes("objects"), [(Outcome::Warning, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_between_any_two_calls() {
+    for model in ["current", "gb_days"] {
+        let gate = Gate::croit();
+        let names: Vec<String> = (0..100).map(|number| format!("u-{number}")).collect();
+        for uid in &names {
+            gate.fake.add_user(SeedUser::new(uid)).unwrap();
+            gate.croit.stores(uid, at("2026-11-21T12:00:00Z"), GB);
+        }
+        let stop = Cancellation::default();
+        let way = Upon::new(&gate, "", 10, {
+            let stop = stop.clone();
+            move || stop.cancel()
+        });
+        let backend = gate.backend_over(way, json!({ "usage_model": model }), &gigabytes());
+        let ids: Vec<_> = names.iter().map(|name| BackendId::new(name.as_str()).unwrap()).collect();
+        let usage = backend.usage().unwrap().usage(&cx().with_cancellation(stop), &ids, november()).await;
+        let stopped =
+            |usage: &&Usage| matches!(usage, Usage::Unreadable(error) if error.kind() == ErrorKind::Cancelled);
+        assert!(usage.len() == 100 && usage.values().filter(stopped).count() >= 82, "{model}");
+        assert!(gate.take_log().len() <= 18, "{model}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,13 +254,13 @@ async fn s32_s33_without_readings_nothing_is_measured_and_never_zero() {
     // Gaps alone: croit pads the time before a user was there.
     gate.croit.stores("u-0", at("2026-11-10T00:00:00Z"), GB);
     gate.croit.hide("u-0", at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
-    // One reading in three weeks is none.
-    gate.croit.stores("u-1", at("2026-11-01T00:00:00Z"), GB);
+    // One reading in three weeks holds for its step.
+    gate.croit.stores("u-1", at("2026-11-01T00:00:00Z"), 100 * GB);
     gate.croit.stop_measuring("u-1", at("2026-11-01T00:01:00Z"));
     // Nothing but a true zero.
     gate.croit.stores("u-2", at("2026-10-01T00:00:00Z"), 0);
     let usage = utc(&gate, &ALL).await;
-    assert_eq!(usage.values().collect::<Vec<_>>(), ["not yet", "Inconsistent", "0", "not yet"]);
+    assert_eq!(usage.values().collect::<Vec<_>>(), ["not yet", "1.25", "0", "not yet"]);
     gate.croit.spoil("u-2", at("2026-11-02T00:00:00Z"), at("2026-11-03T00:00:00Z"));
     gate.croit.stores("u-3", at("2026-11-21T12:00:00Z"), GB);
     let usage = utc(&gate, &ALL).await;
@@ -182,6 +289,10 @@ async fn s32_an_answer_without_points_is_no_new_user() {
     // Nor has anybody begun to be when croit has no reading of anybody.
     let gate = with_users();
     assert!(utc(&gate, &ALL).await.values().all(|usage| usage == "NotReady"));
+    // Others that nobody asked about say so as well, and who is asked about alone is no other case.
+    assert_eq!(utc(&gate, &["u-3"]).await["u-3"], "NotReady");
+    gate.croit.stores("u-0", at("2026-11-21T12:00:00Z"), GB);
+    assert_eq!(utc(&gate, &["u-3"]).await["u-3"], "not yet");
     // In the first minutes of a month there is none yet, and of a month that is over nobody was there.
     assert!(gb_days(&gate, &ALL, november().previous(), "UTC").await.values().all(|usage| usage == "not yet"));
     let clock = || "2026-11-01T00:02:00Z".parse().unwrap();

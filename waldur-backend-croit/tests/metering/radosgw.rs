@@ -18,7 +18,7 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    Failure, GIB, Gate, backend, backend_with, components, count, cx, environment, server_error, usage_components,
+    Failure, GIB, Gate, Upon, backend, backend_with, components, count, cx, environment, server_error, usage_components,
 };
 
 pub(crate) fn november() -> Period {
@@ -148,11 +148,13 @@ async fn s13_usage_that_is_missing_or_garbled_is_that_users_alone() {
         assert_eq!((unknown.len(), answer.len()), (1, 40), "{usage}: {answer:?}");
     }
     let gate = with_users(1);
-    garble(&gate, "uid=u-0", |rows| drop(rows[0].as_object_mut().unwrap().remove("usage")));
+    garble(&gate, "bucket?uid=u-0", |rows| drop(rows[0].as_object_mut().unwrap().remove("usage")));
     assert_eq!(now(&backend(gate), &["u-0"]).await["u-0"], "Inconsistent");
     // Categories that are not counted say nothing of the one that is.
     let gate = with_users(1);
-    garble(&gate, "uid=u-0", |rows| rows[0]["usage"] = json!({ "rgw.multimeta": { "size": 9, "num_objects": 9 } }));
+    garble(&gate, "bucket?uid=u-0", |rows| {
+        rows[0]["usage"] = json!({ "rgw.multimeta": { "size": 9, "num_objects": 9 } });
+    });
     assert_eq!(now(&backend(gate), &["u-0"]).await["u-0"], "0 0");
 }
 
@@ -164,7 +166,7 @@ async fn a_bucket_whose_owner_cannot_be_read_has_each_user_asked_for_its_own() {
     assert_eq!((answer["u-7"].as_str(), answer["u-39"].as_str()), ("7 1", "39 1"));
     assert_eq!(gate.take_log().len(), 41);
     let gate = with_users(2);
-    garble(&gate, "uid=u-0", |_| {});
+    garble(&gate, "bucket?uid=u-0", |_| {});
     let answer = now(&backend(gate), &["u-0", "u-1"]).await;
     assert_eq!((answer["u-0"].as_str(), answer["u-1"].as_str()), ("WrongContent", "1 1"), "the filter was ignored");
 }
@@ -180,10 +182,17 @@ async fn s15_a_listing_that_fails_leaves_everybody_unknown_and_a_call_only_its_u
     assert!(gate.take_log().len() <= 9 * 4, "a gateway that is down is not asked for everybody");
     for cut in ["[", r#"[{"bucket":"b","owner":"u-1""#, "<html>", ""] {
         let gate = with_users(40);
-        gate.fail("stats=true", 1, Failure::Status(200, cut.to_owned()));
-        let answer = now(&backend(gate), &all).await;
+        gate.fail("stats=true", 99, Failure::Status(200, cut.to_owned()));
+        let answer = now(&backend(gate.clone()), &all).await;
         assert!(answer.values().all(|usage| usage == "Decode" || usage == "WrongContent"), "{cut}: {answer:?}");
+        // A proxy that cuts what is long leaves what is short.
+        gate.mend();
+        gate.fail("bucket?stats=true", 99, Failure::Status(200, cut.to_owned()));
+        assert_eq!(now(&backend(gate), &all).await["u-39"], "39 1", "{cut}");
     }
+    let gate = with_users(40);
+    gate.fail("bucket?stats=true", 99, Failure::Transport(TransportErrorKind::Interrupted));
+    assert_eq!(now(&backend(gate), &all).await["u-39"], "39 1");
     let gate = with_users(4);
     gate.fail("uid=u-2", 9, Failure::Status(500, String::new()));
     let answer = now(&backend(gate), &["u-1", "u-2", "u-3"]).await;
@@ -196,7 +205,7 @@ async fn s15_a_listing_that_fails_leaves_everybody_unknown_and_a_call_only_its_u
     let gate = with_users(40);
     gate.fail("bucket?stats=true", 9, Failure::Status(504, String::new()));
     let backend = backend(gate.clone());
-    for listings in [4, 0, 0] {
+    for listings in [4, 0, 0, 4] {
         assert_eq!(now(&backend, &all).await["u-39"], "39 1");
         assert_eq!(count(&gate.take_log(), "bucket?stats=true"), listings, "it is not tried in every report");
     }
@@ -346,6 +355,77 @@ async fn nothing_is_asked_for_nobody_and_a_stop_is_heard() {
     let cancelled = |error: &Error| error.kind() == ErrorKind::Cancelled;
     assert!(usage.values().all(|usage| matches!(usage, Usage::Unreadable(error) if cancelled(error))));
     assert!(gate.take_log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_of_the_users_themselves_make_no_listing_worth_less() {
+    let gate = with_users(40);
+    for user in 0..40 {
+        for bucket in 0..20 {
+            gate.fake.create_bucket(&format!("u-{user}"), &format!("b-{user}-{bucket}")).unwrap();
+        }
+    }
+    let (backend, all) = (backend(gate.clone()), names(40));
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    for _report in 0..3 {
+        assert_eq!(now(&backend, &all).await["u-39"], "39 1");
+        assert_eq!(gate.take_log(), ["GET /admin/bucket?stats=true"]);
+    }
+    // One that failed by what passes is tried soon again, one that cannot be read is not.
+    gate.fail("bucket?stats=true", 4, Failure::Status(503, String::new()));
+    let mut listings = Vec::new();
+    for report in 0..4 {
+        assert_eq!(now(&backend, &all).await["u-39"], "39 1", "{report}");
+        listings.push(count(&gate.take_log(), "bucket?stats=true"));
+    }
+    assert_eq!(listings, [4, 0, 0, 1]);
+    garble(&gate, "bucket?stats=true", |rows| rows[7]["owner"] = json!(7));
+    for report in 0..4 {
+        assert_eq!(now(&backend, &all).await["u-39"], "39 1", "{report}");
+        assert_eq!(count(&gate.take_log(), "bucket?stats=true"), usize::from(report == 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_carries_the_stamp_of_a_user_that_was_read() {
+    let gate = with_users(2);
+    let stamp = "123456789abcdef0123456789abcdef0";
+    gate.fake.add_user(SeedUser::new("ours").email(&format!("waldur-{stamp}-ours@invalid"))).unwrap();
+    put(&gate.fake, "ours", "ours", &[GIB.unsigned_abs()]);
+    gate.fake.add_user(SeedUser::new("broken").email(&format!("waldur-{stamp}-ours-too@invalid"))).unwrap();
+    put(&gate.fake, "broken", "broken", &[GIB.unsigned_abs()]);
+    let backend = backend(gate.clone());
+    let usage = backend.usage().unwrap().usage(&cx(), &ids(&["ours", "u-1", "broken"]), november()).await;
+    let stamps = usage.values().map(|usage| match usage {
+        Usage::Measured(report) => Ok(report.stamp.map(|stamp| stamp.0.hex())),
+        Usage::Unreadable(error) => Err(error.kind()),
+        Usage::NotYet => Ok(None),
+    });
+    // In the order of their names.
+    assert_eq!(stamps.collect::<Vec<_>>(), [Err(ErrorKind::Foreign), Ok(Some(stamp.to_owned())), Ok(None)]);
+    assert_eq!(count(&gate.take_log(), "uid=broken"), 1, "and nothing more of a stranger");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_between_any_two_calls() {
+    for users in [16, 100] {
+        let gate = with_users(users);
+        // Each for itself: a listing would be one call.
+        gate.fail("bucket?stats=true", 1, Failure::Transport(TransportErrorKind::TooLarge));
+        let stop = waldur_sdk::backend::Cancellation::default();
+        let way = Upon::new(&gate, "uid=", 5, {
+            let stop = stop.clone();
+            move || stop.cancel()
+        });
+        let all = names(users);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let gateway = backend(way);
+        let usage = gateway.usage().unwrap().usage(&cx().with_cancellation(stop), &ids(&all), november()).await;
+        let stopped =
+            |usage: &&Usage| matches!(usage, Usage::Unreadable(error) if error.kind() == ErrorKind::Cancelled);
+        assert!(usage.values().filter(stopped).count() >= users - 14, "{users}");
+        assert!(gate.take_log().len() <= 1 + 5 + 16, "{users}: those that have begun are read");
+    }
 }
 
 #[tokio::test(start_paused = true)]

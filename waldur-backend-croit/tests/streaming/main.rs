@@ -24,7 +24,7 @@ use waldur_sdk::{
     types::{BackendId, Date, Decimal},
 };
 
-use common::{backend_with, croit_settings, cx, environment, usage_components};
+use common::{Gate, backend_with, croit_settings, cx, environment, usage_components};
 use waldur_backend_croit::S3Backend;
 
 /// Who measures memory.
@@ -83,6 +83,52 @@ fn peak_memory() -> usize {
 #[cfg(not(target_os = "linux"))]
 fn peak_memory() -> usize {
     0
+}
+
+/// A croit with one user that has all the buckets.
+#[derive(Clone, Default)]
+struct EndlessCroit(Arc<AtomicUsize>);
+
+#[async_trait]
+impl HttpTransport for EndlessCroit {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let intake = request.extensions().get::<Intake>().unwrap();
+        if request.uri().path() == "/api/s3/users" {
+            assert!(intake.take(br#"[{"uid":"u-0","name":"One"}]"#));
+            return Ok(Response::new(Bytes::new()));
+        }
+        assert_eq!(request.uri().path(), "/api/s3/users/u-0/buckets");
+        let mut piece = String::new();
+        for number in 0..BUCKETS {
+            let before = if number == 0 { '[' } else { ',' };
+            let name = format!("{number:0>200}");
+            let held = r#""usageSum":{"size":1073741824,"numObjects":2}"#;
+            write!(piece, r#"{before}{{"bucket":"{name}","owner":"u-0",{held}}}"#).unwrap();
+            if piece.len() > 16 * 1024 || number + 1 == BUCKETS {
+                piece += if number + 1 == BUCKETS { "]" } else { "" };
+                self.0.fetch_add(piece.len(), Ordering::Relaxed);
+                assert!(intake.take(piece.as_bytes()), "{number}");
+                piece.clear();
+            }
+        }
+        Ok(Response::new(Bytes::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f109_a_hundred_thousand_buckets_of_one_user_on_croit_are_measured_in_flat_memory() {
+    let _alone = ALONE.lock().await;
+    let croit = EndlessCroit::default();
+    let backend = Gate::croit().backend_over(croit.clone(), json!({}), &usage_components());
+    let id = BackendId::new("u-0").unwrap();
+    let before = peak_memory();
+    let month = Period::containing(Date::constant(2026, 11, 22));
+    let usage = backend.usage().unwrap().usage(&cx(), std::slice::from_ref(&id), month).await;
+    let grown = peak_memory() - before;
+    let Usage::Measured(report) = &usage[&id] else { panic!("{usage:?}") };
+    assert_eq!(report.total["s3_storage"].decimal(), Decimal::from(BUCKETS));
+    let came = croit.0.load(Ordering::Relaxed);
+    assert!(came > 20_000_000 && grown < 4 << 20, "of {came} bytes {grown} were kept");
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,8 +36,7 @@ impl Importer for HarborBackend {
         let limits: HashMap<_, StorageLimit> = limits.collect();
         let ours = projects.items().iter().filter(|project| self.is_importable(project));
         let reads: Vec<_> = ours.map(|project| self.importable(&client, &limits, project)).collect();
-        let found: Vec<_> = stream::iter(reads).buffered(AT_A_TIME).try_collect().await?;
-        let mut found: HashMap<_, _> = found.into_iter().collect();
+        let mut found: HashMap<_, _> = stream::iter(reads).buffered(AT_A_TIME).try_collect().await?;
         Ok(projects.filter_map(|project| found.remove(&project.id).flatten()))
     }
 }
@@ -54,20 +53,36 @@ impl HarborBackend {
             Mark::None => None,
             Mark::Broken | Mark::Unknown => return Ok((project.id, None)),
         };
+        // One whose name nobody can have was not made by us.
+        let Ok(id) = BackendId::new(project.name.as_str()) else { return Ok((project.id, None)) };
+        let item =
+            match self.read_importable(client, limits, project, Importable::new(id.clone()).with_stamp(stamp)).await {
+                Err(error) if is_hopeless(&error) => return Err(error),
+                item => item.unwrap_or_else(|error| Importable::unreadable(id, error)),
+            };
+        Ok((project.id, Some(item)))
+    }
+
+    async fn read_importable(
+        &self,
+        client: &HarborClient,
+        limits: &HashMap<ProjectId, StorageLimit>,
+        project: &Project,
+        mut item: Importable,
+    ) -> Result<Importable> {
         let name = ProjectName::new(project.name.as_str())?;
-        let mut item = Importable::new(BackendId::new(name.as_str())?).with_stamp(stamp);
         if let Some(limit) = limits.get(&project.id) {
             item.limits = self.0.storage.limits(*limit)?;
         }
         // What is somebody's is not offered, so that nobody asks where it belongs.
-        if stamp.is_none() {
+        if item.stamp.is_none() {
             item.parent = match self.parent(client, &name).await {
                 Err(error) if is_hopeless(&error) => return Err(error),
                 // It may be gone since it was listed. The others have their parents.
                 parent => parent.ok().flatten(),
             };
         }
-        Ok((project.id, Some(item)))
+        Ok(item)
     }
 
     /// The slug of the Waldur project whose group is bound to a project.

@@ -242,6 +242,9 @@ pub struct UsageReport {
     pub per_user: BTreeMap<String, Amounts>,
     /// The stamp on what was measured, where the back end read one: another resource's usage is never billed.
     pub stamp: Option<Stamp>,
+    /// What of the month the amounts do not prove, in a sentence for the operator. They are reported all the same: they are
+    /// as high as what was seen, and no higher.
+    pub unproven: Option<String>,
     /// The id of what was measured, and the name that it is published under, which ends in `_id`. Where no stamp was read,
     /// an object with another id than the published one is another resource's. Needs
     /// [`Capabilities::published_ids`](super::Capabilities::published_ids).
@@ -258,6 +261,13 @@ impl UsageReport {
     #[must_use]
     pub fn with_stamp(mut self, stamp: Option<Stamp>) -> Self {
         self.stamp = stamp;
+        self
+    }
+
+    /// Says what of the month the amounts do not prove.
+    #[must_use]
+    pub fn with_unproven(mut self, unproven: Option<String>) -> Self {
+        self.unproven = unproven;
         self
     }
 
@@ -282,6 +292,7 @@ impl fmt::Debug for UsageReport {
             .field("total", &self.total)
             .field("users", &self.per_user.len())
             .field("stamp", &self.stamp)
+            .field("unproven", &self.unproven)
             .field("published_id", &self.published_id)
             .finish()
     }

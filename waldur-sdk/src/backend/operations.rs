@@ -79,6 +79,8 @@ macro_rules! operations {
                     set(resource: &MarketplaceResource, id: &BackendId, username: &str, limits: &Limits) -> Result<()>;
             }
             upkeep: ResourceUpkeep {
+                reads "upkeep.is_behind": upkeep_is_behind =>
+                    is_behind(id: &BackendId, about: &Surroundings) -> Result<bool>;
                 writes "upkeep.sync_project": upkeep_sync_project =>
                     sync_project(id: &BackendId, about: &Surroundings) -> Result<()>;
                 writes "upkeep.sync_end_date": upkeep_sync_end_date =>

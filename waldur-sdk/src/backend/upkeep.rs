@@ -35,6 +35,18 @@ pub trait UserLimits: Send + Sync {
 /// resource in every cycle, so whatever did not change has to cost nothing. Each method's default has nothing to do.
 #[async_trait]
 pub trait ResourceUpkeep: Send + Sync {
+    /// Whether [`sync_project`](Self::sync_project) has something to change, as far as the last look at the object shows.
+    /// Asks nobody. Then resource and object are read again before it is called: an order may have changed both since they
+    /// were listed, and must not be undone. `about` lacks nothing that it is called with.
+    ///
+    /// The default does not know. It suits whoever compares with what it reads itself, or writes nothing that orders do.
+    ///
+    /// # Errors
+    /// When it cannot be told; that counts as if there were something.
+    async fn is_behind(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Brings name, description, last day and field of science of the project in line on the back end.
     ///
     /// # Errors

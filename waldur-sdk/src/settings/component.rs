@@ -8,7 +8,7 @@ use super::{Checked, RawSettings, Read, Section, Setting};
 use crate::types::{BillingType, Limit, LimitPeriod, UnitFactor};
 
 /// A component: one quantity that is sold, limited or measured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Component {
     /// The key in `backend_components`, which is the component's type in Waldur.

@@ -12,7 +12,7 @@ use crate::{
 
 /// The components of one offering, in the order of their names. Never changes: [`Self::merge_waldur`] makes another
 /// one, from which the back end is then built (core.md §6.5). Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Components(Arc<BTreeMap<String, Component>>);
 
 /// A limit in the back end's unit.

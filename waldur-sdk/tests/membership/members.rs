@@ -15,7 +15,6 @@ use waldur_sdk::{
         waldur::{AccountState, Generation, OfferingUserState, RecordedRequest, ResourceState},
         when,
     },
-    types::{ResourceUuid, Uuid},
 };
 
 use crate::{

@@ -1,20 +1,23 @@
 //! Objects that exist, are gone, or cannot be seen: Create and Restore once more, and Terminate (core.md §2.5, §2.10).
 
+use std::sync::Arc;
+
 use crate::orders::{
     Asked, BOTH, Doctored, OnRequest, PROJECT, World, assert_deferred, assert_done, assert_erred, error, limited,
     limits, warned,
 };
+use async_trait::async_trait;
 use waldur_sdk::{
-    ErrorKind,
-    backend::{OpContext, Origin},
+    Error, ErrorKind, Result,
+    backend::{MarketplaceResource, OpContext, Origin, ResourceBackend, Status},
     process::{FollowUp, Leftover, LeftoverOutcome, OrderOutcome, OrderPolicy, OrderProcessor, OrderRunReport},
     rest::TransportErrorKind,
     settings::{AccountingType, Component, Components},
     testing::{
-        Faults, MemoryBackend, any, op, status,
+        Faults, MemoryBackend, Override, any, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
-    types::{ResourceUuid, Uuid},
+    types::{BackendId, ResourceUuid, Uuid},
 };
 
 #[tokio::test(start_paused = true)]
@@ -324,4 +327,32 @@ async fn a_restore_asks_for_the_orders_limits_or_else_the_resources() {
         assert_eq!(creation.origin, Origin::Recorded);
         assert_eq!(world.object(&id).limits["cpu"], Some(u64::try_from(expected).unwrap()));
     }
+}
+
+/// A back end whose object somebody else has closed.
+struct Locked(Arc<dyn ResourceBackend>);
+
+#[async_trait]
+impl Override for Locked {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.0
+    }
+    async fn set_status(&self, _: &OpContext, _: &MarketplaceResource, _: &BackendId, _: Status) -> Result<()> {
+        Err(Error::unsupported("lifting a suspension of somebody else's"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restoration_of_what_somebody_else_has_closed_is_done_and_says_so() {
+    let world = World::new(Generation::V8);
+    let create = world.create("Res").pending();
+    assert_done(&world.agent().run_one().await);
+    let resource = world.waldur.resource_of(create);
+    world.waldur.order_on(resource).terminate().pending();
+    assert_done(&world.agent().run_one().await);
+    let restore = world.waldur.order_on(resource).restore().pending();
+    let report = world.agent().memory(MemoryBackend::with_status).overriding(Locked).run_one().await;
+    assert_done(&report);
+    assert!(warned(&report).contains(&"status"), "{:?}", report.warnings);
+    assert_eq!(world.state(restore), OrderState::Done);
 }

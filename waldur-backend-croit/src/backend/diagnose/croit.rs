@@ -8,12 +8,16 @@ use waldur_sdk::{
 
 use super::{clock, region, tls, users, usual_remedy, with_remedy};
 use crate::{
-    croit::{CroitClient, Login, UserList, Window, error},
+    croit::{CroitClient, Login, User, UserList, Window, error},
     s3::Uid,
     settings::{Flavour, S3Settings, UsageModel},
 };
 
-pub(super) async fn findings(client: &CroitClient, settings: &S3Settings) -> Vec<Finding> {
+pub(super) async fn findings(
+    client: &CroitClient,
+    settings: &S3Settings,
+    is_ours: impl Fn(&User) -> bool + Send,
+) -> Vec<Finding> {
     let (list, first) = match client.users().all().await {
         Ok(list) => (Some(list), Ok(())),
         Err(error) => (None, Err(error)),
@@ -23,7 +27,9 @@ pub(super) async fn findings(client: &CroitClient, settings: &S3Settings) -> Vec
     let mut findings = vec![tls(&croit.api_url.to_string(), settings, &first), login(with_token, first)];
     if let Some(list) = &list {
         findings.push(count(list));
-        findings.push(graph(client, list, settings.usage_model()).await);
+        let (ours, others): (Vec<&User>, Vec<&User>) = list.iter().partition(|user| is_ours(user));
+        let uids = ours.into_iter().chain(others).filter_map(|user| Uid::new(user.uid.as_str()).ok());
+        findings.push(graph(client, uids.take(ASKED).collect(), settings.usage_model()).await);
     }
     findings.extend(s3(client, settings).await);
     findings.push(region(settings));
@@ -65,21 +71,42 @@ fn count(list: &UserList) -> Finding {
     Finding::new("users", Outcome::Warning, detail)
 }
 
-/// Asks for the statistics of a day of any user: the graph is there or not, whatever it has of that one.
-async fn graph(client: &CroitClient, list: &UserList, model: UsageModel) -> Finding {
-    const CHECK: &str = "statistics";
+/// So many users are asked about before it is said that croit measures nobody.
+const ASKED: usize = 8;
+
+const STATISTICS: &str = "statistics";
+
+/// Asks for the statistics of a day, of one user after the other until one has a reading.
+async fn graph(client: &CroitClient, uids: Vec<Uid>, model: UsageModel) -> Finding {
+    let asked = uids.len();
+    for uid in uids {
+        if let Some(finding) = graph_of(client, &uid, model).await {
+            return finding;
+        }
+    }
+    if asked == 0 {
+        return Finding::new(STATISTICS, Outcome::Skipped, "there is no user to ask about");
+    }
+    let detail =
+        format!("croit draws what users store over time, and has no reading of the last day of any of {asked}");
+    let outcome = if model == UsageModel::GbDays { Outcome::Warning } else { Outcome::Skipped };
+    let remedy = "see whether croit shows statistics of these users, and under which names";
+    Finding::new(STATISTICS, outcome, detail).with_remedy(remedy)
+}
+
+/// `None` where croit has no readings of this user.
+async fn graph_of(client: &CroitClient, uid: &Uid, model: UsageModel) -> Option<Finding> {
+    const CHECK: &str = STATISTICS;
     let wanted = model == UsageModel::GbDays;
-    let Some(uid) = list.iter().find_map(|user| Uid::new(user.uid.as_str()).ok()) else {
-        return Finding::new(CHECK, Outcome::Skipped, "there is no user to ask about");
-    };
     let now = client.environment().now();
     let from = now.as_second().saturating_sub(24 * 60 * 60);
     let window = Window { from: Timestamp::from_second(from).unwrap_or(now), until: now };
-    match client.stats().user_data(&uid, window).await {
+    Some(match client.stats().user_data(uid, window).await {
         Ok(series) if series.points.len() < 2 && wanted => {
             let detail = "croit answers an empty series where the time before a user is padded, too";
             Finding::new(CHECK, Outcome::Failed, detail).with_remedy("ask croit, or use usage_model: current")
         }
+        Ok(series) if !series.has_readings() => return None,
         Ok(_) => Finding::passed(CHECK, "croit draws what users store over time"),
         Err(error) if error.code() == Some(error::NO_SUCH_GRAPH) && wanted => {
             let detail = "croit has no graph s3-user-data, so gb_days cannot be measured";
@@ -90,5 +117,5 @@ async fn graph(client: &CroitClient, list: &UserList, model: UsageModel) -> Find
         }
         Err(error) if wanted => with_remedy(CHECK, Err(error), usual_remedy),
         Err(error) => Finding::new(CHECK, Outcome::Skipped, error.to_string()),
-    }
+    })
 }

@@ -10,8 +10,16 @@ use waldur_sdk::{
     backend::{Finding, Outcome},
 };
 
-use super::{Inner, storage::Storage};
-use crate::settings::{DeleteMode, Flavour, S3Settings, UsageModel};
+use super::{
+    Inner,
+    stamp::{self, Mark},
+    storage::Storage,
+};
+use crate::{
+    croit::User,
+    s3::Uid,
+    settings::{DeleteMode, Flavour, S3Settings, UsageModel},
+};
 
 /// So many users are counted; beyond, they are many.
 const COUNTED: usize = 10_000;
@@ -21,7 +29,14 @@ impl Inner {
     pub(super) async fn findings(&self, storage: &Storage) -> Vec<Finding> {
         let mut findings = match storage {
             Storage::RadosGw(client) => radosgw::findings(client, &self.settings).await,
-            Storage::Croit(client) => croit::findings(client, &self.settings).await,
+            Storage::Croit(client) => {
+                let is_ours = |user: &User| match Uid::new(user.uid.as_str()) {
+                    Ok(uid) if self.is_named_by_us(uid.name()) => true,
+                    Ok(uid) => matches!(stamp::read(user.email.as_deref(), &uid), Mark::Stamp(_)),
+                    Err(_) => false,
+                };
+                croit::findings(client, &self.settings, is_ours).await
+            }
         };
         let over_time = self.settings.usage_model() == UsageModel::GbDays;
         findings.push(measured(&self.meter, over_time));

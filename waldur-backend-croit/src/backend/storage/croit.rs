@@ -1,9 +1,11 @@
 //! croit in the words of [`Storage`](super::Storage).
 
+use std::sync::Arc;
+
 use futures_util::future::join;
 use waldur_sdk::{Effect, Error, ErrorKind, Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Published, Sight};
+use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Owners, Published, Sight};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
     s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
@@ -19,6 +21,7 @@ impl From<&User> for Account {
         let quota = |quota: Option<Quota>| quota.unwrap_or(Quota::UNLIMITED);
         Self {
             email: user.email.clone(),
+            name: String::new(),
             suspended: user.suspended,
             quotas: Some(Quotas::new(quota(user.user_quota), quota(user.bucket_quota))),
         }
@@ -49,7 +52,7 @@ pub(super) async fn whole(client: &CroitClient, uid: &Uid) -> Result<Option<Acco
 /// Keys and buckets at once.
 pub(super) async fn sight(
     client: &CroitClient,
-    users: &UserList,
+    users: &Arc<UserList>,
     uid: &Uid,
     with_keys: bool,
     is_anothers: impl Fn(&Account) -> bool + Send,
@@ -61,7 +64,7 @@ pub(super) async fn sight(
         return Ok(Some(Sight { account, published: None }));
     }
     let keys = async { if with_keys { own_keys(client, uid).await } else { Ok(Vec::new()) } };
-    let (keys, summary) = join(keys, async { summary(client, uid).await?.finish() }).await;
+    let (keys, summary) = join(keys, async { summary(client, users, uid).await?.finish() }).await;
     let Some(keys) = still_there(keys).transpose() else { return Ok(None) };
     Ok(Some(Sight { account, published: Some(Published { keys, summary }) }))
 }
@@ -112,8 +115,12 @@ pub(super) async fn create(client: &CroitClient, new: &NewAccount, settings: &S3
     }
     let made = client.users().create(&user).await?;
     // croit may answer nothing at all. What a user has that was made a moment ago is known.
-    let as_asked =
-        || Account { email: Some(new.email.clone()), suspended: false, quotas: Some(Quotas::both(Quota::UNLIMITED)) };
+    let as_asked = || Account {
+        email: Some(new.email.clone()),
+        name: String::new(),
+        suspended: false,
+        quotas: Some(Quotas::both(Quota::UNLIMITED)),
+    };
     Ok(Made { account: made.user.as_ref().map_or_else(as_asked, Account::from), first_key: made.key })
 }
 
@@ -145,17 +152,37 @@ pub(super) fn agree(wanted: Quota, found: Quota) -> bool {
     sizes_agree && wanted_objects == found_objects
 }
 
-pub(super) async fn buckets(client: &CroitClient, uid: &Uid) -> Result<Vec<Held>> {
+/// How many buckets croit lists for a user, whoever's they are.
+pub(super) async fn count(client: &CroitClient, uid: &Uid) -> Result<usize> {
+    Ok(client.buckets().of_user(uid)?.collect().await?.complete()?.into_items().len())
+}
+
+/// The buckets of a user.
+///
+/// # Errors
+/// When another user's are among them, or the list may not be whole.
+pub(super) async fn buckets(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Vec<Held>> {
     let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
+    let mut owners = Owners::default();
+    for bucket in &buckets {
+        owners.note(users, uid, bucket.owner.as_deref());
+    }
+    owners.check()?;
     Ok(buckets.into_iter().map(Held::from).collect())
 }
 
-pub(super) async fn summary(client: &CroitClient, uid: &Uid) -> Result<Summary> {
-    let add = |summary: &mut Summary, bucket: Result<Bucket, BadRow>| match bucket {
-        Ok(bucket) => summary.add(&bucket.name, bucket.stored.map(|stored| (stored.size, stored.num_objects))),
+/// What is published of a user's buckets; another one's name is known as far as `users` has it.
+pub(super) async fn summary(client: &CroitClient, users: &Arc<UserList>, uid: &Uid) -> Result<Summary> {
+    let (users, of) = (users.clone(), uid.clone());
+    let add = move |(summary, owners): &mut (Summary, Owners), bucket: Result<Bucket, BadRow>| match bucket {
+        Ok(bucket) => {
+            owners.note(&users, &of, bucket.owner.as_deref());
+            summary.add(&bucket.name, bucket.stored.map(|stored| (stored.size, stored.num_objects)));
+        }
         Err(bad) => summary.fail(bad.error),
     };
-    client.buckets().fold_of_user(uid, Summary::default, add).await
+    let (summary, owners) = client.buckets().fold_of_user(uid, Default::default, add).await?;
+    owners.check().map(|()| summary)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use waldur_sdk::{Error, ErrorKind, Result, backend::OpContext};
 use super::{
     Held,
     croit::{buckets, own_keys},
+    still_used,
 };
 use crate::{
     croit::CroitClient,
@@ -21,7 +22,9 @@ const AT_A_TIME: usize = 4;
 
 /// May be dropped and cancelled between any two calls; what is gone by then is gone, and another run goes on.
 pub(super) async fn purge(client: &CroitClient, cx: &OpContext, uid: &Uid, settings: &S3Settings) -> Result<()> {
-    let held = buckets(client, uid).await?;
+    // Before anything is destroyed: whose a bucket is shows by the names of everybody.
+    let users = client.users().among_names([uid]).await?;
+    let held = buckets(client, &users, uid).await?;
     if !held.is_empty() {
         let total = held.iter().try_fold(0_u64, |sum, bucket| sum.checked_add(bucket.stored?.1));
         let progress = Progress { cx, done: AtomicU64::new(0), total };
@@ -40,11 +43,6 @@ pub(super) async fn purge(client: &CroitClient, cx: &OpContext, uid: &Uid, setti
     }
     cx.checkpoint()?;
     client.users().delete(uid).await.map_err(still_used)
-}
-
-/// Whatever is not empty after it was emptied: somebody still writes, and another run takes that too.
-fn still_used(error: Error) -> Error {
-    if error.kind() == ErrorKind::Conflict { error.with_retryable(true) } else { error }
 }
 
 fn is_refusal(error: &Error) -> bool {
@@ -96,7 +94,8 @@ async fn empty_existing(own: &OwnBuckets, progress: &Progress<'_>, held: &Held) 
         progress.add(versions.len());
         before = versions;
     }
-    let text = format!("{bucket}: somebody stores objects as fast as they are deleted");
+    let text =
+        format!("{bucket}: more than was counted; another run goes on, unless somebody stores as fast as it deletes");
     Err(Error::new(ErrorKind::Conflict, text))
 }
 

@@ -18,13 +18,16 @@
 
 mod croit;
 mod croit_purge;
+mod owners;
 mod radosgw;
+
+pub(super) use self::owners::Owners;
 
 use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use waldur_sdk::{
-    Result,
+    Error, ErrorKind, Result,
     backend::OpContext,
     rest::{Breaker, Environment, Http},
 };
@@ -58,6 +61,8 @@ pub(super) enum View {
 pub(super) struct Account {
     /// Where the stamp stands.
     pub(super) email: Option<String>,
+    /// Its name for people, where a suspension by Waldur is marked; none on croit, which cannot suspend.
+    pub(super) name: String,
     /// Whether it is locked out.
     pub(super) suspended: bool,
     /// `None` when the storage does not say: that is neither 0 nor unlimited.
@@ -108,6 +113,12 @@ pub(super) struct Held {
     pub(super) name: String,
     /// Bytes and objects; `None` when the storage does not say, which is not 0.
     pub(super) stored: Option<(u64, u64)>,
+}
+
+/// Of a user that is purged: whatever is not empty after it was emptied, somebody still writes to, and another run takes
+/// that too.
+fn still_used(error: Error) -> Error {
+    if error.kind() == ErrorKind::Conflict { error.with_retryable(true) } else { error }
 }
 
 fn without_keys(account: Account) -> AccountWithKeys {
@@ -300,7 +311,7 @@ impl Storage {
     /// `Cancelled` in between, with part of the data deleted: the next attempt goes on.
     pub(super) async fn purge(&self, cx: &OpContext, uid: &Uid, settings: &S3Settings) -> Result<()> {
         match self {
-            Self::RadosGw(client) => client.users().delete_with_data(uid).await,
+            Self::RadosGw(client) => client.users().delete_with_data(uid).await.map_err(still_used),
             Self::Croit(client) => croit_purge::purge(client, cx, uid, settings).await,
         }
     }
@@ -309,7 +320,7 @@ impl Storage {
     pub(super) async fn count_buckets(&self, uid: &Uid) -> Result<usize> {
         match self {
             Self::RadosGw(client) => Ok(client.buckets().names_of_user(uid).await?.len()),
-            Self::Croit(client) => Ok(croit::buckets(client, uid).await?.len()),
+            Self::Croit(client) => croit::count(client, uid).await,
         }
     }
 
@@ -320,7 +331,7 @@ impl Storage {
     pub(super) async fn summary(&self, uid: &Uid) -> Result<Value> {
         match self {
             Self::RadosGw(client) => radosgw::summary(client, uid).await?.finish(),
-            Self::Croit(client) => croit::summary(client, uid).await?.finish(),
+            Self::Croit(client) => croit::summary(client, &Arc::default(), uid).await?.finish(),
         }
     }
 

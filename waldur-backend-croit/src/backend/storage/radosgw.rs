@@ -13,7 +13,7 @@ impl From<User> for Account {
     fn from(user: User) -> Self {
         let quotas = user.user_quota.zip(user.bucket_quota);
         let quotas = quotas.map(|(user_quota, bucket_quota)| Quotas::new(user_quota, bucket_quota));
-        Self { email: user.email, suspended: user.suspended, quotas }
+        Self { email: user.email, name: user.display_name, suspended: user.suspended, quotas }
     }
 }
 

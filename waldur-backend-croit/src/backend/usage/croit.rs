@@ -1,22 +1,25 @@
 //! What users store now, and what they stored over a month, by croit. It has no list that answers for all of them: one
-//! call for each, several at a time, and one that says who exists.
+//! call for each, several at a time, and one that says who exists and whose each user is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
-    Error, ErrorKind, Result,
-    backend::Usage,
+    Error, Result,
+    backend::{OpContext, Period, Usage, UsageReport},
+    rest::{BadRow, Serial},
+    settings::TimeZone,
     types::{Amounts, Timestamp},
 };
 
-use super::{ByUser, measured, no_such_user};
+use super::{ByUser, Stored, no_such_user, whose};
 use crate::{
-    backend::AT_A_TIME,
-    croit::{Bucket, CroitClient, Level, Point, UserList, Window},
+    backend::{AT_A_TIME, storage::Owners},
+    croit::{Bucket, CroitClient, Level, Point, Series, User, UserList, Window},
     metering::{
         Meter,
         current::{Held, Sums, unknown},
@@ -29,84 +32,186 @@ use crate::{
 ///
 /// # Errors
 /// When it is not known who exists.
-pub(super) async fn held(client: &CroitClient, uids: BTreeSet<Uid>) -> Result<ByUser> {
+pub(super) async fn held(cx: &OpContext, client: &CroitClient, uids: BTreeSet<Uid>) -> Result<ByUser> {
     // Whose a bucket is that is another's shows by the names of all.
-    let list = &client.users().among_names(&uids).await?;
-    let read = |uid: Uid| async move { (held_by(client, list, &uid).await, uid) };
+    let list = &Arc::new(client.users().among_names(&uids).await?);
+    let read = |uid: Uid| async move { (held_by(cx, client, list, &uid).await, uid) };
     let reads: Vec<_> = uids.into_iter().map(read).collect();
     Ok(stream::iter(reads).buffer_unordered(AT_A_TIME).map(|(held, uid)| (uid, held)).collect().await)
 }
 
-async fn held_by(client: &CroitClient, list: &UserList, uid: &Uid) -> Result<Held> {
-    must_exist(list, uid)?;
-    let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
-    let owner = uid.to_string();
-    let mut sums = Sums::of([owner.clone()]);
-    for bucket in buckets {
-        sums.add(&owner, of_bucket(list, uid, &bucket));
-    }
+async fn held_by(cx: &OpContext, client: &CroitClient, list: &Arc<UserList>, uid: &Uid) -> Result<Stored> {
+    cx.checkpoint()?;
+    let stamp = whose(uid, known(list, uid)?.email.as_deref())?;
+    let (list, owner, of) = (list.clone(), uid.to_string(), uid.clone());
+    let empty = (Sums::of([owner.clone()]), Owners::default());
+    let add = move |(sums, owners): &mut (Sums, Owners), row: Result<Bucket, BadRow>| {
+        let held = row.map_err(|bad| bad.error).and_then(|bucket| {
+            owners.note(&list, &of, bucket.owner.as_deref());
+            let stored = bucket.stored.ok_or_else(|| unknown("croit does not say what a bucket holds"))?;
+            Held::new(stored.size, stored.num_objects)
+        });
+        sums.add(&owner, held);
+    };
+    let (sums, owners) = client.buckets().fold_of_user(uid, move || empty.clone(), add).await?;
+    owners.check()?;
     // Nothing, if there is no bucket.
-    sums.into_users().find_map(|(_, held)| held).unwrap_or(Ok(Held::default()))
+    let held = sums.into_users().find_map(|(_, held)| held).unwrap_or(Ok(Held::default()))?;
+    Ok(Stored { held, stamp })
 }
 
-/// Whose a bucket is may be told in whatever words, a display name among them. Another user's name is a filter that did not
-/// hold.
-fn of_bucket(list: &UserList, uid: &Uid, bucket: &Bucket) -> Result<Held> {
-    let owner = bucket.owner.as_deref().map(|owner| owner.rsplit_once('$').map_or(owner, |(_tenant, name)| name));
-    let other = owner.filter(|owner| *owner != uid.name()).and_then(|owner| Uid::new(owner).ok());
-    if other.is_some_and(|other| list.has(&other)) {
-        let text = "asked for the buckets of one user, another one's came";
-        return Err(Error::new(ErrorKind::WrongContent, text));
+/// A month, as far as it has come.
+#[derive(Clone)]
+pub(super) struct Month {
+    period: Period,
+    window: Range<Timestamp>,
+    is_over: bool,
+    /// Whether it was over long ago: whatever croit is late with is there.
+    is_settled: bool,
+}
+
+/// A month's last readings are late by less than so many seconds.
+const SETTLES: i64 = 24 * HOUR;
+
+impl Month {
+    /// # Errors
+    /// `InvalidRequest` at the end of the calendar.
+    pub(super) fn of(period: Period, zone: &TimeZone, now: Timestamp) -> Result<Self> {
+        let bounds = period.bounds(zone)?;
+        let since = now.as_second().saturating_sub(bounds.end.as_second());
+        let window = bounds.start..bounds.end.min(now);
+        Ok(Self { period, window, is_over: since >= 0, is_settled: since > SETTLES })
     }
-    let stored = bucket.stored.ok_or_else(|| unknown("croit does not say what a bucket holds"))?;
-    Held::new(stored.size, stored.num_objects)
 }
 
-/// What users stored within `window`, times how long; `is_over`: the month is.
+/// So many months are remembered: as many as a reporter goes back.
+const MONTHS: usize = 12;
+
+/// What was stored in months that are over. Both ends of such a month are fixed, so that it is measured once: every report
+/// asks for the last month too, which would double its calls for ever. Lost with the process.
+#[derive(Debug, Default)]
+pub(in crate::backend) struct Past {
+    months: Mutex<BTreeMap<Period, BTreeMap<Uid, Usage>>>,
+    /// One month that is over at a time, beside the current one.
+    turn: Serial<()>,
+}
+
+impl Past {
+    /// What users stored within a month, times how long.
+    ///
+    /// # Errors
+    /// When it is not known who exists.
+    pub(super) async fn measure(
+        &self,
+        cx: &OpContext,
+        meter: &Meter,
+        client: &CroitClient,
+        month: Month,
+        uids: BTreeSet<Uid>,
+    ) -> Result<BTreeMap<Uid, Usage>> {
+        if !month.is_over {
+            return over_time(cx, meter, client, &month, uids).await;
+        }
+        let mut found = self.months().get(&month.period).cloned().unwrap_or_default();
+        found.retain(|uid, _| uids.contains(uid));
+        let uids: BTreeSet<Uid> = uids.into_iter().filter(|uid| !found.contains_key(uid)).collect();
+        if uids.is_empty() {
+            return Ok(found);
+        }
+        let measured = {
+            let (cx, meter, client, month, uids) =
+                (cx.clone(), meter.clone(), client.clone(), month.clone(), uids.clone());
+            self.turn.run((), async move { over_time(&cx, &meter, &client, &month, uids).await }).await
+        };
+        match measured {
+            Ok(measured) => {
+                if month.is_settled {
+                    self.learn(month.period, &measured);
+                }
+                found.extend(measured);
+            }
+            Err(error) => found.extend(uids.into_iter().map(|uid| (uid, Usage::Unreadable(error.clone())))),
+        }
+        Ok(found)
+    }
+
+    fn learn(&self, period: Period, measured: &BTreeMap<Uid, Usage>) {
+        let sure = measured.iter().filter(|(_, usage)| !matches!(usage, Usage::Unreadable(_)));
+        let mut months = self.months();
+        months.entry(period).or_default().extend(sure.map(|(uid, usage)| (uid.clone(), usage.clone())));
+        while months.len() > MONTHS {
+            months.pop_first();
+        }
+    }
+
+    fn months(&self) -> MutexGuard<'_, BTreeMap<Period, BTreeMap<Uid, Usage>>> {
+        self.months.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What users stored within a month, times how long.
 ///
 /// Of a user that was not there yet croit has no readings. Nor has it any of anybody when it measures no more, and that is
-/// not *not yet*: nobody would be billed, and nobody would notice. So who has none is new where another one has some, and
-/// in the first minutes of a month.
+/// not *not yet*: nobody would be billed, and nobody would notice. So who has none is new where somebody else has some,
+/// whether that one is asked about or not, and in the first minutes of a month.
 ///
 /// # Errors
 /// As [`held`].
-pub(super) async fn over_time(
+async fn over_time(
+    cx: &OpContext,
     meter: &Meter,
     client: &CroitClient,
+    month: &Month,
     uids: BTreeSet<Uid>,
-    window: &Range<Timestamp>,
-    is_over: bool,
 ) -> Result<BTreeMap<Uid, Usage>> {
-    let list = &client.users().among(&uids).await?;
-    let read = |uid: Uid| async move {
-        let days = match must_exist(list, &uid) {
-            Ok(()) => stored_by(meter, client, &uid, window).await,
-            Err(error) => Err(error),
-        };
-        (uid, days)
-    };
+    let list = &client.users().among_names(&uids).await?;
+    let read = |uid: Uid| async move { (stored_by(cx, meter, client, list, &uid, &month.window).await, uid) };
     let reads: Vec<_> = uids.into_iter().map(read).collect();
     let days: Vec<_> = stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await;
-    let is_measuring = days.iter().any(|(_, days)| matches!(days, Ok(Some(_))));
-    let may_be_new = is_over || is_measuring || !is_long(window);
+    let is_new = days.iter().any(|(days, _)| matches!(days, Ok(None)));
+    let is_measuring = days.iter().any(|(days, _)| matches!(days, Ok(Some(_))));
+    let is_doubtful = is_new && !is_measuring && !month.is_over && is_long(&month.window);
+    let may_be_new = !is_doubtful || {
+        let others = list.some_others().filter_map(|name| Uid::new(name).ok()).collect();
+        is_any_measured(client, others, &month.window).await
+    };
     let usage = |days| match days {
-        Ok(Some(days)) => measured(days),
+        Ok(Some(report)) => Usage::Measured(report),
         Ok(None) if may_be_new => Usage::NotYet,
         Ok(None) => Usage::Unreadable(Error::not_ready("croit has not one reading of anybody in this month")),
         Err(error) => Usage::Unreadable(error),
     };
-    Ok(days.into_iter().map(|(uid, days)| (uid, usage(days))).collect())
+    Ok(days.into_iter().map(|(days, uid)| (uid, usage(days))).collect())
+}
+
+/// Whether croit has a reading of one of these users.
+async fn is_any_measured(client: &CroitClient, uids: Vec<Uid>, window: &Range<Timestamp>) -> bool {
+    let reads: Vec<_> = uids.into_iter().map(|uid| series(client, uid, window)).collect();
+    let mut reads = stream::iter(reads).buffer_unordered(AT_A_TIME);
+    while let Some(series) = reads.next().await {
+        if series.is_ok_and(|series| series.has_readings()) {
+            return true;
+        }
+    }
+    false
+}
+
+async fn series(client: &CroitClient, uid: Uid, window: &Range<Timestamp>) -> Result<Series> {
+    client.stats().user_data(&uid, Window { from: window.start, until: window.end }).await
 }
 
 /// `None` where there is no reading.
 async fn stored_by(
+    cx: &OpContext,
     meter: &Meter,
     client: &CroitClient,
+    list: &UserList,
     uid: &Uid,
     window: &Range<Timestamp>,
-) -> Result<Option<Amounts>> {
-    let asked = Window { from: window.start, until: window.end };
-    let series = client.stats().user_data(uid, asked).await?;
+) -> Result<Option<UsageReport>> {
+    cx.checkpoint()?;
+    let stamp = whose(uid, known(list, uid)?.email.as_deref())?;
+    let series = series(client, uid.clone(), window).await?;
     let samples = series.points.iter().map(sample).collect::<Result<Vec<_>>>()?;
     let days = meter.unit_days(&samples, window.clone())?;
     // The time before a user was there is padded, too: a window that has no points has been measured by nobody.
@@ -114,7 +219,20 @@ async fn stored_by(
     if days.is_none() && !is_series && is_long(window) {
         return Err(unknown("croit answers next to nothing where there are to be statistics of a month"));
     }
-    Ok(days)
+    let report = |(amounts, seconds): (Amounts, i64)| {
+        UsageReport::new(amounts).with_stamp(stamp).with_unproven(unproven(seconds))
+    };
+    Ok(days.map(report))
+}
+
+fn unproven(seconds: i64) -> Option<String> {
+    let hours = seconds / HOUR;
+    (hours > 0).then(|| {
+        format!(
+            "croit has no readings of {hours} hours; between two readings the smaller one was counted for them, and after \
+             the last one nothing"
+        )
+    })
 }
 
 /// Whether there must be points in it.
@@ -134,6 +252,6 @@ fn sample(point: &Point) -> Result<Sample> {
 }
 
 /// What croit answers about a user that is not there is not known, so the list says who is.
-fn must_exist(list: &UserList, uid: &Uid) -> Result<()> {
-    list.get(uid)?.map(drop).ok_or_else(no_such_user)
+fn known<'l>(list: &'l UserList, uid: &Uid) -> Result<&'l User> {
+    list.get(uid)?.ok_or_else(no_such_user)
 }

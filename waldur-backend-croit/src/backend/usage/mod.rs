@@ -2,32 +2,68 @@
 //!
 //! | model | flavour | asks |
 //! |---|---|---|
-//! | `current` | `radosgw` | one listing of all buckets, or the buckets of each where these are fewer by far |
+//! | `current` | `radosgw` | one listing of all buckets, or the buckets of each where others have very many more |
 //! | `current` | `croit` | the list of users, and the buckets of each |
 //! | `gb_days` | `croit` | the list of users, and the statistics of each over the month |
 //!
 //! What is stored now has no history: of a month that is over it is *not yet* known, for ever. Statistics have one: each
 //! report is measured anew from the beginning of the month, and a month that is over can be.
+//!
+//! An id may have been written into a resource by hand, so the stamp of a user is reported with what it stores, wherever
+//! its record is read: on croit that is always, on RadosGW where few are asked about. A listing of buckets shows none.
 
 mod croit;
 mod radosgw;
 
-pub(in crate::backend) use radosgw::Listing;
+pub(in crate::backend) use self::{croit::Past, radosgw::Listing};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{OpContext, Period, Usage, UsageReport, UsageSource},
+    backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource},
     types::{Amounts, BackendId},
 };
 
-use super::{Inner, S3Backend, storage::Storage};
+use super::{
+    Inner, S3Backend,
+    stamp::{self, Mark},
+    storage::Storage,
+};
 use crate::{metering::current::Held, s3::Uid, settings::UsageModel};
 
 /// What each user stores now. One that is not named does not exist.
-type ByUser = BTreeMap<Uid, Result<Held>>;
+type ByUser = BTreeMap<Uid, Result<Stored>>;
+
+/// What a user stores, and whose it is as far as that was read.
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    held: Held,
+    stamp: Option<Stamp>,
+}
+
+impl Stored {
+    /// Of a user whose record was not read.
+    fn unstamped(held: Held) -> Self {
+        Self { held, stamp: None }
+    }
+}
+
+/// The stamp in the record of a user, if there is one.
+///
+/// # Errors
+/// `Foreign` for a stamp that is none of this user.
+fn whose(uid: &Uid, email: Option<&str>) -> Result<Option<Stamp>> {
+    match stamp::read(email, uid) {
+        Mark::Stamp(stamp) => Ok(Some(stamp)),
+        Mark::None => Ok(None),
+        Mark::Broken => {
+            let text = format!("{uid} carries a stamp that is not its own: it cannot be told whose usage this is");
+            Err(Error::new(ErrorKind::Foreign, text))
+        }
+    }
+}
 
 #[async_trait]
 impl UsageSource for S3Backend {
@@ -55,7 +91,7 @@ impl Inner {
             return Ok(ids.iter().map(|id| (id.clone(), Usage::NotYet)).collect());
         }
         if self.meter.is_idle() || (history && !self.meter.measures_storage()) {
-            return Ok(ids.iter().map(|id| (id.clone(), measured(Amounts::new()))).collect());
+            return Ok(ids.iter().map(|id| (id.clone(), measured(Amounts::new(), None))).collect());
         }
         let (mut usage, mut users) = (BTreeMap::new(), BTreeMap::new());
         for id in ids {
@@ -66,13 +102,12 @@ impl Inner {
         }
         let uids: BTreeSet<Uid> = users.keys().cloned().collect();
         let mut found = match &self.storage.until(cx.deadline).stopped_by(&self.breaker()) {
-            Storage::RadosGw(client) => self.sold(radosgw::held(client, self.memory.listing(), uids).await?),
+            Storage::RadosGw(client) => self.sold(radosgw::held(cx, client, self.memory.listing(), uids).await?),
             Storage::Croit(client) if history => {
-                let bounds = period.bounds(&self.time_zone)?;
-                let window = bounds.start..bounds.end.min(now);
-                croit::over_time(&self.meter, client, uids, &window, period < current).await?
+                let month = croit::Month::of(period, &self.time_zone, now)?;
+                self.memory.past().measure(cx, &self.meter, client, month, uids).await?
             }
-            Storage::Croit(client) => self.sold(croit::held(client, uids).await?),
+            Storage::Croit(client) => self.sold(croit::held(cx, client, uids).await?),
         };
         let of_user = |(uid, id): (Uid, &BackendId)| {
             (id.clone(), found.remove(&uid).unwrap_or_else(|| Usage::Unreadable(no_such_user())))
@@ -82,13 +117,13 @@ impl Inner {
     }
 
     fn sold(&self, held: ByUser) -> BTreeMap<Uid, Usage> {
-        let sold = |held: Result<Held>| held.and_then(|held| self.meter.current(held));
-        held.into_iter().map(|(uid, held)| (uid, sold(held).map_or_else(Usage::Unreadable, measured))).collect()
+        let sold = |stored: Stored| self.meter.current(stored.held).map(|amounts| measured(amounts, stored.stamp));
+        held.into_iter().map(|(uid, held)| (uid, held.and_then(sold).unwrap_or_else(Usage::Unreadable))).collect()
     }
 }
 
-fn measured(amounts: Amounts) -> Usage {
-    Usage::Measured(UsageReport::new(amounts))
+fn measured(amounts: Amounts, stamp: Option<Stamp>) -> Usage {
+    Usage::Measured(UsageReport::new(amounts).with_stamp(stamp))
 }
 
 fn no_such_user() -> Error {

@@ -60,7 +60,7 @@ impl FakeCroit {
         self.state().stored.entry(uid.to_owned()).or_default().spoilt.push((from.as_second(), until.as_second()));
     }
 
-    /// croit does not measure this user after this moment; the series ends.
+    /// croit does not measure this user after this moment: the series goes on in `null`s, as it does before there was one.
     pub fn stop_measuring(&self, uid: &str, at: Timestamp) {
         self.state().stored.entry(uid.to_owned()).or_default().last = Some(at.as_second());
     }
@@ -91,7 +91,6 @@ impl FakeCroit {
 impl Stored {
     /// One point for each step; in a window that is too long, one for several, with their average.
     fn points(&self, from: i64, until: i64, most: usize) -> Vec<(i64, Sample)> {
-        let until = self.last.map_or(until, |last| last.min(until));
         let (from, until) = (from.max(0), until.max(0));
         let samples = usize::try_from(until - from).map_or(0, |span| span / STEP + 1);
         let together = samples.div_ceil(most).max(1);
@@ -111,12 +110,12 @@ impl Stored {
     /// The moments at which a sample may differ from the one before.
     fn changes(&self) -> BTreeSet<i64> {
         let spans = self.gaps.iter().chain(&self.spoilt).flat_map(|(from, until)| [*from, *until]);
-        self.levels.keys().copied().chain(spans).collect()
+        self.levels.keys().copied().chain(spans).chain(self.last.map(|last| last + 1)).collect()
     }
 
     fn at(&self, at: i64) -> Sample {
         let within = |spans: &[(i64, i64)]| spans.iter().any(|(from, until)| (*from..*until).contains(&at));
-        if within(&self.gaps) {
+        if within(&self.gaps) || self.last.is_some_and(|last| at > last) {
             return Sample::Unknown;
         }
         match self.levels.range(..=at).next_back() {

@@ -137,7 +137,8 @@ struct Names {
 
 impl From<Plan> for Names {
     fn from(plan: Plan) -> Self {
-        let object = plan.status.is_some() || plan.limits.is_ok_and(|limits| limits.to_backend.is_some());
+        let limits = plan.limits.is_ok_and(|limits| limits.to_backend.is_some());
+        let object = plan.status.is_some() || limits || plan.upkeep;
         let Diff { add, remove, add_accounts, remove_accounts, .. } = plan.members;
         let add = add.into_iter().map(|candidate| candidate.grant.username).collect();
         Self { add, remove, add_accounts, remove_accounts, object }
@@ -303,7 +304,8 @@ impl MembershipSync {
         }
         let told = self.with_keys_minded(job, row, sight.state).await;
         let sight = Sight { state: &told, ..sight };
-        let plan = self.plan(pass, &sight);
+        let mut plan = self.plan(pass, &sight);
+        plan.upkeep = self.is_behind(job, &sight).await;
         tally.note(&sight, &plan.members);
         let overtaken = sight.team.is_some_and(|team| self.is_overtaken(row, team));
         if plan.writes() || overtaken {

@@ -36,11 +36,19 @@ pub(super) struct Plan {
     /// All metadata, as Waldur is to have them.
     pub(super) metadata: Option<JsonObject>,
     pub(super) limits: Result<LimitsPlan>,
+    /// Whether the back end keeps something else in step, and finds it is not.
+    pub(super) upkeep: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { members: Diff::default(), status: None, metadata: None, limits: Ok(LimitsPlan::default()) }
+        Self {
+            members: Diff::default(),
+            status: None,
+            metadata: None,
+            limits: Ok(LimitsPlan::default()),
+            upkeep: false,
+        }
     }
 }
 
@@ -56,6 +64,7 @@ impl Plan {
             && self.status.is_none()
             && self.metadata.is_none())
             || limits
+            || self.upkeep
     }
 }
 

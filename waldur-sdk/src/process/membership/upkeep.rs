@@ -7,13 +7,14 @@ use super::{
     attend::Job,
     diff::Candidate,
     limits::LimitsPlan,
+    pass::{Pass, Scope},
     plan::{self, Sight},
     report::Change,
 };
 use crate::{
     backend::{EndDate, LimitChange, LimitsAuthority, Progress, ResourceUpkeep, Status, Surroundings},
     client::{Feature, Resource},
-    error::{ErrorClass, Result},
+    error::{Error, ErrorClass, Result},
     naming::Comparison,
     process::{
         convert::{self, marketplace},
@@ -136,6 +137,29 @@ impl MembershipSync {
         }
     }
 
+    /// Whether the back end finds that something beside members, status, metadata and limits is not in step.
+    pub(super) async fn is_behind(&self, job: &Job<'_>, sight: &Sight<'_>) -> bool {
+        let whole = job.pass.scope == Scope::Whole;
+        let Some(upkeep) = self.backend().upkeep().filter(|_| whole && !self.policy().dry_run) else { return false };
+        let (about, _told_later) = self.surroundings(job.pass, sight);
+        shielded(upkeep.is_behind(job.cx, &job.id, &about)).await.unwrap_or(true)
+    }
+
+    /// What surrounds a resource, and why something of it is missing.
+    fn surroundings(&self, pass: &Pass, sight: &Sight<'_>) -> (Surroundings, Option<Error>) {
+        let mut about = surroundings(sight.row, self);
+        if self.authority() == LimitsAuthority::Waldur && !sight.elsewhere && plan::is_active(sight) {
+            // What is no limit is told where limits are compared.
+            about.limits = convert::limits(&sight.row.limits).unwrap_or_default();
+        }
+        let (project, untold) = match Self::told_of(pass, sight.row.project_uuid) {
+            Ok(project) => (project, None),
+            Err(error) => (None, Some(error)),
+        };
+        about.source_project = project.map(|project| (*project).clone());
+        (about, untold)
+    }
+
     /// Project, last day and effective id, where the back end keeps them in step.
     pub(super) async fn sync_surroundings(&self, job: &mut Job<'_>, sight: &Sight<'_>) {
         let row = sight.row;
@@ -143,18 +167,10 @@ impl MembershipSync {
         if self.policy().dry_run {
             return;
         }
-        let mut about = surroundings(row, self);
-        if self.authority() == LimitsAuthority::Waldur && !sight.elsewhere && plan::is_active(sight) {
-            // What is no limit is told where limits are compared.
-            about.limits = convert::limits(&row.limits).unwrap_or_default();
+        let (about, untold) = self.surroundings(job.pass, sight);
+        if let Some(error) = untold {
+            job.warn("source project", error);
         }
-        about.source_project = match Self::told_of(job.pass, row.project_uuid) {
-            Ok(project) => project.map(|project| (*project).clone()),
-            Err(error) => {
-                job.warn("source project", error);
-                None
-            }
-        };
         if let Err(error) = shielded(upkeep.sync_project(job.cx, &job.id, &about)).await {
             job.fail("project", error);
         }

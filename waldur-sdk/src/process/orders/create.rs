@@ -111,7 +111,11 @@ impl OrderProcessor {
             && let Some(status) = self.backend().status()
             && let Some(id) = job.backend_id()
         {
-            status.set_status(job.cx, side, &id, Status::Active).await?;
+            match status.set_status(job.cx, side, &id, Status::Active).await {
+                // What was not paused by us is not ours to open: whoever closed it, or a later pass, will.
+                Err(error) if error.class() == ErrorClass::Unsupported => job.warn("status", error),
+                outcome => outcome?,
+            }
         }
         job.cx.step("publish");
         let handed_over = async {

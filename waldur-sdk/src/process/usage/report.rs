@@ -103,6 +103,8 @@ pub struct PeriodUsageReport {
     /// Components of which it cannot be told whose usage was measured, since somebody added one in Waldur by the name of
     /// what another stands for ([`ComponentMapping`](crate::settings::ComponentMapping)). They were not sent.
     pub ambiguous: Vec<String>,
+    /// What of the month the back end could not prove: so much may be missing from the amounts.
+    pub unproven: Option<String>,
     /// What became of the users' amounts.
     pub users: UsersReport,
     /// A refusal is of an earlier run: the values are the same, so nothing was sent again.
@@ -125,6 +127,7 @@ impl PeriodUsageReport {
             unequal: Vec::new(),
             untotalled: Vec::new(),
             ambiguous: Vec::new(),
+            unproven: None,
             users: UsersReport::default(),
             remembered: false,
             attempts: 0,
@@ -159,6 +162,9 @@ impl PeriodUsageReport {
         }
         for component in &self.ambiguous {
             line(format!("{component}: the name stands for two things, so it cannot be told whose usage this is"));
+        }
+        if let Some(unproven) = &self.unproven {
+            line(unproven.clone());
         }
         if self.users.unnameable > 0 {
             line(format!("amounts of users whose names cannot be stored: {}", self.users.unnameable));

@@ -287,6 +287,7 @@ impl UsageReporter {
         report.unequal.clone_from(&sold.unequal);
         report.untotalled.clone_from(&sold.untotalled);
         report.ambiguous.clone_from(&sold.ambiguous);
+        report.unproven.clone_from(&sold.unproven);
         if sold.total.is_empty() {
             return if sold.idle { report.ending(UsageOutcome::Idle) } else { report };
         }

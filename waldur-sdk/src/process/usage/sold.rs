@@ -53,6 +53,7 @@ pub(super) struct Sold {
     pub(super) unequal: Vec<String>,
     pub(super) untotalled: Vec<String>,
     pub(super) ambiguous: Vec<String>,
+    pub(super) unproven: Option<String>,
     /// There was something to report, and all of it was nothing.
     pub(super) idle: bool,
 }
@@ -62,7 +63,7 @@ impl Sold {
     /// When an amount is negative: a measurement that cannot be right is none (faults.md row 135). When an amount is out
     /// of range.
     pub(super) fn new(measured: &UsageReport, mapping: &ComponentMapping, billing: &Billing) -> Result<Self> {
-        let mut sold = Self::default();
+        let mut sold = Self { unproven: measured.unproven.clone(), ..Self::default() };
         for (component, amount) in plausible(mapping.usage_from_targets(&measured.total)?)? {
             match billing.kind(&component) {
                 Some(_) => drop(sold.total.insert(component, amount)),

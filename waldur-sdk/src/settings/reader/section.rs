@@ -204,7 +204,7 @@ fn whole(section: Section<'_>) -> Read<RawSettings> {
 ///
 /// `Debug` shows the keys and the types of their values. There is no `Serialize` and no way to the values but a
 /// [`Section`], whose errors keep them to themselves.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RawSettings {
     path: String,
     members: Map<String, Value>,
