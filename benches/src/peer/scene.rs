@@ -378,7 +378,8 @@ fn made_user(gateway: &FakeRadosGw, number: usize, resource: &ResourceView) -> O
 fn seed(gateway: &FakeRadosGw, number: usize, resource: ResourceUuid) -> Result<()> {
     let id = backend_id(number);
     let stamp = format!("waldur-{}-{id}@invalid", resource.uuid());
-    gateway.add_user(SeedUser::new(&id).email(&stamp)).map_err(|refused| format!("{refused:?}"))?;
+    let user = SeedUser::new(&id).email(&stamp).key(&format!("SCENE{number:015}"), "0123456789".repeat(4));
+    gateway.add_user(user).map_err(|refused| format!("{refused:?}"))?;
     gateway
         .edit_user(&id, |user| {
             for quota in [user.user_quota, user.bucket_quota] {

@@ -296,8 +296,8 @@ async fn a_back_end_without_members_is_no_failure_and_one_without_a_past_says_so
     assert_eq!(stage.waldur.registered_processors().len(), 3);
     let span = ["--start-date", "2026-01-01", "--end-date", "2026-02-01"];
     let output = called(&[&["load-usage", "--no-staff-check", "-c", config], &span[..]].concat()).await;
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).contains("not_yet"), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("ceph_s3 keeps no history"), "{}", text(&output));
     for wrong in [
         ["--start-date", "2026-02-01", "--end-date", "2026-01-01"],
         ["--start-date", "2019-01-01", "--end-date", "2026-01-01"],

@@ -62,7 +62,7 @@ impl Inner {
     async fn must_see(&self, storage: &Storage, uid: &Uid) -> Result<()> {
         let Some((hidden, since)) = self.memory.hidden().filter(|(hidden, _)| hidden != uid) else { return Ok(()) };
         let is_old = storage.environment().instant().saturating_duration_since(since) >= HIDDEN;
-        if is_old || storage.account(&hidden).await?.is_some() {
+        if is_old || storage.listed(&hidden).await?.is_some() {
             self.memory.shows(&hidden);
             return Ok(());
         }

@@ -316,7 +316,7 @@ async fn an_answer_that_is_no_list_of_users_proves_nothing() {
     let rows =
         json!([{ "uid": UID, "suspended": "perhaps" }, { "uid": "other" }, { "uid": "twice" }, { "uid": "twice" }]);
     let gate = Gate::croit();
-    gate.fail("/keys", u32::MAX, Failure::Status(404, r#"{"message":"no such user"}"#.to_owned()));
+    gate.fail("/keys", u32::MAX, Failure::Status(404, r#"{"code":404,"message":"no such user"}"#.to_owned()));
     gate.fail("GET /api/s3/users", u32::MAX, Failure::Status(200, rows.to_string()));
     let ids =
         [id(), BackendId::new("other").unwrap(), BackendId::new("gone").unwrap(), BackendId::new("twice").unwrap()];

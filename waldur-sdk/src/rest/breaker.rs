@@ -28,6 +28,7 @@ use crate::error::{Effect, Error, ErrorKind, Result};
 ///     assert!(breaker.check().is_ok());
 ///     breaker.note(Some(&down));
 /// }
+/// assert!(breaker.check().is_ok(), "the first probe");
 /// assert_eq!(breaker.check().map_err(|error| error.kind()), Err(ErrorKind::Unavailable));
 /// ```
 #[derive(Clone)]
