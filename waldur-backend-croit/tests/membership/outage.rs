@@ -69,14 +69,14 @@ impl HttpTransport for Down {
 fn all_deferred(report: &MembershipReport, kind: ErrorKind) {
     let is_so = |outcome: &SyncOutcome| matches!(outcome, SyncOutcome::Deferred(error) if error.kind() == kind);
     assert_eq!(report.count(is_so), report.resources.len(), "{kind:?}");
-    assert_eq!(report.resources.len(), 1000);
+    assert_eq!(report.resources.len(), 400);
 }
 
 #[tokio::test(start_paused = true)]
-async fn f044_sec51_refused_credentials_stop_a_pass_over_a_thousand_users() {
+async fn f044_sec51_refused_credentials_stop_a_pass_over_hundreds_of_users() {
     for on in [On::RadosGw, On::Croit] {
         let world = World::on(on, Generation::V8, AccountingType::Usage);
-        world.resources(1000);
+        world.resources(400);
         let storage = Down::new(&world);
         let agent = world.agent_over(world.waldur.clone(), storage.clone(), json!({}));
         // With nothing remembered, and with each user seen before.
@@ -97,7 +97,7 @@ async fn f044_sec51_refused_credentials_stop_a_pass_over_a_thousand_users() {
 async fn f041_a_gateway_that_is_down_is_left_alone_and_the_pass_ends() {
     for status in [503, HANGS] {
         let world = World::new(Generation::V8);
-        world.resources(1000);
+        world.resources(400);
         let storage = Down::new(&world);
         let agent = world.agent_over(world.waldur.clone(), storage.clone(), json!({}));
         storage.answer(status);
