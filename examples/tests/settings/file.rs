@@ -50,7 +50,7 @@ fn the_example_of_the_readme_builds() {
     let (_, after) = readme.split_once("```yaml\n").unwrap();
     let (settings, _) = config::parse(after.split_once("```").unwrap().0).unwrap();
     let (agents, warnings) = Site::networked().units(&settings, &[Mode::OrderProcess], false).unwrap();
-    assert_eq!(agents.len(), 1);
+    assert_eq!(agents.len(), 3, "S3 of both kinds, and a registry");
     assert!(warnings.iter().all(|warning| warning.path().ends_with("credentials_mode")), "{warnings:?}");
 }
 
