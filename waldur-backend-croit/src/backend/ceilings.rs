@@ -132,8 +132,9 @@ impl Ceilings {
     /// What a new resource wants.
     ///
     /// # Errors
-    /// `Rejected` when an option is no whole number, or out of range.
+    /// `Rejected` when an option is no whole number, or out of range; `Config` as [`Self::must_be_named`].
     pub(super) fn of_create(&self, request: &CreateRequest) -> Result<Wishes> {
+        self.must_be_named(&request.limits)?;
         let sources = [&request.resource.options, &request.resource.attributes];
         self.wishes(|dimension| {
             if !dimension.enforced {
@@ -154,8 +155,9 @@ impl Ceilings {
     /// plan, which come with an order that changes nothing but options, must not undo the options.
     ///
     /// # Errors
-    /// `Rejected` for what is out of range.
+    /// `Rejected` for what is out of range; `Config` as [`Self::must_be_named`].
     pub(super) fn of_limits(&self, limits: &Limits) -> Result<Wishes> {
+        self.must_be_named(limits)?;
         self.wishes(|dimension| match limits.get(&dimension.component) {
             Some(limit) if dimension.enforced && (dimension.is_ordered() || *limit == CLOSED) => Ok(Wish::Set(*limit)),
             _ => Ok(Wish::Keep),
@@ -201,6 +203,24 @@ impl Ceilings {
             }
         };
         self.wishes(|dimension| Ok(wish(dimension))).unwrap_or(Wishes::IDLE)
+    }
+
+    /// A name that is misspelt in the file is two components: one that is never ordered, and one that only Waldur has.
+    ///
+    /// # Errors
+    /// `Config` when the limits name such a one, and not a component whose ceiling is sold: the user would have none.
+    fn must_be_named(&self, limits: &Limits) -> Result<()> {
+        let only_waldurs = |(name, why): &&(String, &str)| *why == NOT_IN_THE_FILE && limits.contains_key(name);
+        let is_unnamed = |dimension: &&Dimension| {
+            dimension.enforced && dimension.is_ordered() && !limits.contains_key(&dimension.component)
+        };
+        match (self.strangers.iter().find(only_waldurs), self.dimensions().find(is_unnamed)) {
+            (Some((theirs, _)), Some(Dimension { component: ours, .. })) => Err(Error::config(format!(
+                "{ours}: is sold by its limit, and what was ordered names {theirs}, which only Waldur has: if they are \
+                 one, call it {theirs} in backend_components, too"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {

@@ -6,9 +6,9 @@ use crate::common::{
 };
 use serde_json::json;
 use waldur_sdk::{
-    ErrorClass,
+    ErrorClass, ErrorKind,
     backend::{Aspects, Origin, ResourceBackend as _, Surroundings},
-    settings::{AccountingType, Component, Components, RawSettings},
+    settings::{AccountingType, Component, Components, RawSettings, WaldurComponent},
     types::{Limit, Limits, UnitFactor},
 };
 
@@ -121,6 +121,41 @@ async fn a_ceiling_that_is_sold_and_that_the_order_does_not_name_is_told_of() {
     assert!(objects.len() == 1 && objects[0].contains("s3_objects is sold"), "{objects:?}");
     assert_eq!(told(&[]).await.len(), 1, "one word about no ceiling at all");
     assert!(told(&[("s3_storage", 5), ("s3_objects", 1)]).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceiling() {
+    let misspelt = |component: &Component| {
+        let mut component = component.clone();
+        if component.name == "s3_storage" {
+            "s3_storge".clone_into(&mut component.name);
+        }
+        component
+    };
+    let file: Components = components(AccountingType::Limit, &json!({})).iter().map(misspelt).collect();
+    let theirs = ["s3_storage", "s3_objects", "traffic"].map(|name| WaldurComponent::new(name, "limit"));
+    let gate = Gate::new();
+    let backend = backend_with(gate.clone(), json!({}), &file.merge_waldur(&theirs).0);
+    let order = request(json!({})).with_limits(limits(100, 10_000));
+    for error in
+        [create(&backend, &order).await.unwrap_err(), set_limits(&backend, limits(100, 10_000)).await.unwrap_err()]
+    {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().contains("s3_storge") && error.message().contains("s3_storage"), "{error}");
+    }
+    assert!(gate.take_log().is_empty());
+    // One that names nothing that only Waldur has is as before.
+    let older = [("s3_objects".to_owned(), Limit::At(7_u32.into()))].into();
+    let created = create(&backend, &request(json!({})).with_limits(older)).await.unwrap();
+    assert_eq!((created.warnings.len(), quotas(&gate)), (1, [(true, -1, 7); 2]));
+
+    // Nor does a stranger beside what is sold stop anything.
+    let file = components(AccountingType::Limit, &json!({}));
+    let backend = backend_with(Gate::new(), json!({}), &file.merge_waldur(&theirs).0);
+    let mut all = limits(5, 7);
+    all.insert("traffic".to_owned(), Limit::At(1_u32.into()));
+    create(&backend, &request(json!({})).with_limits(all.clone())).await.unwrap();
+    set_limits(&backend, all).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
