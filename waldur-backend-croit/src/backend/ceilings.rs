@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{CreateRequest, Finding, Outcome, Surroundings},
@@ -322,24 +323,21 @@ impl Dimension {
         Ok(self.fixed.filter(|_| no_own).or(own))
     }
 
-    /// The option's value: `None` when there is none, `Unlimited` for 0. The first of `sources` that names the option by
-    /// either name decides: what was chosen later must not be undone by what was ordered once under another name. A
-    /// blank field of a form hides nothing that is filled in under the other name.
+    /// The option's value: `None` when there is none, `Unlimited` for 0. The first of `sources` that has one under either
+    /// name decides: what was chosen later must not be undone by what was ordered once under another name. A blank field
+    /// of a form hides what the later ones have under its own name, and nothing that is filled in under the other.
     fn option(&self, sources: &[&JsonObject]) -> Result<Option<Limit>> {
-        let named = |source: &&&JsonObject| self.options.iter().any(|name| source.contains_key(*name));
-        let Some(source) = sources.iter().find(named) else { return Ok(None) };
-        for name in self.options {
-            let Some(value) = source.get(name) else { continue };
-            let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
-            let number = lenient::decimal(value).map_err(|cause| refused().with_source(cause))?;
-            match number {
-                None => {}
-                Some(number) if number.is_zero() => return Ok(Some(Limit::Unlimited)),
-                Some(number) if number.is_sign_positive() && number.is_integer() => {
-                    return Ok(Some(Limit::At(WaldurAmount::new(number))));
+        let mut names = self.options.to_vec();
+        for source in sources {
+            let mut blank = Vec::new();
+            for name in &names {
+                let Some(value) = source.get(*name) else { continue };
+                match number(name, value)? {
+                    None => blank.push(*name),
+                    chosen => return Ok(chosen),
                 }
-                Some(_) => return Err(refused()),
             }
+            names.retain(|name| !blank.contains(name));
         }
         Ok(None)
     }
@@ -408,6 +406,22 @@ impl Wishes {
             Wish::Keep | Wish::Reopen => objects,
         };
         Quota { check_on_raw: current.check_on_raw, ..Quota::new(size, objects) }
+    }
+}
+
+/// What an option of that name says; `None` for a blank one.
+///
+/// # Errors
+/// `Rejected` when it is no whole number.
+fn number(name: &str, value: &Value) -> Result<Option<Limit>> {
+    let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
+    match lenient::decimal(value).map_err(|cause| refused().with_source(cause))? {
+        None => Ok(None),
+        Some(number) if number.is_zero() => Ok(Some(Limit::Unlimited)),
+        Some(number) if number.is_sign_positive() && number.is_integer() => {
+            Ok(Some(Limit::At(WaldurAmount::new(number))))
+        }
+        Some(_) => Err(refused()),
     }
 }
 

@@ -169,6 +169,10 @@ async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing
         (json!({ "max_storage_limit": null, "storage_limit": "2" }), json!({}), 2),
         (json!({}), json!({ "max_storage_limit": " ", "storage_limit": 4 }), 4),
         (json!({ "object_limit": 1 }), json!({ "storage_limit": 4 }), 4),
+        // An empty field of the form of options, and what was ordered under the other name.
+        (json!({ "storage_limit": null }), json!({ "max_storage_limit": 100 }), 100),
+        (json!({ "storage_limit": "" }), json!({ "max_storage_limit": 100, "storage_limit": 9 }), 100),
+        (json!({ "max_storage_limit": "" }), json!({ "max_storage_limit": 100, "storage_limit": 9 }), 9),
     ] {
         let gate = Gate::new();
         let backend = backend(gate.clone());
@@ -187,6 +191,17 @@ async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing
         backend.inspect(&cx(), &[id()], Aspects::ALL).await;
         upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
         assert_eq!(quotas(&gate)[0].1, gigabytes * GIB, "{options} {attributes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_was_emptied_hides_what_was_ordered_under_its_own_name() {
+    for name in ["storage_limit", "max_storage_limit"] {
+        let gate = Gate::new();
+        let mut request = request(json!({ name: 100 }));
+        request.resource.options = json!({ name: "" }).as_object().unwrap().clone().into();
+        create(&backend(gate.clone()), &request).await.unwrap();
+        assert_eq!(quotas(&gate), [(false, -1, -1); 2], "{name}");
     }
 }
 
