@@ -345,7 +345,7 @@ async fn what_croit_has_not_by_now_of_a_month_that_is_over_is_asked_for_again() 
     // Its statistics are being restored: nulls for everybody, then all but the last week.
     assert_eq!(october(&both).await, (shown(["not yet", "not yet"]), 2));
     gate.croit.stores("u-0", at("2026-10-22T00:00:00Z"), 100 * GB);
-    gate.croit.hide("u-0", at("2026-10-25T00:00:00Z"), at("2026-11-01T00:00:00Z"));
+    gate.croit.hide("u-0", at("2026-10-25T00:00:00Z"), at("2026-11-02T00:00:00Z"));
     let (usage, calls) = october(&both).await;
     assert!(usage[0].parse::<f64>().unwrap() < 400.0 && calls == 2, "{usage:?}");
     // That the other one was not there is known by now.
