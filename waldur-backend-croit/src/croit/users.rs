@@ -46,7 +46,8 @@ impl Users<'_> {
 
     /// The users that `list` is about, as they are now.
     pub(crate) async fn again(&self, list: &UserList) -> Result<UserList> {
-        self.read(UserList { wanted: list.wanted.clone(), ..UserList::default() }).await
+        let others = list.others.as_ref().map(|_| BTreeSet::new());
+        self.read(UserList { wanted: list.wanted.clone(), others, ..UserList::default() }).await
     }
 
     async fn read(&self, empty: UserList) -> Result<UserList> {
