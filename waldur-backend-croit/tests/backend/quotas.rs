@@ -145,8 +145,8 @@ async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceilin
     }
     assert!(gate.take_log().is_empty());
     // One that names nothing that only Waldur has is as before.
-    let older = [("s3_objects".to_owned(), Limit::At(7_u32.into()))].into();
-    let created = create(&backend, &request(json!({})).with_limits(older)).await.unwrap();
+    let fewer = [("s3_objects".to_owned(), Limit::At(7_u32.into()))].into();
+    let created = create(&backend, &request(json!({})).with_limits(fewer)).await.unwrap();
     assert_eq!((created.warnings.len(), quotas(&gate)), (1, [(true, -1, 7); 2]));
 
     // Nor does a stranger beside what is sold stop anything.
