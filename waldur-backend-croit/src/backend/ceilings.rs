@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
     backend::{CreateRequest, Finding, Outcome, Surroundings},
@@ -132,8 +133,9 @@ impl Ceilings {
     /// What a new resource wants.
     ///
     /// # Errors
-    /// `Rejected` when an option is no whole number, or out of range.
+    /// `Rejected` when an option is no whole number, or out of range; `Config` as [`Self::must_be_named`].
     pub(super) fn of_create(&self, request: &CreateRequest) -> Result<Wishes> {
+        self.must_be_named(&request.limits)?;
         let sources = [&request.resource.options, &request.resource.attributes];
         self.wishes(|dimension| {
             if !dimension.enforced {
@@ -154,8 +156,9 @@ impl Ceilings {
     /// plan, which come with an order that changes nothing but options, must not undo the options.
     ///
     /// # Errors
-    /// `Rejected` for what is out of range.
+    /// `Rejected` for what is out of range; `Config` as [`Self::must_be_named`].
     pub(super) fn of_limits(&self, limits: &Limits) -> Result<Wishes> {
+        self.must_be_named(limits)?;
         self.wishes(|dimension| match limits.get(&dimension.component) {
             Some(limit) if dimension.enforced && (dimension.is_ordered() || *limit == CLOSED) => Ok(Wish::Set(*limit)),
             _ => Ok(Wish::Keep),
@@ -201,6 +204,24 @@ impl Ceilings {
             }
         };
         self.wishes(|dimension| Ok(wish(dimension))).unwrap_or(Wishes::IDLE)
+    }
+
+    /// A name that is misspelt in the file is two components: one that is never ordered, and one that only Waldur has.
+    ///
+    /// # Errors
+    /// `Config` when the limits name such a one, and not a component whose ceiling is sold: the user would have none.
+    fn must_be_named(&self, limits: &Limits) -> Result<()> {
+        let only_waldurs = |(name, why): &&(String, &str)| *why == NOT_IN_THE_FILE && limits.contains_key(name);
+        let is_unnamed = |dimension: &&Dimension| {
+            dimension.enforced && dimension.is_ordered() && !limits.contains_key(&dimension.component)
+        };
+        match (self.strangers.iter().find(only_waldurs), self.dimensions().find(is_unnamed)) {
+            (Some((theirs, _)), Some(Dimension { component: ours, .. })) => Err(Error::config(format!(
+                "{ours}: is sold by its limit, and what was ordered names {theirs}, which only Waldur has: if they are \
+                 one, call it {theirs} in backend_components, too"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {
@@ -302,24 +323,21 @@ impl Dimension {
         Ok(self.fixed.filter(|_| no_own).or(own))
     }
 
-    /// The option's value: `None` when there is none, `Unlimited` for 0. The first of `sources` that names the option by
-    /// either name decides: what was chosen later must not be undone by what was ordered once under another name. A
-    /// blank field of a form hides nothing that is filled in under the other name.
+    /// The option's value: `None` when there is none, `Unlimited` for 0. The first of `sources` that has one under either
+    /// name decides: what was chosen later must not be undone by what was ordered once under another name. A blank field
+    /// of a form hides what the later ones have under its own name, and nothing that is filled in under the other.
     fn option(&self, sources: &[&JsonObject]) -> Result<Option<Limit>> {
-        let named = |source: &&&JsonObject| self.options.iter().any(|name| source.contains_key(*name));
-        let Some(source) = sources.iter().find(named) else { return Ok(None) };
-        for name in self.options {
-            let Some(value) = source.get(name) else { continue };
-            let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
-            let number = lenient::decimal(value).map_err(|cause| refused().with_source(cause))?;
-            match number {
-                None => {}
-                Some(number) if number.is_zero() => return Ok(Some(Limit::Unlimited)),
-                Some(number) if number.is_sign_positive() && number.is_integer() => {
-                    return Ok(Some(Limit::At(WaldurAmount::new(number))));
+        let mut names = self.options.to_vec();
+        for source in sources {
+            let mut blank = Vec::new();
+            for name in &names {
+                let Some(value) = source.get(*name) else { continue };
+                match number(name, value)? {
+                    None => blank.push(*name),
+                    chosen => return Ok(chosen),
                 }
-                Some(_) => return Err(refused()),
             }
+            names.retain(|name| !blank.contains(name));
         }
         Ok(None)
     }
@@ -388,6 +406,22 @@ impl Wishes {
             Wish::Keep | Wish::Reopen => objects,
         };
         Quota { check_on_raw: current.check_on_raw, ..Quota::new(size, objects) }
+    }
+}
+
+/// What an option of that name says; `None` for a blank one.
+///
+/// # Errors
+/// `Rejected` when it is no whole number.
+fn number(name: &str, value: &Value) -> Result<Option<Limit>> {
+    let refused = || Error::rejected(format!("{name} must be a whole number, 0 or more."));
+    match lenient::decimal(value).map_err(|cause| refused().with_source(cause))? {
+        None => Ok(None),
+        Some(number) if number.is_zero() => Ok(Some(Limit::Unlimited)),
+        Some(number) if number.is_sign_positive() && number.is_integer() => {
+            Ok(Some(Limit::At(WaldurAmount::new(number))))
+        }
+        Some(_) => Err(refused()),
     }
 }
 

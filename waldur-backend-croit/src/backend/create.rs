@@ -57,16 +57,19 @@ impl Inner {
         Verified::created(created, request, Some(&self.state(id, &uid, &found.account)?))
     }
 
-    /// No user is made while another one is hidden: neither listed by now, nor so long ago that somebody may have mended
-    /// or removed it, which shows nowhere.
+    /// No user is made while another one is hidden: neither listed by now, nor for so long that somebody may have mended
+    /// or removed it, which shows nowhere. Its own order may go on trying: that makes it no younger.
     async fn must_see(&self, storage: &Storage, uid: &Uid) -> Result<()> {
-        let Some((hidden, since)) = self.memory.hidden().filter(|(hidden, _)| hidden != uid) else { return Ok(()) };
-        let is_old = storage.environment().instant().saturating_duration_since(since) >= HIDDEN;
-        if is_old || storage.listed(&hidden).await?.is_some() {
+        while let Some((hidden, since)) = self.memory.hidden_beside(uid) {
+            if storage.environment().instant().saturating_duration_since(since) >= HIDDEN {
+                break;
+            }
+            if storage.listed(&hidden).await?.is_none() {
+                return Err(unseen(&hidden));
+            }
             self.memory.shows(&hidden);
-            return Ok(());
         }
-        Err(unseen(&hidden))
+        Ok(())
     }
 
     /// What is told about a user that was read back.

@@ -4,8 +4,8 @@
 //!
 //! * A pass looks at all its users by one list. Where it looks again at a single one, which it does at each whose metadata
 //!   changed, that list will do: so a pass costs one list, and one more for each [`FRESH`] that it takes. Who is not on it,
-//!   or was written to by this process since, is looked for anew: absence wants its own proof, and what we have written is
-//!   not to be told as it was before.
+//!   or was written to by this back end since, is looked for anew: absence wants its own proof, and what we have written is
+//!   not to be told as it was before. Orders may have a back end of their own; what those write is told by the next list.
 //! * What was read back after a write is good enough for the rest of the same order: on croit its keys are made without
 //!   reading the user again, and what turns out to be as it should is not looked at once more.
 //!
@@ -48,7 +48,7 @@ pub(super) struct Recent {
 struct Seen {
     /// The last list of several users, and when it was asked for.
     list: Option<(Instant, Arc<UserList>)>,
-    /// When this process wrote to a user last.
+    /// When this back end wrote to a user last.
     writes: BTreeMap<Uid, Instant>,
     /// What was read back of users after they were written to, and when.
     accounts: BTreeMap<Uid, (Account, Instant)>,
@@ -122,7 +122,10 @@ impl Inner {
                 let look = async move { single(&recent, &client, &one).await };
                 self.recent.listing.run((), look).await
             }
-            (Storage::Croit(client), [_, _, ..]) => listed(&self.recent, client, client.users().among(&uids)).await,
+            // What is published of buckets is a user's own only where others can be told from it.
+            (Storage::Croit(client), [_, _, ..]) => {
+                listed(&self.recent, client, client.users().among_names(&uids)).await
+            }
             _ => storage.view(&uids).await,
         }
     }
@@ -134,7 +137,7 @@ async fn single(recent: &Recent, client: &CroitClient, uid: &Uid) -> Result<View
     match known {
         Some((list, true)) => Ok(View::Croit(client.clone(), list)),
         Some((list, false)) => listed(recent, client, client.users().again(&list)).await,
-        None => Ok(View::Croit(client.clone(), Arc::new(client.users().among([uid]).await?))),
+        None => Ok(View::Croit(client.clone(), Arc::new(client.users().among_names([uid]).await?))),
     }
 }
 

@@ -63,8 +63,8 @@ pub(super) struct Memory {
 struct Seen {
     pass: usize,
     users: BTreeMap<BackendId, Glimpse>,
-    /// A user that is said to exist, and is on no list, and since when.
-    hidden: Option<(Uid, Instant)>,
+    /// Users that are said to exist, and are on no list, and since when.
+    hidden: BTreeMap<Uid, Instant>,
     /// In which pass each had its turn last.
     turns: BTreeMap<BackendId, usize>,
 }
@@ -147,19 +147,21 @@ impl Memory {
         self.seen().users.remove(id);
     }
 
-    /// A user that is said to exist, and is on no list, and since when.
-    pub(super) fn hidden(&self) -> Option<(Uid, Instant)> {
-        self.seen().hidden.clone()
+    /// The user beside this one that was said last to exist, and is on no list, and since when.
+    pub(super) fn hidden_beside(&self, uid: &Uid) -> Option<(Uid, Instant)> {
+        let seen = self.seen();
+        let others = seen.hidden.iter().filter(|(hidden, _)| *hidden != uid);
+        others.max_by_key(|(_, since)| **since).map(|(hidden, since)| (hidden.clone(), *since))
     }
 
-    /// A user is said to exist, and is on no list.
+    /// A user is said to exist, and is on no list. However often that is said, it is so since the first time.
     pub(super) fn hides(&self, uid: &Uid, now: Instant) {
-        self.seen().hidden = Some((uid.clone(), now));
+        self.seen().hidden.entry(uid.clone()).or_insert(now);
     }
 
-    /// A user is on a list, or nothing depends on it any more.
+    /// A user is on a list.
     pub(super) fn shows(&self, uid: &Uid) {
-        self.seen().hidden.take_if(|(hidden, _)| hidden == uid);
+        self.seen().hidden.remove(uid);
     }
 
     /// Notices what was read of a user.

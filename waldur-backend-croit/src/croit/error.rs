@@ -10,6 +10,8 @@ pub use crate::radosgw::error::{KEY_EXISTS, NO_SUCH_USER, USER_EXISTS, USER_HAS_
 
 /// The user has no such key.
 pub const NO_SUCH_KEY: &str = "NoSuchKey";
+/// A 404 that says something, though not in the form of croit's own refusals: alone it proves nothing of the user.
+pub(crate) const UNCLEAR_ABSENCE: &str = "UnclearAbsence";
 /// croit does not draw this graph (any more): nothing is said about the user.
 pub const NO_SUCH_GRAPH: &str = "NoSuchGraph";
 
@@ -41,6 +43,13 @@ fn is_of_croit(body: &[u8]) -> bool {
     serde_json::from_slice::<Body>(body).is_ok_and(|body| !body.message.trim().is_empty())
 }
 
+/// Whether a body is a JSON object with any of the words that croit's refusals may have, whole or not.
+fn says_something(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) else { return false };
+    let mut texts = ["message", "error", "detail", "Code"].into_iter().filter_map(|name| body.get(name)?.as_str());
+    texts.any(|text| !text.trim().is_empty())
+}
+
 /// Puts a refusal of croit's into the SDK's words. Its own text is looked at and never passed on: it may hold what was
 /// sent.
 pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
@@ -69,9 +78,10 @@ pub(super) fn read(answer: &Response<Bytes>, error: Error) -> Error {
             (K::NotFound, NO_SUCH_USER, "the user does not exist")
         }
         (404, _) if error.kind() == K::NotFound => {
-            let told =
-                "what answered 404 is not in the form of croit's own answers, so nothing is known about the user";
-            return error.with_kind(K::WrongContent).with_message(told);
+            let told = "what answered 404 is not in the form of croit's own answers (an object with a number as its code, \
+                        and a message), so nothing is known about the user";
+            let error = error.with_kind(K::WrongContent).with_message(told);
+            return if says_something(answer.body()) { error.with_code(UNCLEAR_ABSENCE) } else { error };
         }
         _ => return error,
     };

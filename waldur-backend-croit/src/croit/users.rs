@@ -46,7 +46,8 @@ impl Users<'_> {
 
     /// The users that `list` is about, as they are now.
     pub(crate) async fn again(&self, list: &UserList) -> Result<UserList> {
-        self.read(UserList { wanted: list.wanted.clone(), ..UserList::default() }).await
+        let others = list.others.as_ref().map(|_| BTreeSet::new());
+        self.read(UserList { wanted: list.wanted.clone(), others, ..UserList::default() }).await
     }
 
     async fn read(&self, empty: UserList) -> Result<UserList> {
@@ -136,6 +137,8 @@ pub struct UserList {
     others: Option<BTreeSet<u64>>,
     /// The first ones of them.
     some_others: Vec<String>,
+    /// Whether anybody is listed.
+    shows_somebody: bool,
     /// Names among those that were asked for which somebody in another tenant has.
     namesakes: BTreeSet<String>,
     bad: Vec<BadRow>,
@@ -155,6 +158,7 @@ impl UserList {
         };
         match row {
             Ok(mut user) => {
+                self.shows_somebody = true;
                 user.uid = plain(user.uid);
                 let name = user.uid.rsplit_once('$').map(|(_tenant, name)| name);
                 if let Some(name) = name.filter(|name| self.is_wanted(name)) {
@@ -215,6 +219,11 @@ impl UserList {
     /// Whether somebody in another tenant has this name: in croit's paths they are the same.
     pub(crate) fn has_namesake(&self, uid: &Uid) -> bool {
         self.namesakes.contains(uid.name())
+    }
+
+    /// Whether anybody is listed: one who is looked for and not found is not missing for want of a list.
+    pub(crate) fn shows_somebody(&self) -> bool {
+        self.shows_somebody
     }
 
     /// Whether somebody has this name, as far as that can be told.

@@ -94,3 +94,52 @@ async fn f051_absence_on_croit_is_proven_by_its_own_word_and_no_proxys() {
         assert_eq!(delete(&backend).await.unwrap_err().kind(), kind);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f051_after_a_list_that_shows_others_any_form_of_croits_404_proves_absence() {
+    let other = || SeedUser::new("other");
+    let said = [
+        (r#"{"error": "User x not found."}"#, true),
+        (r#"{"detail": "Not Found"}"#, true),
+        (r#"{"message": "not found"}"#, true),
+        (r#"{"Code": "NoSuchUser"}"#, true),
+        (r#"{"error": " "}"#, false),
+        (r#"{"reason": "not found"}"#, false),
+        (r#"["not found"]"#, false),
+        (r#""not found""#, false),
+        ("not found", false),
+        ("", false),
+    ];
+    for (body, is_proof) in said {
+        let croit = Gate::croit();
+        let backend = croit.backend(json!({}), &usage_components());
+        croit.fail("/keys", u32::MAX, Failure::Status(404, body.to_owned()));
+        let error = delete(&backend).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongContent, "a list of nobody may be that of a start: {body}");
+        croit.fake.add_user(other()).unwrap();
+        let removed = delete(&backend).await;
+        assert_eq!(removed.as_ref().is_ok_and(|removed| *removed == Removed::AlreadyAbsent), is_proof, "{body}");
+        for aspects in [Aspects::EXISTENCE, Aspects::ALL] {
+            let seen = backend.inspect(&cx(), &[id()], aspects).await.remove(&id()).unwrap();
+            assert_eq!(matches!(seen, Ok(None)), is_proof, "{body}: {seen:?}");
+        }
+        // Of one that is listed it says nothing.
+        croit.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+        let seen = backend.inspect(&cx(), &[id()], Aspects::ALL).await.remove(&id()).unwrap();
+        assert!(seen.unwrap().is_some(), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f051_a_deletion_whose_answer_was_lost_ends_whatever_form_croits_404_has() {
+    let croit = Gate::croit();
+    croit.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+    croit.fake.add_user(SeedUser::new("other")).unwrap();
+    let backend = croit.backend(json!({}), &usage_components());
+    let gone = || Failure::Status(404, r#"{"error": "User not found."}"#.to_owned());
+    croit.lose_answer("DELETE", 1, gone());
+    croit.fail("/keys", u32::MAX, gone());
+    assert_eq!(delete(&backend).await.unwrap_err().kind(), ErrorKind::WrongContent, "a 404 alone proves nothing");
+    assert_eq!(delete(&backend).await.unwrap(), Removed::AlreadyAbsent);
+    assert!(croit.fake.user(UID).is_none());
+}

@@ -410,6 +410,35 @@ async fn a_user_that_was_hidden_keeps_nobody_from_being_made_for_ever() {
     }
 }
 
+/// Its order waits, and is tried in every pass.
+#[tokio::test(start_paused = true)]
+async fn the_order_of_a_hidden_user_stops_others_for_an_hour_and_not_for_ever() {
+    let croit = FakeCroit::builder().token(TOKEN).clock(now);
+    let gate = Gate::over_croit(croit.gateway(FakeRadosGw::builder().clock(now).build()).build());
+    let backend = with(&gate, json!({ "default_tenant": "acme" }));
+    // Nothing of its kind is ever listed.
+    gate.fake.add_user(SeedUser::new(&format!("acme${UID}")).email(STAMP)).unwrap();
+    gate.fail("GET /api/s3/users", 1_000, Failure::Status(200, "[]".to_owned()));
+    let mut other = request(json!({}));
+    other.backend_id = BackendId::new("waldur_other").unwrap();
+    let hidden = async || create(&backend, &request(json!({}))).await.unwrap_err().class();
+    for _pass in 0..12 {
+        assert_eq!(hidden().await, ErrorClass::NotReady);
+        let error = create(&backend, &other).await.unwrap_err();
+        assert!(error.message().contains(UID) && gate.fake.users().len() == 1, "{error}");
+        tokio::time::sleep(std::time::Duration::from_mins(5)).await;
+    }
+    assert_eq!(hidden().await, ErrorClass::NotReady);
+    // The next one has its turn; if it is hidden, too, that is an hour more.
+    let error = create(&backend, &other).await.unwrap_err();
+    assert!(!error.message().contains(UID), "{error}");
+    assert_eq!(gate.fake.users().len(), 2);
+    let mut third = request(json!({}));
+    third.backend_id = BackendId::new("waldur_third").unwrap();
+    let error = create(&backend, &third).await.unwrap_err();
+    assert!(error.message().contains("waldur_other") && gate.fake.users().len() == 2, "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_users_are_looked_at_by_one_list() {
     let gate = Gate::croit();

@@ -9,12 +9,14 @@ use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
-    backend::{Aspects, Cancellation, DeleteRequest, ProgressObserver, Removed, ResourceBackend as _, Step},
+    backend::{Aspects, Cancellation, DeleteRequest, Origin, ProgressObserver, Removed, ResourceBackend as _, Step},
     rest::{HttpTransport, TransportError},
     types::BackendId,
 };
 
-use crate::common::{Failure, Gate, STAMP, UID, count, cx, delete, id, order, resource, usage_components};
+use crate::common::{
+    Failure, Gate, STAMP, UID, count, create, cx, delete, id, order, request, resource, usage_components,
+};
 
 /// A user of ours with data in two buckets: more than one list of it, old versions, an unfinished upload.
 fn full() -> Gate {
@@ -164,12 +166,21 @@ async fn a_bucket_of_another_user_is_neither_emptied_nor_published() {
         let error = delete(&purging(&gate)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongContent, "{rows}");
         assert_eq!((gate.fake.request_count("s3.delete"), gate.fake.users().len()), (0, 2), "{rows}");
-        // Who pass over both of them know both names.
-        let ids = ["other", UID].map(|uid| BackendId::new(uid).unwrap());
-        let states = purging(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
-        let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
-        let metadata = format!("{:?}", state.metadata.as_ref().unwrap().get("storage_summary"));
-        assert!(!metadata.contains("theirs") && !state.warnings.is_empty(), "{rows}: {metadata}");
+        // Whoever is asked for: both of them, ours beside another one, ours alone, and ours once more after several.
+        let backend = purging(&gate);
+        for asked in [&["other", UID][..], &["third", UID], &[UID]] {
+            for backend in [&purging(&gate), &backend] {
+                let ids: Vec<_> = asked.iter().map(|uid| BackendId::new(*uid).unwrap()).collect();
+                let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+                let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
+                let metadata = format!("{:?}", state.metadata.as_ref().unwrap().get("storage_summary"));
+                assert!(!metadata.contains("theirs") && !state.warnings.is_empty(), "{rows}: {asked:?} {metadata}");
+            }
+        }
+        // And with an order that finds its user.
+        let created = create(&backend, &request(json!({})).with_origin(Origin::Recorded)).await.unwrap();
+        let metadata = format!("{:?}", created.metadata.get("storage_summary"));
+        assert!(!metadata.contains("theirs") && !created.warnings.is_empty(), "{rows}: {metadata}");
     }
 }
 

@@ -6,9 +6,9 @@ use crate::common::{
 };
 use serde_json::json;
 use waldur_sdk::{
-    ErrorClass,
+    ErrorClass, ErrorKind,
     backend::{Aspects, Origin, ResourceBackend as _, Surroundings},
-    settings::{AccountingType, Component, Components, RawSettings},
+    settings::{AccountingType, Component, Components, RawSettings, WaldurComponent},
     types::{Limit, Limits, UnitFactor},
 };
 
@@ -124,6 +124,41 @@ async fn a_ceiling_that_is_sold_and_that_the_order_does_not_name_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceiling() {
+    let misspelt = |component: &Component| {
+        let mut component = component.clone();
+        if component.name == "s3_storage" {
+            "s3_storge".clone_into(&mut component.name);
+        }
+        component
+    };
+    let file: Components = components(AccountingType::Limit, &json!({})).iter().map(misspelt).collect();
+    let theirs = ["s3_storage", "s3_objects", "traffic"].map(|name| WaldurComponent::new(name, "limit"));
+    let gate = Gate::new();
+    let backend = backend_with(gate.clone(), json!({}), &file.merge_waldur(&theirs).0);
+    let order = request(json!({})).with_limits(limits(100, 10_000));
+    for error in
+        [create(&backend, &order).await.unwrap_err(), set_limits(&backend, limits(100, 10_000)).await.unwrap_err()]
+    {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.message().contains("s3_storge") && error.message().contains("s3_storage"), "{error}");
+    }
+    assert!(gate.take_log().is_empty());
+    // One that names nothing that only Waldur has is as before.
+    let fewer = [("s3_objects".to_owned(), Limit::At(7_u32.into()))].into();
+    let created = create(&backend, &request(json!({})).with_limits(fewer)).await.unwrap();
+    assert_eq!((created.warnings.len(), quotas(&gate)), (1, [(true, -1, 7); 2]));
+
+    // Nor does a stranger beside what is sold stop anything.
+    let file = components(AccountingType::Limit, &json!({}));
+    let backend = backend_with(Gate::new(), json!({}), &file.merge_waldur(&theirs).0);
+    let mut all = limits(5, 7);
+    all.insert("traffic".to_owned(), Limit::At(1_u32.into()));
+    create(&backend, &request(json!({})).with_limits(all.clone())).await.unwrap();
+    set_limits(&backend, all).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing() {
     // (the options of today, what was ordered once, GiB)
     for (options, attributes, gigabytes) in [
@@ -134,6 +169,10 @@ async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing
         (json!({ "max_storage_limit": null, "storage_limit": "2" }), json!({}), 2),
         (json!({}), json!({ "max_storage_limit": " ", "storage_limit": 4 }), 4),
         (json!({ "object_limit": 1 }), json!({ "storage_limit": 4 }), 4),
+        // An empty field of the form of options, and what was ordered under the other name.
+        (json!({ "storage_limit": null }), json!({ "max_storage_limit": 100 }), 100),
+        (json!({ "storage_limit": "" }), json!({ "max_storage_limit": 100, "storage_limit": 9 }), 100),
+        (json!({ "max_storage_limit": "" }), json!({ "max_storage_limit": 100, "storage_limit": 9 }), 9),
     ] {
         let gate = Gate::new();
         let backend = backend(gate.clone());
@@ -152,6 +191,17 @@ async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing
         backend.inspect(&cx(), &[id()], Aspects::ALL).await;
         upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
         assert_eq!(quotas(&gate)[0].1, gigabytes * GIB, "{options} {attributes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_was_emptied_hides_what_was_ordered_under_its_own_name() {
+    for name in ["storage_limit", "max_storage_limit"] {
+        let gate = Gate::new();
+        let mut request = request(json!({ name: 100 }));
+        request.resource.options = json!({ name: "" }).as_object().unwrap().clone().into();
+        create(&backend(gate.clone()), &request).await.unwrap();
+        assert_eq!(quotas(&gate), [(false, -1, -1); 2], "{name}");
     }
 }
 

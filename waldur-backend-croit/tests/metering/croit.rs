@@ -332,6 +332,30 @@ async fn a_month_that_is_over_is_measured_again_and_one_to_come_never() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_croit_has_not_by_now_of_a_month_that_is_over_is_asked_for_again() {
+    let gate = with_users();
+    let backend = gate.backend(json!({ "usage_model": "gb_days" }), &gigabytes());
+    let october = async |names: &[&str]| {
+        gate.take_log();
+        let usage = ask(&backend, names, november().previous()).await;
+        (usage.into_values().collect::<Vec<_>>(), count(&gate.take_log(), "/stats"))
+    };
+    let both = ["u-0", "u-1"];
+    let shown = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
+    // Its statistics are being restored: nulls for everybody, then all but the last week.
+    assert_eq!(october(&both).await, (shown(["not yet", "not yet"]), 2));
+    gate.croit.stores("u-0", at("2026-10-22T00:00:00Z"), 100 * GB);
+    gate.croit.hide("u-0", at("2026-10-25T00:00:00Z"), at("2026-11-02T00:00:00Z"));
+    let (usage, calls) = october(&both).await;
+    assert!(usage[0].parse::<f64>().unwrap() < 400.0 && calls == 2, "{usage:?}");
+    // That the other one was not there is known by now.
+    assert_eq!(october(&both).await, (usage, 1));
+    gate.croit.reveal("u-0");
+    assert_eq!(october(&both).await, (shown(["1000", "not yet"]), 1));
+    assert_eq!(october(&both).await, (shown(["1000", "not yet"]), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_month_begins_where_the_operator_is() {
     let gate = with_users();
     gate.croit.stores("u-0", at("2026-10-31T22:00:00Z"), 12 * GB);

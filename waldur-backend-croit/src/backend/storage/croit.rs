@@ -79,6 +79,8 @@ fn still_there<T>(read: Result<T>) -> Result<Option<T>> {
 
 /// Whether a user that is not listed is not there: croit has no keys of whom it does not know. Where it lists a user of
 /// that name in another tenant the keys are that one's, as its paths name no tenants, and the list is all there is.
+///
+/// Where the list shows others, whatever form of a 404 that says something is the second proof; an empty one is no first.
 pub(super) async fn prove_absence(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<()> {
     if users.has_namesake(uid) {
         return Ok(());
@@ -90,6 +92,7 @@ pub(super) async fn prove_absence(client: &CroitClient, users: &UserList, uid: &
             Err(error.with_retryable(true).with_effect(Effect::NotApplied))
         }
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(()),
+        Err(gone) if gone.code() == Some(error::UNCLEAR_ABSENCE) && users.shows_somebody() => Ok(()),
         Err(error) => Err(error),
     }
 }

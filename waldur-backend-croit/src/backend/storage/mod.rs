@@ -331,7 +331,10 @@ impl Storage {
     pub(super) async fn summary(&self, uid: &Uid) -> Result<Value> {
         match self {
             Self::RadosGw(client) => radosgw::summary(client, uid).await?.finish(),
-            Self::Croit(client) => croit::summary(client, &Arc::default(), uid).await?.finish(),
+            Self::Croit(client) => {
+                let users = Arc::new(client.users().among_names([uid]).await?);
+                croit::summary(client, &users, uid).await?.finish()
+            }
         }
     }
 

@@ -87,8 +87,8 @@ impl Month {
 /// So many months are remembered: as many as a reporter goes back.
 const MONTHS: usize = 12;
 
-/// What was stored in months that are over. Both ends of such a month are fixed, so that it is measured once: every report
-/// asks for the last month too, which would double its calls for ever. Lost with the process.
+/// What was stored in months that are over. Both ends of such a month are fixed, so that who was there all the time is
+/// measured once: every report asks for the last month too, which would double its calls for ever. Lost with the process.
 #[derive(Debug, Default)]
 pub(in crate::backend) struct Past {
     months: Mutex<BTreeMap<Period, BTreeMap<Uid, Usage>>>,
@@ -135,8 +135,15 @@ impl Past {
         Ok(found)
     }
 
+    /// Remembers what more readings can add nothing to: a whole series, and that there is none where somebody else asked
+    /// about has one. A croit that answers gaps for everybody may be restoring what it has.
     fn learn(&self, period: Period, measured: &BTreeMap<Uid, Usage>) {
-        let sure = measured.iter().filter(|(_, usage)| !matches!(usage, Usage::Unreadable(_)));
+        let is_measuring = measured.values().any(|usage| matches!(usage, Usage::Measured(_)));
+        let sure = measured.iter().filter(|(_, usage)| match usage {
+            Usage::Measured(report) => report.unproven.is_none(),
+            Usage::NotYet => is_measuring,
+            Usage::Unreadable(_) => false,
+        });
         let mut months = self.months();
         months.entry(period).or_default().extend(sure.map(|(uid, usage)| (uid.clone(), usage.clone())));
         while months.len() > MONTHS {

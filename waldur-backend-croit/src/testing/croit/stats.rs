@@ -55,6 +55,11 @@ impl FakeCroit {
         self.state().stored.entry(uid.to_owned()).or_default().gaps.push((from.as_second(), until.as_second()));
     }
 
+    /// croit has again what was hidden.
+    pub fn reveal(&self, uid: &str) {
+        self.state().stored.entry(uid.to_owned()).or_default().gaps.clear();
+    }
+
     /// Of this time croit says a bare `NaN`.
     pub fn spoil(&self, uid: &str, from: Timestamp, until: Timestamp) {
         self.state().stored.entry(uid.to_owned()).or_default().spoilt.push((from.as_second(), until.as_second()));
