@@ -297,30 +297,32 @@ async fn f115_what_cannot_be_removed_is_told_of_in_every_pass() {
 
 #[tokio::test(start_paused = true)]
 async fn f115_what_was_left_comes_after_the_orders_and_an_outage_is_met_once() {
-    let world = World::new(Generation::V8);
-    let orders = ["One", "Two", "Three"].map(|name| world.create(name).pending());
-    let waldur = world.waldur.clone();
-    let withdrawn = move || {
-        for order in orders {
-            waldur.set_order_state(order, OrderState::Canceled);
-            waldur.change_resource(waldur.resource_of(order), |row| row.state(ResourceState::Terminated));
-        }
-    };
-    let down = Faults::new(world.service.clone()).on(op("objects.delete"), status(503));
-    let service = OnRequest::new(down.clone(), "objects.create", withdrawn);
-    // All three are under way by then.
-    let slow = Latency::new(service, environment(), Duration::from_millis(10));
-    let processor = world.agent().service(slow).sending_once().build();
-    let first = processor.run_once(&OpContext::new("first")).await.unwrap();
-    assert_eq!(first.follow_ups().count(), 3, "{first:#?}");
-    let order = world.create("New").pending();
-    let before = world.waldur.requests().len();
-    let report = processor.run_once(&OpContext::new("next")).await.unwrap();
-    assert_eq!(world.state(order), OrderState::Done);
-    assert_eq!(world.waldur.requests()[before].operation, Some("orders.list"));
-    let left = |left: &Leftover| matches!(&left.outcome, LeftoverOutcome::Left(error) if error.is_outage());
-    assert!(report.leftovers.len() == 3 && report.leftovers.iter().all(left), "{report:#?}");
-    assert_eq!(down.acted(), 1);
+    for (code, kind) in [(503, ErrorKind::Unavailable), (401, ErrorKind::Unauthenticated)] {
+        let world = World::new(Generation::V8);
+        let orders = ["One", "Two", "Three"].map(|name| world.create(name).pending());
+        let waldur = world.waldur.clone();
+        let withdrawn = move || {
+            for order in orders {
+                waldur.set_order_state(order, OrderState::Canceled);
+                waldur.change_resource(waldur.resource_of(order), |row| row.state(ResourceState::Terminated));
+            }
+        };
+        let down = Faults::new(world.service.clone()).on(op("objects.delete"), status(code));
+        let service = OnRequest::new(down.clone(), "objects.create", withdrawn);
+        // All three are under way by then.
+        let slow = Latency::new(service, environment(), Duration::from_millis(10));
+        let processor = world.agent().service(slow).sending_once().build();
+        let first = processor.run_once(&OpContext::new("first")).await.unwrap();
+        assert_eq!(first.follow_ups().count(), 3, "{first:#?}");
+        let order = world.create("New").pending();
+        let before = world.waldur.requests().len();
+        let report = processor.run_once(&OpContext::new("next")).await.unwrap();
+        assert_eq!(world.state(order), OrderState::Done);
+        assert_eq!(world.waldur.requests()[before].operation, Some("orders.list"));
+        let left = |left: &Leftover| matches!(&left.outcome, LeftoverOutcome::Left(error) if error.kind() == kind);
+        assert!(report.leftovers.len() == 3 && report.leftovers.iter().all(left), "{report:#?}");
+        assert_eq!(down.acted(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,7 +75,7 @@ impl OrderProcessor {
     }
 
     /// Looks again at what earlier passes left over. One after the other, and after the orders, for which somebody waits;
-    /// where the other side is down, the rest is not tried.
+    /// where the other side is down, or refuses the credentials, the rest is not tried.
     pub(super) async fn see_to(&self, cx: &OpContext, before: Vec<Unwanted>) -> Vec<Leftover> {
         let mut seen = Vec::with_capacity(before.len());
         let mut outage = None;
@@ -89,7 +89,9 @@ impl OrderProcessor {
                 None => self.see_to_one(cx, unwanted).await,
             };
             match &outcome {
-                LeftoverOutcome::Left(error) if error.is_outage() => outage = Some(error.clone()),
+                LeftoverOutcome::Left(error) if error.is_outage() || error.kind() == ErrorKind::Unauthenticated => {
+                    outage = Some(error.clone());
+                }
                 LeftoverOutcome::Left(_) => {}
                 _ => self.unwanted().retain(|other| !other.is(resource, &backend_id)),
             }
