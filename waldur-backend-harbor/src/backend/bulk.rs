@@ -267,13 +267,15 @@ async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Resul
 }
 
 fn moved() -> Error {
-    Error::new(ErrorKind::Inconsistent, "the list of Harbor's projects changed while it was read")
+    let text = "the list of Harbor's projects changed while it was read";
+    Error::new(ErrorKind::Inconsistent, text).with_retryable(true)
 }
 
+/// No resource is failed for this: it says something of the account, and nothing of the projects that do not show.
 fn unlisted(name: &str) -> Error {
     let text = format!(
         "{name} has a quota and is not among the projects that Harbor shows: may the account list all of them \
          (project:list)?"
     );
-    Error::new(ErrorKind::Inconsistent, text)
+    Error::new(ErrorKind::Inconsistent, text).with_retryable(true)
 }

@@ -23,8 +23,8 @@ use crate::{
 struct Wanted {
     name: ProjectName,
     group: GroupName,
-    limit: Limit,
-    quota: StorageLimit,
+    /// An error where the order names none and the default does not fit: what is there already does without.
+    storage: Result<(Limit, StorageLimit)>,
 }
 
 /// Where the project is, and whether this very attempt made it.
@@ -47,9 +47,12 @@ impl Inner {
     /// everything as it is then.
     pub(super) async fn create_project(&self, cx: &OpContext, request: &CreateRequest) -> Result<Verified<Created>> {
         let (name, client) = self.target(cx, &request.backend_id)?;
-        let (limit, quota) = self.storage.of_create(request)?;
+        let mut storage = self.storage.of_create(request);
+        if request.origin != Origin::Recorded || Storage::is_named(&request.limits) {
+            storage = Ok(storage?);
+        }
         let group = names::group(&self.settings.group_prefix, &request.resource)?;
-        let wanted = Wanted { name, group, limit, quota };
+        let wanted = Wanted { name, group, storage };
         cx.step("project");
         let groups = client.groups();
         let making = self.ensure_project(&client, &wanted, request);
@@ -60,7 +63,8 @@ impl Inner {
             Err(error) if matches!(place, Place::New(_)) && is_final(&error) => {
                 // The order fails, so nobody would ever come back to it.
                 match self.take_back(&client, &wanted.name, request).await {
-                    Ok(()) => Err(error),
+                    // What came of it is known: nothing is left.
+                    Ok(()) => Err(error.with_effect(Effect::NotApplied)),
                     Err(left) => Err(error.with_source(format!("{} was made, and is left: {left}", wanted.name))),
                 }
             }
@@ -135,25 +139,36 @@ impl Inner {
         place: &Place,
         seen: Seen,
     ) -> Result<(Seen, Option<Limit>)> {
-        let is_older = matches!(place, Place::There(project) if stamp::born_with(project) == Mark::None);
+        // One of another number than that on record was made by an attempt that died.
+        let is_on_record = |id| stamp::recorded_id(&request.resource).is_none_or(|recorded| recorded == id);
+        let is_older = matches!(place, Place::There(project)
+            if stamp::born_with(project) == Mark::None && is_on_record(project.id));
         if request.origin == Origin::Recorded && is_older && !Storage::is_named(&request.limits) {
             // What it is scaled down to is not the limit that it has.
             let limit = seen.limit().filter(|_| !seen.facts.marks.downscaled);
             let limit = limit.map(|limit| self.storage.limit(limit)).transpose()?;
             return Ok((seen, limit));
         }
-        let mut seen = self.ensure_quota(cx, client, &wanted.name, seen, wanted.quota).await?;
+        let (limit, quota) = wanted.storage.clone()?;
+        let mut seen = self.ensure_quota(cx, client, &wanted.name, seen, quota).await?;
         // Not before: a small quota without the note would be nobody's to raise again.
-        if seen.facts.marks.downscaled && !self.is_small(wanted.quota)? {
+        if seen.facts.marks.downscaled && !self.is_small(quota)? {
             seen = self.note(client, &wanted.name, &request.resource, seen, |marks| marks.downscaled = false).await?;
         }
-        Ok((seen, Some(wanted.limit)))
+        Ok((seen, Some(limit)))
     }
 
     /// Makes the project, or finds the one that an earlier attempt made.
     async fn ensure_project(&self, client: &HarborClient, wanted: &Wanted, request: &CreateRequest) -> Result<Place> {
+        let quota = match &wanted.storage {
+            Ok((_, quota)) => *quota,
+            Err(unfit) => {
+                let found = client.projects().find(&wanted.name).await?;
+                return found.map_or_else(|| Err(unfit.clone()), |project| self.adopt(request, project));
+            }
+        };
         let stamp = stamp::text(request.resource.stamp());
-        let new = NewProject::new(wanted.name.clone()).with_storage_limit(wanted.quota).born_with(stamp);
+        let new = NewProject::new(wanted.name.clone()).with_storage_limit(quota).born_with(stamp);
         let refused = match client.projects().create(&new).await {
             Ok(id) => return Ok(Place::New(id)),
             Err(refused) => refused,
@@ -218,10 +233,10 @@ impl Inner {
         if matches!(place, Place::There(_)) {
             marks.groups = upkeep::given_groups(&request.resource, marks.groups);
         }
+        // Last, as everywhere: those before it are to have it no more.
         let group = wanted.group.as_str();
-        if !marks.groups.iter().any(|known| known == group) {
-            marks.groups.push(group.to_owned());
-        }
+        marks.groups.retain(|known| known != group);
+        marks.groups.push(group.to_owned());
         match stamp::written(before, &marks) {
             Some(list) if is_newborn => client.projects().grow_up(&wanted.name, &list, public).await,
             Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,

@@ -46,9 +46,9 @@ impl Inner {
         put("repository_count", facts.repositories.map(Value::from));
         put("storage_used_bytes", quota.and_then(|quota| quota.used).map(Value::from));
         put("quota_bytes", quota.and_then(|quota| quota.limit).map(|limit| limit.wire().into()));
-        // Of a project that is older than such notes it is what the order published; while it moves, what was published
-        // stays.
-        if let [group] = facts.marks.groups.as_slice() {
+        // Of a project that is older than such notes it is what the order published. While it moves, it is the one that is
+        // to have the role, which is noted last.
+        if let Some(group) = facts.marks.groups.last() {
             put(GROUP, Some(group.as_str().into()));
         }
         put("creation_time", facts.created.map(|created| created.to_string().into()));

@@ -218,6 +218,12 @@ impl Inner {
             let recorded: Vec<_> = records.of(id).iter().filter_map(stamp::recorded_id).collect();
             state.foreign = !recorded.is_empty() && !recorded.contains(&found);
             self.known().judge(id.as_str(), found, state.foreign);
+            // A name alone is no proof, and the number that is published becomes one.
+            if recorded.is_empty()
+                && let Some(metadata) = &mut state.metadata
+            {
+                metadata.remove(stamp::PROJECT_ID);
+            }
         }
     }
 

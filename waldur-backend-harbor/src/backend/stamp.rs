@@ -31,7 +31,7 @@ pub(super) struct Marks {
     /// It was to be scaled down by us. Noted before it is, so that it counts only while the quota is small.
     pub(super) downscaled: bool,
     /// The groups that got a role from us and may have it still, by name. One, unless it is moving between Waldur
-    /// projects; none on a project that is older than such notes.
+    /// projects: then the one that is to have it comes last; none on a project that is older than such notes.
     pub(super) groups: Vec<String>,
     /// Where the stamp is [broken](Mark::Broken), whose are there.
     pub(super) claims: Box<[Stamp]>,

@@ -86,10 +86,10 @@ impl Inner {
         }
         let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
         match facts.marks.stamp {
-            Mark::Broken => Whose::Stranger,
             Mark::None if known.is_stranger(id.as_str(), facts.id) => Whose::Stranger,
             Mark::None => Whose::Told(None),
-            Mark::Unknown => Whose::Unknown,
+            // Somebody may have mended it since.
+            Mark::Broken | Mark::Unknown => Whose::Unknown,
             Mark::Stamp(stamp) => Whose::Told(Some(stamp)),
         }
     }
@@ -102,31 +102,13 @@ impl Inner {
 
     async fn used_by(&self, client: &HarborClient, id: &BackendId) -> Result<(u64, Option<Stamp>, ProjectId)> {
         let gone = || Error::new(ErrorKind::NotFound, format!("{id} does not exist"));
-        let before = self.known().number(id.as_str());
         let seen = self.look(client, &ProjectName::new(id.as_str())?).await?.ok_or_else(gone)?;
-        let stamp = self.stamp_of(id, &seen.facts, before)?;
+        let stamp = stamp_of(id, &seen.facts)?;
         let used = seen.quota.and_then(|quota| quota.get().used).ok_or_else(|| {
             let text = format!("{id}: Harbor does not tell how much is stored; are its quotas disabled?");
             Error::new(ErrorKind::Inconsistent, text)
         })?;
         Ok((used, stamp, seen.facts.id))
-    }
-
-    /// The stamp on a project that has just been read. One without is a stranger's if another project had the name
-    /// `before`.
-    fn stamp_of(&self, id: &BackendId, facts: &Facts, before: Option<ProjectId>) -> Result<Option<Stamp>> {
-        match facts.marks.stamp {
-            Mark::Stamp(stamp) => Ok(Some(stamp)),
-            Mark::Broken => Err(foreign(id)),
-            Mark::Unknown => Err(unstamped(id)),
-            Mark::None => {
-                let mut known = self.known();
-                if before.is_some_and(|before| before != facts.id) {
-                    known.judge(id.as_str(), facts.id, true);
-                }
-                if known.is_stranger(id.as_str(), facts.id) { Err(foreign(id)) } else { Ok(None) }
-            }
-        }
     }
 
     fn measured(&self, used: u64, stamp: Option<Stamp>, project: Option<ProjectId>) -> Result<Usage> {
@@ -136,12 +118,22 @@ impl Inner {
     }
 }
 
+/// The stamp on a project that has just been read. One without is told by its number.
+fn stamp_of(id: &BackendId, facts: &Facts) -> Result<Option<Stamp>> {
+    match facts.marks.stamp {
+        Mark::Stamp(stamp) => Ok(Some(stamp)),
+        Mark::None => Ok(None),
+        Mark::Broken => Err(foreign(id)),
+        Mark::Unknown => Err(unstamped(id)),
+    }
+}
+
 /// Whose a quota is.
 enum Whose {
     /// The one that is asked for, as far as is known; with the stamp, if its project carries one.
     Told(Option<Stamp>),
     /// Certainly somebody else's.
     Stranger,
-    /// The name was given to another project since it was looked at.
+    /// The name was given to another project since it was looked at, or whose it is did not show.
     Unknown,
 }

@@ -104,6 +104,13 @@ async fn h28_a_restoration_that_names_no_limit_leaves_the_quota() {
     gate.fake.add_project(seed(GIB).tolerates("waldur-downscaled")).unwrap();
     let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
     assert_eq!((hard(&gate), created.limits), (Some(GIB), None));
+    // What an attempt made that died before it had set the quota has another number, and what Harbor gives.
+    let gate = Gate::new();
+    gate.fake.add_project(seed(-1)).unwrap();
+    let mut restored = recorded(Limits::new());
+    restored.resource.metadata.insert("harbor_project_id".to_owned(), 4711.into());
+    let created = create(&backend(&gate), &restored).await.unwrap();
+    assert_eq!((hard(&gate), created.limits), (Some(10 * GIB), Some(storage(10))));
     // Made anew it has the default.
     let gate = Gate::new();
     let created = create(&backend(&gate), &recorded(Limits::new())).await.unwrap();
@@ -126,4 +133,11 @@ async fn h02_a_default_that_nobody_chose_and_does_not_fit_fails_only_the_order_t
     assert!(gate.take_log().is_empty());
     create(&tib, &request(storage(2))).await.unwrap();
     assert_eq!(hard(&gate), Some(2048 * GIB));
+    // What is there keeps its own, and needs none.
+    let restored = create(&tib, &recorded(Limits::new())).await.unwrap();
+    assert_eq!((hard(&gate), restored.limits), (Some(2048 * GIB), Some(storage(2))));
+    gate.fake.remove_project(NAME);
+    gate.take_log();
+    assert_eq!(create(&tib, &recorded(Limits::new())).await.unwrap_err().kind(), ErrorKind::Config);
+    assert!(gate.fake.projects().is_empty() && gate.take_log().iter().all(|line| !line.contains("POST /projects")));
 }

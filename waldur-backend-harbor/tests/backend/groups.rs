@@ -1,19 +1,20 @@
 //! Which groups a project knows to have a role from us, and who is left behind by a resource that moves (harbor.md §5.5).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use waldur_backend_harbor::testing::SeedProject;
+use waldur_backend_harbor::testing::{Image, SeedProject};
 use waldur_sdk::{
     backend::{OpContext, Origin, ResourceBackend as _, Surroundings},
-    process::SyncOutcome,
+    client::WaldurClient,
+    process::{OrderProcessor, SyncOutcome},
     testing::waldur::Generation,
 };
 
 use crate::{
     common::{
-        self, ALWAYS, Failure, GIB, GROUP_NOTE as NOTE, Gate, OTHER_STAMP, backend, backend_with, create, cx, id,
-        pass_time, request, storage,
+        self, ALWAYS, Failure, GIB, GROUP_NOTE as NOTE, Gate, OTHER_STAMP, backend, backend_with, components, create,
+        cx, http, id, pass_time, request, storage,
     },
     membership::{GROUP, GROUP_NOTE, NAME, Site, assert_synced, sync},
 };
@@ -67,6 +68,44 @@ async fn a_name_alone_does_not_become_a_proof_when_the_group_is_noted() {
     let project = gate.fake.project(common::NAME).unwrap();
     assert_eq!(project.allowlist, ["CVE-2021-44228", NOTE]);
     assert_eq!(project.groups(), [(common::GROUP, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_alone_does_not_become_a_proof_when_metadata_are_published() {
+    let site = Site::new(20, 2);
+    site.gate.fake.set_allowlist(NAME, &[]);
+    site.gate.fake.push(NAME, "data", Image::new("v1").layer("x", 5)).unwrap();
+    for _pass in 0..3 {
+        assert_synced(&site.pass().await);
+    }
+    let published = site.waldur.resource_view(site.resource).backend_metadata;
+    assert_eq!((published.get("harbor_project_id"), &published["repository_count"]), (None, &json!(1)), "{published}");
+    let force = backend_with(site.gate.clone(), &site.gate.fake, json!({ "force_delete_repositories": true }));
+    let order = site.waldur.order_on(site.resource).terminate().pending();
+    let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
+    let client = client.http(http(site.waldur.clone())).build().unwrap();
+    let orders = OrderProcessor::new(client, Arc::new(force), site.offering).with_components(components());
+    orders.run_once(&cx()).await.unwrap();
+    let told = site.waldur.order_view(order).error_message;
+    assert!(told.contains("still contains 1 repository"), "{told}");
+    assert_eq!(site.gate.fake.repositories_of(NAME).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_former_group_cannot_be_removed_the_present_one_is_published() {
+    let site = Site::new(20, 2);
+    assert_synced(&site.pass().await);
+    let other = site.waldur.project("Other").slug("other").create();
+    site.waldur.change_resource(site.resource, |resource| resource.project(other));
+    let refusal = Failure::error(403, "FORBIDDEN", "forbidden");
+    site.gate.fail("DELETE /projects/waldur-images/members", ALWAYS, refusal);
+    for image in ["a", "b", "c"] {
+        site.gate.fake.push(NAME, image, Image::new("v1").layer(image, 5)).unwrap();
+        site.pass().await;
+    }
+    assert_eq!(site.gate.fake.project(NAME).unwrap().groups().len(), 2);
+    let published = site.waldur.resource_view(site.resource).backend_metadata;
+    assert_eq!((&published["oidc_group"], &published["repository_count"]), (&json!("waldur-other"), &json!(3)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use waldur_backend_harbor::testing::SeedProject;
 use waldur_sdk::{
-    Error, ErrorKind,
+    Error, ErrorClass, ErrorKind,
     backend::{Aspects, Period, ResourceBackend as _, ResourceState, Usage},
     types::{BackendId, Date},
 };
@@ -82,6 +82,7 @@ async fn h21_t6_a_list_that_shows_public_projects_alone_is_not_believed() {
         assert_eq!(count(&log, "GET /projects/"), 64);
         let error = states.values().find_map(|state| state.as_ref().err()).unwrap();
         assert!(error.message().contains("project:list"), "{error}");
+        assert_eq!(error.class(), ErrorClass::Transient, "no resource is failed for what was not shown");
     }
 }
 

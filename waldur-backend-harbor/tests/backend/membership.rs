@@ -387,6 +387,16 @@ async fn sec47_a_strangers_usage_is_billed_to_nobody() {
             assert_eq!(report(&site).await, "Foreign", "{seen}");
         }
     }
+    // A process that only reports goes by what is on record now: somebody has put the new number there.
+    let site = Site::new(20, 2);
+    site.pass().await;
+    let reporter = backend_with(site.gate.clone(), &site.gate.fake, json!({}));
+    assert_ne!(report_by(&site, reporter.clone()).await, "Foreign");
+    recycle(&site);
+    assert_eq!(report_by(&site, reporter.clone()).await, "Foreign");
+    let number = site.gate.fake.project(NAME).unwrap().id;
+    site.waldur.change_resource(site.resource, |row| row.backend_metadata(json!({ "harbor_project_id": number })));
+    assert_ne!(report_by(&site, reporter).await, "Foreign");
     let told = Site::new(20, 2);
     told.pass().await;
     report(&told).await;

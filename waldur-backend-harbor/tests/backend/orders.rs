@@ -17,7 +17,10 @@ use waldur_sdk::{
     types::{OfferingUuid, OrderUuid, ResourceUuid},
 };
 
-use crate::common::{GIB, OTHER_STAMP, backend_with, components, environment, now};
+use crate::{
+    common::{GIB, OTHER_STAMP, backend_with, components, environment, now, pass_time},
+    membership::sync,
+};
 
 const NAME: &str = "waldur-images";
 const GROUP: &str = "waldur-team";
@@ -256,6 +259,28 @@ async fn h13_an_order_whose_name_is_a_strangers_fails_with_a_word_to_the_custome
     assert!(error.customer_message().is_some(), "{error}");
     let told = world.waldur.order_view(world.order).error_message;
     assert!(told.contains("already exist") && !told.contains("strangers"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_an_order_that_is_refused_opens_no_strangers_project() {
+    let waldur = FakeWaldur::new(Generation::V8);
+    let offering = waldur.offering().component("storage", Billing::Limit).create();
+    let project = waldur.project("Team").slug("team").create();
+    let order = waldur.order(offering).create_resource("Images").project(project).limits([("storage", 2_000_000_u32)]);
+    let order = order.resource(|resource| resource.slug("images")).pending();
+    let resource = waldur.order_view(order).resource;
+    let world = World { waldur, harbor: FakeHarbor::builder().clock(now).build(), offering, order, resource };
+    world.harbor.add_project(SeedProject::new(NAME).quota(3 * GIB).group("strangers", 1).used(5)).unwrap();
+    let before = world.harbor.project(NAME);
+    let report = pass(Work::Create, &world).await;
+    assert!(matches!(report.outcome, OrderOutcome::Erred(_)), "{}", report.outcome);
+    assert_eq!(world.waldur.resource_view(resource).backend_id, "");
+    for _pass in 0..2 {
+        pass_time(std::time::Duration::from_secs(70 * 60)).await;
+        let backend = backend_with(world.harbor.clone(), &world.harbor, json!({}));
+        sync(&world.waldur, world.waldur.clone(), backend, offering).run_once(&OpContext::new("pass")).await.unwrap();
+    }
+    assert_eq!(world.harbor.project(NAME), before);
 }
 
 #[tokio::test(start_paused = true)]

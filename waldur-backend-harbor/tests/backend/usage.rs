@@ -184,7 +184,19 @@ async fn whoever_only_measures_finds_out_when_a_name_is_given_away() {
     assert_eq!([usage().await, usage().await], ["2", "2"]);
     gate.fake.remove_project(NAME);
     gate.fake.add_project(SeedProject::new(NAME).quota(GIB).used(3 << 30)).unwrap();
+    // Whose it is, its number says: that is held against the one that Waldur has on record then.
+    let number = gate.fake.project(NAME).unwrap().id.to_string();
+    for _again in 0..2 {
+        let answers = backend.usage().unwrap().usage(&cx(), &[id(NAME)], november()).await;
+        let Usage::Measured(report) = &answers[&id(NAME)] else { panic!("{answers:?}") };
+        assert_eq!((report.stamp, &report.published_id), (None, &Some(("harbor_project_id", number.clone()))));
+    }
+    // Two stamps are nobody's, for as long as they are there.
+    gate.fake.remove_project(NAME);
+    gate.fake.add_project(seed(GIB).tolerates(crate::common::OTHER_STAMP).used(4 << 30)).unwrap();
     assert_eq!([usage().await, usage().await], ["Foreign", "Foreign"]);
+    gate.fake.set_allowlist(NAME, &[crate::common::STAMP]);
+    assert_eq!(usage().await, "4");
 }
 
 #[tokio::test(start_paused = true)]

@@ -108,6 +108,7 @@ async fn work_that_fails_errs_the_order_and_an_outage_does_not() {
     assert_erred(&patient(&world).run_one().await);
     assert_eq!(world.resource(order).state, ResourceState::Erred);
     assert!(world.order(order).error_message.contains("could not carry out"));
+    assert_eq!(world.resource(order).backend_id, "", "nothing was made under it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use crate::orders::{
 use serde_json::json;
 use uuid::Uuid;
 use waldur_sdk::{
-    ErrorClass, ErrorKind,
+    Error, ErrorClass, ErrorKind,
     backend::{Origin, layers},
     process::{FollowUp, OrderOutcome},
     testing::{
@@ -121,6 +121,49 @@ async fn c18_a_duplicate_without_uniqueness_check_is_tried_once_and_errs() {
             // The reservation is given back: no later order may touch the stranger's object.
             assert_eq!(world.resource(order).backend_id, "");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f111_an_id_whose_order_fails_before_anything_is_made_leads_nobody_to_a_strangers_object() {
+    let too_much = |_: &_| Err(Error::rejected("that much is not sold"));
+    for generation in BOTH {
+        for stamp in [None, Some(STRANGER)] {
+            let world = World::new(generation);
+            world.service.seed("res", stamp);
+            let before = world.service.objects();
+            let order = world.create("Res").pending();
+            let report = world.agent().overriding(move |inner| Doctored::new(inner).creating(too_much)).run_one().await;
+            assert_erred(&report);
+            assert!(world.order(order).error_message.contains("not sold"));
+            assert_eq!((world.resource(order).backend_id.as_str(), world.service.objects()), ("", before));
+        }
+        // Also where an earlier attempt has reserved it; and not where that has made the object.
+        for (is_made, left) in [(false, ""), (true, "res")] {
+            let world = World::new(generation);
+            let order = world.create("Res").resource(|resource| resource.slug("res").backend_id("res")).executing();
+            if is_made {
+                world.service.seed("res", Some(world.waldur.resource_of(order)));
+            }
+            assert_erred(
+                &world.agent().overriding(move |inner| Doctored::new(inner).creating(too_much)).run_one().await,
+            );
+            assert_eq!(world.resource(order).backend_id, left);
+        }
+        // What may have been made and does not show is not given away.
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let odd = |_: &_| Err(Error::new(ErrorKind::Inconsistent, "it was made, and does not show"));
+        assert_erred(&world.agent().overriding(move |inner| Doctored::new(inner).creating(odd)).run_one().await);
+        assert_eq!(world.resource(order).backend_id, "res");
+        // Nor is an order ended while it is not known what is there.
+        let world = World::new(generation);
+        let order = world.create("Res").pending();
+        let down = Faults::new(world.service.clone()).on(op("objects.get"), status(503));
+        let agent = world.agent().service(down).overriding(move |inner| Doctored::new(inner).creating(too_much));
+        let report = agent.run_one().await;
+        assert_deferred(&report);
+        assert_eq!((warned(&report), world.state(order)), (vec!["create"], OrderState::Executing));
     }
 }
 

@@ -1,10 +1,10 @@
 //! Objects that exist, are gone, or cannot be seen: Create and Restore once more, and Terminate (core.md §2.5, §2.10).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::orders::{
-    Asked, BOTH, Doctored, OnRequest, PROJECT, World, assert_deferred, assert_done, assert_erred, error, limited,
-    limits, warned,
+    Asked, BOTH, Doctored, OnRequest, PROJECT, World, assert_deferred, assert_done, assert_erred, environment, error,
+    limited, limits, warned,
 };
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -14,7 +14,7 @@ use waldur_sdk::{
     rest::TransportErrorKind,
     settings::{AccountingType, Component, Components},
     testing::{
-        Faults, MemoryBackend, Override, any, op, status,
+        Faults, Latency, MemoryBackend, Override, any, op, status,
         waldur::{Generation, OrderState, ResourceState},
     },
     types::{BackendId, ResourceUuid, Uuid},
@@ -292,6 +292,36 @@ async fn f115_what_cannot_be_removed_is_told_of_in_every_pass() {
             assert_eq!((left(&report), report.is_clean()), (kind, false));
             assert_eq!(world.ids(), ["res"]);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f115_what_was_left_comes_after_the_orders_and_an_outage_is_met_once() {
+    for (code, kind) in [(503, ErrorKind::Unavailable), (401, ErrorKind::Unauthenticated)] {
+        let world = World::new(Generation::V8);
+        let orders = ["One", "Two", "Three"].map(|name| world.create(name).pending());
+        let waldur = world.waldur.clone();
+        let withdrawn = move || {
+            for order in orders {
+                waldur.set_order_state(order, OrderState::Canceled);
+                waldur.change_resource(waldur.resource_of(order), |row| row.state(ResourceState::Terminated));
+            }
+        };
+        let down = Faults::new(world.service.clone()).on(op("objects.delete"), status(code));
+        let service = OnRequest::new(down.clone(), "objects.create", withdrawn);
+        // All three are under way by then.
+        let slow = Latency::new(service, environment(), Duration::from_millis(10));
+        let processor = world.agent().service(slow).sending_once().build();
+        let first = processor.run_once(&OpContext::new("first")).await.unwrap();
+        assert_eq!(first.follow_ups().count(), 3, "{first:#?}");
+        let order = world.create("New").pending();
+        let before = world.waldur.requests().len();
+        let report = processor.run_once(&OpContext::new("next")).await.unwrap();
+        assert_eq!(world.state(order), OrderState::Done);
+        assert_eq!(world.waldur.requests()[before].operation, Some("orders.list"));
+        let left = |left: &Leftover| matches!(&left.outcome, LeftoverOutcome::Left(error) if error.kind() == kind);
+        assert!(report.leftovers.len() == 3 && report.leftovers.iter().all(left), "{report:#?}");
+        assert_eq!(down.acted(), 1);
     }
 }
 

@@ -173,6 +173,16 @@ const CREATE_IN_VAIN: Work = Work {
     ..CREATE
 };
 
+/// Refused before anything is made, under the name of somebody else's.
+const CREATE_REFUSED: Work = Work {
+    name: "create that is refused",
+    agent: |agent, _| {
+        let refusal = |_: &CreateRequest| Err(Error::rejected("that much is not sold"));
+        agent.overriding(move |inner| crate::orders::Doctored::new(inner).creating(refusal))
+    },
+    ..CREATE_IN_VAIN
+};
+
 const UPDATE_LIMITS: Work = Work {
     name: "update of limits",
     seed: |world| {
@@ -295,11 +305,12 @@ const LATER_UPDATE: Work = Work {
     ..LATER
 };
 
-const EVERYTHING: [Work; 11] = [
+const EVERYTHING: [Work; 12] = [
     CREATE,
     CREATE_TAKEN,
     CREATE_UNIQUE,
     CREATE_IN_VAIN,
+    CREATE_REFUSED,
     UPDATE_LIMITS,
     UPDATE_PLAN,
     UPDATE_OPTIONS,
@@ -325,10 +336,14 @@ async fn without_faults_the_scenarios_come_to_what_they_are_named_for() {
         let world = work.world();
         (work.agent)(world.agent(), &world).run().await;
         let verdict = work.verdict(&world);
-        let state = if work.name == "create without a name" { OrderState::Erred } else { OrderState::Done };
+        let in_vain = [CREATE_IN_VAIN.name, CREATE_REFUSED.name].contains(&work.name);
+        let state = if in_vain { OrderState::Erred } else { OrderState::Done };
         assert_eq!(verdict.orders.len(), 1, "{}", work.name);
         assert_eq!(verdict.orders[0].1, state, "{}: {verdict:#?}", work.name);
         assert!(verdict.done_without_an_object.is_empty(), "{}", work.name);
+        if in_vain {
+            assert_eq!(verdict.resources["Res"]["backend_id"], "", "{}", work.name);
+        }
         if work.name == TERMINATE_SOFTLY.name {
             assert!(verdict.objects["res"].members.is_empty() && verdict.keys["res"] == 0, "{verdict:#?}");
         }

@@ -146,7 +146,7 @@ impl OrderProcessor {
             Ok(OrderState::PendingProvider) => OrderOutcome::Deferred(not_in_effect()),
             Ok(state @ (OrderState::Erred | OrderState::Canceled | OrderState::Rejected)) => {
                 if let Ok(Work::Create(creation)) = work {
-                    self.withdraw(job, &creation).await;
+                    self.withdraw(job, order, &creation).await;
                 }
                 OrderOutcome::left(state)
             }

@@ -55,7 +55,7 @@ impl OrderProcessor {
 
     /// Takes back what was reserved for an order that had failed or been withdrawn by then, unless another process had
     /// made the object: the id must not lead a later order to a stranger's.
-    pub(super) async fn withdraw(&self, job: &Job<'_>, creation: &Creation) {
+    pub(super) async fn withdraw(&self, job: &Job<'_>, order: &Order, creation: &Creation) {
         let Creation { request, reservation } = creation;
         if !reservation.is_new {
             return;
@@ -63,7 +63,7 @@ impl OrderProcessor {
         match self.backend().get(job.cx, &reservation.id).await {
             Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => {}
             Ok(_) => {
-                if let Err(error) = self.release(job, &request.resource).await {
+                if let Err(error) = self.release(job, &request.resource, order, &reservation.id).await {
                     job.warn(RELEASE, error);
                 }
             }
@@ -88,7 +88,9 @@ impl OrderProcessor {
                     request.backend_id = reservation.id.clone();
                     request.origin = reservation.origin;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    return Err(self.give_back(job, &request.resource, order, &reservation, error).await);
+                }
             }
         };
         self.complete_create(job, order, &request.resource, &request.team, created).await

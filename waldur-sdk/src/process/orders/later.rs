@@ -52,10 +52,15 @@ impl OrderProcessor {
             return Err(Error::unsupported("work that goes on"));
         };
         job.cx.step("check");
-        match pending.check(job.cx, &later.work).await? {
-            Progress::Pending { .. } => Ok(OrderOutcome::Executing),
-            Progress::Done(settled) => self.settled(job, order, later, settled).await,
-        }
+        let error = match pending.check(job.cx, &later.work).await {
+            Ok(Progress::Pending { .. }) => return Ok(OrderOutcome::Executing),
+            Ok(Progress::Done(settled)) => return self.settled(job, order, later, settled).await,
+            Err(error) => error,
+        };
+        let id = later.resource.backend_id.filter(|_| matches!(order.kind, OrderType::Create));
+        let Some(id) = id else { return Err(error) };
+        let (side, reservation) = (&later.work.resource, self.recorded(&later.work.resource, id, order));
+        Err(self.give_back(job, side, order, &reservation, error).await)
     }
 
     /// An order takes only the word that fits it: another would be no proof of what it asks for.

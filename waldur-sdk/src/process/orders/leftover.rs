@@ -27,6 +27,13 @@ pub(super) struct Unwanted {
     is_new: bool,
 }
 
+impl Unwanted {
+    /// A resource may have left several, under one id after the other.
+    fn is(&self, resource: ResourceUuid, id: &BackendId) -> bool {
+        self.resource == resource && self.backend_id == *id
+    }
+}
+
 /// What became of an object that an earlier pass left over.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -58,31 +65,48 @@ impl OrderProcessor {
         let is_new = order.kind == OrderType::Create;
         let unwanted = Unwanted { order: order.uuid, resource, backend_id, is_new };
         let mut all = self.unwanted();
-        all.retain(|other| other.resource != resource);
+        all.retain(|other| !other.is(resource, &unwanted.backend_id));
         all.push(unwanted);
     }
 
-    /// Looks again at what earlier passes left over.
-    pub(super) async fn see_to_leftovers(&self, cx: &OpContext) -> Vec<Leftover> {
-        let before = self.unwanted().clone();
+    /// What passes have left over until now.
+    pub(super) fn leftovers(&self) -> Vec<Unwanted> {
+        self.unwanted().clone()
+    }
+
+    /// Looks again at what earlier passes left over. One after the other, and after the orders, for which somebody waits;
+    /// where the other side is down, or refuses the credentials, the rest is not tried.
+    pub(super) async fn see_to(&self, cx: &OpContext, before: Vec<Unwanted>) -> Vec<Leftover> {
         let mut seen = Vec::with_capacity(before.len());
+        let mut outage = None;
         for unwanted in before {
             if cx.is_cancelled() {
                 break;
             }
-            let (this, cx, resource) = (self.clone(), cx.child(unwanted.order.hex()), unwanted.resource);
-            let backend_id = unwanted.backend_id.clone();
-            let look = async move { shielded(this.see_to(&cx, &unwanted)).await };
-            let outcome = self.0.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left);
-            if !matches!(outcome, LeftoverOutcome::Left(_)) {
-                self.unwanted().retain(|other| other.resource != resource);
+            let (resource, backend_id) = (unwanted.resource, unwanted.backend_id.clone());
+            let outcome = match &outage {
+                Some(error) => LeftoverOutcome::Left(Error::clone(error)),
+                None => self.see_to_one(cx, unwanted).await,
+            };
+            match &outcome {
+                LeftoverOutcome::Left(error) if error.is_outage() || error.kind() == ErrorKind::Unauthenticated => {
+                    outage = Some(error.clone());
+                }
+                LeftoverOutcome::Left(_) => {}
+                _ => self.unwanted().retain(|other| !other.is(resource, &backend_id)),
             }
             seen.push(Leftover { resource, backend_id, outcome });
         }
         seen
     }
 
-    async fn see_to(&self, cx: &OpContext, unwanted: &Unwanted) -> Result<LeftoverOutcome> {
+    async fn see_to_one(&self, cx: &OpContext, unwanted: Unwanted) -> LeftoverOutcome {
+        let (this, cx, resource) = (self.clone(), cx.child(unwanted.order.hex()), unwanted.resource);
+        let look = async move { shielded(this.look_again(&cx, &unwanted)).await };
+        self.0.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left)
+    }
+
+    async fn look_again(&self, cx: &OpContext, unwanted: &Unwanted) -> Result<LeftoverOutcome> {
         let Unwanted { order, resource, backend_id: id, is_new } = unwanted;
         let row = self.waldur(cx).provider_resources().get(*resource).await?;
         if !is_terminated(&row)? {

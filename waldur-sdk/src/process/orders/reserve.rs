@@ -3,9 +3,9 @@
 
 use super::{Job, OrderProcessor};
 use crate::{
-    backend::{Candidate, Collision, MarketplaceResource, Origin},
+    backend::{Candidate, Collision, MarketplaceResource, Origin, Ownership},
     client::{BackendIdCheck, Order, OrderType, Resource},
-    error::{Error, ErrorClass, Result},
+    error::{Effect, Error, ErrorClass, Result},
     naming::SlugNaming,
     types::BackendId,
 };
@@ -37,7 +37,7 @@ impl OrderProcessor {
 
     /// Why Waldur holds an id: for a Create order, one of our own candidates was reserved by an attempt that was cut
     /// short; anything else was there before, and is respected.
-    fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
+    pub(super) fn recorded(&self, side: &MarketplaceResource, id: BackendId, order: &Order) -> Reservation {
         let ours = (order.kind == OrderType::Create).then(|| self.position(side, &id)).flatten();
         match ours {
             Some(candidate) => Reservation { id, origin: Origin::Reserved, is_new: false, candidate },
@@ -83,22 +83,54 @@ impl OrderProcessor {
         if let Some(next) = self.reserve_next(job, side, order, Some(taken)).await? {
             return Ok(next);
         }
-        // Another process may have brought the order to its end under this id since; then it is not ours to release.
-        let held = self.resource(job, order).await?.backend_id;
-        if held.as_ref() == Some(&taken.id) {
-            match self.release(job, side).await {
-                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
-                    return Err(error);
-                }
-                Err(error) => job.warn(RELEASE, error),
-                Ok(()) => {}
-            }
-        }
+        unless_for_good(job, self.release(job, side, order, &taken.id).await)?;
         Err(exhausted().with_source(cause))
     }
 
-    /// Takes a reservation back.
-    pub(super) async fn release(&self, job: &Job<'_>, side: &MarketplaceResource) -> Result<()> {
+    /// What an order fails for: `failure`, after which its reservation is taken back if it is for good, unless what was
+    /// begun is there, or may be. The id counts as on record from then on, and would lead synchronisations and later orders
+    /// to a stranger's object. If that cannot be done now, the order is tried again and comes here once more.
+    pub(super) async fn give_back(
+        &self,
+        job: &Job<'_>,
+        side: &MarketplaceResource,
+        order: &Order,
+        reservation: &Reservation,
+        failure: Error,
+    ) -> Error {
+        if reservation.origin != Origin::Reserved || passes(&failure) {
+            return failure;
+        }
+        let given_back = async {
+            let found = self.backend().get(job.cx, &reservation.id).await?;
+            let is_kept = match found.map(|found| found.ownership(side.stamp())) {
+                Some(Ownership::Ours) => true,
+                Some(Ownership::Foreign) => false,
+                // It may be of this attempt, and not show yet, or not whose it is.
+                Some(Ownership::Unmarked) | None => failure.effect() == Effect::Unknown,
+            };
+            if is_kept { Ok(()) } else { self.release(job, side, order, &reservation.id).await }
+        };
+        match unless_for_good(job, given_back.await) {
+            Ok(()) => failure,
+            Err(passing) => {
+                job.warn("create", failure);
+                passing
+            }
+        }
+    }
+
+    /// Takes a reservation back, unless another process has brought the order to its end under another id since.
+    pub(super) async fn release(
+        &self,
+        job: &Job<'_>,
+        side: &MarketplaceResource,
+        order: &Order,
+        id: &BackendId,
+    ) -> Result<()> {
+        if self.resource(job, order).await?.backend_id.as_ref() != Some(id) {
+            return Ok(());
+        }
         job.cx.step("release");
         self.waldur(job.cx).provider_resources().set_backend_id(side.uuid, None).await
     }
@@ -152,6 +184,21 @@ impl OrderProcessor {
             }
         }
     }
+}
+
+/// A reservation that cannot be taken back for good is a warning.
+fn unless_for_good(job: &Job<'_>, release: Result<()>) -> Result<()> {
+    match release {
+        Err(error) if !passes(&error) => {
+            job.warn(RELEASE, error);
+            Ok(())
+        }
+        release => release,
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 /// The step of a warning.

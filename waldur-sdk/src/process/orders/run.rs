@@ -32,7 +32,8 @@ impl OrderProcessor {
             report.not_ready = Some(error);
             return Ok(report);
         }
-        report.leftovers = self.see_to_leftovers(cx).await;
+        // What this very pass leaves over is for the next one.
+        let leftovers = self.leftovers();
         let query = OrderQuery::offering(self.offering()).states([OrderState::PendingProvider, OrderState::Executing]);
         let listing = self.waldur(cx).orders().list(&query).collect().await?;
         let (orders, unreadable, gap) = listing.into_parts();
@@ -42,6 +43,7 @@ impl OrderProcessor {
         report.orders = self.rounds(cx, lines).await;
         let left_over = report.orders.iter().filter(|order| order.attempts == 0).map(|order| order.order).collect();
         self.leave_over(left_over);
+        report.leftovers = self.see_to(cx, leftovers).await;
         Ok(report)
     }
 
