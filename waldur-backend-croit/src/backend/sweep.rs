@@ -67,6 +67,8 @@ struct Seen {
     hidden: Option<(Uid, Instant)>,
     /// In which pass each had its turn last.
     turns: BTreeMap<BackendId, usize>,
+    /// Who does not wait for it.
+    next: BTreeSet<BackendId>,
 }
 
 /// What was seen of one user.
@@ -118,8 +120,9 @@ impl Memory {
             by_name.rotate_left(start);
         }
         // The sort keeps the order otherwise.
-        by_name.sort_by_key(|id| seen.turns.get(*id).copied());
+        by_name.sort_by_key(|id| (!seen.next.contains(*id), seen.turns.get(*id).copied()));
         let turn: BTreeSet<_> = by_name.into_iter().take(share).cloned().collect();
+        seen.next.retain(|id| !turn.contains(id));
         seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
         turn
     }
@@ -145,6 +148,11 @@ impl Memory {
     /// Takes a user for one that was never seen: it was changed.
     pub(super) fn forget(&self, id: &BackendId) {
         self.seen().users.remove(id);
+    }
+
+    /// A user is to be looked at closely in the next pass, before whoever waits for its turn.
+    pub(super) fn has_its_turn_next(&self, id: &BackendId) {
+        self.seen().next.insert(id.clone());
     }
 
     /// A user that is said to exist, and is on no list, and since when.
