@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// For so long whoever was refused keys is left out: it takes somebody to mend that.
-const REFUSED: Duration = Duration::from_hours(24);
+const REFUSED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which resources wait for keys, and when that was looked at.
 #[derive(Debug, Default)]
