@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::{debug, error, info, warn};
 use waldur_sdk::{
-    Result,
+    ErrorKind, Result,
     backend::OpContext,
     process::{
         KeyPolicy, KeyProcessor, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor,
@@ -47,7 +47,8 @@ fn keys(parts: &Parts<'_>) -> KeyProcessor {
 #[async_trait]
 impl Work for OrderWork {
     fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
+        let known = || self.keys.clone().map(|keys| keys.with_backend(parts.backend.clone()));
+        let keys = parts.backend.keys().is_some().then(|| known().unwrap_or_else(|| keys(&parts)));
         let components = parts.context.components.clone();
         let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
         Box::new(Self { name: self.name.clone(), processor, keys })
@@ -176,7 +177,12 @@ fn note_missing(offering: &str, missing: &MissingKeys, summary: &mut Summary) {
         info!(offering, resource, made, planned = report.planned, "keys for an older resource");
         for warning in &report.warnings {
             warn!(offering, resource, "{}: {}", warning.step, told(&warning.error));
-            summary.note(exit_of(&warning.error));
+            if warning.error.kind() == ErrorKind::Foreign {
+                // A user without a stamp stays one: nothing went wrong, and no pass will end it.
+                summary.count("without_keys");
+            } else {
+                summary.note(exit_of(&warning.error));
+            }
         }
         if let Some(error) = &report.deferred {
             warn!(offering, resource, "not all keys were made yet: {}", told(error));

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     path::Path,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -61,8 +62,8 @@ async fn s02_the_seeds_example_makes_the_user_that_the_seed_describes() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn s21_an_agent_gives_older_resources_api_keys_before_it_takes_what_is_published() {
+/// A site whose customers are to have API keys.
+fn with_api_keys() -> (AgentSettings, FakeWaldur, OfferingUuid, FakeCroit) {
     let tree = json!({ "offerings": [{
         "name": "S3", "waldur_api_url": "https://waldur.example.com/api/", "waldur_api_token": "your_waldur_api_token",
         "waldur_offering_uuid": "713c299671a14f5db9723a793291bc78", "backend_type": "croit_s3",
@@ -79,6 +80,12 @@ async fn s21_an_agent_gives_older_resources_api_keys_before_it_takes_what_is_pub
     let offering: OfferingUuid = "713c299671a14f5db9723a793291bc78".parse().unwrap();
     waldur.offering().uuid(offering).component("s3_objects", Billing::Usage).create();
     let croit = FakeCroit::builder().token("your-bearer-token").build();
+    (settings, waldur, offering, croit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_an_agent_gives_older_resources_api_keys_before_it_takes_what_is_published() {
+    let (settings, waldur, offering, croit) = with_api_keys();
     let older = |number: usize| {
         let uid = format!("waldur_{number}");
         let resource = waldur.resource(offering).name(&uid).slug(&uid).backend_id(&uid).create();
@@ -104,6 +111,23 @@ async fn s21_an_agent_gives_older_resources_api_keys_before_it_takes_what_is_pub
         assert!(listed.iter().all(|(listed, _)| keys.iter().any(|key| key.access_key == *listed)), "{uid}");
         assert_eq!((keys.len(), listed.len()), (3, 2), "{uid}: what customers use goes on working");
         assert!(waldur.resource_view(*resource).backend_metadata.get("s3_credentials").is_none(), "{uid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_a_user_that_can_have_no_api_keys_fails_no_pass_and_is_told_once() {
+    let (settings, waldur, offering, croit) = with_api_keys();
+    waldur.resource(offering).name("u").slug("u").backend_id("waldur_u").create();
+    croit.gateway().add_user(SeedUser::new("waldur_u").key("OLD", "old-secret")).unwrap();
+    let site = Site::over(to(waldur.clone()), to(croit.clone()), environment());
+    let (mut units, _) = site.units(&settings, &[Mode::OrderProcess], false).unwrap();
+    for told in [1, 0, 0] {
+        let passes = pass(&mut units, &OpContext::new("test")).await;
+        assert_eq!(passes[0].exit(), Exit::Done, "{:?}", passes[0]);
+        let outcomes = &passes[0].outcome.as_ref().unwrap().outcomes;
+        assert_eq!(outcomes.get("without_keys").copied().unwrap_or_default(), told, "{outcomes:?}");
+        // The offering is read anew, and the back end built.
+        environment().sleep(Duration::from_hours(2)).await;
     }
 }
 

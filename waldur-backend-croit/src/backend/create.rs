@@ -165,12 +165,21 @@ impl Inner {
                 Some(keys) => keys,
                 None => storage.keys(uid).await.map_err(not_there(id))?,
             };
-            if metadata::choose(&keys, &[&request.resource.metadata], self.settings.credentials).is_none() {
+            if !has_one_to_publish(&keys, request) {
                 storage.mint(uid).await.map_err(not_there(id))?;
             }
         }
         Ok(Ensured { account, is_new: false, first_key: None })
     }
+}
+
+/// Whether a user that is adopted has a key that may be published. Of several each may be a customer's own, which Waldur
+/// lists. The only one is that which the storage has made with the user, for an attempt that was cut short: whoever has
+/// customers' keys has two.
+fn has_one_to_publish(keys: &[S3Key], request: &CreateRequest) -> bool {
+    let published = [&request.resource.metadata];
+    let is_meant = |key: &S3Key| key.is_for_metadata() || metadata::is_published(key, &published);
+    keys.len() == 1 || keys.iter().any(is_meant)
 }
 
 /// Somebody has to find out how the storage names it.

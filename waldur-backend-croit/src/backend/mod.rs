@@ -218,8 +218,8 @@ impl Inner {
             }
         };
         let told = found.and_then(|found| {
-            let metadata = self.metadata(uid, &found, published, summary)?;
-            self.mind_the_key(&found.keys, published, state);
+            let mut metadata = self.metadata(uid, &found, published, summary)?;
+            self.mind_the_key(&found.keys, published, &mut metadata, state);
             Ok(metadata)
         });
         match told {

@@ -2,8 +2,9 @@
 //! time when all its keys were its customers' own.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use waldur_sdk::{
@@ -13,34 +14,66 @@ use waldur_sdk::{
 };
 
 use super::{Inner, S3Backend, metadata};
-use crate::s3::{S3Key, Uid};
+use crate::s3::S3Key;
 
-/// Whose last look found no key to publish.
+/// What the last looks at keys left to do.
 #[derive(Debug, Default)]
-pub(super) struct Keyless(Mutex<BTreeSet<BackendId>>);
+pub(super) struct Keyless(Mutex<Looks>);
+
+#[derive(Debug, Default)]
+struct Looks {
+    /// Who is to be given a key that can be published.
+    wanting: BTreeSet<BackendId>,
+    /// Who had no keys at all, and since when. A storage that starts may say that of whoever has some.
+    bare: BTreeMap<BackendId, Instant>,
+}
+
+/// For so long a user has to be without any key until it is believed.
+const BELIEVED: Duration = Duration::from_mins(1);
 
 impl Keyless {
-    fn all(&self) -> MutexGuard<'_, BTreeSet<BackendId>> {
+    fn all(&self) -> MutexGuard<'_, Looks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
     /// Notices what the keys of a user say of the one that is published. What stands there of a user without any opens
-    /// nothing any more, whichever process published it.
-    pub(super) fn mind_the_key(&self, keys: &[S3Key], published: &[&JsonObject], state: &mut ResourceState) {
+    /// nothing any more, whichever process published it; it goes when looks of two passes have found none.
+    pub(super) fn mind_the_key(
+        &self,
+        keys: &[S3Key],
+        published: &[&JsonObject],
+        told: &mut JsonObject,
+        state: &mut ResourceState,
+    ) {
         if !self.settings.credentials.publishes() {
             return;
         }
-        self.keyless.all().remove(&state.id);
+        let now = self.storage.environment().instant();
+        let mut looks = self.keyless.all();
+        looks.wanting.remove(&state.id);
+        let is_sure = if keys.is_empty() {
+            let since = *looks.bare.entry(state.id.clone()).or_insert(now);
+            now.saturating_duration_since(since) >= BELIEVED
+        } else {
+            looks.bare.remove(&state.id);
+            true
+        };
         match metadata::choose(keys, published, self.settings.credentials) {
             Some(key) if metadata::is_published(key, published) || key.is_for_metadata() => {}
             Some(key) => drop(state.first_published.insert(metadata::CREDENTIALS.to_owned(), key.access_key.clone())),
             None => {
-                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+                if is_sure {
+                    state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+                } else {
+                    let stays = published.iter().find_map(|published| published.get(metadata::CREDENTIALS));
+                    told.extend(stays.map(|pair| (metadata::CREDENTIALS.to_owned(), pair.clone())));
+                    self.memory.has_its_turn_next(&state.id);
+                }
                 state.warnings.push(metadata::no_key(keys, state.stamp.is_some()));
                 if state.stamp.is_some() {
-                    self.keyless.all().insert(state.id.clone());
+                    looks.wanting.insert(state.id.clone());
                 }
             }
         }
@@ -48,18 +81,32 @@ impl Inner {
 }
 
 impl S3Backend {
-    /// Makes a key to be published, where the last look found none. The next look publishes it.
+    /// Makes a key to be published, where the last look found none and there is still none. The next look publishes it, in
+    /// the next pass. Where none could be made, the next pass tries again.
     pub(super) async fn give_published_key(
         &self,
         cx: &OpContext,
         id: &BackendId,
         resource: &MarketplaceResource,
     ) -> Result<()> {
-        if !self.0.keyless.all().remove(id) {
+        if !self.0.keyless.all().wanting.remove(id) {
             return Ok(());
         }
+        self.0.memory.has_its_turn_next(id);
+        let made = self.make_published_key(cx, id, resource).await;
+        if made.is_err() {
+            self.0.keyless.all().wanting.insert(id.clone());
+        }
+        made
+    }
+
+    async fn make_published_key(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
         cx.step("mint key");
-        let pair = S3Key::mint_for_metadata(&Uid::new(id.as_str())?)?;
-        self.make(cx, resource, id, pair).await.map(drop)
+        let (uid, storage) = self.0.target(cx, id)?;
+        let keys = storage.keys(&uid).await?;
+        if metadata::choose(&keys, &[&resource.metadata], self.0.settings.credentials).is_some() {
+            return Ok(());
+        }
+        self.make(cx, resource, id, S3Key::mint_for_metadata(&uid)?).await.map(drop)
     }
 }

@@ -21,7 +21,7 @@ use std::{
 
 use futures_util::{
     future::join,
-    stream::{self, StreamExt as _},
+    stream::{FuturesUnordered, StreamExt as _},
 };
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind,
@@ -67,6 +67,8 @@ struct Seen {
     hidden: BTreeMap<Uid, Instant>,
     /// In which pass each had its turn last.
     turns: BTreeMap<BackendId, usize>,
+    /// Who does not wait for it.
+    next: BTreeSet<BackendId>,
 }
 
 /// What was seen of one user.
@@ -118,8 +120,9 @@ impl Memory {
             by_name.rotate_left(start);
         }
         // The sort keeps the order otherwise.
-        by_name.sort_by_key(|id| seen.turns.get(*id).copied());
+        by_name.sort_by_key(|id| (!seen.next.contains(*id), seen.turns.get(*id).copied()));
         let turn: BTreeSet<_> = by_name.into_iter().take(share).cloned().collect();
+        seen.next.retain(|id| !turn.contains(id));
         seen.turns.extend(turn.iter().map(|id| (id.clone(), pass)));
         turn
     }
@@ -152,6 +155,11 @@ impl Memory {
         let seen = self.seen();
         let others = seen.hidden.iter().filter(|(hidden, _)| *hidden != uid);
         others.max_by_key(|(_, since)| **since).map(|(hidden, since)| (hidden.clone(), *since))
+    }
+
+    /// A user is to be looked at closely in the next pass, before whoever waits for its turn.
+    pub(super) fn has_its_turn_next(&self, id: &BackendId) {
+        self.seen().next.insert(id.clone());
     }
 
     /// A user is said to exist, and is on no list. However often that is said, it is so since the first time.
@@ -246,7 +254,7 @@ impl Inner {
         &self,
         cx: &OpContext,
         view: &View,
-        ids: Vec<(BackendId, Aspects)>,
+        mut ids: Vec<(BackendId, Aspects)>,
         records: &dyn Records,
     ) -> ById<Option<ResourceState>> {
         let read = |(id, aspects): (BackendId, Aspects)| async move {
@@ -256,11 +264,16 @@ impl Inner {
             };
             (state.await, id)
         };
-        let mut reads: Vec<_> = ids.into_iter().map(read).collect();
         // Where one stop is made for all, it is not the same ones each time that nobody comes to.
-        let begin = scattered(self.storage.environment().now()).checked_rem(reads.len()).unwrap_or_default();
-        reads.rotate_left(begin);
-        stream::iter(reads).buffer_unordered(AT_A_TIME).map(|(state, id)| (id, state)).collect().await
+        let begin = scattered(self.storage.environment().now()).checked_rem(ids.len()).unwrap_or_default();
+        ids.rotate_left(begin);
+        let (mut waiting, mut running, mut states) = (ids.into_iter(), FuturesUnordered::new(), ById::new());
+        loop {
+            // A reading is made when its turn comes: ten thousand that wait would weigh more than what they bring.
+            running.extend(waiting.by_ref().take(AT_A_TIME.saturating_sub(running.len())).map(read));
+            let Some((state, id)) = running.next().await else { return states };
+            states.insert(id, state);
+        }
     }
 }
 

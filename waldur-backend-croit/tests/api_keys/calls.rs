@@ -13,7 +13,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use waldur_backend_croit::testing::SeedUser;
+use waldur_backend_croit::{
+    radosgw::{AccessKeyId, Uid},
+    testing::SeedUser,
+};
 use waldur_sdk::{
     ErrorKind, Result,
     backend::{OpContext, ResourceBackend as _},
@@ -333,11 +336,13 @@ async fn the_keys_of_subusers_are_neither_published_nor_pruned() {
         let gate = Gate::on(on);
         let user = SeedUser::new(crate::common::UID).email(crate::common::STAMP);
         let user = user.subuser_key("app", "AAPP", "secret-of-app").key("one", "secret-of-one");
-        gate.fake.add_user(user.key("stray", "secret-of-stray")).unwrap();
+        gate.fake.add_user(user).unwrap();
         let backend = |mode: &str| gate.backend(json!({ "credentials_mode": mode }), &usage_components());
         let request = crate::common::request(json!({}));
         let created = crate::common::create(&backend("metadata"), &request).await.unwrap();
         assert_eq!(created.metadata["s3_credentials"]["access_key"], "one", "{on:?}");
+        let (uid, stray) = (Uid::new(crate::common::UID).unwrap(), AccessKeyId::new("stray").unwrap());
+        crate::common::client(gate.fake.clone()).keys().create(&uid, &stray).await.unwrap();
         let keys = backend("api_keys");
         let keys = keys.keys().unwrap();
         let side = resource(json!({}));

@@ -1,6 +1,6 @@
 //! What is left of keys when a resource ends and its user stays, and who gets keys that had none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
@@ -71,6 +71,21 @@ async fn a_soft_end_is_not_reported_while_a_key_may_be_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sec12_a_soft_end_tells_of_the_keys_that_it_may_not_take() {
+    for (on, mode) in BOTH.into_iter().flat_map(|on| ["api_keys", "both"].map(|mode| (on, mode))) {
+        let world = World::new(on).in_mode(mode);
+        let resource = world.waldur.resource(world.offering).name("u").slug("u").backend_id("waldur-u").create();
+        world.fake().add_user(SeedUser::new("waldur-u").key("theirs", "secret-of-theirs")).unwrap();
+        let order = world.waldur.order_on(resource).terminate().pending();
+        let orders = world.orders(world.waldur.clone(), world.gate.clone()).with_policy(softly());
+        let report = orders.run_once(&OpContext::new("orders")).await.unwrap();
+        assert_eq!(world.waldur.order_view(order).state, OrderState::Done, "{on:?} {mode}: {report:?}");
+        let told: Vec<_> = report.orders[0].warnings.iter().map(|warning| warning.step).collect();
+        assert_eq!((told, world.live_of("waldur-u").len()), (vec!["take keys"], 1), "{on:?} {mode}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn resources_from_before_there_were_api_keys_get_some_and_keep_their_own() {
     for (on, mode) in BOTH.into_iter().flat_map(|on| ["api_keys", "both"].map(|mode| (on, mode))) {
         let (world, resource) = World::with_keys(on, &["old"], &[]);
@@ -84,6 +99,32 @@ async fn resources_from_before_there_were_api_keys_get_some_and_keep_their_own()
         assert_eq!(world.live().difference(&world.reported(resource)).collect::<Vec<_>>(), ["old"], "{on:?} {mode}");
         // Nobody hands out keys of a user that is not the resource's beyond doubt.
         assert_eq!((world.reported(unstamped).len(), world.live_of("waldur-u").len()), (0, 1));
+        world.assert_sound();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_have_api_keys_keeps_none_from_who_can() {
+    for on in BOTH {
+        let world = World::new(on);
+        let seed = |number: usize| {
+            let uid = format!("waldur-{number}");
+            let resource = world.waldur.resource(world.offering).name(&uid).slug(&uid).backend_id(&uid).create();
+            (resource, uid)
+        };
+        let resources: BTreeMap<_, _> = (0..26).map(seed).collect();
+        let (last, its) = resources.last_key_value().unwrap();
+        for uid in resources.values() {
+            let stamp = format!("waldur-{}-{uid}@invalid", last.hex());
+            let user = SeedUser::new(uid).key(&format!("KEY-{uid}"), "secret-of-theirs");
+            world.fake().add_user(if uid == its { user.email(&stamp) } else { user }).unwrap();
+        }
+        // Processes that live for a single pass.
+        for place in [0, 9, 18] {
+            world.keys_from(place).provision_missing(&OpContext::new("keys")).await.unwrap();
+        }
+        assert_eq!(world.reported(*last).len(), 2, "{on:?}");
+        assert_eq!(world.fake().users().iter().map(|user| user.keys.len()).sum::<usize>(), 28, "{on:?}");
         world.assert_sound();
     }
 }

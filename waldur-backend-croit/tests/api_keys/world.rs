@@ -12,7 +12,7 @@ use waldur_sdk::{
     backend::ResourceBackend,
     client::{AgentMode, WaldurClient},
     process::{KeyPolicy, KeyProcessor, OrderProcessor},
-    rest::{Http, HttpTransport},
+    rest::{Environment, Http, HttpTransport},
     testing::waldur::{Billing, FakeWaldur, Generation},
     types::{OfferingUuid, ResourceUuid},
 };
@@ -113,7 +113,11 @@ impl World {
     }
 
     fn client(&self, waldur: impl HttpTransport) -> WaldurClient {
-        let http = Http::new(waldur).with_environment(environment());
+        self.client_in(environment(), waldur)
+    }
+
+    fn client_in(&self, environment: Environment, waldur: impl HttpTransport) -> WaldurClient {
+        let http = Http::new(waldur).with_environment(environment);
         let builder = WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token());
         builder.agent_mode(AgentMode::OrderProcess).build().unwrap()
     }
@@ -121,6 +125,13 @@ impl World {
     pub(crate) fn keys(&self, waldur: impl HttpTransport, gateway: impl HttpTransport) -> KeyProcessor {
         let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend(self.mode, gateway));
         KeyProcessor::new(self.client(waldur), backend, self.offering).with_policy(KeyPolicy::default())
+    }
+
+    /// A process of its own, whose looks begin at this place.
+    pub(crate) fn keys_from(&self, place: u64) -> KeyProcessor {
+        let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend(self.mode, self.gate.clone()));
+        let client = self.client_in(environment().with_random(move || place << 32), self.waldur.clone());
+        KeyProcessor::new(client, backend, self.offering)
     }
 
     pub(crate) fn orders(&self, waldur: impl HttpTransport, gateway: impl HttpTransport) -> OrderProcessor {

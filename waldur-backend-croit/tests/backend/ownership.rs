@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::common::{
     Failure, GIB, Gate, On, STAMP, UID, backend, backend_with, components, create, cx, delete, environment, limits,
-    now, order, quotas, request, resource, server_error, set_limits, update_options, usage_components,
+    now, order, published_key_works, quotas, request, resource, server_error, set_limits, update_options,
+    usage_components,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -35,6 +36,33 @@ async fn s06_a_user_of_ours_is_adopted_and_brought_to_what_was_ordered() {
     let dashed = "waldur-12345678-9abc-def0-1234-56789abcdef0-waldur_org_proj_12345678@invalid";
     gate.fake.edit_user(UID, |user| dashed.clone_into(user.email)).unwrap();
     create(&backend, &request(json!({ "storage_limit": 5 }))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_an_order_that_adopts_publishes_no_key_of_a_customers_own() {
+    // What ceph_s3 1.0.7 left: keys that Waldur lists, and nothing published.
+    for (on, mode) in [On::RadosGw, On::Croit].into_iter().flat_map(|on| ["metadata", "both"].map(|mode| (on, mode))) {
+        for origin in [Origin::Recorded, Origin::Reserved] {
+            let gate = Gate::on(on);
+            let user = SeedUser::new(UID).email(STAMP).key("ONE", "secret-of-one").key("TWO", "secret-of-two");
+            gate.fake.add_user(user).unwrap();
+            for attempt in ["first", "again"] {
+                let backend = gate.backend(json!({ "credentials_mode": mode }), &usage_components());
+                let created = create(&backend, &request(json!({})).with_origin(origin)).await.unwrap();
+                let published = json!(created.metadata);
+                let what = format!("{on:?} {mode} {origin:?} {attempt}");
+                assert!(!published.to_string().contains("secret-of-"), "{what}: {published}");
+                assert_eq!(published_key_works(&gate.fake, &published), Some(true), "{what}");
+                assert_eq!(gate.fake.user(UID).unwrap().keys.len(), 3, "{what}");
+            }
+            // What is published stays, whatever it is.
+            let mut request = request(json!({})).with_origin(origin);
+            request.resource.metadata.insert("s3_credentials".to_owned(), json!({ "access_key": "ONE" }));
+            let backend = gate.backend(json!({ "credentials_mode": mode }), &usage_components());
+            let created = create(&backend, &request).await.unwrap();
+            assert_eq!(created.metadata["s3_credentials"]["access_key"], "ONE");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

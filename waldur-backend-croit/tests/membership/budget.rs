@@ -82,8 +82,8 @@ async fn on_croit_a_pass_over_a_thousand_resources_costs_one_list_and_a_share_an
     // A process that has just begun pays no more.
     for (counts, elapsed) in of_a_thousand(On::Croit).await {
         assert_eq!((counts.total, counts.of("users.all")), (1 + 2 * TURN, 1), "{counts}");
-        // Ten pages of Waldur's in four waves, the list, and two calls at once of each of 34, eight at a time.
-        assert_eq!(elapsed, Duration::from_millis(50 * (4 + 1 + TURN.div_ceil(8))));
+        // Ten pages of Waldur's in three waves, the list, and two calls at once of each of 34, eight at a time.
+        assert_eq!(elapsed, Duration::from_millis(50 * (3 + 1 + TURN.div_ceil(8))));
     }
 }
 

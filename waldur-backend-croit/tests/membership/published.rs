@@ -222,7 +222,7 @@ fn clean_or_warned(report: &MembershipReport, is_clean: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_was_taken_away_by_hand_leaves_the_metadata_and_another_comes() {
+async fn a_key_that_was_taken_away_by_hand_is_replaced_by_another() {
     for (on, mode) in BOTH.into_iter().flat_map(|on| ["metadata", "both"].map(|mode| (on, mode))) {
         let world = World::on(on, Generation::V8, AccountingType::Usage);
         let resource = world.resource("u-1", 7);
@@ -234,11 +234,73 @@ async fn a_key_that_was_taken_away_by_hand_leaves_the_metadata_and_another_comes
         // Another process than the one that published it.
         let agent = world.agent(json!({ "credentials_mode": mode }));
         assert_eq!(warned(&pass(&agent).await), ["inspect"], "{on:?} {mode}");
-        assert!(metadata(&world, resource).get("s3_credentials").is_none(), "{on:?} {mode}");
         clean_pass(&agent).await;
         assert_eq!(published_key_works(&world.gate.fake, &metadata(&world, resource)), Some(true), "{on:?} {mode}");
         clean_pass(&agent).await;
         assert_eq!(world.gate.fake.user("u-1").unwrap().keys.len(), 1);
+    }
+}
+
+async fn minutes(minutes: u64) {
+    environment().sleep(std::time::Duration::from_mins(minutes)).await;
+}
+
+/// Takes all keys of a user away by hand.
+async fn take_keys(world: &World, uid: &str) {
+    let operator = crate::common::client(world.gate.fake.clone());
+    let user = waldur_backend_croit::radosgw::Uid::new(uid).unwrap();
+    for key in world.gate.fake.user(uid).unwrap().keys {
+        let key = waldur_backend_croit::radosgw::AccessKeyId::new(key.access_key).unwrap();
+        operator.keys().delete(&user, &key).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_users_a_key_that_could_not_be_made_is_made_in_the_next_pass_and_published_in_the_one_after() {
+    for on in BOTH {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let resources = world.resources(20);
+        // Whoever has its turn in the first pass shows by what is published of it.
+        let agent = world.agent(json!({}));
+        pass(&agent).await;
+        let is_shown = |resource: &&ResourceUuid| metadata(&world, **resource).get("s3_credentials").is_some();
+        assert_eq!(resources.iter().filter(is_shown).count(), 1, "{on:?}");
+        let number = resources.iter().position(|resource| is_shown(&resource)).unwrap();
+        let (resource, uid) = (resources[number], format!("u-{number}"));
+        take_keys(&world, &uid).await;
+        let agent = world.agent(json!({}));
+        let put =
+            if on == On::Croit { format!("PUT /api/s3/users/{uid}/keys") } else { "PUT /admin/user?key".to_owned() };
+        world.gate.fail(&put, 1, Failure::Status(403, r#"{"Code":"AccessDenied"}"#.to_owned()));
+        pass(&agent).await;
+        assert_eq!(world.gate.fake.user(&uid).unwrap().keys.len(), 0, "{on:?}: it could not be made");
+        minutes(5).await;
+        pass(&agent).await;
+        assert_eq!(world.gate.fake.user(&uid).unwrap().keys.len(), 1, "{on:?}: it was tried again");
+        assert!(metadata(&world, resource).get("s3_credentials").is_none(), "{on:?}: two passes have found none");
+        minutes(5).await;
+        pass(&agent).await;
+        assert_eq!(published_key_works(&world.gate.fake, &metadata(&world, resource)), Some(true), "{on:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_croit_does_not_show_for_a_moment_stay_published() {
+    for (mode, looks) in ["metadata", "both"].into_iter().flat_map(|mode| [1, 2].map(|looks| (mode, looks))) {
+        let world = World::on(On::Croit, Generation::V8, AccountingType::Usage);
+        let resource = world.resource("u-1", 7);
+        let agent = world.agent(json!({ "credentials_mode": mode }));
+        clean_pass(&agent).await;
+        let before = metadata(&world, resource);
+        // The second one of a pass is that before a key would be made.
+        world.gate.fail("GET /api/s3/users/u-1/keys", looks, Failure::Status(200, "[]".to_owned()));
+        assert_eq!(warned(&pass(&agent).await), ["inspect"], "{mode}");
+        assert_eq!(metadata(&world, resource), before, "{mode}");
+        minutes(5).await;
+        clean_pass(&agent).await;
+        assert_eq!(metadata(&world, resource), before, "{mode}");
+        // What was made meanwhile, nobody has.
+        assert_eq!(world.gate.fake.user("u-1").unwrap().keys.len(), looks as usize, "{mode}");
     }
 }
 

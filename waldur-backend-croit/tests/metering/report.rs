@@ -124,7 +124,7 @@ async fn a_report_for_a_thousand_resources_costs_pages_and_one_listing_and_takes
     let (calls, elapsed) = of_a_thousand(Generation::V2024, &[("s3_storage", 3), ("s3_objects", 1)]).await;
     assert_eq!(calls, 4 + 7 + 1);
     assert!(elapsed <= second, "{elapsed:?}");
-    // Pages of 100, asked for three at a time.
+    // Pages of 100, asked for eight at a time.
     let (calls, elapsed) = of_a_thousand(Generation::V8, &[("s3_storage", 3), ("s3_objects", 1)]).await;
     assert_eq!(calls, 10 + 20 + 1);
     assert!(elapsed <= second / 2, "{elapsed:?}");

@@ -14,9 +14,8 @@ const PAGE_SIZE: u32 = 100;
 /// a page below this size proves nothing; one below [`PAGE_SIZE`] does, as no server cuts that.
 const BULK_PAGE_SIZE: u32 = 300;
 
-/// How many pages of one list are asked for at a time, once the first has told how many there are. Several lists are read
-/// at once, and a page of resources is near a megabyte on its way: eight of each cost ten megabytes more.
-const PAGES_AT_A_TIME: usize = 3;
+/// How many pages of one list are asked for at a time, once the first has told how many there are.
+const PAGES_AT_A_TIME: usize = 8;
 
 const PAGING: LinkPaging = LinkPaging { parameter: "page", total: "x-result-count", id: "uuid" };
 

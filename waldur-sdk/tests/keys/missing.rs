@@ -5,14 +5,16 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     live,
     orders::{World, environment},
-    processor, reported,
+    parts, processor, reported,
 };
+use serde_json::json;
 use waldur_sdk::{
     backend::OpContext,
     process::{KeyPolicy, KeyProcessor, MissingKeys},
     testing::{
         Faults, op, status,
         waldur::{Generation, ResourceState},
+        when,
     },
     types::ResourceUuid,
 };
@@ -111,4 +113,47 @@ async fn c32_a_server_without_keys_is_asked_once() {
         assert!(pass(&keys).await.provisions.is_empty());
     }
     assert_eq!((world.waldur.requests().len(), world.service.keys_made()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_keys_that_waldur_takes_and_does_not_list_do_not_grow_in_number() {
+    let world = World::new(Generation::V8);
+    older(&world, 5);
+    let nothing = status(200).header("x-result-count", "0").json(&json!([]));
+    let faults = Faults::new(world.waldur.clone()).on(op("api_keys.list"), nothing);
+    let mut keys = few(processor(&world, faults, world.service.clone()));
+    let mut made = Vec::new();
+    for hour in 0..8 {
+        let report = pass(&keys).await;
+        assert_eq!(report.left, 0, "{hour}");
+        for (_, outcome) in &report.provisions {
+            assert_eq!(outcome.as_ref().unwrap().warnings.len(), 1, "{report:?}");
+        }
+        made.push(world.service.keys_made());
+        environment().sleep(Duration::from_mins(61)).await;
+        // A back end that was built anew brings no new memory.
+        let (_, backend) = parts(world.waldur.clone(), world.service.clone());
+        keys = keys.with_backend(backend);
+    }
+    assert_eq!(made, [2, 4, 5, 5, 5, 5, 5, 5], "one for each resource");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_who_is_refused_keys_is_told_so_once_a_day_and_stands_in_nobodys_way() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 5);
+    let last = resources.iter().enumerate().max_by_key(|(_, resource)| **resource).map(|(number, _)| number).unwrap();
+    let way = format!("/objects/res-{last}/keys");
+    let refused = when("others", move |request| request.uri().path() != way).and(op("keys.mint"));
+    let faults = Faults::new(world.service.clone()).on(refused, status(403));
+    let keys = few(processor(&world, world.waldur.clone(), faults));
+    let mut told = Vec::new();
+    for _hour in 0..4 {
+        told.extend(pass(&keys).await.provisions.into_iter().map(|(resource, _)| resource));
+        environment().sleep(Duration::from_mins(61)).await;
+    }
+    assert_eq!(told.len(), 5, "each once: {told:?}");
+    assert_eq!(reported(&world, resources[last]).len(), 2);
+    environment().sleep(Duration::from_hours(24)).await;
+    assert_eq!(pass(&keys).await.provisions.len(), 2, "it may be mended by now");
 }

@@ -85,8 +85,8 @@ async fn members_take_one_team_for_each_project_and_the_lists_of_accounts() {
     // Resources, accounts, service and course accounts, what is exposed, teams.
     assert_eq!((counts.total, counts.writes), (10 + 2 + 2 + 1 + 40, 0), "{counts}");
     assert_eq!(service.counts().total, 20, "objects and members, each from one listing: {}", service.counts());
-    // Ten pages of resources in four waves; five waves of teams.
-    assert!(begin.elapsed() <= Duration::from_millis(650), "{:?}", begin.elapsed());
+    // Ten pages of resources in three waves; five waves of teams.
+    assert!(begin.elapsed() <= Duration::from_millis(600), "{:?}", begin.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream};
 
-use super::{KeyProcessor, MissingKeys, TARGET, WITH_KEYS, provision::passes};
+use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS, provision::passes};
 use crate::{
     backend::OpContext,
     client::{Feature, ResourceApiKeyQuery, ResourceQuery, ResourceSummary, WaldurClient},
@@ -16,17 +16,47 @@ use crate::{
     types::ResourceUuid,
 };
 
+/// For so long whoever was refused keys is left out: it takes somebody to mend that.
+const REFUSED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Which resources wait for keys, and when that was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     resources: VecDeque<ResourceUuid>,
     looked: Option<Instant>,
+    /// Who cannot get any, and since when that is known.
+    refused: BTreeMap<ResourceUuid, Instant>,
+}
+
+/// What comes of a turn.
+enum Then {
+    Done,
+    /// Another turn.
+    Again,
+    /// Whatever was the matter goes by nothing that is done here.
+    Refused,
+}
+
+impl Then {
+    fn of(outcome: &Result<KeyProvision>) -> Self {
+        match outcome {
+            Ok(report) if report.deferred.is_some() => Self::Again,
+            Ok(report) if report.warnings.iter().any(|warning| !passes(&warning.error)) => Self::Refused,
+            Ok(_) => Self::Done,
+            Err(error) if passes(error) => Self::Again,
+            Err(_) => Self::Refused,
+        }
+    }
 }
 
 impl KeyProcessor {
     /// Gives keys to resources in use for which Waldur lists less than two: those that were there before their customers
     /// were to have any. So many at a time ([`KeyPolicy::provisions_per_pass`](super::KeyPolicy)), so that a large offering
-    /// is done pass by pass. What waits is looked for anew once nothing waits any more and some time has passed.
+    /// is done pass by pass. What waits is looked for anew once nothing waits any more and some time has passed. Each look
+    /// begins somewhere else, so that a process that lives for a single pass comes to everybody too.
+    ///
+    /// Who cannot get any, such as one whose object is without the resource's stamp, is told once and left out for a day.
+    /// Where Waldur does not list a key that it has just been handed, nobody gets another one until the next look.
     ///
     /// No key is removed: customers may use one that Waldur does not list, which is why they are given others. That is what
     /// [`Self::provision`] and replacements do, once there is a list.
@@ -49,13 +79,18 @@ impl KeyProcessor {
             .buffer_unordered(self.0.policy.concurrency.max(1))
             .collect()
             .await;
-        let again = provisions.iter().filter(|(_, outcome)| match outcome {
-            Ok(report) => report.deferred.is_some(),
-            Err(error) => passes(error),
-        });
-        let again: Vec<ResourceUuid> = again.map(|(resource, _)| *resource).collect();
+        let now = waldur.environment().instant();
         let mut waiting = self.waiting();
-        waiting.resources.extend(again);
+        for (resource, outcome) in &provisions {
+            match Then::of(outcome) {
+                Then::Done => {}
+                Then::Again => waiting.resources.push_back(*resource),
+                Then::Refused => drop(waiting.refused.insert(*resource, now)),
+            }
+        }
+        if provisions.iter().flat_map(|(_, outcome)| outcome).any(|report| report.is_unlisted) {
+            waiting.resources.clear();
+        }
         Ok(MissingKeys { provisions, left: waiting.resources.len() })
     }
 
@@ -89,9 +124,13 @@ impl KeyProcessor {
         let lacks = |row: &&ResourceSummary| {
             row.backend_id.is_some() && listed.get(&row.uuid).copied().unwrap_or_default() < TARGET
         };
-        let missing: BTreeSet<ResourceUuid> = rows.items().iter().filter(lacks).map(|row| row.uuid).collect();
+        let mut missing: BTreeSet<ResourceUuid> = rows.items().iter().filter(lacks).map(|row| row.uuid).collect();
         let mut waiting = self.waiting();
+        waiting.refused.retain(|_, since| now.saturating_duration_since(*since) < REFUSED);
+        missing.retain(|resource| !waiting.refused.contains_key(resource));
         waiting.resources = missing.into_iter().collect();
+        let start = waldur.environment().below(waiting.resources.len());
+        waiting.resources.rotate_left(start);
         waiting.looked = Some(now);
         Ok(())
     }

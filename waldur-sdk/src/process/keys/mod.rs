@@ -169,6 +169,12 @@ impl KeyProcessor {
         self.edit(|inner| inner.policy = policy)
     }
 
+    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
+    #[must_use]
+    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
+        self.edit(|inner| inner.backend = backend)
+    }
+
     /// Shares lanes with other processors, so that none works on a resource while another does.
     #[must_use]
     pub fn with_lanes(self, lanes: &Lanes) -> Self {

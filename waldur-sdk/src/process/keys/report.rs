@@ -25,6 +25,8 @@ pub struct KeyProvision {
     pub deferred: Option<Error>,
     /// How many keys a dry run would have made.
     pub planned: usize,
+    /// Whether Waldur does not list what it was handed.
+    pub(super) is_unlisted: bool,
 }
 
 /// What became of the wish to replace a key.

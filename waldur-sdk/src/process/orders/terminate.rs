@@ -2,9 +2,11 @@
 
 use super::{Job, OrderOutcome, OrderProcessor, finish::Proof};
 use crate::{
-    backend::{DeleteRequest, LimitChange, MarketplaceResource, Origin, Progress, Removed, ResourceState, Verified},
+    backend::{
+        DeleteRequest, LimitChange, MarketplaceResource, Origin, Ownership, Progress, Removed, ResourceState, Verified,
+    },
     client::{Order, Resource},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     process::keys::withdraw,
     types::{Limit, Limits, WaldurAmount},
 };
@@ -52,7 +54,12 @@ impl OrderProcessor {
         self.take_access(job, side, &found.id).await?;
         let Some(keys) = self.backend().keys() else { return Ok(()) };
         job.cx.step("take keys");
-        withdraw(&self.waldur(job.cx), keys, job.cx, side, found).await
+        withdraw(&self.waldur(job.cx), keys, job.cx, side, found).await?;
+        if found.ownership(side.stamp()) == Ownership::Unmarked {
+            let text = "the object is without the resource's stamp, so only keys that Waldur lists were taken: others go on working";
+            job.warn("take keys", Error::new(ErrorKind::Foreign, text));
+        }
+        Ok(())
     }
 
     /// What a soft end leaves of a resource.
