@@ -34,7 +34,7 @@
 //! | what if the host drops the future? | [`drop_points()`] |
 //! | what if two agents work on one offering? | [`interleave()`] |
 //! | does a secret get out? | [`Canaries`] |
-//! | what if the back end itself is wrong in one method? | [`Override`](crate::backend::Override) |
+//! | what if the back end itself is wrong in one method? | [`Override`] |
 //!
 //! Deaths, dropped futures and two agents multiply into thousands of cases that nobody writes by hand. A [`Scenario`] is
 //! written once and runs under all three harnesses; each compares the final state with that of a run without faults.
