@@ -38,6 +38,20 @@ const EVERY: usize = 10;
 /// So many users are asked about.
 const OURS: usize = 100;
 
+/// Hands a list of so many rows over in pieces of some KB, as a socket does, and counts what it handed over.
+fn pour(intake: &Intake, came: &AtomicUsize, rows: usize, row: impl Fn(usize, &mut String)) {
+    let mut piece = String::new();
+    for number in 0..rows {
+        row(number, &mut piece);
+        if piece.len() > 16 * 1024 || number + 1 == rows {
+            piece += if number + 1 == rows { "]" } else { "" };
+            came.fetch_add(piece.len(), Ordering::Relaxed);
+            assert!(intake.take(piece.as_bytes()), "{number}");
+            piece.clear();
+        }
+    }
+}
+
 /// A gateway that hands its answer over in pieces of some KB, as a socket does, and counts what it handed over.
 #[derive(Clone, Default)]
 struct Endless(Arc<AtomicUsize>);
@@ -60,16 +74,7 @@ impl HttpTransport for Endless {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         assert_eq!(request.uri().query(), Some("format=json&stats=true"), "one listing of all");
         let intake = request.extensions().get::<Intake>().unwrap();
-        let mut piece = String::new();
-        for number in 0..BUCKETS {
-            Self::row(number, &mut piece);
-            if piece.len() > 16 * 1024 || number + 1 == BUCKETS {
-                piece += if number + 1 == BUCKETS { "]" } else { "" };
-                self.0.fetch_add(piece.len(), Ordering::Relaxed);
-                assert!(intake.take(piece.as_bytes()), "{number}");
-                piece.clear();
-            }
-        }
+        pour(intake, &self.0, BUCKETS, Self::row);
         Ok(Response::new(Bytes::new()))
     }
 }
@@ -100,19 +105,12 @@ impl HttpTransport for EndlessCroit {
             return Ok(Response::new(Bytes::new()));
         }
         assert_eq!(request.uri().path(), "/api/s3/users/u-0/buckets");
-        let mut piece = String::new();
-        for number in 0..ON_CROIT {
+        pour(intake, &self.0, ON_CROIT, |number, text| {
             let before = if number == 0 { '[' } else { ',' };
             let name = format!("{number:0>200}");
             let held = r#""usageSum":{"size":1073741824,"numObjects":2}"#;
-            write!(piece, r#"{before}{{"bucket":"{name}","owner":"u-0",{held}}}"#).unwrap();
-            if piece.len() > 16 * 1024 || number + 1 == ON_CROIT {
-                piece += if number + 1 == ON_CROIT { "]" } else { "" };
-                self.0.fetch_add(piece.len(), Ordering::Relaxed);
-                assert!(intake.take(piece.as_bytes()), "{number}");
-                piece.clear();
-            }
-        }
+            write!(text, r#"{before}{{"bucket":"{name}","owner":"u-0",{held}}}"#).unwrap();
+        });
         Ok(Response::new(Bytes::new()))
     }
 }
@@ -179,16 +177,7 @@ impl HttpTransport for Crowded {
             return Ok(Response::new(Bytes::from_static(b"[]")));
         }
         let intake = request.extensions().get::<Intake>().unwrap();
-        let mut piece = String::new();
-        for number in 0..ON_CROIT {
-            Self::row(number, &mut piece);
-            if piece.len() > 16 * 1024 || number + 1 == ON_CROIT {
-                piece += if number + 1 == ON_CROIT { "]" } else { "" };
-                self.0.fetch_add(piece.len(), Ordering::Relaxed);
-                assert!(intake.take(piece.as_bytes()), "{number}");
-                piece.clear();
-            }
-        }
+        pour(intake, &self.0, ON_CROIT, Self::row);
         Ok(Response::new(Bytes::new()))
     }
 }

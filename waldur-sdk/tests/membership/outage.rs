@@ -123,7 +123,7 @@ async fn f041_f044_a_back_end_that_reads_singly_is_not_asked_for_the_next_portio
 }
 
 #[tokio::test(start_paused = true)]
-async fn f028_what_a_deadline_left_over_comes_first_in_the_next_pass() {
+async fn f028_resources_that_a_deadline_left_over_come_first_in_the_next_pass() {
     let site = Site::new(Generation::V8);
     site.member("m");
     for number in 0..6 {
