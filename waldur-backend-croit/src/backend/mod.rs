@@ -17,7 +17,7 @@ mod sweep;
 mod upkeep;
 mod usage;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -25,9 +25,9 @@ use waldur_sdk::{
     Error, Result,
     backend::{
         ApiKeys, Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created,
-        DeleteRequest, Finding, Importer, LimitChange, LimitsAuthority, MarketplaceResource, OpContext, OptionChange,
-        Ownership, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status, StatusControl,
-        UsageSource, Verified,
+        DeleteRequest, Finding, Importer, Inspection, LimitChange, LimitsAuthority, MarketplaceResource, OpContext,
+        OptionChange, Ownership, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Status,
+        StatusControl, UsageSource, Verified,
     },
     rest::{Breaker, Http, HttpOptions},
     settings::{Components, TimeZone, Warning},
@@ -289,21 +289,11 @@ impl ResourceBackend for S3Backend {
     /// Of many, metadata and all that only a single reading shows are told of those whose turn it is: each within
     /// 30 passes.
     ///
-    /// Metadata that does not depend on what is published: of several keys the first one is in it.
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.inspect_recorded(cx, ids, aspects, &BTreeMap::new()).await
-    }
-
     /// The key that is published stays so as long as the user has it, and what is published of buckets that cannot be read
-    /// stays as it is.
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
-        let mut states = self.0.inspect_all(cx, ids, aspects, records).await;
+    /// stays as it is. Where it is not told what is published, the first one of several keys is in the metadata.
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let records = inspection.records;
+        let mut states = self.0.inspect_all(cx, inspection).await;
         // Which takes no reading: it holds of each, whose turn it is or not.
         if !self.0.settings.credentials.publishes() {
             for state in states.values_mut().flatten().flatten().filter(|state| !state.foreign) {

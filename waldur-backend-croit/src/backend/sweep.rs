@@ -25,7 +25,7 @@ use futures_util::{
 };
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind,
-    backend::{Aspects, ById, OpContext, Records, ResourceState, Stamp, Status},
+    backend::{Aspects, ById, Inspection, OpContext, Records, ResourceState, Stamp, Status},
     types::{BackendId, Timestamp},
 };
 
@@ -199,13 +199,8 @@ fn slot(now: Timestamp) -> usize {
 
 impl Inner {
     /// What is told of many users, or of few.
-    pub(super) async fn inspect_all(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
+    pub(super) async fn inspect_all(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let Inspection { ids, aspects, records, .. } = *inspection;
         let storage = self.storage.until(cx.deadline).stopped_by(&self.breaker());
         let view = match self.view(&storage, ids, aspects).await {
             Ok(view) => view,

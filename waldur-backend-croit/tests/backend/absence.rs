@@ -12,7 +12,7 @@ use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{ApiKeys as _, Aspects, Removed, ResourceBackend as _},
+    backend::{ApiKeys as _, Aspects, Inspection, Removed, ResourceBackend as _},
     rest::{HttpTransport, TransportError},
 };
 
@@ -67,7 +67,7 @@ async fn f108_a_user_that_an_empty_list_hides_is_never_called_absent() {
     let revoked = backend.revoke(&cx(), &resource(json!({})), &id(), "OURKEY").await;
     assert_eq!(revoked.unwrap_err().class(), ErrorClass::Transient);
     for aspects in [Aspects::EXISTENCE, Aspects::ALL] {
-        let seen = backend.inspect(&cx(), &[id()], aspects).await.remove(&id()).unwrap();
+        let seen = backend.inspect(&cx(), &Inspection::of(&[id()], aspects)).await.remove(&id()).unwrap();
         assert_eq!(seen.unwrap_err().class(), ErrorClass::Transient);
     }
     assert!(croit.gate.fake.login("OURKEY", &"our-secret".into()).is_ok());
@@ -120,12 +120,12 @@ async fn f051_after_a_list_that_shows_others_any_form_of_croits_404_proves_absen
         let removed = delete(&backend).await;
         assert_eq!(removed.as_ref().is_ok_and(|removed| *removed == Removed::AlreadyAbsent), is_proof, "{body}");
         for aspects in [Aspects::EXISTENCE, Aspects::ALL] {
-            let seen = backend.inspect(&cx(), &[id()], aspects).await.remove(&id()).unwrap();
+            let seen = backend.inspect(&cx(), &Inspection::of(&[id()], aspects)).await.remove(&id()).unwrap();
             assert_eq!(matches!(seen, Ok(None)), is_proof, "{body}: {seen:?}");
         }
         // Of one that is listed it says nothing.
         croit.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
-        let seen = backend.inspect(&cx(), &[id()], Aspects::ALL).await.remove(&id()).unwrap();
+        let seen = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await.remove(&id()).unwrap();
         assert!(seen.unwrap().is_some(), "{body}");
     }
 }

@@ -11,7 +11,7 @@ use waldur_backend_croit::{
 };
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind,
-    backend::{Aspects, Origin, Removed, ResourceBackend as _},
+    backend::{Aspects, Inspection, Origin, Removed, ResourceBackend as _},
     rest::TransportErrorKind,
     settings::AccountingType,
     types::BackendId,
@@ -174,7 +174,7 @@ async fn s20_s21_keys_of_croit_are_published_or_taken_away() {
         assert_eq!(metadata["s3_endpoint"], "https://s3.example.org");
         assert_eq!(created.endpoints[0].url, "https://s3.example.org");
         assert_eq!(metadata.get("s3_credentials").is_some(), keys == 1, "{mode}");
-        let states = backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        let states = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await;
         let shown = json!(states[&id()].as_ref().unwrap().as_ref().unwrap().metadata);
         assert_eq!(shown, metadata, "the same at every reading");
         is_well_behaved(&gate);
@@ -188,7 +188,7 @@ async fn s22_metadata_on_croit_that_cannot_be_read_is_told_of_and_nothing_made_o
     create(&backend, &request(json!({}))).await.unwrap();
     gate.fake.create_bucket(UID, "photos").unwrap();
     gate.fake.put_object(UID, "photos", "a", 1234).unwrap();
-    let read = async || backend.inspect(&cx(), &[id()], Aspects::ALL).await.remove(&id()).unwrap();
+    let read = async || backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await.remove(&id()).unwrap();
     let summary = json!(read().await.unwrap().unwrap().metadata.unwrap())["storage_summary"].clone();
     let bucket = json!({ "name": "photos", "size_bytes": 1234, "objects": 1 });
     let expected = json!({ "bucket_count": 1, "total_size_bytes": 1234, "total_objects": 1, "buckets": [bucket] });
@@ -320,7 +320,7 @@ async fn an_answer_that_is_no_list_of_users_proves_nothing() {
     gate.fail("GET /api/s3/users", u32::MAX, Failure::Status(200, rows.to_string()));
     let ids =
         [id(), BackendId::new("other").unwrap(), BackendId::new("gone").unwrap(), BackendId::new("twice").unwrap()];
-    let states = backend(&gate).inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+    let states = backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::EXISTENCE)).await;
     assert_eq!(states[&ids[0]].as_ref().unwrap_err().kind(), ErrorKind::Inconsistent);
     assert!(states[&ids[1]].as_ref().unwrap().is_some());
     assert!(states[&ids[2]].as_ref().unwrap().is_none());
@@ -448,7 +448,7 @@ async fn a_thousand_users_are_looked_at_by_one_list() {
     }
     let mut aspects = Aspects::EXISTENCE;
     aspects.limits = true;
-    let states = backend(&gate).inspect(&cx(), &ids, aspects).await;
+    let states = backend(&gate).inspect(&cx(), &Inspection::of(&ids, aspects)).await;
     assert!(states.len() == 1000 && states.values().all(|state| matches!(state, Ok(Some(_)))));
     assert_eq!(gate.take_log(), ["GET /api/s3/users"]);
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{Aspects, CreateRequest, DeleteRequest, LimitChange, Removed, ResourceBackend as _},
+    backend::{Aspects, CreateRequest, DeleteRequest, Inspection, LimitChange, Removed, ResourceBackend as _},
     rest::TransportErrorKind,
     types::BackendId,
 };
@@ -81,7 +81,12 @@ async fn s26_an_id_that_leaves_its_place_is_refused_before_any_request() {
             backend.create(&cx(), &CreateRequest::new(order(), resource(json!({})), id.clone())).await.unwrap_err(),
             backend.delete(&cx(), &DeleteRequest::new(order(), resource(json!({})), id.clone())).await.unwrap_err(),
             backend.set_limits(&cx(), &change).await.unwrap_err(),
-            backend.inspect(&cx(), std::slice::from_ref(&id), Aspects::ALL).await.remove(&id).unwrap().unwrap_err(),
+            backend
+                .inspect(&cx(), &Inspection::of(std::slice::from_ref(&id), Aspects::ALL))
+                .await
+                .remove(&id)
+                .unwrap()
+                .unwrap_err(),
         ];
         assert!(errors.iter().all(|error| error.kind() == ErrorKind::Config), "{text}: {errors:?}");
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorClass,
-    backend::{Aspects, ResourceBackend as _},
+    backend::{Aspects, Inspection, ResourceBackend as _},
     rest::TransportErrorKind,
 };
 
@@ -44,7 +44,7 @@ async fn s20_metadata_has_the_shape_that_offerings_know() {
         "bucket_count": 1, "total_size_bytes": 5_001, "total_objects": 2,
         "buckets": [{ "name": "my-bucket", "size_bytes": 5_001, "objects": 2 }],
     });
-    let states = backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await;
     let metadata = states[&id()].as_ref().unwrap().as_ref().unwrap().metadata.clone().unwrap();
     assert_eq!(serde_json::to_value(&metadata).unwrap(), expected);
     // What is published already stays published when a second key comes.
@@ -71,13 +71,13 @@ async fn s22_buckets_that_cannot_be_read_are_told_of_and_what_is_published_of_th
     let before = json!({ "bucket_count": 7 });
     resource.metadata.insert("storage_summary".to_owned(), before.clone());
     let records: BTreeMap<_, _> = [(id(), resource)].into();
-    let states = backend.inspect_recorded(&cx(), &[id()], Aspects::ALL, &records).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL).with_records(&records)).await;
     let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
     assert_eq!(state.metadata.as_ref().unwrap()["storage_summary"], before);
     assert!(state.warnings.len() == 1 && state.warnings[0].class() == ErrorClass::Transient, "{state:?}");
     // Who does not ask for it does not pay for it.
     gate.take_log();
-    let states = backend.inspect(&cx(), &[id()], Aspects::EXISTENCE).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::EXISTENCE)).await;
     assert!(states[&id()].as_ref().unwrap().as_ref().unwrap().warnings.is_empty());
     assert_eq!(gate.take_log().len(), 1);
 }
@@ -97,7 +97,9 @@ async fn s07_of_somebody_elses_user_neither_keys_nor_buckets_are_asked_for() {
             let id = waldur_sdk::types::BackendId::new(uid).unwrap();
             let records: BTreeMap<_, _> = [(id.clone(), resource(json!({})))].into();
             let backend = gate.backend(json!({}), &usage_components());
-            let states = backend.inspect_recorded(&cx(), std::slice::from_ref(&id), Aspects::ALL, &records).await;
+            let states = backend
+                .inspect(&cx(), &Inspection::of(std::slice::from_ref(&id), Aspects::ALL).with_records(&records))
+                .await;
             let state = states[&id].as_ref().unwrap().as_ref().unwrap();
             assert!(state.metadata.is_none() && state.withdrawn.is_empty() && state.warnings.is_empty(), "{state:?}");
             let log = gate.take_log();

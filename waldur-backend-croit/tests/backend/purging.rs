@@ -9,7 +9,9 @@ use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
     ErrorClass, ErrorKind, Result,
-    backend::{Aspects, Cancellation, DeleteRequest, Origin, ProgressObserver, Removed, ResourceBackend as _, Step},
+    backend::{
+        Aspects, Cancellation, DeleteRequest, Inspection, Origin, ProgressObserver, Removed, ResourceBackend as _, Step,
+    },
     rest::{HttpTransport, TransportError},
     types::BackendId,
 };
@@ -171,7 +173,7 @@ async fn a_bucket_of_another_user_is_neither_emptied_nor_published() {
         for asked in [&["other", UID][..], &["third", UID], &[UID]] {
             for backend in [&purging(&gate), &backend] {
                 let ids: Vec<_> = asked.iter().map(|uid| BackendId::new(*uid).unwrap()).collect();
-                let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+                let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
                 let state = states[&id()].as_ref().unwrap().as_ref().unwrap();
                 let metadata = format!("{:?}", state.metadata.as_ref().unwrap().get("storage_summary"));
                 assert!(!metadata.contains("theirs") && !state.warnings.is_empty(), "{rows}: {asked:?} {metadata}");

@@ -7,7 +7,7 @@ use crate::common::{
 use serde_json::json;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{Aspects, Origin, ResourceBackend as _, Surroundings},
+    backend::{Aspects, Inspection, Origin, ResourceBackend as _, Surroundings},
     settings::{AccountingType, Component, Components, RawSettings, WaldurComponent},
     types::{Limit, Limits, UnitFactor},
 };
@@ -183,12 +183,12 @@ async fn what_was_chosen_last_counts_under_either_name_and_a_blank_hides_nothing
         // The upkeep sees no other ceiling than the order did.
         let about = Surroundings::new(request.resource.clone());
         let upkeep = backend.upkeep().unwrap();
-        backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await;
         gate.take_log();
         upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
         assert!(gate.take_log().is_empty(), "{options} {attributes}");
         update_options(&backend, json!({ "storage_limit": 7 })).await.unwrap();
-        backend.inspect(&cx(), &[id()], Aspects::ALL).await;
+        backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await;
         upkeep.sync_project(&cx(), &id(), &about).await.unwrap();
         assert_eq!(quotas(&gate)[0].1, gigabytes * GIB, "{options} {attributes}");
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use waldur_backend_croit::S3Backend;
 use waldur_sdk::{
-    backend::{Aspects, LimitChange, MarketplaceResource, ResourceBackend as _, ResourceState},
+    backend::{Aspects, Inspection, LimitChange, MarketplaceResource, ResourceBackend as _, ResourceState},
     process::SyncOutcome,
     rest::Http,
     settings::AccountingType,
@@ -121,12 +121,13 @@ async fn the_list_of_a_pass_shows_nothing_that_was_written_since_and_nobody_who_
     // How many objects are allowed, as it would be published, and the lists that it took to know.
     let look = async |id: &BackendId| {
         world.gate.take_log();
-        let state = backend.inspect(&cx(), std::slice::from_ref(id), Aspects::ALL).await.remove(id).unwrap();
+        let state =
+            backend.inspect(&cx(), &Inspection::of(std::slice::from_ref(id), Aspects::ALL)).await.remove(id).unwrap();
         let objects = |state: ResourceState| json!(state.metadata)["quotas"]["user_quota"]["maxObjects"].as_u64();
         let lists = world.gate.take_log().iter().filter(|line| *line == "GET /api/s3/users").count();
         (state.unwrap().map(objects), lists)
     };
-    backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     assert_eq!(look(&ids[0]).await, (Some(Some(7)), 0));
 
     // What this process has written is seen, and then as good as before.
@@ -159,7 +160,7 @@ async fn processes_that_live_for_one_pass_look_at_all_users_in_the_end() {
             let http = Http::new(world.gate.clone()).with_environment(environment().with_wall(moment));
             let settings = if on == On::Croit { croit_settings(json!({})) } else { settings(json!({})) };
             let backend = S3Backend::new(http, settings, &world.components()).unwrap();
-            let states = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter();
+            let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter();
             let close = states.filter(|(_, state)| state.as_ref().unwrap().as_ref().unwrap().metadata.is_some());
             let close: Vec<_> = close.map(|(id, _)| id).collect();
             assert_eq!(close.len(), 1, "{on:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use waldur_backend_croit::testing::{Quota, SeedUser};
 use waldur_sdk::{
-    backend::{Aspects, OpContext, ResourceBackend as _},
+    backend::{Aspects, Inspection, OpContext, ResourceBackend as _},
     client::{AgentMode, WaldurClient},
     process::{MembershipReport, MembershipSync},
     rest::{Http, HttpTransport},
@@ -73,7 +73,7 @@ impl World {
         let resources = self.resources(number);
         // They differ by their names alone, so that one is read: were it otherwise, a pass would write.
         let (backend, first) = (self.gate.backend(json!({}), &self.components()), BackendId::new("u-0").unwrap());
-        let mut states = backend.inspect(&cx(), std::slice::from_ref(&first), Aspects::ALL).await;
+        let mut states = backend.inspect(&cx(), &Inspection::of(std::slice::from_ref(&first), Aspects::ALL)).await;
         let metadata = json!(states.remove(&first).unwrap().unwrap().unwrap().metadata.unwrap()).to_string();
         for (number, resource) in resources.iter().enumerate() {
             let (uid, key) = (format!("u-{number}"), format!("KEYUX{number}"));

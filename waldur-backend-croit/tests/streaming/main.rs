@@ -19,7 +19,7 @@ use http::{Request, Response};
 use serde_json::json;
 use tokio::sync::Mutex;
 use waldur_sdk::{
-    backend::{Aspects, Period, ResourceBackend as _, Usage},
+    backend::{Aspects, Inspection, Period, ResourceBackend as _, Usage},
     rest::{Http, HttpTransport, Intake, TransportError},
     types::{BackendId, Date, Decimal},
 };
@@ -190,7 +190,7 @@ async fn f109_forty_thousand_users_of_croits_pass_by_in_flat_memory() {
     let backend = S3Backend::new(http, croit_settings(json!({})), &usage_components()).unwrap();
     let ids: Vec<BackendId> = (0..OURS).map(|number| BackendId::new(format!("u-{number}")).unwrap()).collect();
     let before = peak_memory();
-    let states = backend.inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::EXISTENCE)).await;
     assert!(states.len() == OURS && states.values().all(|state| matches!(state, Ok(Some(_)))));
     let month = Period::containing(Date::constant(2026, 11, 22));
     let usage = backend.usage().unwrap().usage(&cx(), &ids, month).await;

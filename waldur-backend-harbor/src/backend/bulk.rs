@@ -2,21 +2,23 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::Value;
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{Aspects, ById, MarketplaceResource, OpContext, Records, ResourceState},
+    backend::{Aspects, ById, Inspection, OpContext, PassIds, ResourceState},
     rest::{PageToken, Pager},
-    types::{BackendId, JsonObject},
+    types::BackendId,
 };
 
 use super::{AT_A_TIME, BY_THEMSELVES, Inner, sight::Facts};
-use crate::client::{HarborClient, Project, ProjectName, Quota};
+use crate::client::{HarborClient, Project, ProjectId, ProjectName, Quota};
 
 /// So few are read one by one: a listing costs a call for every hundred projects, whoever's they are.
 const FEW: usize = 4;
@@ -24,24 +26,57 @@ const FEW: usize = 4;
 /// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
 const FACTS_LAST: Duration = Duration::from_secs(3600);
 
-/// What the listings are sifted by: the names of the projects that are asked about.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted(Arc<HashSet<String>>);
-
-impl Wanted {
-    pub(super) fn new(ids: &[BackendId]) -> Self {
-        Self(Arc::new(ids.iter().map(|id| id.as_str().to_owned()).collect()))
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-}
-
 /// What a listing told of the wanted projects, by name, and why something may be missing.
 pub(super) type Sifted<T> = (HashMap<String, T>, Option<Error>);
 
+/// What the listings told of the projects of a pass.
+#[derive(Debug)]
+struct Listed {
+    quotas: HashMap<String, Quota>,
+    /// Why one may be missing among the quotas.
+    gap: Option<Error>,
+    beside: Beside,
+    /// How many projects that are not among them may still be asked about by themselves, where any may be missing.
+    left: AtomicUsize,
+}
+
+impl Listed {
+    fn new((quotas, gap): Sifted<Quota>, beside: Beside) -> Self {
+        let left = AtomicUsize::new(by_themselves(gap.as_ref().or(beside.gap.as_ref())));
+        Self { quotas, gap, beside, left }
+    }
+
+    fn any_gap(&self) -> Option<&Error> {
+        self.gap.as_ref().or(self.beside.gap.as_ref())
+    }
+
+    /// The quota of a project. One of another number is that of another project, by the same name.
+    fn quota(&self, name: &str, project: ProjectId) -> Option<&Quota> {
+        self.quotas.get(name).filter(|quota| quota.project == Some(project))
+    }
+
+    /// Whether a project that is known has no quota when none is listed: else it may be gone, or its quota may be on a page
+    /// that did not come.
+    fn proves_absence(&self) -> bool {
+        self.beside.is_fresh && self.gap.is_none()
+    }
+
+    /// Takes so many of those that may still be asked about by themselves, or as many as there are.
+    fn take(&self, wanted: usize) -> usize {
+        let left = self.left.fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(wanted)));
+        left.unwrap_or_default().min(wanted)
+    }
+}
+
+/// What was listed for a pass, for the portions of it that are still to come.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pass: PassIds,
+    listed: Arc<Listed>,
+}
+
 /// How what is remembered of the wanted projects, beside their quotas, came to be.
+#[derive(Debug)]
 struct Beside {
     /// Whether it was listed just now.
     is_fresh: bool,
@@ -53,69 +88,80 @@ struct Beside {
 impl Inner {
     /// Many at once: all quotas from one listing, the rest from what another one told within the last hour. Whatever
     /// the listings do not name is asked about by itself, since they prove no absence.
-    ///
-    /// All states wait for their turn at once, so that metadata which stand in `records` as they are to be are left out:
-    /// ten thousand of them are 12 MB.
     pub(super) async fn inspect_many(
         &self,
         cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
+        inspection: &Inspection<'_>,
     ) -> ById<Option<ResourceState>> {
-        if ids.len() <= FEW {
+        let Inspection { ids, aspects, pass, .. } = *inspection;
+        if pass.map_or(ids.len(), |pass| pass.ids().len()) <= FEW {
             return self.inspect_each(cx, ids, aspects).await;
         }
-        let client = self.client.until(cx.deadline);
-        let for_all = |error: Error| ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect();
-        let wanted = Wanted::new(ids);
-        let (mut quotas, gap) = match self.quotas_of(&client, &wanted).await {
+        let listed = match self.listed(&self.client.until(cx.deadline), inspection).await {
             Ok(listed) => listed,
-            Err(error) => return for_all(error),
-        };
-        let Beside { is_fresh, doubted, gap: other_gap } = match self.facts_of(&client, &wanted, &quotas).await {
-            Ok(beside) => beside,
-            Err(error) => return for_all(error),
+            Err(error) => return ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect(),
         };
         let mut states = ById::new();
         let mut others = Vec::new();
         for id in ids.iter().collect::<BTreeSet<_>>() {
-            let facts = self.known().facts(id.as_str()).cloned().filter(|_| !doubted.contains(id.as_str()));
-            let Some(facts) = facts else {
-                others.push(id.clone());
-                continue;
-            };
-            // A quota of another number is that of another project, by the same name.
-            let quota = quotas.remove(id.as_str()).filter(|quota| quota.project == Some(facts.id));
-            // One that is missing may be that of a project which is gone, or be on a page that did not come.
-            if quota.is_none() && !(is_fresh && gap.is_none()) {
-                others.push(id.clone());
-                continue;
+            match self.state_from(id, &listed, aspects) {
+                Some(state) => drop(states.insert(id.clone(), state.map(Some))),
+                None => others.push(id.clone()),
             }
-            states.insert(id.clone(), self.state_from(id, &facts, quota.as_ref(), aspects, records).map(Some));
         }
-        if let Some(gap) = gap.or(other_gap) {
-            let unread = others.split_off(others.len().min(by_themselves(Some(&gap))));
+        if let Some(gap) = listed.any_gap() {
+            let unread = others.split_off(listed.take(others.len()));
             states.extend(unread.into_iter().map(|id| (id, Err(gap.clone()))));
         }
         states.extend(self.inspect_each(cx, &others, aspects).await);
         states
     }
 
-    fn state_from(
-        &self,
-        id: &BackendId,
-        facts: &Facts,
-        quota: Option<&Quota>,
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> Result<ResourceState> {
-        let mut state = self.state(id, facts, quota.and_then(|quota| quota.limit))?;
-        if aspects.metadata {
-            let metadata = self.metadata(&ProjectName::new(id.as_str())?, facts, quota);
-            state.metadata = Some(metadata).filter(|metadata| !stand(metadata, &records.of(id)));
+    /// What the listings tell of a project; `None` where they do not tell enough.
+    fn state_from(&self, id: &BackendId, listed: &Listed, aspects: Aspects) -> Option<Result<ResourceState>> {
+        let is_sure = !listed.beside.doubted.contains(id.as_str());
+        let facts = self.known().facts(id.as_str()).filter(|_| is_sure).cloned()?;
+        let quota = listed.quota(id.as_str(), facts.id);
+        if quota.is_none() && !listed.proves_absence() {
+            return None;
         }
-        Ok(state)
+        let state = || {
+            let mut state = self.state(id, &facts, quota.and_then(|quota| quota.limit))?;
+            if aspects.metadata {
+                state.metadata = Some(self.metadata(&ProjectName::new(id.as_str())?, &facts, quota));
+            }
+            Ok(state)
+        };
+        Some(state())
+    }
+
+    /// What the listings tell of the projects in question, and where those are a portion, of all that the pass asks about:
+    /// that is kept for the portions to come. It is as old as the pass then; what a pass changes is looked at once more.
+    async fn listed(&self, client: &HarborClient, inspection: &Inspection<'_>) -> Result<Arc<Listed>> {
+        let Some(pass) = inspection.pass.filter(|pass| pass.ids().len() > inspection.ids.len()) else {
+            return self.list(client, &PassIds::new(inspection.ids.iter().cloned())).await;
+        };
+        {
+            let mut kept = self.kept();
+            match kept.as_ref() {
+                Some(kept) if kept.pass == *pass => return Ok(kept.listed.clone()),
+                // Not beside that of another pass: each may be megabytes.
+                _ => *kept = None,
+            }
+        }
+        let listed = self.list(client, pass).await?;
+        *self.kept() = Some(Kept { pass: pass.clone(), listed: listed.clone() });
+        Ok(listed)
+    }
+
+    async fn list(&self, client: &HarborClient, wanted: &PassIds) -> Result<Arc<Listed>> {
+        let sifted = self.quotas_of(client, wanted).await?;
+        let beside = self.facts_of(client, wanted, &sifted.0).await?;
+        Ok(Arc::new(Listed::new(sifted, beside)))
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn inspect_each(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
@@ -132,10 +178,10 @@ impl Inner {
     ///
     /// # Errors
     /// When not even the first page came.
-    pub(super) async fn quotas_of(&self, client: &HarborClient, wanted: &Wanted) -> Result<Sifted<Quota>> {
+    pub(super) async fn quotas_of(&self, client: &HarborClient, wanted: &PassIds) -> Result<Sifted<Quota>> {
         let wanted = wanted.clone();
         let keep = move |mut quota: Quota| {
-            let name = quota.project_name.take().filter(|name| wanted.has(name));
+            let name = quota.project_name.take().filter(|name| wanted.contains(name));
             Sieved(name.map(|name| Box::new((name, quota))))
         };
         sifted(|| client.quotas().list_as(keep.clone(), no_key)).await
@@ -146,7 +192,7 @@ impl Inner {
     async fn facts_of(
         &self,
         client: &HarborClient,
-        wanted: &Wanted,
+        wanted: &PassIds,
         quotas: &HashMap<String, Quota>,
     ) -> Result<Beside> {
         let now = client.environment().instant();
@@ -156,16 +202,16 @@ impl Inner {
             let fits = |(name, quota): (&String, &Quota)| {
                 known.facts(name).is_some_and(|facts| quota.project == Some(facts.id))
             };
-            let without = wanted.0.len().saturating_sub(quotas.len());
+            let without = wanted.ids().len().saturating_sub(quotas.len());
             let unfit = quotas.iter().filter(|quota| !fits(*quota)).count();
-            if is_young && without <= BY_THEMSELVES && unfit <= at_most_by_themselves(wanted.0.len()) {
+            if is_young && without <= BY_THEMSELVES && unfit <= at_most_by_themselves(wanted.ids().len()) {
                 return Ok(Beside { is_fresh: false, doubted: HashSet::new(), gap: None });
             }
         }
         let sieve = wanted.clone();
         let keep = move |project: Project| {
             let facts = Facts::of(&project);
-            Sieved(sieve.has(&project.name).then(|| Box::new((project.name, facts))))
+            Sieved(sieve.contains(&project.name).then(|| Box::new((project.name, facts))))
         };
         let (facts, gap) = sifted(|| client.projects().list_as(keep.clone(), no_key)).await?;
         // Whoever is not let in is shown the public ones, as if there were no others.
@@ -173,16 +219,16 @@ impl Inner {
             Some(hidden) if gap.is_none() => client.quotas().probe().await.err().or_else(|| Some(unlisted(hidden))),
             _ => gap,
         };
-        let doubted = wanted.0.iter().filter(|name| gap.is_some() && !facts.contains_key(*name)).cloned().collect();
+        let doubted = wanted
+            .ids()
+            .iter()
+            .map(BackendId::as_str)
+            .filter(|name| gap.is_some() && !facts.contains_key(*name))
+            .map(str::to_owned)
+            .collect();
         self.known().learn(facts, gap.is_none().then_some(now));
         Ok(Beside { is_fresh: true, doubted, gap })
     }
-}
-
-/// Whether all of these metadata are published with all of the resources.
-fn stand(metadata: &JsonObject, resources: &[MarketplaceResource]) -> bool {
-    let stands = |(name, value): (&String, &Value)| resources.iter().all(|one| one.metadata.get(name) == Some(value));
-    !resources.is_empty() && metadata.iter().all(stands)
 }
 
 /// How many projects are asked about by themselves that a listing does not name. Of a server that is out of order, or

@@ -15,17 +15,14 @@ mod storage;
 mod upkeep;
 mod usage;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
-        Finding, Importer, LimitChange, MarketplaceResource, OpContext, Progress, Records, Removed, ResourceBackend,
+        Finding, Importer, Inspection, LimitChange, MarketplaceResource, OpContext, Progress, Removed, ResourceBackend,
         ResourceState, ResourceUpkeep, Status, StatusControl, UsageSource, Verified,
     },
     rest::{Http, HttpOptions, Serial},
@@ -33,7 +30,7 @@ use waldur_sdk::{
     types::{BackendId, Limits},
 };
 
-use self::{sight::Known, storage::Storage, upkeep::Looks};
+use self::{bulk::Kept, sight::Known, storage::Storage, upkeep::Looks};
 use crate::{client::HarborClient, names, settings::HarborSettings};
 
 /// How many projects are read at a time.
@@ -60,6 +57,7 @@ struct Inner {
     storage: Storage,
     zone: TimeZone,
     known: Mutex<Known>,
+    kept: Mutex<Option<Kept>>,
     looks: Mutex<Looks>,
     /// Two resources that are given one name at once are made one after the other.
     makers: Serial<BackendId>,
@@ -82,8 +80,8 @@ impl HarborBackend {
         let storage = Storage::of(components, &settings)?;
         let client = HarborClient::new(http, &settings.url, &settings.username, &settings.password)?;
         let client = client.with_timeout(settings.timeout);
-        let (known, looks, makers) = (Mutex::default(), Mutex::default(), Serial::new());
-        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, looks, makers })))
+        let (known, kept, looks) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, kept, looks, makers: Serial::new() })))
     }
 
     /// The client underneath.
@@ -100,7 +98,7 @@ impl ResourceBackend for HarborBackend {
 
     fn capabilities(&self) -> Capabilities {
         // Images are deleted, so usage goes down.
-        Capabilities::default().with_decreasing_usage().with_published_ids().without_history()
+        Capabilities::default().with_decreasing_usage().with_portions().with_published_ids().without_history()
     }
 
     fn candidate_id(&self, resource: &MarketplaceResource, candidate: Candidate) -> Result<BackendId> {
@@ -127,22 +125,11 @@ impl ResourceBackend for HarborBackend {
         self.0.delete_project(cx, request).await.map(Progress::Done)
     }
 
-    /// One call for every hundred projects on the registry, and once an hour another one.
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.0.inspect_many(cx, ids, aspects, &BTreeMap::new()).await
-    }
-
-    /// The same calls. What carries no stamp is held against the number that was published when it was made. Metadata that
-    /// are published already are left out.
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
-        let mut states = self.0.inspect_many(cx, ids, aspects, records).await;
-        self.0.compare_with(&mut states, records);
+    /// One call for every hundred projects on the registry, and once an hour another one: once in a pass, however many
+    /// portions it has. What carries no stamp is held against the number that was published when it was made.
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let mut states = self.0.inspect_many(cx, inspection).await;
+        self.0.compare_with(&mut states, inspection.records);
         states
     }
 

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{OpContext, Period, Stamp, Usage, UsageReport, UsageSource, state::foreign},
+    backend::{OpContext, PassIds, Period, Stamp, Usage, UsageReport, UsageSource, state::foreign},
     types::BackendId,
 };
 
 use super::{
     AT_A_TIME, HarborBackend, Inner,
-    bulk::{Wanted, by_themselves},
+    bulk::by_themselves,
     sight::{Facts, unstamped},
     stamp::{Mark, PROJECT_ID},
 };
@@ -43,8 +43,8 @@ impl Inner {
     }
 
     async fn measure(&self, client: &HarborClient, ids: &[BackendId]) -> BTreeMap<BackendId, Usage> {
-        let wanted = Wanted::new(ids);
-        self.known().measure_only(|name| wanted.has(name));
+        let wanted = PassIds::new(ids.iter().cloned());
+        self.known().measure_only(|name| wanted.contains(name));
         let (quotas, gap) = match self.quotas_of(client, &wanted).await {
             Ok(listed) => listed,
             Err(error) => return ids.iter().map(|id| (id.clone(), Usage::Unreadable(error.clone()))).collect(),

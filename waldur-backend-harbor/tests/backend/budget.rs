@@ -2,13 +2,13 @@
 //! listings; the offering's own look, at what it sells, comes on top, as performance.md counts it: in every run, whatever
 //! is measured.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
-use waldur_backend_harbor::testing::{FakeHarbor, Image, SeedProject};
+use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
 use waldur_sdk::{
-    backend::{Aspects, MarketplaceResource, OpContext, Period, ResourceBackend as _, Usage},
+    backend::{Aspects, Inspection, OpContext, PassIds, Period, ResourceBackend as _, Usage},
     client::WaldurClient,
     process::{SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
     testing::{
@@ -19,7 +19,7 @@ use waldur_sdk::{
 };
 
 use crate::{
-    common::{GIB, Gate, backend_with, components, cx, environment, http, id, now, pass_time, resource},
+    common::{GIB, backend_with, components, cx, environment, http, id, now, pass_time},
     membership::{assert_synced, sync},
 };
 
@@ -152,7 +152,7 @@ async fn among_three_thousand_projects_a_thousand_cost_their_pages_and_the_other
     for pages in [60, 30] {
         harbor.reset();
         let begin = Instant::now();
-        let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+        let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
         assert!(states.len() == 1000 && states.values().all(|state| matches!(state, Ok(Some(_)))));
         assert_eq!(harbor.counts().total, pages, "{}", harbor.counts());
         assert!(begin.elapsed() <= Duration::from_secs(1), "{:?}", begin.elapsed());
@@ -162,36 +162,40 @@ async fn among_three_thousand_projects_a_thousand_cost_their_pages_and_the_other
     assert!(remembered.contains("waldur-r00999") && !remembered.contains("foreign-"));
 }
 
+/// More than a portion of a pass.
+const MANY: usize = 8;
+
 #[tokio::test(start_paused = true)]
-async fn metadata_that_are_published_already_are_not_carried_along() {
-    let gate = Gate::new();
-    let names: Vec<String> = (0..8).map(|number| format!("waldur-r{number}")).collect();
-    for name in &names {
-        gate.fake.add_project(SeedProject::new(name).quota(GIB)).unwrap();
-    }
-    let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
-    let backend = backend_with(gate.clone(), &gate.fake, json!({}));
-    let told = backend.inspect(&cx(), &ids, Aspects::ALL).await;
-    let metadata = |id: &BackendId| told[id].as_ref().unwrap().as_ref().unwrap().metadata.clone().unwrap();
-    let mut records: BTreeMap<BackendId, MarketplaceResource> = BTreeMap::new();
+async fn the_portions_of_a_pass_have_one_listing_and_the_next_pass_has_its_own() {
+    let fake = FakeHarbor::builder().clock(now).build();
+    let ids: Vec<BackendId> = (0..MANY).map(|number| id(&format!("waldur-r{number}"))).collect();
     for id in &ids {
-        let mut resource = resource();
-        resource.metadata = metadata(id);
-        resource.metadata.insert("note".to_owned(), "by somebody else".into());
-        records.insert(id.clone(), resource);
+        fake.add_project(SeedProject::new(id.as_str()).quota(GIB)).unwrap();
     }
-    // One was published otherwise, of one nobody knows, and one has grown.
-    records.get_mut(&ids[1]).unwrap().metadata.insert("quota_bytes".to_owned(), 7.into());
-    records.remove(&ids[2]);
-    gate.fake.push("waldur-r3", "data", Image::new("v1").layer("data", 5)).unwrap();
-    let states = backend.inspect_recorded(&cx(), &ids, Aspects::ALL, &records).await;
-    let carried = ids.iter().filter(|id| states[*id].as_ref().unwrap().as_ref().unwrap().metadata.is_some());
-    assert_eq!(carried.collect::<Vec<_>>(), [&ids[1], &ids[2], &ids[3]]);
-    // The same id twice is one.
-    let twice = [ids.clone(), ids.clone()].concat();
-    assert_eq!(format!("{:?}", backend.inspect(&cx(), &twice, Aspects::ALL).await).len(), {
-        format!("{:?}", backend.inspect(&cx(), &ids, Aspects::ALL).await).len()
-    });
+    let harbor = Counting::new(fake.clone());
+    let backend = backend_with(harbor.clone(), &fake, json!({}));
+    let quota = async |id: &BackendId, pass: &PassIds| {
+        let inspection = Inspection::of(std::slice::from_ref(id), Aspects::ALL).in_pass(pass);
+        let mut states = backend.inspect(&cx(), &inspection).await;
+        assert_eq!(states.len(), 1);
+        states.remove(id).unwrap().unwrap().unwrap().limits["storage"]
+    };
+    let pass = PassIds::new(ids.iter().cloned());
+    let before = quota(&ids[0], &pass).await;
+    assert_eq!(harbor.counts().total, 2, "{}", harbor.counts());
+    for id in &ids {
+        assert!(fake.set_quota(id.as_str(), 7 * GIB));
+    }
+    for id in &ids {
+        assert_eq!(quota(id, &pass).await, before);
+    }
+    assert_eq!(harbor.counts().total, 2, "{}", harbor.counts());
+    let next = PassIds::new(ids.iter().cloned());
+    assert_ne!(quota(&ids[0], &next).await, before);
+    assert_eq!(harbor.counts().total, 3, "{}", harbor.counts());
+    // Whoever asks for itself is told what is.
+    let alone = backend.inspect(&cx(), &Inspection::of(&ids[..1], Aspects::ALL)).await;
+    assert_ne!(alone[&ids[0]].as_ref().unwrap().as_ref().unwrap().limits["storage"], before);
 }
 
 #[tokio::test(start_paused = true)]

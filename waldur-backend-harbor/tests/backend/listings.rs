@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use waldur_backend_harbor::testing::SeedProject;
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind,
-    backend::{Aspects, Period, ResourceBackend as _, ResourceState, Usage},
+    backend::{Aspects, Inspection, PassIds, Period, ResourceBackend as _, ResourceState, Usage},
     types::{BackendId, Date},
 };
 
@@ -35,7 +35,15 @@ async fn h20_a_page_that_never_comes_does_not_hide_those_after_it() {
     let (gate, ids) = full(450);
     gate.fail("reference=project&page=2&", ALWAYS, Failure::internal());
     // A hundred are on the page, of which some are asked about by themselves.
-    let states: States = backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+    let states: States = backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
+    assert_eq!((seen(&states), failed(&states, ErrorKind::Server)), (350 + 64, 36));
+    // So many in a pass, however many portions it has.
+    let (pass, portions) = (PassIds::new(ids.iter().cloned()), backend(&gate));
+    let mut states = States::new();
+    for portion in ids.chunks(40) {
+        let inspection = Inspection::of(portion, Aspects::ALL).in_pass(&pass);
+        states.extend(portions.inspect(&cx(), &inspection).await);
+    }
     assert_eq!((seen(&states), failed(&states, ErrorKind::Server)), (350 + 64, 36));
     let november = Period::containing(Date::constant(2026, 11, 22));
     let backend = backend(&gate);
@@ -44,7 +52,7 @@ async fn h20_a_page_that_never_comes_does_not_hide_those_after_it() {
     // One of projects that never comes: nothing is known of those, and everything of the others.
     gate.mend();
     gate.fail("GET /projects?page=3&", ALWAYS, Failure::internal());
-    let states: States = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+    let states: States = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
     assert!(seen(&states) >= 350 + 64, "{}", seen(&states));
     // Where hardly any comes, the server is out of order, and is left alone.
     gate.mend();
@@ -53,7 +61,8 @@ async fn h20_a_page_that_never_comes_does_not_hide_those_after_it() {
     for page in 3..=9 {
         gate.fail(&format!("reference=project&page={page}&"), ALWAYS, Failure::internal());
     }
-    let states: States = crate::common::backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+    let states: States =
+        crate::common::backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
     assert_eq!(seen(&states), 200 + 64);
     assert_eq!(count(&gate.take_log(), "reference=project&page=9&"), 0);
 }
@@ -64,19 +73,19 @@ async fn h21_t6_a_list_that_shows_public_projects_alone_is_not_believed() {
     let (gate, ids) = full(350);
     let backend = backend(&gate);
     gate.expire_after("reference=project&page=4&");
-    let states: States = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+    let states: States = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
     assert_eq!(failed(&states, ErrorKind::Unauthenticated), 350, "{:?}", states.values().next());
     assert_eq!(gate.fake.refused_logins(), 2, "by the list, and when that was doubted; and not for each");
     let login = gate.fake.robot_login().to_owned();
     gate.fake.edit_robot(&login, |robot| *robot.expires_at = -1);
-    let states: States = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+    let states: States = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
     assert_eq!(seen(&states), 350);
     // It may see quotas, and no projects.
     let (gate, ids) = full(350);
     gate.fail("GET /projects?", ALWAYS, Failure::ok(&serde_json::json!([])));
     for _pass in 0..2 {
         let backend = crate::common::backend(&gate);
-        let states: States = backend.inspect(&cx(), &ids, Aspects::ALL).await.into_iter().collect();
+        let states: States = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await.into_iter().collect();
         assert_eq!((seen(&states), failed(&states, ErrorKind::Inconsistent)), (64, 286));
         let log = gate.take_log();
         assert_eq!(count(&log, "GET /projects/"), 64);
@@ -90,19 +99,19 @@ async fn h21_t6_a_list_that_shows_public_projects_alone_is_not_believed() {
 async fn a_project_that_another_process_made_costs_no_listing() {
     let (gate, mut ids) = full(250);
     let backend = backend(&gate);
-    backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     gate.take_log();
     // And one of them is another one by now.
     gate.fake.add_project(SeedProject::new("waldur-new").quota(20 * GIB)).unwrap();
     ids.push(id("waldur-new"));
     gate.fake.remove_project("waldur-007");
     gate.fake.add_project(SeedProject::new("waldur-007").quota(20 * GIB)).unwrap();
-    let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     for new in ["waldur-new", "waldur-007"] {
         assert_eq!(states[&id(new)].as_ref().unwrap().as_ref().unwrap().limits, storage(20));
     }
     assert_eq!(gate.take_log().len(), 3 + 2 * 2, "the quotas, and the new ones by themselves");
-    backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     assert_eq!(gate.take_log().len(), 3, "they are known");
     // Of many, a listing takes less.
     for number in 0..5 {
@@ -110,6 +119,6 @@ async fn a_project_that_another_process_made_costs_no_listing() {
         gate.fake.add_project(SeedProject::new(&name).quota(GIB)).unwrap();
         ids.push(id(&name));
     }
-    backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     assert_eq!(gate.take_log().len(), 3 + 3);
 }

@@ -6,7 +6,9 @@ use serde_json::json;
 use waldur_backend_harbor::testing::{FakeHarbor, Permission, SeedProject, SeedRobot};
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{Aspects, MarketplaceResource, Outcome, Period, ResourceBackend as _, Status, Surroundings, Usage},
+    backend::{
+        Aspects, Inspection, MarketplaceResource, Outcome, Period, ResourceBackend as _, Status, Surroundings, Usage,
+    },
     types::Date,
 };
 
@@ -72,7 +74,12 @@ async fn carry_out(work: Work, gate: &Gate) -> Result<()> {
     let backend = backend(gate);
     match work {
         W::Create => create(&backend, &request(storage(20))).await.map(drop),
-        W::Inspect => backend.inspect(&cx(), &[id(NAME)], Aspects::ALL).await.remove(&id(NAME)).unwrap().map(drop),
+        W::Inspect => backend
+            .inspect(&cx(), &Inspection::of(&[id(NAME)], Aspects::ALL))
+            .await
+            .remove(&id(NAME))
+            .unwrap()
+            .map(drop),
         W::Measure => {
             let month = Period::containing(Date::constant(2026, 11, 22));
             match backend.usage().unwrap().usage(&cx(), &[id(NAME)], month).await.remove(&id(NAME)).unwrap() {

@@ -3,7 +3,10 @@
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use waldur_backend_harbor::testing::{FakeHarbor, Permission, SeedRobot};
-use waldur_sdk::{backend::ResourceBackend as _, testing::Canaries};
+use waldur_sdk::{
+    backend::{Inspection, ResourceBackend as _},
+    testing::Canaries,
+};
 
 use crate::common::{
     ALWAYS, Failure, Gate, backend_with, create, cx, delete, id, now, read, request, set_limits, storage, tree,
@@ -18,7 +21,7 @@ async fn the_robots_secret_shows_nowhere() {
     let backend = backend_with(canaries.watch(gate.clone()), &gate.fake, json!({}));
     create(&backend, &request(storage(20))).await.unwrap();
     set_limits(&backend, storage(50)).await.unwrap();
-    backend.inspect(&cx(), &[id("waldur-test-registry")], waldur_sdk::backend::Aspects::ALL).await;
+    backend.inspect(&cx(), &Inspection::of(&[id("waldur-test-registry")], waldur_sdk::backend::Aspects::ALL)).await;
     let findings = backend.diagnose(&cx()).await;
     delete(&backend).await.unwrap();
     assert!(canaries.leaks().is_empty(), "{:?}", canaries.leaks());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use waldur_backend_harbor::{client::StorageLimit, testing::SeedProject};
 use waldur_sdk::{
-    backend::{Aspects, Period, ResourceBackend as _, Usage},
+    backend::{Aspects, Inspection, Period, ResourceBackend as _, Usage},
     types::{BackendId, Date},
 };
 
@@ -131,7 +131,7 @@ async fn h21_a_server_that_goes_away_in_the_middle_is_not_asked_about_each() {
         }
         let seen = usage(&gate, &texts).await;
         assert_eq!((count(&seen, "1"), count(&seen, kind)), (100, 250), "{kind}");
-        let states = backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
+        let states = backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
         assert_eq!(states.len(), 350);
         assert_eq!(states.values().filter(|state| matches!(state, Ok(Some(_)))).count(), 100, "{kind}");
         assert_eq!(count(&gate.take_log(), "reference_id="), 0, "{kind}");
@@ -141,7 +141,7 @@ async fn h21_a_server_that_goes_away_in_the_middle_is_not_asked_about_each() {
     for page in [2, 3, 4] {
         gate.fail(&format!("reference=project&page={page}&"), ALWAYS, Failure::internal());
     }
-    let states = backend(&gate).inspect(&cx(), &ids, Aspects::ALL).await;
+    let states = backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     assert_eq!(states.values().filter(|state| matches!(state, Ok(Some(_)))).count(), 164);
     assert_eq!(count(&gate.take_log(), "reference_id="), 64);
 }
@@ -230,7 +230,7 @@ async fn h22_f149_what_harbor_does_not_tell_is_left_out() {
     gate.fake.remove_quota(NAME);
     assert_eq!(usage(&gate, &[NAME]).await, ["Inconsistent"]);
     let backend = backend(&gate);
-    let states = backend.inspect(&cx(), &[id(NAME)], waldur_sdk::backend::Aspects::ALL).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&[id(NAME)], waldur_sdk::backend::Aspects::ALL)).await;
     let state = states[&id(NAME)].as_ref().unwrap().as_ref().unwrap();
     let metadata = state.metadata.as_ref().unwrap();
     assert_eq!(metadata["repository_count"], 1);
@@ -300,7 +300,7 @@ async fn f041_f044_projects_by_themselves_are_left_alone_once_harbor_is_down_or_
         assert!(asked <= most, "{status}: {asked}");
         // A synchronisation looks at them as well.
         let ids: Vec<BackendId> = names.iter().map(|name| id(name)).collect();
-        let states = backend(&gate).inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+        let states = backend(&gate).inspect(&cx(), &Inspection::of(&ids, Aspects::EXISTENCE)).await;
         assert!(states.values().all(|state| format!("{:?}", state.as_ref().unwrap_err().kind()) == kind));
         let asked = count(&gate.take_log(), "waldur-gone");
         assert!(asked <= most, "{status}: {asked}");

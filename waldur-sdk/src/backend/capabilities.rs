@@ -55,10 +55,11 @@ pub struct Capabilities {
     /// ([`Surroundings::source_project`](super::Surroundings::source_project), `requires_source_project`); costs one call
     /// for each project in every cycle.
     pub source_project: bool,
-    /// Objects are read one by one, by calls of their own each: [`inspect`](super::ResourceBackend::inspect) and the
-    /// lists of members and of users' limits are asked for some hundred objects at a time then, and what they answer is
-    /// dropped before the next. A back end that answers for all from one listing says no, and is asked once in a cycle.
-    pub reads_singly: bool,
+    /// Objects are asked about some hundred at a time ([`inspect`](super::ResourceBackend::inspect), the lists of members
+    /// and of users' limits), and what is answered is dropped before the next: states of thousands of objects weigh more
+    /// than the list they come from. For a back end that reads each object by calls of its own, and for one that keeps its
+    /// listing for the pass ([`Inspection::pass`](super::Inspection::pass)). Any other is asked once in a cycle, about all.
+    pub in_portions: bool,
     /// Ids of objects stand in what is published about resources, under names that end in `_id`, and a name may be given
     /// to another object: the usage of one whose id is known not to be the published one
     /// ([`UsageReport::published_id`](super::UsageReport::published_id)) is not billed. Costs nothing but longer rows.
@@ -158,10 +159,10 @@ impl Capabilities {
         self
     }
 
-    /// Reads objects one by one.
+    /// Is asked about a portion of its objects at a time.
     #[must_use]
-    pub const fn with_single_reads(mut self) -> Self {
-        self.reads_singly = true;
+    pub const fn with_portions(mut self) -> Self {
+        self.in_portions = true;
         self
     }
 

@@ -24,11 +24,11 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
 use super::{
-    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
-    Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
+    ApiKeys, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation, Finding, Grant,
+    Importable, Importer, Inspection, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
     MembershipPlan, OpContext, OptionChange, Overridden, Override, PendingOrder, PendingOrders, PendingWork, Period,
-    PlanChange, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status,
-    StatusControl, Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+    PlanChange, Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl,
+    Surroundings, Usage, UsageSource, UserLimits, UsernameRequest, Verified,
     operations::{Answer, ids, operations},
 };
 use crate::{
@@ -294,11 +294,11 @@ macro_rules! layered {
         to {}
         about { $($about:ident($($key:ident: $value:ty),*) -> $is:ty;)* }
         own { $(
-            $access:ident $name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $ids:ident)?;
+            $access:ident $name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $ids:expr)?;
         )* }
         $($accessor:ident: $facet:ident { $(
             $facet_access:ident $facet_name:literal: $_hook:ident =>
-                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $facet_ids:ident)?;
+                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $facet_ids:expr)?;
         )* })*
     ) => {
         #[async_trait]

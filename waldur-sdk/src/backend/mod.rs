@@ -30,11 +30,11 @@ mod capabilities;
 mod context;
 mod facets;
 mod finding;
+mod inspection;
 pub mod layers;
 mod operations;
 mod overriding;
 mod read_back;
-mod records;
 mod registry;
 mod request;
 pub mod state;
@@ -53,9 +53,9 @@ pub use facets::{
     PendingWork, Period, Settled, StatusControl, Usage, UsageReport, UsageSource,
 };
 pub use finding::{Finding, Outcome};
+pub use inspection::{Aspects, Inspection, PassIds, Records};
 pub use overriding::{Overridden, Override};
 pub use read_back::{CONSISTENCY, read_back};
-pub use records::Records;
 #[cfg(feature = "reqwest")]
 pub use registry::ReqwestConnector;
 pub use registry::{BackendFactory, BuildEnv, Connector, OfferingFacts, Registry};
@@ -63,7 +63,7 @@ pub use request::{
     Candidate, Collision, CreateRequest, DeleteRequest, Evaluation, Grant, LimitChange, MarketplaceResource,
     OptionChange, Origin, Party, PendingOrder, PlanChange, SshPublicKey, Stamp,
 };
-pub use state::{Aspects, ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
+pub use state::{ById, Created, IssuedKey, Ownership, Progress, Removed, ResourceState, Status, Verified};
 pub use upkeep::{EndDate, ResourceUpkeep, SourceProject, Surroundings, UserLimits};
 pub use usernames::{Requirement, UsernameBackend, UsernameOutcome, UsernameRequest};
 pub use usernames_builtin::{GeneratedUsernames, NoUsernames, UsernameRegistry, WaldurUsernames};
@@ -129,30 +129,19 @@ pub trait ResourceBackend: Send + Sync + 'static {
 
     /// Reads many objects at once. The default asks [`Self::get`] for each; a back end that can answer from one
     /// listing does so. An id that is missing from the answer counts as unknown, never as absent. See
-    /// [`Capabilities::reads_singly`].
+    /// [`Capabilities::in_portions`].
+    ///
+    /// The answer may depend on what Waldur has about the resources ([`Inspection::records`]): on what was published
+    /// before, or on whose the object is.
     ///
     /// Where limits or metadata cost a call for each object, those of some may be left out until it is their turn: limits
     /// that are not named and metadata that are `None` stay as they are.
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let _all_come_anyway = aspects;
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
         let mut states = BTreeMap::new();
-        for id in ids {
+        for id in inspection.ids {
             states.insert(id.clone(), self.get(cx, id).await);
         }
         states
-    }
-
-    /// As [`Self::inspect`], for a back end whose answer depends on what was published before, or on anything else that
-    /// Waldur has about the objects. A synchronisation asks in this way; the default asks [`Self::inspect`].
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
-        let _nothing_depends_on_them = records;
-        self.inspect(cx, ids, aspects).await
     }
 
     /// Sets absolute limits and reads them back.

@@ -9,9 +9,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, Finding,
-    Importer, LimitChange, MarketplaceResource, MemberDirectory, OpContext, OptionChange, PendingOrder, PendingOrders,
-    PlanChange, Progress, Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, StatusControl, Usage,
+    ApiKeys, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Evaluation, Finding, Importer,
+    Inspection, LimitChange, MarketplaceResource, MemberDirectory, OpContext, OptionChange, PendingOrder,
+    PendingOrders, PlanChange, Progress, Removed, ResourceBackend, ResourceState, ResourceUpkeep, StatusControl, Usage,
     UsageSource, UserLimits, Verified,
 };
 use crate::{
@@ -41,10 +41,7 @@ macro_rules! operations {
                 writes "create": create(request: &CreateRequest) -> Result<Progress<Verified<Created>>>;
                 reads "get": get(id: &BackendId) -> Result<Option<ResourceState>>;
                 writes "delete": delete(request: &DeleteRequest) -> Result<Progress<Verified<Removed>>>;
-                reads "inspect": inspect(ids: &[BackendId], aspects: Aspects)
-                    -> ById<Option<ResourceState>>, each ids;
-                reads "inspect": inspect_recorded(ids: &[BackendId], aspects: Aspects, records: &dyn Records)
-                    -> ById<Option<ResourceState>>, each ids;
+                reads "inspect": inspect(inspection: &Inspection<'_>) -> ById<Option<ResourceState>>, each inspection.ids;
                 writes "set_limits": set_limits(change: &LimitChange) -> Result<Progress<Verified<Limits>>>;
                 writes "update_options": update_options(change: &OptionChange) -> Result<Progress<()>>;
                 writes "update_plan": update_plan(change: &PlanChange) -> Result<Progress<()>>;
@@ -116,7 +113,7 @@ macro_rules! ids {
     () => {
         &[]
     };
-    ($ids:ident) => {
+    ($ids:expr) => {
         $ids
     };
 }
@@ -166,7 +163,7 @@ macro_rules! pointer {
         to { $pointer:ty }
         about { $($about:ident($($key:ident: $value:ty),*) -> $is:ty;)* }
         own { $(
-            $_access:ident $_name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $_ids:ident)?;
+            $_access:ident $_name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $_ids:expr)?;
         )* }
         $($accessor:ident: $facet:ident { $($_operations:tt)* })*
     ) => {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 use super::{
-    ApiKeys, Aspects, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation,
-    Finding, Grant, Importable, Importer, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
+    ApiKeys, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, EndDate, Evaluation, Finding, Grant,
+    Importable, Importer, Inspection, IssuedKey, LimitChange, MarketplaceResource, MemberDirectory, MemberOutcome,
     MembershipPlan, OpContext, OptionChange, PendingOrder, PendingOrders, PendingWork, Period, PlanChange, Progress,
-    Records, Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings,
-    Usage, UsageSource, UserLimits, UsernameRequest, Verified,
+    Removed, ResourceBackend, ResourceState, ResourceUpkeep, Settled, Status, StatusControl, Surroundings, Usage,
+    UsageSource, UserLimits, UsernameRequest, Verified,
     operations::{Answer, ids, operations},
 };
 use crate::{
@@ -23,11 +23,11 @@ macro_rules! overriding {
         to {}
         about { $($about:ident($($key:ident: $value:ty),*) -> $is:ty;)* }
         own { $(
-            $_access:ident $_name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $_ids:ident)?;
+            $_access:ident $_name:literal: $own:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, each $_ids:expr)?;
         )* }
         $($accessor:ident: $facet:ident { $(
             $_facet_access:ident $_facet_name:literal: $hook:ident =>
-                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $ids:ident)?;
+                $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $ids:expr)?;
         )* })*
     ) => {
         /// Changes single methods of a back end; whatever is not written goes to [`Override::inner`]. [`Overridden`] makes a back
@@ -62,9 +62,6 @@ macro_rules! overriding {
         /// A method of a facet is called as `Operation`s are in [`layers`](super::layers): `members_apply` for
         /// `members.apply`. A facet that the inner back end lacks is added by its accessor, with an implementation of its
         /// trait.
-        ///
-        /// A synchronisation calls [`inspect_recorded`](Override::inspect_recorded): what only
-        /// [`inspect`](Override::inspect) is written to do does not show in it.
         #[async_trait]
         pub trait Override: Send + Sync + 'static {
             /// The back end that does everything else.

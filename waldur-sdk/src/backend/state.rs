@@ -136,25 +136,6 @@ impl ResourceState {
     }
 }
 
-/// Which parts of a [`ResourceState`] are wanted; reading less may cost less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Aspects {
-    /// Limits.
-    pub limits: bool,
-    /// Metadata.
-    pub metadata: bool,
-    /// Members.
-    pub members: bool,
-}
-
-impl Aspects {
-    /// Everything.
-    pub const ALL: Self = Self { limits: true, metadata: true, members: true };
-    /// Whether it exists, and whose it is.
-    pub const EXISTENCE: Self = Self { limits: false, metadata: false, members: false };
-}
-
 /// A key that was just made: both halves, to be handed over once.
 pub struct IssuedKey {
     /// The half that may be shown.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::failure::{describe, shielded};
 use crate::{
-    backend::{Aspects, Importable, OpContext, ResourceBackend},
+    backend::{Aspects, Importable, Inspection, OpContext, ResourceBackend},
     client::{
         BackendResourceQuery, BackendResourceRequestState, NewBackendResource, ResourceQuery, ResourceState,
         WaldurClient,
@@ -280,7 +280,7 @@ impl ResourceImport {
         if !ids.is_empty() {
             let mut aspects = Aspects::EXISTENCE;
             aspects.limits = true;
-            let states = shielded(async { Ok(self.backend.inspect(cx, &ids, aspects).await) }).await;
+            let states = shielded(async { Ok(self.backend.inspect(cx, &Inspection::of(&ids, aspects)).await) }).await;
             let mut states = states.unwrap_or_else(|bug| ids.iter().map(|id| (id.clone(), Err(bug.clone()))).collect());
             for id in ids {
                 let gone = || Error::new(ErrorKind::NotFound, format!("{id} is gone"));

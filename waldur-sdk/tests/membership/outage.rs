@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use waldur_sdk::{
     ErrorKind,
-    backend::{Aspects, ById, Capabilities, OpContext, Records, ResourceBackend, ResourceState},
+    backend::{ById, Capabilities, Inspection, OpContext, ResourceBackend, ResourceState},
     process::{MembershipReport, ResourceSync, SyncOutcome},
     rest::HttpTransport,
     testing::{
@@ -19,7 +19,6 @@ use waldur_sdk::{
         waldur::{Generation, OfferingUserState},
         when,
     },
-    types::BackendId,
 };
 
 use crate::world::{Names, Site, assert_synced, run};
@@ -90,15 +89,9 @@ impl Override for OneByOne {
     fn inner(&self) -> &dyn ResourceBackend {
         &self.0
     }
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        _aspects: Aspects,
-        _records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
         let mut states = ById::new();
-        for id in ids {
+        for id in inspection.ids {
             states.insert(id.clone(), self.0.get(cx, id).await);
         }
         states
@@ -106,12 +99,12 @@ impl Override for OneByOne {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f041_f044_a_back_end_that_reads_singly_is_not_asked_for_the_next_portion() {
+async fn f041_f044_a_back_end_that_is_asked_in_portions_is_not_asked_for_the_next_portion() {
     for (answer, kind) in [(503, ErrorKind::Unavailable), (401, ErrorKind::Unauthenticated)] {
         let site = of_many_projects(600);
         let (service, _) = counted(site.service().clone(), op("objects.get"), status(answer));
         let waldur = Counting::new(site.waldur().clone());
-        let capabilities = Capabilities::default().with_single_reads();
+        let capabilities = Capabilities::default().with_portions();
         let agent = site.agent().sending_once().service(service.clone()).waldur(waldur.clone());
         let agent = agent.memory(move |memory| memory.with_members().with_capabilities(capabilities));
         let report = run(&agent.around(|backend| Overridden(OneByOne(backend))).build()).await;

@@ -16,7 +16,7 @@ const MANY: usize = 520;
 
 /// An agent whose back end says that it reads objects one by one.
 fn singly(site: &Site, seen: &Seen) -> Agent {
-    let (seen, capabilities) = (seen.clone(), Capabilities::default().with_single_reads());
+    let (seen, capabilities) = (seen.clone(), Capabilities::default().with_portions());
     let memory = move |memory: MemoryBackend| memory.with_members().with_capabilities(capabilities);
     site.agent().memory(memory).around(move |backend| Watching::over(backend, seen))
 }
@@ -30,7 +30,7 @@ fn of_one_project(site: &Site, resources: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_back_end_that_reads_singly_is_asked_for_a_portion_at_a_time_and_any_other_once() {
+async fn a_back_end_that_is_asked_in_portions_is_asked_for_a_portion_at_a_time_and_any_other_once() {
     let site = Site::new(Generation::V8);
     of_one_project(&site, MANY);
     let seen = Seen::default();

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{
-        Aspects, ById, EndDate, Grant, LimitChange, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext,
-        Overridden, Override, Progress, Records, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
+        ById, EndDate, Grant, Inspection, LimitChange, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext,
+        Overridden, Override, Progress, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
         UsernameRequest, Verified,
     },
     testing::MemoryBackend,
@@ -95,9 +95,14 @@ impl Override for Watching {
     fn inner(&self) -> &dyn ResourceBackend {
         &self.inner
     }
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        self.seen.edit(|told| told.looks.push(ids.len()));
-        let mut states = self.inner.inspect(cx, ids, aspects).await;
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let Inspection { ids, records, .. } = inspection;
+        let published: Vec<_> = ids.iter().flat_map(|id| records.of(id)).map(|resource| resource.metadata).collect();
+        self.seen.edit(|told| {
+            told.looks.push(ids.len());
+            told.published = published;
+        });
+        let mut states = self.inner.inspect(cx, inspection).await;
         self.seen.edit(|told| {
             for state in states.values_mut().flatten().flatten() {
                 if let Some(metadata) = &told.metadata {
@@ -110,17 +115,6 @@ impl Override for Watching {
             }
         });
         states
-    }
-    async fn inspect_recorded(
-        &self,
-        cx: &OpContext,
-        ids: &[BackendId],
-        aspects: Aspects,
-        records: &dyn Records,
-    ) -> ById<Option<ResourceState>> {
-        let published = ids.iter().flat_map(|id| records.of(id)).map(|resource| resource.metadata);
-        self.seen.edit(|told| told.published = published.collect());
-        self.inspect(cx, ids, aspects).await
     }
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
         self.seen.edit(|told| told.limits.push(change.clone()));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use waldur_sdk::{
     Result,
     backend::{
-        Aspects, ById, EndDate, Grant, MarketplaceResource, MemberChange, MemberOutcome, MembershipPlan, OpContext,
+        ById, EndDate, Grant, Inspection, MarketplaceResource, MemberChange, MemberOutcome, MembershipPlan, OpContext,
         Overridden, Override, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
     },
     rest::Complete,
@@ -60,8 +60,8 @@ impl Override for Careless {
     fn inner(&self) -> &dyn ResourceBackend {
         &self.inner
     }
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], aspects: Aspects) -> ById<Option<ResourceState>> {
-        let mut states = self.inner.inspect(cx, ids, aspects).await;
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let mut states = self.inner.inspect(cx, inspection).await;
         for state in states.values_mut().flatten().flatten() {
             match self.fault {
                 Fault::SilentPause => state.status = Status::Active,

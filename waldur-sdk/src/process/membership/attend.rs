@@ -19,7 +19,7 @@ use super::{
     team::Roster,
 };
 use crate::{
-    backend::{OpContext, Origin, ResourceState, Stamp},
+    backend::{Inspection, OpContext, Origin, ResourceState, Stamp},
     client::Resource,
     error::{Error, ErrorKind, Result},
     process::{Warning, failure::shielded},
@@ -388,14 +388,17 @@ impl MembershipSync {
         };
         let ids = std::slice::from_ref(&job.id);
         let records = RecordOf { resource: row, offering: self.offering() };
-        let look = self.look(job.cx, ids, job.pass.scope, &records);
+        let (scope, aspects) = (job.pass.scope, self.aspects(job.pass.scope));
+        let inspection = Inspection::of(ids, aspects).with_records(&records);
+        let look = self.look(job.cx, scope, &inspection);
         let (fresh, mut reading, (team, closed), accounts, elsewhere) =
             join5(waldur.provider_resources().get(row.uuid), look, team, accounts, elsewhere).await;
         let fresh = fresh?;
         // What is to be published may depend on what is.
-        if fresh.backend_metadata != row.backend_metadata && job.pass.scope == Scope::Whole {
+        if fresh.backend_metadata != row.backend_metadata && scope == Scope::Whole {
             let records = RecordOf { resource: &fresh, offering: self.offering() };
-            reading = self.look(job.cx, ids, job.pass.scope, &records).await;
+            let inspection = Inspection::of(ids, aspects).with_records(&records);
+            reading = self.look(job.cx, scope, &inspection).await;
         }
         Ok(Fresh { row: fresh, reading, team, accounts, elsewhere, closed })
     }

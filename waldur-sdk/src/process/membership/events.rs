@@ -24,7 +24,7 @@ use super::{
     team::Roster,
 };
 use crate::{
-    backend::{Grant, OpContext},
+    backend::{Grant, Inspection, OpContext, PassIds},
     client::{OfferingUserQuery, Resource},
     error::{Error, Result},
     process::{Warning, failure::shielded},
@@ -173,6 +173,7 @@ impl MembershipSync {
         Arc::new(Pass {
             cx: cx.clone(),
             scope: Scope::Members,
+            all: PassIds::new(Self::resource_ids(rows)),
             accounts,
             accounts_asked: self.environment().instant(),
             locked_out: Mutex::default(),
@@ -245,14 +246,10 @@ impl MembershipSync {
     async fn settle(&self, job: &mut Job<'_>, row: &Resource, subject: &Subject) -> Result<Option<SyncOutcome>> {
         job.cx.checkpoint()?;
         let (pass, id) = (job.pass, job.id.clone());
-        let reading = self
-            .look(
-                job.cx,
-                std::slice::from_ref(&id),
-                Scope::Members,
-                &RecordOf { resource: row, offering: self.offering() },
-            )
-            .await;
+        let records = RecordOf { resource: row, offering: self.offering() };
+        let aspects = self.aspects(Scope::Members);
+        let inspection = Inspection::of(std::slice::from_ref(&id), aspects).with_records(&records);
+        let reading = self.look(job.cx, Scope::Members, &inspection).await;
         let mut team = pass.teams.get(&Owner::of(row).key()).cloned();
         if team.as_deref().is_some_and(|team| self.is_overtaken(row, team)) {
             team = Some(self.team(job.cx, &pass.accounts, Owner::of(row)).await);

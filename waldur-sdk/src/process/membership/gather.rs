@@ -20,7 +20,7 @@ use super::{
     team::Roster,
 };
 use crate::{
-    backend::{Aspects, ById, LimitsAuthority, OpContext, Records},
+    backend::{Aspects, ById, Inspection, LimitsAuthority, OpContext, PassIds},
     client::{
         AttributeExposure, Feature, OfferingUser, OfferingUserQuery, OfferingUserState, ProjectAccount,
         UserUsageLimitQuery,
@@ -47,13 +47,15 @@ impl MembershipSync {
         report: &mut MembershipReport,
     ) -> (Pass, Reading) {
         let accounts_asked = self.environment().instant();
-        let ids = if self.reads_singly() { Vec::new() } else { Self::resource_ids(rows) };
+        let all = PassIds::new(Self::resource_ids(rows));
         let records = RecordsOf::new(rows, self.offering());
+        let ids = if self.in_portions() { &[] } else { all.ids() };
+        let inspection = Inspection::of(ids, self.aspects(scope)).with_records(&records);
         let (accounts, project_accounts, user_limits, bulk) = join4(
             self.accounts(cx, scope),
             self.project_accounts(cx),
             self.user_limits(cx, scope),
-            self.look(cx, &ids, scope, &records),
+            self.look(cx, scope, &inspection),
         )
         .await;
         let (accounts, usernames, warnings) = accounts;
@@ -72,6 +74,7 @@ impl MembershipSync {
         let pass = Pass {
             cx: cx.clone(),
             scope,
+            all,
             accounts,
             accounts_asked,
             locked_out: Mutex::default(),
@@ -106,20 +109,21 @@ impl MembershipSync {
         let known = [&pass.teams, &before.teams];
         let teams = self.teams(&pass.cx, &pass.accounts, owners, &known);
         let projects = self.source_projects(pass, rows);
-        if !self.reads_singly() {
+        if !self.in_portions() {
             let (teams, ()) = join(teams, projects).await;
             let reading = bulk.take(&ids, |id| pass.shared.contains_key(id));
             return Portion { teams, reading };
         }
         let records = RecordsOf::new(rows, self.offering());
-        let look = self.look(&pass.cx, &ids, pass.scope, &records);
+        let inspection = Inspection::of(&ids, self.aspects(pass.scope)).with_records(&records).in_pass(&pass.all);
+        let look = self.look(&pass.cx, pass.scope, &inspection);
         let (reading, teams, ()) = join3(look, teams, projects).await;
         Portion { teams, reading }
     }
 
     /// Whether the back end is asked about a portion of its objects at a time.
-    fn reads_singly(&self) -> bool {
-        self.backend().capabilities().reads_singly
+    fn in_portions(&self) -> bool {
+        self.backend().capabilities().in_portions
     }
 
     /// The accounts of people at the offering, with their names as far as they can be given now.
@@ -360,11 +364,11 @@ impl MembershipSync {
     }
 
     /// What the back end has, all in one look.
-    pub(super) async fn look(&self, cx: &OpContext, ids: &[BackendId], scope: Scope, records: &dyn Records) -> Reading {
+    pub(super) async fn look(&self, cx: &OpContext, scope: Scope, inspection: &Inspection<'_>) -> Reading {
+        let ids = inspection.ids;
         if ids.is_empty() {
             return Reading::default();
         }
-        let aspects = self.aspects(scope);
         let members = async {
             match self.backend().members() {
                 Some(members) => by_id(ids, shielded(async { Ok(members.list(cx, ids).await) }).await),
@@ -377,15 +381,12 @@ impl MembershipSync {
                 None => ById::new(),
             }
         };
-        let states = async {
-            let states = async { Ok(self.backend().inspect_recorded(cx, ids, aspects, records).await) };
-            by_id(ids, shielded(states).await)
-        };
+        let states = async { by_id(ids, shielded(async { Ok(self.backend().inspect(cx, inspection).await) }).await) };
         let (states, members, user_limits) = join3(states, members, limits).await;
         Reading { states, members, user_limits }
     }
 
-    fn aspects(&self, scope: Scope) -> Aspects {
+    pub(super) fn aspects(&self, scope: Scope) -> Aspects {
         let whole = scope == Scope::Whole;
         let mut aspects = Aspects::EXISTENCE;
         aspects.limits = whole && self.authority() != LimitsAuthority::None;

@@ -18,7 +18,7 @@ use super::{
     team::{Roster, Team},
 };
 use crate::{
-    backend::{ById, Grant, LimitsAuthority, OpContext, ResourceState},
+    backend::{ById, Grant, LimitsAuthority, OpContext, PassIds, ResourceState},
     client::{OfferingUser, Resource, TeamMember},
     error::{Error, ErrorKind, Result},
     process::convert::{grant, key},
@@ -41,6 +41,8 @@ pub(super) enum Scope {
 pub(super) struct Pass {
     pub(super) cx: OpContext,
     pub(super) scope: Scope,
+    /// The ids of the objects of all its resources.
+    pub(super) all: PassIds,
     pub(super) accounts: Accounts,
     /// When the accounts were asked for.
     pub(super) accounts_asked: Instant,

@@ -6,8 +6,9 @@ use uuid::Uuid;
 use super::{Outcome, Subject, ensure, must};
 use crate::{
     backend::{
-        Aspects, Candidate, Collision, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource,
-        OpContext, OptionChange, Origin, Ownership, PlanChange, Progress, ResourceBackend, ResourceState, Verified,
+        Aspects, Candidate, Collision, CreateRequest, Created, DeleteRequest, Inspection, LimitChange,
+        MarketplaceResource, OpContext, OptionChange, Origin, Ownership, PlanChange, Progress, ResourceBackend,
+        ResourceState, Verified,
     },
     error::{ErrorClass, Result},
     types::{Amounts, BackendId, JsonObject, Limit, Limits, OrderUuid, PlanUuid},
@@ -256,7 +257,7 @@ pub(super) async fn an_outage_is_not_absence(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let ids = [request.backend_id.clone(), missing];
     let one = backend.get(&cx(), &request.backend_id).await;
-    let many = backend.inspect(&cx(), &ids, Aspects::EXISTENCE).await;
+    let many = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::EXISTENCE)).await;
     let delete = DeleteRequest::new(request.order, request.resource.clone(), request.backend_id.clone());
     let deleted = backend.delete(&cx(), &delete).await;
     let ping = backend.ping(&cx()).await;
@@ -379,7 +380,7 @@ pub(super) async fn inspect_agrees_with_get(subject: &dyn Subject) -> Outcome {
     let backend = subject.backend();
     let missing = id_of(&*backend, &subject.resource(21))?;
     let ids = [request.backend_id.clone(), missing.clone()];
-    let states = backend.inspect(&cx(), &ids, Aspects::ALL).await;
+    let states = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     let alone = present(&*backend, &request.backend_id).await?;
     match states.get(&request.backend_id) {
         Some(Ok(Some(state))) => ensure(state.limits == alone.limits && state.stamp == alone.stamp, || {

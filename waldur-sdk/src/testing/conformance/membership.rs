@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     backend::{
-        Aspects, CreateRequest, EndDate, Grant, LimitChange, MemberChange, MemberDirectory, MemberOutcome,
+        Aspects, CreateRequest, EndDate, Grant, Inspection, LimitChange, MemberChange, MemberDirectory, MemberOutcome,
         MembershipPlan, Progress, ResourceBackend, ResourceState, Status, Surroundings,
     },
     error::ErrorClass,
@@ -21,7 +21,7 @@ use crate::{
 const NO_MEMBERS: &str = "no members";
 
 async fn seen(backend: &dyn ResourceBackend, id: &BackendId) -> Result<ResourceState, String> {
-    let mut states = backend.inspect(&cx(), std::slice::from_ref(id), Aspects::ALL).await;
+    let mut states = backend.inspect(&cx(), &Inspection::of(std::slice::from_ref(id), Aspects::ALL)).await;
     match states.remove(id) {
         Some(state) => must("inspect", state)?.ok_or_else(|| format!("{id} should exist")),
         None => Err(format!("inspect says nothing about {id}")),

@@ -12,10 +12,10 @@ use serde_json::json;
 use super::service::{MemoryObject, MemoryService};
 use crate::{
     backend::{
-        ApiKeys, Aspects, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
-        LimitChange, MarketplaceResource, MemberDirectory, OpContext, OptionChange, Origin, PendingOrders, PlanChange,
-        Progress, Removed, ResourceBackend, ResourceState, Stamp, Status, StatusControl, UsageSource, UserLimits,
-        Verified, read_back,
+        ApiKeys, ById, CONSISTENCY, Candidate, Capabilities, CreateRequest, Created, DeleteRequest, Importer,
+        Inspection, LimitChange, MarketplaceResource, MemberDirectory, OpContext, OptionChange, Origin, PendingOrders,
+        PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Status, StatusControl, UsageSource,
+        UserLimits, Verified, read_back,
     },
     error::{Error, ErrorKind, Result},
     naming::SlugNaming,
@@ -394,8 +394,8 @@ impl ResourceBackend for MemoryBackend {
         call.json(&json!({ "plan": change.new })).send_unit().await.map(Progress::Done)
     }
 
-    async fn inspect(&self, cx: &OpContext, ids: &[BackendId], _aspects: Aspects) -> ById<Option<ResourceState>> {
-        let objects = self.objects(cx, ids).await;
+    async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
+        let objects = self.objects(cx, inspection.ids).await;
         let states = objects.into_iter().map(|(id, object)| {
             let state = object.and_then(|object| object.map(|object| self.to_state(&id, &object)).transpose());
             (id, state)
