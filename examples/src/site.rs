@@ -165,7 +165,7 @@ impl Site {
             return Err(Error::config("reporting_backend: is needed for usage"));
         };
         let waldur = self.waldur(settings, offering, AgentMode::HistoricalUsageLoader, TracingObserver)?;
-        let context = OfferingContext::load(&waldur, offering).await?;
+        let context = OfferingContext::load(&waldur, offering.offering_uuid, &offering.components).await?;
         let draft = Draft { components: &context.components, facts: context.facts() };
         let (mut backend, _) = self.backend(settings, offering, backend_type, draft, TracingObserver)?;
         if dry_run {

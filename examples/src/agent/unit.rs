@@ -198,7 +198,8 @@ impl Unit {
         if self.ready.as_ref().is_some_and(is_young) {
             return Ok(None);
         }
-        let context = OfferingContext::load(&self.waldur, &self.offering).await?;
+        let context =
+            OfferingContext::load(&self.waldur, self.offering.offering_uuid, &self.offering.components).await?;
         self.warn_of(&context);
         let built = match self.ready.as_ref().filter(|ready| ready.built.fits(&context)) {
             Some(ready) => ready.built.clone(),

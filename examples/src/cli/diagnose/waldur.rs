@@ -71,7 +71,7 @@ pub(super) async fn findings(
         return (findings, None);
     }
     findings.extend(version(&client, offering).await);
-    let context = OfferingContext::load(&client, offering).await;
+    let context = OfferingContext::load(&client, offering.offering_uuid, &offering.components).await;
     findings.push(readable(&context));
     let context = context.ok();
     if let (Ok(me), Some(context)) = (&me, &context) {
