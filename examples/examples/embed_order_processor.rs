@@ -53,8 +53,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let passes = async {
         loop {
             match processor.run_once(&OpContext::new("orders")).await {
-                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {}", order.order, order.outcome)),
-                Err(error) => println!("no orders: {}", error.chain().join(": ")),
+                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {:#}", order.order, order.outcome)),
+                Err(error) => println!("no orders: {error:#}"),
             }
             tokio::time::sleep(Duration::from_mins(1)).await;
         }

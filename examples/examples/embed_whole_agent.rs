@@ -47,14 +47,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         UsageReporter::new(waldur.with_agent_mode(AgentMode::Report)?, backend, offering).with_components(components);
 
     for order in &orders.run_once(&OpContext::new("orders")).await?.orders {
-        println!("order of {}: {}", order.resource_name, order.outcome);
+        println!("order of {}: {:#}", order.resource_name, order.outcome);
     }
     for resource in &members.run_once(&OpContext::new("members")).await?.resources {
-        println!("members of {}: {}, {} added", resource.name, resource.outcome, resource.added.len());
+        println!("members of {}: {:#}, {} added", resource.name, resource.outcome, resource.added.len());
     }
     let report = usage.run_once(&OpContext::new("usage")).await?;
     for month in report.outcomes() {
-        println!("usage in {}: {}", month.period, month.outcome);
+        println!("usage in {}: {:#}", month.period, month.outcome);
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let report = processor.run_once(&OpContext::new("orders")).await?;
 
     for order in &report.orders {
-        print(&format!("{} {}: {}", order.order_type, order.resource_name, order.outcome));
+        print(&format!("{} {}: {:#}", order.order_type, order.resource_name, order.outcome));
     }
     let resource = fake.resource_view(fake.resource_of(order));
     print(&format!("Waldur knows {} as {}, at {:?}", resource.name, resource.backend_id, resource.endpoint("Locker")));

@@ -21,7 +21,7 @@ use waldur_sdk::{
 use super::pulse::{Pulse, Watch};
 use crate::{
     exit::Exit,
-    modes::{self, Mode, Parts, Summary, Work, exit_of, told},
+    modes::{self, Mode, Parts, Summary, Work, exit_of},
     registration::register,
     site::{Draft, Site},
 };
@@ -153,7 +153,7 @@ impl Unit {
         let elapsed = self.environment().instant().saturating_duration_since(begin);
         let pass = Pass { offering: self.name().to_owned(), mode: self.mode, outcome, elapsed, panicked };
         if let Err(error) = &pass.outcome {
-            error!(offering = self.name(), mode = %self.mode, "the pass failed: {}", told(error));
+            error!(offering = self.name(), mode = %self.mode, "the pass failed: {error:#}");
         }
         self.pulse.end(&pass);
         pass
@@ -185,7 +185,7 @@ impl Unit {
                 true
             }
             Err(error) => {
-                warn!(offering = self.name(), "the agent could not be registered: {}", told(&error));
+                warn!(offering = self.name(), "the agent could not be registered: {error:#}");
                 false
             }
         }

@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::failure::{describe, shielded};
+use super::failure::{describe, shielded, waits, write_error, write_not_reported};
 use crate::{
     backend::{Aspects, Importable, Inspection, OpContext, ResourceBackend},
     client::{
@@ -124,6 +124,7 @@ pub enum ImportFate {
     Failed(Error),
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for ImportFate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,7 +134,41 @@ impl fmt::Display for ImportFate {
             Self::BelongsTo(resource) => write!(f, "belongs to resource {resource}"),
             Self::NotOfAProject => f.write_str("belongs to no project"),
             Self::NoSuchProject(slug) => write!(f, "no project has the slug {slug:?}"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Failed(error) => write_error(f, "failed", error),
+        }
+    }
+}
+
+impl ImportReport {
+    /// Whether the list is there, or is somebody else's to make, and nothing of it failed.
+    pub fn is_clean(&self) -> bool {
+        let failed = |item: &ImportItem| matches!(item.fate, ImportFate::Failed(_));
+        self.outcome.is_good() && !self.items.iter().any(failed)
+    }
+}
+
+impl ImportOutcome {
+    /// Whether it came to a good end or waits as it should.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Done | Self::AlreadyFinished | Self::OtherOffering => true,
+            Self::Deferred(error) => waits(error),
+            Self::Erred(_) | Self::NotReported(..) | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// In `{:#}` errors come with their causes.
+impl fmt::Display for ImportOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::AlreadyFinished => f.write_str("already finished"),
+            Self::OtherOffering => f.write_str("left to the agent of its offering"),
+            Self::Erred(error) => write_error(f, "erred", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
+            Self::Refused(error) => write_error(f, "refused", error),
+            Self::Deferred(error) => write_error(f, "deferred", error),
         }
     }
 }

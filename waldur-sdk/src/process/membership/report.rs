@@ -6,7 +6,7 @@ use crate::{
     backend::{LimitsAuthority, Status},
     client::{Feature, Resource},
     error::Error,
-    process::{FollowUp, UsernameReport, Warning},
+    process::{FollowUp, UsernameReport, Warning, failure::write_error},
     rest::BadRow,
     types::{BackendId, Limit, Personal, ProjectUuid, ResourceUuid, UserUuid},
 };
@@ -145,6 +145,7 @@ impl SyncOutcome {
     }
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for SyncOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,9 +153,9 @@ impl fmt::Display for SyncOutcome {
             Self::Missing => f.write_str("not on the back end"),
             Self::Foreign => f.write_str("belongs to somebody else"),
             Self::NotHandled => f.write_str("left alone in its state"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
-            Self::Failing(error, times) => write!(f, "failing ({times}): {error}"),
-            Self::Erred(error) => write!(f, "erred: {error}"),
+            Self::Deferred(error) => write_error(f, "deferred", error),
+            Self::Failing(error, times) => write_error(f, format_args!("failing ({times})"), error),
+            Self::Erred(error) => write_error(f, "erred", error),
         }
     }
 }
@@ -186,6 +187,20 @@ pub enum HoldReason {
     },
     /// Too many of those who have access to anything would go at once; believed once it is seen again.
     TooManyOverall,
+}
+
+/// Names nobody. In `{:#}` the error comes with its causes.
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete(error) => write_error(f, "a list is not proven whole", error),
+            Self::EmptyTeam => f.write_str("the team came back empty; believed once it is seen again"),
+            Self::TooMany { removals, present } => {
+                write!(f, "{removals} of {present} would go at once; believed once it is seen again")
+            }
+            Self::TooManyOverall => f.write_str("too many would go at once; believed once it is seen again"),
+        }
+    }
 }
 
 /// A member of the team without access, or somebody who was left out of it.

@@ -1,6 +1,16 @@
 //! What came of giving names.
 
-use crate::{error::Error, naming::NamedBy, process::Warning, types::OfferingUserUuid};
+use std::fmt;
+
+use crate::{
+    error::Error,
+    naming::NamedBy,
+    process::{
+        Warning,
+        failure::{write_error, write_not_reported},
+    },
+    types::OfferingUserUuid,
+};
 
 /// What came of giving names in one pass.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +70,25 @@ pub enum AccountOutcome {
     Deleting,
     /// It is gone.
     Deleted,
+}
+
+/// In `{:#}` errors come with their causes.
+impl fmt::Display for AccountOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("named"),
+            Self::LeftToOthers => f.write_str("left to others"),
+            Self::NoName => f.write_str("no name"),
+            Self::Asked => f.write_str("asked to do something"),
+            Self::StillWaiting => f.write_str("has still to do what was asked for"),
+            Self::DryRun => f.write_str("dry run"),
+            Self::Failed(error) => write_error(f, "failed", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
+            Self::Deferred(error) => write_error(f, "deferred", error),
+            Self::Deleting => f.write_str("being removed"),
+            Self::Deleted => f.write_str("removed"),
+        }
+    }
 }
 
 impl AccountOutcome {
