@@ -244,8 +244,3 @@ pub(crate) fn outage(error: &Error) -> Option<&Error> {
     let is_outage = error.class() == ErrorClass::Transient || error.kind() == ErrorKind::Unauthenticated;
     is_outage.then_some(error)
 }
-
-/// An error with its causes, on one line.
-pub(crate) fn told(error: &Error) -> String {
-    error.chain().join(": ")
-}

@@ -13,6 +13,7 @@ mod names;
 mod offering_context;
 mod pass;
 mod present;
+mod publish;
 mod rounds;
 mod soft_end;
 mod sweeps;

@@ -31,6 +31,7 @@ mod leftover;
 mod line;
 mod pass;
 mod policy;
+mod publish;
 mod report;
 mod reserve;
 mod run;
