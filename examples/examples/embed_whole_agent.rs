@@ -10,7 +10,7 @@ use std::{error::Error, sync::Arc};
 use waldur_sdk::{
     backend::OpContext,
     client::{AgentMode, WaldurClient},
-    process::{Lanes, MembershipSync, OrderProcessor, UsageReporter},
+    process::ServedOffering,
     rest::Http,
     settings::{AccountingType, Component, Components},
     testing::{
@@ -36,15 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let backend = Arc::new(MemoryBackend::new(&storage)?.with_members().with_status().with_usage());
     let components: Components = [Component::new("storage", AccountingType::Usage)].into_iter().collect();
-    let lanes = Lanes::new();
-    let orders = OrderProcessor::new(waldur.clone(), backend.clone(), offering)
-        .with_components(components.clone())
-        .with_lanes(&lanes);
-    let members = MembershipSync::new(waldur.with_agent_mode(AgentMode::MembershipSync), backend.clone(), offering)
-        .with_components(components.clone())
-        .with_lanes(&lanes);
-    let usage =
-        UsageReporter::new(waldur.with_agent_mode(AgentMode::Report), backend, offering).with_components(components);
+    let offering = ServedOffering::new(waldur, backend, offering).with_components(components);
+    let (orders, members, usage) = (offering.orders(), offering.members(), offering.usage());
 
     for order in &orders.run_once(&OpContext::new("orders")).await?.orders {
         println!("order of {}: {:#}", order.resource_name, order.outcome);

@@ -17,7 +17,7 @@ use waldur_sdk::{
         UsernameBackend, UsernameRegistry, layers,
     },
     client::{AgentMode, WaldurClient},
-    process::{Lanes, OfferingContext, UsageReporter},
+    process::{Lanes, OfferingContext, ServedOffering, UsageReporter},
     rest::{
         CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
         TracingObserver,
@@ -171,11 +171,10 @@ impl Site {
         if dry_run {
             backend = Arc::new(layers::dry_run(backend));
         }
-        let lanes = self.lanes(offering.offering_uuid);
-        let context = &context;
+        let served = ServedOffering::new(waldur, backend, offering.offering_uuid).with_context(&context);
         let (usernames, single_pass) = (None, true);
-        let parts = Parts { settings, offering, context, waldur, backend, usernames, lanes, dry_run, single_pass };
-        Ok(modes::reporter(parts))
+        let parts = Parts { settings, offering, served, usernames, dry_run, single_pass };
+        Ok(modes::reporter(&parts))
     }
 
     /// What is wrong with placeholders and with the settings of back ends.

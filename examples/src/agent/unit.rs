@@ -13,7 +13,7 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{OfferingFacts, OpContext, ResourceBackend, UsernameBackend, layers},
     client::WaldurClient,
-    process::OfferingContext,
+    process::{OfferingContext, ServedOffering},
     rest::Environment,
     settings::{AgentSettings, Components, OfferingSettings},
 };
@@ -205,20 +205,20 @@ impl Unit {
             Some(ready) => ready.built.clone(),
             None => self.build(&context)?,
         };
+        let uuid = self.offering.offering_uuid;
         let parts = Parts {
             settings: &self.settings,
             offering: &self.offering,
-            context: &context,
-            waldur: self.waldur.clone(),
-            backend: built.backend.clone(),
+            served: ServedOffering::new(self.waldur.clone(), built.backend.clone(), uuid)
+                .with_context(&context)
+                .with_lanes(&self.site.lanes(uuid)),
             usernames: built.usernames.clone(),
-            lanes: self.site.lanes(self.offering.offering_uuid),
             dry_run: self.dry_run,
             single_pass: self.site.is_single_pass(),
         };
         let work = match &self.ready {
-            Some(ready) => ready.work.renewed(parts),
-            None => modes::work(self.mode, parts),
+            Some(ready) => ready.work.renewed(&parts),
+            None => modes::work(self.mode, &parts),
         };
         Ok(Some(Ready { loaded: now, built, work }))
     }

@@ -27,22 +27,16 @@ pub(super) struct MembershipWork {
 }
 
 impl MembershipWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
         let mut policy = MembershipPolicy::from_settings(parts.settings, parts.offering);
         policy.dry_run = parts.dry_run;
         if parts.single_pass {
             // A cron job is not held up for a minute; the two looks share no list all the same.
             (policy.single_pass, policy.removals.confirm_after) = (true, SECOND_LOOK);
         }
-        let mut sync = MembershipSync::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-            .with_policy(policy)
-            .with_components(parts.context.components.clone())
-            .with_lanes(&parts.lanes);
-        if let Some(provider) = parts.context.service_provider {
-            sync = sync.with_service_provider(provider);
-        }
-        if let Some(usernames) = parts.usernames {
-            sync = sync.with_usernames(usernames);
+        let mut sync = parts.served.members().with_policy(policy);
+        if let Some(usernames) = &parts.usernames {
+            sync = sync.with_usernames(usernames.clone());
         }
         Self { name: parts.offering.name.clone(), sync }
     }
@@ -50,9 +44,8 @@ impl MembershipWork {
 
 #[async_trait]
 impl Work for MembershipWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let components = parts.context.components.clone();
-        let sync = self.sync.clone().with_backend(parts.backend).with_components(components);
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let sync = self.sync.clone().with_offering(&parts.served);
         Box::new(Self { name: self.name.clone(), sync })
     }
 

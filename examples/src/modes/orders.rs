@@ -24,17 +24,15 @@ use crate::exit::Exit;
 pub(super) struct OrderWork {
     name: String,
     processor: OrderProcessor,
-    /// The processor of customers' keys, where the back end has them.
-    keys: Option<KeyProcessor>,
+    keys: KeyProcessor,
     /// What Waldur refused to take of orders that are done, until it takes it or the process ends.
     unpublished: Arc<Mutex<Vec<FollowUp>>>,
 }
 
 impl OrderWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
-        let name = parts.offering.name.clone();
-        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
-        Self { name, keys, processor: processor(parts), unpublished: Arc::default() }
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
+        let (keys, processor) = (keys(parts), processor(parts));
+        Self { name: parts.offering.name.clone(), processor, keys, unpublished: Arc::default() }
     }
 
     /// Sends again what Waldur refused: no later pass looks at an order that is done.
@@ -69,17 +67,14 @@ fn keys(parts: &Parts<'_>) -> KeyProcessor {
     if !parts.offering.events.orders {
         policy.stuck_after = Duration::ZERO;
     }
-    let keys = KeyProcessor::new(parts.waldur.clone(), parts.backend.clone(), parts.offering.offering_uuid);
-    keys.with_policy(policy).with_lanes(&parts.lanes)
+    parts.served.keys().with_policy(policy)
 }
 
 #[async_trait]
 impl Work for OrderWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let known = || self.keys.clone().map(|keys| keys.with_backend(parts.backend.clone()));
-        let keys = parts.backend.keys().is_some().then(|| known().unwrap_or_else(|| keys(&parts)));
-        let components = parts.context.components.clone();
-        let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let processor = self.processor.clone().with_offering(&parts.served);
+        let keys = self.keys.clone().with_offering(&parts.served);
         Box::new(Self { name: self.name.clone(), processor, keys, unpublished: self.unpublished.clone() })
     }
 
@@ -88,37 +83,28 @@ impl Work for OrderWork {
         log(&self.name, &report);
         let mut summary = summary(&report);
         self.publish(cx, &report, &mut summary).await;
-        if let Some(keys) = &self.keys {
-            match keys.reconcile_stuck(cx).await {
-                Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "the keys that wait cannot be listed: {error:#}");
-                    summary.note(exit_of(&error));
-                }
+        match self.keys.reconcile_stuck(cx).await {
+            Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "the keys that wait cannot be listed: {error:#}");
+                summary.note(exit_of(&error));
             }
-            match keys.provision_missing(cx).await {
-                Ok(missing) => note_missing(&self.name, &missing, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "resources without keys cannot be looked for: {error:#}");
-                    summary.note(exit_of(&error));
-                }
+        }
+        match self.keys.provision_missing(cx).await {
+            Ok(missing) => note_missing(&self.name, &missing, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "resources without keys cannot be looked for: {error:#}");
+                summary.note(exit_of(&error));
             }
         }
         Ok(summary)
     }
 }
 
-fn processor(parts: Parts<'_>) -> OrderProcessor {
+fn processor(parts: &Parts<'_>) -> OrderProcessor {
     let mut policy = OrderPolicy::from_settings(parts.settings, parts.offering);
     policy.dry_run = parts.dry_run;
-    let processor = OrderProcessor::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-        .with_policy(policy)
-        .with_lanes(&parts.lanes)
-        .with_components(parts.context.components.clone());
-    match parts.context.service_provider {
-        Some(provider) => processor.with_service_provider(provider),
-        None => processor,
-    }
+    parts.served.orders().with_policy(policy)
 }
 
 fn summary(report: &OrderRunReport) -> Summary {

@@ -19,16 +19,15 @@ pub(super) struct ReportWork {
 }
 
 impl ReportWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
         Self { name: parts.offering.name.clone(), reporter: reporter(parts) }
     }
 }
 
 #[async_trait]
 impl Work for ReportWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let components = parts.context.components.clone();
-        let reporter = self.reporter.clone().with_backend(parts.backend).with_components(components);
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let reporter = self.reporter.clone().with_offering(&parts.served);
         Box::new(Self { name: self.name.clone(), reporter })
     }
 
@@ -39,12 +38,10 @@ impl Work for ReportWork {
 }
 
 /// The reporter of an offering.
-pub(crate) fn reporter(parts: Parts<'_>) -> UsageReporter {
+pub(crate) fn reporter(parts: &Parts<'_>) -> UsageReporter {
     let mut policy = UsagePolicy::from_settings(parts.settings, parts.offering);
     policy.dry_run = parts.dry_run;
-    UsageReporter::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-        .with_policy(policy)
-        .with_components(parts.context.components.clone())
+    parts.served.usage().with_policy(policy)
 }
 
 fn note(offering: &str, report: &UsageRunReport) -> Summary {

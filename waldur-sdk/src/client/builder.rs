@@ -156,7 +156,8 @@ impl ClientBuilder {
         if let Some(timeout) = self.timeout {
             rest = rest.with_timeout(timeout);
         }
-        let client = WaldurClient { rest, agent_version: self.agent_version, features: ServerFeatures::default() };
+        let (agent_version, features) = (self.agent_version, ServerFeatures::default());
+        let client = WaldurClient { rest, agent_version, mode: None, features };
         Ok(match self.mode {
             Some(mode) => client.with_agent_mode(mode),
             None => client,

@@ -123,6 +123,7 @@ use crate::{
 pub struct WaldurClient {
     rest: RestClient,
     agent_version: String,
+    mode: Option<AgentMode>,
     features: ServerFeatures,
 }
 
@@ -136,7 +137,15 @@ impl WaldurClient {
     #[must_use]
     pub fn with_agent_mode(&self, mode: AgentMode) -> Self {
         let rest = self.rest.clone().with_header(header::USER_AGENT, mode.user_agent(&self.agent_version));
-        Self { rest, ..self.clone() }
+        Self { rest, mode: Some(mode), ..self.clone() }
+    }
+
+    /// In this mode if it is in that of a processor; who reacts to events, loads history or is no agent stays so.
+    pub(crate) fn in_mode(&self, mode: AgentMode) -> Self {
+        match self.mode {
+            Some(AgentMode::OrderProcess | AgentMode::Report | AgentMode::MembershipSync) => self.with_agent_mode(mode),
+            _ => self.clone(),
+        }
     }
 
     /// The same client, whose calls have a deadline.

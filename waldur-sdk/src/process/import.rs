@@ -13,7 +13,10 @@ use std::{
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::failure::{describe, shielded, waits, write_error, write_not_reported};
+use super::{
+    ServedOffering,
+    failure::{describe, shielded, waits, write_error, write_not_reported},
+};
 use crate::{
     backend::{Aspects, Importable, Inspection, OpContext, ResourceBackend},
     client::{
@@ -40,7 +43,7 @@ const ALIVE: [ResourceState; 5] = [
     ResourceState::Terminating,
 ];
 
-/// Offers what exists on the back end of one offering for import into Waldur.
+/// Offers what exists on the back end of one [offering](ServedOffering) for import into Waldur.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
@@ -52,11 +55,9 @@ const ALIVE: [ResourceState; 5] = [
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ResourceImport {
-    waldur: WaldurClient,
-    backend: Arc<dyn ResourceBackend>,
-    offering: OfferingUuid,
+    served: ServedOffering,
     project_prefix: String,
     expose_error_details: bool,
 }
@@ -174,9 +175,14 @@ impl fmt::Display for ImportOutcome {
 }
 
 impl ResourceImport {
-    /// An import for an offering whose projects have accounts called by their slug.
+    /// The short way to [`ServedOffering::import`], where nothing else is served and no more is known of the offering: see
+    /// [`ServedOffering::new`].
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        Self { waldur, backend, offering, project_prefix: String::new(), expose_error_details: true }
+        ServedOffering::new(waldur, backend, offering).import()
+    }
+
+    pub(super) fn of(served: ServedOffering) -> Self {
+        Self { served, project_prefix: String::new(), expose_error_details: true }
     }
 
     /// Sets what the name of a project's account begins with, before its slug (`project_prefix`).
@@ -216,11 +222,11 @@ impl ResourceImport {
     /// When the wish cannot be read.
     pub async fn run(&self, cx: &OpContext, request: BackendResourceRequestUuid) -> Result<ImportReport> {
         let cx = &cx.child(request.hex());
-        let waldur = self.waldur(cx);
+        let waldur = self.served.waldur(cx);
         let requests = waldur.backend_resource_requests();
         let wish = requests.get(request).await?;
         let end = |outcome| Ok(ImportReport { outcome, items: Vec::new() });
-        if wish.offering.is_some_and(|offering| offering != self.offering) {
+        if wish.offering.is_some_and(|offering| offering != self.served.offering) {
             return end(ImportOutcome::OtherOffering);
         }
         match &wish.state {
@@ -259,10 +265,6 @@ impl ResourceImport {
         Ok(ImportReport { outcome, items })
     }
 
-    fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.waldur.until(cx.deadline)
-    }
-
     /// One object's failure is its own.
     async fn offer_all(&self, cx: &OpContext) -> Result<Vec<ImportItem>> {
         let strangers = self.strangers(cx).await?;
@@ -298,8 +300,8 @@ impl ResourceImport {
             Some(Ok(limits)) => metadata.insert("limits".to_owned(), Value::Object(numbers(limits))),
             None => None,
         };
-        let row = NewBackendResource::new(self.offering, project, id.clone()).metadata(metadata);
-        Ok(self.waldur(cx).backend_resources().create(&row).await?.uuid)
+        let row = NewBackendResource::new(self.served.offering, project, id.clone()).metadata(metadata);
+        Ok(self.served.waldur(cx).backend_resources().create(&row).await?.uuid)
     }
 
     /// The limits of objects: those that came with the list, and for the others what the back end says of each.
@@ -315,7 +317,8 @@ impl ResourceImport {
         if !ids.is_empty() {
             let mut aspects = Aspects::EXISTENCE;
             aspects.limits = true;
-            let states = shielded(async { Ok(self.backend.inspect(cx, &Inspection::of(&ids, aspects)).await) }).await;
+            let states =
+                shielded(async { Ok(self.served.backend.inspect(cx, &Inspection::of(&ids, aspects)).await) }).await;
             let mut states = states.unwrap_or_else(|bug| ids.iter().map(|id| (id.clone(), Err(bug.clone()))).collect());
             for id in ids {
                 let gone = || Error::new(ErrorKind::NotFound, format!("{id} is gone"));
@@ -330,12 +333,14 @@ impl ResourceImport {
     /// What exists on the back end and has no resource, and what can be done about it. All lists are proven whole: a
     /// resource that is missing from one would be offered for a second import.
     async fn strangers(&self, cx: &OpContext) -> Result<Vec<(Importable, ImportItem)>> {
-        let importer = self.backend.importer().ok_or_else(|| Error::unsupported("listing what could be imported"))?;
-        let waldur = self.waldur(cx);
+        let importer =
+            self.served.backend.importer().ok_or_else(|| Error::unsupported("listing what could be imported"))?;
+        let waldur = self.served.waldur(cx);
         cx.step("list");
-        let query = ResourceQuery::offering(self.offering).states(ALIVE);
+        let query = ResourceQuery::offering(self.served.offering).states(ALIVE);
         let resources = waldur.provider_resources().list(&query).collect().await?.complete()?;
-        let offered = waldur.backend_resources().list(&BackendResourceQuery::offering(self.offering)).collect().await?;
+        let offered =
+            waldur.backend_resources().list(&BackendResourceQuery::offering(self.served.offering)).collect().await?;
         let known: BTreeSet<_> = resources.items().iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
         let offered: BTreeSet<_> =
             offered.complete()?.into_items().into_iter().filter_map(|row| row.backend_id).collect();
@@ -373,7 +378,7 @@ impl ResourceImport {
 
     /// The projects of these slugs; each is asked for once.
     async fn projects(&self, cx: &OpContext, slugs: BTreeSet<String>) -> BTreeMap<String, Result<Option<ProjectUuid>>> {
-        let waldur = &self.waldur(cx);
+        let waldur = &self.served.waldur(cx);
         stream::iter(slugs)
             .map(|slug| async move {
                 let found = waldur.projects().find_by_slug(&slug).await;
@@ -383,16 +388,6 @@ impl ResourceImport {
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await
-    }
-}
-
-impl fmt::Debug for ResourceImport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResourceImport")
-            .field("offering", &self.offering)
-            .field("backend_type", &self.backend.backend_type())
-            .field("project_prefix", &self.project_prefix)
-            .finish_non_exhaustive()
     }
 }
 

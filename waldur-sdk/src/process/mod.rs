@@ -8,7 +8,7 @@
 //! | customers' keys | [`KeyProcessor`] |
 //! | what exists and is not in Waldur | [`ResourceImport`] |
 //!
-//! [`OfferingContext`] is what all of them need to know first; [`Lanes`] keep two of them from one resource.
+//! [`ServedOffering`] makes all of them for one offering, and [`OfferingContext`] is what it has to know first.
 //!
 //! A processor does one pass when asked, returns a report as data, and leaves loops, clocks and signals to its caller.
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
@@ -22,6 +22,7 @@ mod lanes;
 pub mod membership;
 pub mod orders;
 mod retry;
+mod served;
 pub mod usage;
 pub mod usernames;
 
@@ -36,6 +37,7 @@ pub use orders::{
     FollowUp, Leftover, LeftoverOutcome, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,
     Warning,
 };
+pub use served::ServedOffering;
 pub use usage::{
     Decrease, HistoricalLoader, HistoricalMonth, HistoricalReport, HistoricalSpan, PeriodUsageReport,
     ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport, UsersReport,

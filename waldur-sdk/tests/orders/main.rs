@@ -15,6 +15,7 @@ mod pass;
 mod present;
 mod publish;
 mod rounds;
+mod served;
 mod soft_end;
 mod sweeps;
 mod team;

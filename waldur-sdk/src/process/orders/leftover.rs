@@ -120,7 +120,7 @@ impl OrderProcessor {
     async fn see_to_one(&self, cx: &OpContext, unwanted: Unwanted) -> LeftoverOutcome {
         let (this, cx, resource) = (self.clone(), cx.child(unwanted.order.hex()), unwanted.resource);
         let look = async move { shielded(this.look_again(&cx, &unwanted)).await };
-        self.0.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left)
+        self.0.served.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left)
     }
 
     async fn look_again(&self, cx: &OpContext, unwanted: &Unwanted) -> Result<LeftoverOutcome> {

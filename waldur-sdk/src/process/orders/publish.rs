@@ -25,7 +25,7 @@ impl OrderProcessor {
         };
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
         let again = async move { shielded(this.publish_again(&cx, resource, &backend_id, limits, &endpoints)).await };
-        self.0.lanes.run(resource, again).await
+        self.0.served.lanes.run(resource, again).await
     }
 
     async fn publish_again(

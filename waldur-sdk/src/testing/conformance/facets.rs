@@ -1,5 +1,7 @@
 //! Abilities that not every back end has.
 
+use std::collections::BTreeSet;
+
 use super::{
     Outcome, Subject,
     checks::{cx, id_of, make},
@@ -106,11 +108,10 @@ pub(super) async fn members_and_status_of_a_foreign_object_are_refused(subject: 
 /// What can be seen of an object. Nobody has to tell the members of a stranger's.
 async fn seen(backend: &dyn ResourceBackend, id: &BackendId) -> Result<impl PartialEq + use<>, String> {
     let state = must("get", backend.get(&cx(), id).await)?;
-    let mut members = match backend.members() {
-        Some(members) => listed(members, id).await.map(Complete::into_items).ok(),
+    let members: Option<BTreeSet<_>> = match backend.members() {
+        Some(members) => listed(members, id).await.map(|list| list.into_items().into_iter().collect()).ok(),
         None => None,
     };
-    members.iter_mut().for_each(|members| members.sort());
     Ok((members, state.map(|state| (state.status, state.limits))))
 }
 
