@@ -1,8 +1,8 @@
-//! Orders, members and usage of one offering in a service of one's own, against a marketplace in memory:
+//! Orders, keys, members and usage of one offering in a service of one's own, against a marketplace in memory:
 //! `cargo run -p waldur-examples --example embed_whole_agent`.
 //!
-//! Each processor does one pass when it is asked to. They share a client, a back end and the lanes in which the work on
-//! one resource is done one thing after the other; when which of them runs is the service's business.
+//! Each processor does one pass when it is asked to. Made from one value, they share a client, a back end and the lanes in
+//! which the work on one resource is done one thing after the other; when which of them runs is the service's business.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
 use std::{error::Error, sync::Arc};
@@ -34,14 +34,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .agent_mode(AgentMode::OrderProcess)
         .http(Http::new(server.clone()))
         .build()?;
-    let backend = Arc::new(MemoryBackend::new(&storage)?.with_members().with_status().with_usage());
+    let backend = Arc::new(MemoryBackend::new(&storage)?.with_members().with_status().with_usage().with_keys());
     let components: Components = [Component::new("storage", AccountingType::Usage)].into_iter().collect();
     let offering = ServedOffering::new(waldur, backend, offering).with_components(components);
-    let (orders, members, usage) = (offering.orders(), offering.members(), offering.usage());
+    let (orders, keys, members, usage) = (offering.orders(), offering.keys(), offering.members(), offering.usage());
 
-    for order in &orders.run_once(&OpContext::new("orders")).await?.orders {
+    let cx = OpContext::new("orders");
+    let report = orders.run_once(&cx).await?;
+    for order in &report.orders {
         println!("order of {}: {:#}", order.resource_name, order.outcome);
     }
+    for follow_up in report.follow_ups() {
+        println!("left to do: {follow_up}");
+        orders.publish(&cx, follow_up).await?;
+    }
+    // New resources got their keys with the order. Here are those that customers want replaced, if no event came of it, and
+    // those of resources that are older than the keys.
+    for rotation in &keys.reconcile_stuck(&OpContext::new("keys")).await?.rotations {
+        println!("key {}: {:#}", rotation.key, rotation.outcome);
+    }
+    let older = keys.provision_missing(&OpContext::new("keys")).await?;
+    println!("keys of older resources: {}", if older.is_clean() { "all made" } else { "not all could be made" });
     for resource in &members.run_once(&OpContext::new("members")).await?.resources {
         println!("members of {}: {:#}, {} added", resource.name, resource.outcome, resource.added.len());
     }
