@@ -8,8 +8,8 @@ use waldur_sdk::{
     Result,
     backend::OpContext,
     process::{
-        AccountOutcome, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome, UsernameReport,
-        membership::Change,
+        AccountOutcome, Change, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome,
+        UsernameReport,
     },
 };
 

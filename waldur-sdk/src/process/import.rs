@@ -1,8 +1,4 @@
-//! What exists on the back end and not in Waldur, offered for import (core.md §2.12).
-//!
-//! A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
-//! offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
-//! the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
+//! What exists on the back end and not in Waldur, as [`ResourceImport`] says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,6 +51,12 @@ const ALIVE: [ResourceState; 5] = [
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// What exists on the back end and not in Waldur, offered for import (core.md §2.12).
+///
+/// A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
+/// offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
+/// the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
 #[derive(Clone, Debug)]
 pub struct ResourceImport {
     served: ServedOffering,

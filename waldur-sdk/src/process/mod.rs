@@ -16,22 +16,23 @@
 mod context;
 mod convert;
 mod failure;
-pub mod import;
-pub mod keys;
+mod import;
+mod keys;
 mod lanes;
-pub mod membership;
-pub mod orders;
+mod membership;
+mod orders;
 mod retry;
 mod served;
-pub mod usage;
-pub mod usernames;
+mod usage;
+mod usernames;
 
 pub use context::OfferingContext;
 pub use import::{ImportFate, ImportItem, ImportOutcome, ImportReport, ResourceImport};
 pub use keys::{KeyPolicy, KeyProcessor, KeyProvision, KeyRotation, MissingKeys, RotationOutcome, StuckKeys};
 pub use lanes::Lanes;
 pub use membership::{
-    HoldReason, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome, UnmanagedUsers,
+    Change, HeldRemovals, HoldReason, MembershipPolicy, MembershipReport, MembershipSync, RemovalGuard, ResourceSync,
+    SkipReason, SkippedMember, SyncOutcome,
 };
 pub use orders::{
     FollowUp, Leftover, LeftoverOutcome, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport,

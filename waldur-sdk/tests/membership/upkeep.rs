@@ -5,7 +5,7 @@ use waldur_sdk::{
     Error,
     backend::{Capabilities, EndDate, LimitsAuthority, OpContext, Status, layers},
     client::WaldurClient,
-    process::{OfferingContext, SyncOutcome, membership::Change},
+    process::{Change, OfferingContext, SyncOutcome},
     rest::Http,
     settings::{AccountingType, Component, Components},
     testing::{

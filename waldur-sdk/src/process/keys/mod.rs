@@ -1,32 +1,4 @@
-//! Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
-//! them replaced one at a time.
-//!
-//! A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
-//! reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
-//! the back end's answer to the report, and nowhere else.
-//!
-//! | what is known | what happens |
-//! |---|---|
-//! | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
-//! | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
-//!
-//! While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
-//!
-//! An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
-//! where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
-//! among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
-//! their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
-//!
-//! With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
-//! hands over has to work.
-//!
-//! # Two agents
-//! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
-//! once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
-//! that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
-//! moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
-//! way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
-//! for an offering.
+//! Keys of customers, as [`KeyProcessor`] says.
 
 mod missing;
 mod provision;
@@ -116,6 +88,36 @@ impl KeyPolicy {
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
+/// them replaced one at a time.
+///
+/// A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
+/// reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
+/// the back end's answer to the report, and nowhere else.
+///
+/// | what is known | what happens |
+/// |---|---|
+/// | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
+/// | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
+///
+/// While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
+///
+/// An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
+/// where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
+/// among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
+/// their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
+///
+/// With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
+/// hands over has to work.
+///
+/// # Two agents
+/// Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
+/// once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
+/// that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
+/// moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
+/// way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
+/// for an offering.
 #[derive(Clone)]
 pub struct KeyProcessor(Arc<Inner>);
 

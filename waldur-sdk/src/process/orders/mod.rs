@@ -1,23 +1,4 @@
-//! Orders: from the customer's wish to the real thing (core.md §2).
-//!
-//! `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated, so a process
-//! that is killed between any two requests, or two agents that work on one offering, end in the state of a run
-//! without faults.
-//!
-//! | order type | what happens |
-//! |---|---|
-//! | Create, Restore | [`create`](ResourceBackend::create) under an id that Waldur holds before the object exists |
-//! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed, in this order |
-//! | Terminate | [`delete`](ResourceBackend::delete), or no access, no keys and zero limits if `soft_delete` |
-//!
-//! What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
-//! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
-//! reported to the customer, but never for an order that is finished.
-//!
-//! A pass tries every order once and then, in rounds, those whose pause is over; nobody's pause holds another up. It
-//! begins nothing more once credentials were refused, so that no account is locked for it. When many orders in a row
-//! failed for a passing reason, the other side counts as down: from then on a single order at a time is tried, and the
-//! rest goes on only if that succeeds. What was not begun comes first in the next pass.
+//! Orders, as [`OrderProcessor`] says.
 
 mod access;
 mod change;
@@ -70,6 +51,27 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// Orders: from the customer's wish to the real thing (core.md §2).
+///
+/// `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated, so a process
+/// that is killed between any two requests, or two agents that work on one offering, end in the state of a run
+/// without faults.
+///
+/// | order type | what happens |
+/// |---|---|
+/// | Create, Restore | [`create`](crate::backend::ResourceBackend::create) under an id that Waldur holds before the object exists |
+/// | Update | [`update_options`](crate::backend::ResourceBackend::update_options), [`update_plan`](crate::backend::ResourceBackend::update_plan), [`set_limits`](crate::backend::ResourceBackend::set_limits), whatever changed, in this order |
+/// | Terminate | [`delete`](crate::backend::ResourceBackend::delete), or no access, no keys and zero limits if `soft_delete` |
+///
+/// What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
+/// leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
+/// reported to the customer, but never for an order that is finished.
+///
+/// A pass tries every order once and then, in rounds, those whose pause is over; nobody's pause holds another up. It
+/// begins nothing more once credentials were refused, so that no account is locked for it. When many orders in a row
+/// failed for a passing reason, the other side counts as down: from then on a single order at a time is tried, and the
+/// rest goes on only if that succeeds. What was not begun comes first in the next pass.
 #[derive(Clone)]
 pub struct OrderProcessor(Arc<Inner>);
 

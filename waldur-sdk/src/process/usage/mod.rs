@@ -1,25 +1,4 @@
-//! Usage: from what the back end measured to what Waldur bills (core.md §4).
-//!
-//! `list → measure → compare → submit → share out`: whatever Waldur has already is not sent again, so a run that finds
-//! nothing new writes nothing, and any run may be repeated.
-//!
-//! | what the back end says of a resource | what Waldur is told |
-//! |---|---|
-//! | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
-//! | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
-//! | less than nothing | nothing: such a measurement is none |
-//! | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
-//! | of a component: nothing | nothing of that component |
-//! | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
-//!
-//! Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end in
-//! the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month for
-//! both.
-//!
-//! The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
-//! listing of usage and one question to the back end for each month, and where users are told apart one listing of their
-//! accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
-//! of a month a look at the plans that it was on.
+//! Usage, as [`UsageReporter`] says.
 
 mod compare;
 mod gather;
@@ -50,8 +29,8 @@ use crate::{
     settings::{ComponentMapping, Components},
 };
 
-/// Reports the usage of one [offering](ServedOffering)'s resources. Cheap to clone; clones share what they remember between runs: refusals,
-/// plans, and how long a resource could not be measured.
+/// Reports the usage of one [offering](ServedOffering)'s resources. Cheap to clone; clones share what they remember between
+/// runs: refusals, plans, and how long a resource could not be measured.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
@@ -66,6 +45,29 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// Usage: from what the back end measured to what Waldur bills (core.md §4).
+///
+/// `list → measure → compare → submit → share out`: whatever Waldur has already is not sent again, so a run that finds
+/// nothing new writes nothing, and any run may be repeated.
+///
+/// | what the back end says of a resource | what Waldur is told |
+/// |---|---|
+/// | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
+/// | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
+/// | less than nothing | nothing: such a measurement is none |
+/// | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
+/// | of a component: nothing | nothing of that component |
+/// | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
+///
+/// Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end in
+/// the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month for
+/// both.
+///
+/// The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
+/// listing of usage and one question to the back end for each month, and where users are told apart one listing of their
+/// accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
+/// of a month a look at the plans that it was on.
 #[derive(Clone)]
 pub struct UsageReporter(Arc<Inner>);
 
