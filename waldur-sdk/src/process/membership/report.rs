@@ -91,11 +91,21 @@ pub struct ResourceSync {
 impl ResourceSync {
     pub(super) fn new(row: &Resource) -> Self {
         Self {
-            resource: row.uuid,
             name: row.name.clone().unwrap_or_default(),
             project: row.project_uuid,
             backend_id: row.backend_id.clone(),
-            outcome: SyncOutcome::Synced,
+            ..Self::of(row.uuid, SyncOutcome::Synced)
+        }
+    }
+
+    /// Of a resource of which nothing else is known.
+    pub(crate) fn of(resource: ResourceUuid, outcome: SyncOutcome) -> Self {
+        Self {
+            resource,
+            name: String::new(),
+            project: None,
+            backend_id: None,
+            outcome,
             added: Vec::new(),
             removed: Vec::new(),
             held: None,

@@ -117,7 +117,7 @@ pub struct PeriodUsageReport {
 
 impl PeriodUsageReport {
     /// A report of a month that nothing was done about yet.
-    pub(super) fn new(period: Period) -> Self {
+    pub(crate) fn new(period: Period) -> Self {
         Self {
             period,
             outcome: UsageOutcome::Unmeasured,
