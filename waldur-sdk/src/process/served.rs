@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     KeyProcessor, Lanes, MembershipSync, OfferingContext, OrderProcessor, ResourceImport, UsageReporter,
-    keys::BlindKeys,
+    keys::KeyMemory,
 };
 use crate::{
     backend::{OpContext, ResourceBackend},
@@ -15,7 +15,7 @@ use crate::{
 
 /// An offering as it is served: Waldur on one side, the back end on the other, and what is sold. Make all its processors
 /// from one: they share the lanes in which the work on one resource is done one thing after the other, so that none
-/// decides by what another is just changing. Cheap to clone; clones share the lanes too.
+/// decides by what another is just changing, and what is remembered of keys. Cheap to clone; clones share that too.
 ///
 /// A client in the [mode](AgentMode) of one processor calls in that of each; one in another mode, or in none, stays so.
 ///
@@ -45,15 +45,15 @@ pub struct ServedOffering {
     pub(super) components: Components,
     pub(super) service_provider: Option<ServiceProviderUuid>,
     pub(super) lanes: Lanes,
-    pub(super) blind_keys: BlindKeys,
+    pub(super) key_memory: KeyMemory,
 }
 
 impl ServedOffering {
     /// An offering without components and service provider. Of what they are for, see [`Self::with_components`] and
     /// [`Self::with_service_provider`].
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        let (components, lanes, blind_keys) = (Components::default(), Lanes::default(), BlindKeys::default());
-        Self { waldur, backend, offering, components, service_provider: None, lanes, blind_keys }
+        let (components, lanes, key_memory) = (Components::default(), Lanes::default(), KeyMemory::default());
+        Self { waldur, backend, offering, components, service_provider: None, lanes, key_memory }
     }
 
     /// Sets what Waldur and the provider know of it: the components and the service provider.
@@ -145,10 +145,9 @@ impl fmt::Debug for ServedOffering {
     }
 }
 
-/// What every processor is made of: an `Inner` with what is served, a policy, and what it has besides, each of which can be
-/// empty.
+/// What every processor is made of: an `Inner` with what is served, a policy, and what it has besides, which can be empty.
 macro_rules! processor {
-    ($name:ident, $policy:ident, $mode:ident, $make:literal, [$($memory:ident),+]) => {
+    ($name:ident, $policy:ident, $mode:ident, $make:literal, [$($memory:ident),*]) => {
         impl $name {
             #[doc = concat!("The short way to [`ServedOffering::", $make, "`](crate::process::ServedOffering::", $make, "),")]
             /// where nothing else is served and no more is known of the offering: see
@@ -163,7 +162,7 @@ macro_rules! processor {
 
             pub(in $crate::process) fn of(served: &$crate::process::ServedOffering) -> Self {
                 let served = served.in_mode($crate::client::AgentMode::$mode);
-                Self(Arc::new(Inner { served, policy: $policy::default(), $($memory: Default::default()),+ }))
+                Self(Arc::new(Inner { served, policy: $policy::default(), $($memory: Default::default()),* }))
             }
 
             /// Replaces the policy.

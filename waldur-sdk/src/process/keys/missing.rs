@@ -95,7 +95,7 @@ impl KeyProcessor {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.served.key_memory.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_for_missing(&self, cx: &OpContext, waldur: &WaldurClient) -> Result<()> {

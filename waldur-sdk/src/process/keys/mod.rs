@@ -125,6 +125,12 @@ pub struct KeyProcessor(Arc<Inner>);
 struct Inner {
     served: ServedOffering,
     policy: KeyPolicy,
+}
+
+/// What is remembered of an offering's keys. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::process) struct KeyMemory {
+    pub(in crate::process) blind: BlindKeys,
     waiting: Arc<Mutex<missing::Waiting>>,
 }
 
@@ -151,7 +157,7 @@ impl BlindKeys {
     }
 }
 
-processor!(KeyProcessor, KeyPolicy, OrderProcess, "keys", [waiting]);
+processor!(KeyProcessor, KeyPolicy, OrderProcess, "keys", []);
 
 impl KeyProcessor {
     /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
@@ -181,7 +187,7 @@ impl KeyProcessor {
             return Err(refusal);
         }
         let (side, id) = self.subject(&row)?;
-        let (side, id, blind) = (&side, &id, &self.0.served.blind_keys);
+        let (side, id, blind) = (&side, &id, &self.0.served.key_memory.blind);
         let (resumes, is_new, renews) = (false, false, false);
         let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, keeps, blind };
         Ok(if self.policy().dry_run { provision.plan().await } else { provision.run().await })

@@ -88,7 +88,7 @@ struct Inner {
 processor!(OrderProcessor, OrderPolicy, OrderProcess, "orders", [left_over, unwanted]);
 
 impl OrderProcessor {
-    /// The processor of the same offering's keys, which shares the lanes.
+    /// The processor of the same offering's keys, which tells of errors, or writes nothing, as this one does.
     pub fn keys(&self) -> KeyProcessor {
         let mut policy = KeyPolicy::default();
         policy.expose_error_details = self.0.policy.expose_error_details;
@@ -101,7 +101,7 @@ impl OrderProcessor {
     }
 
     fn blind_keys(&self) -> &BlindKeys {
-        &self.0.served.blind_keys
+        &self.0.served.key_memory.blind
     }
 
     fn service_provider(&self) -> Option<ServiceProviderUuid> {
