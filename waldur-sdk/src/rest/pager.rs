@@ -105,8 +105,8 @@ impl<T> Page<T> {
 /// A list proven whole: paged to its end, its count equal to the server's (where it tells one) and the same on every
 /// page, every row readable, no page in doubt, and no end left open where there is no count.
 ///
-/// Only a list that was read makes one ([`Pager::collect`], [`Rows::complete`](super::Rows::complete)), so a function that
-/// removes things asks for it in its signature.
+/// A list that was read makes one ([`Pager::collect`], [`Rows::complete`](super::Rows::complete)), or somebody who answers
+/// for it ([`Self::vouched_for`]), so a function that removes things asks for it in its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete<T>(Vec<T>);
 
@@ -116,8 +116,29 @@ impl<T> Complete<T> {
         Self(Vec::new())
     }
 
-    /// Entries of which somebody else vouches that they are all.
-    pub(crate) fn vouched(items: Vec<T>) -> Self {
+    /// Entries of which the caller says that they are all: for a back end whose lists come from elsewhere than HTTP (a
+    /// database, a directory, a command), once it has seen their end.
+    ///
+    /// Nothing is checked here. Whatever is not named may be removed, so an answer that failed, was cut short or had an
+    /// entry that could not be read must end in an error and never here.
+    ///
+    /// ```
+    /// use waldur_sdk::{Error, ErrorKind, Result, rest::Complete};
+    ///
+    /// /// What a command printed: one member a line, and a last line that says how many there are.
+    /// fn members(output: &str) -> Result<Complete<String>> {
+    ///     let mut lines: Vec<String> = output.lines().map(str::to_owned).collect();
+    ///     match lines.pop().and_then(|last| last.parse().ok()) {
+    ///         Some(count) if lines.len() == count => Ok(Complete::vouched_for(lines)),
+    ///         _ => Err(Error::new(ErrorKind::Decode, "the list of members was cut")),
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(members("ada\ngrace\n2")?.items(), ["ada", "grace"]);
+    /// assert!(members("ada\ngrace").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn vouched_for(items: Vec<T>) -> Self {
         Self(items)
     }
 

@@ -102,7 +102,7 @@ pub use crate::backend::{Overridden, Override};
 
 /// A list that is whole because a test says so. Entries are told apart by nothing: two that are equal are two.
 pub fn complete<T>(items: Vec<T>) -> Complete<T> {
-    Complete::vouched(items)
+    Complete::vouched_for(items)
 }
 
 /// A poisoned lock only says that another test thread panicked; what it guards are counters and lists.
