@@ -91,9 +91,9 @@ impl Inner {
                        resource.";
             return Err(not_empty(name, count, why));
         }
-        let listed = client.repositories().list(name).collect().await?.complete()?;
-        let total = listed.items().len() as u64;
-        let deletions = listed.into_items().into_iter().map(|repository| async move {
+        let listed = client.repositories().list(name).all().await?;
+        let total = listed.len() as u64;
+        let deletions = listed.into_iter().map(|repository| async move {
             cx.checkpoint()?;
             delete_repository(client, name, &repository.name).await
         });

@@ -11,7 +11,7 @@
 //!     .http(http)
 //!     .build()?;
 //! let query = OrderQuery::offering(offering).states([OrderState::PendingProvider, OrderState::Executing]);
-//! for order in waldur.orders().list(&query).collect().await?.items() {
+//! for order in waldur.orders().list(&query).all().await? {
 //!     println!("{} {}", order.uuid, order.kind);
 //! }
 //! # Ok(()) }

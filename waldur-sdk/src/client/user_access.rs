@@ -149,12 +149,12 @@ impl OfferingUsers<'_> {
     /// The account of a user at an offering.
     async fn of(self, offering: OfferingUuid, user: UserUuid) -> Result<Option<OfferingUser>> {
         let query = OfferingUserQuery::offering(offering).user(user);
-        let rows = self.list(&query).collect().await?.complete()?;
+        let rows = self.list(&query).all().await?;
         // A filter that the server does not know is ignored, so what came is looked at.
         let is_it = |row: &OfferingUser| {
             row.offering_uuid.is_none_or(|uuid| uuid == offering) && row.user_uuid.is_none_or(|uuid| uuid == user)
         };
-        list::only(rows.into_items().into_iter().filter(is_it), || format!("two accounts of {user} at {offering}"))
+        list::only(rows.into_iter().filter(is_it), || format!("two accounts of {user} at {offering}"))
     }
 
     async fn named(self, row: OfferingUser, username: &str) -> Result<OfferingUser> {
@@ -260,7 +260,7 @@ impl ServiceProviders<'_> {
         let call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]);
         let call = call.query("provider_uuid", provider).query("user_uuid", user).query("o", "created");
         let pager = list::bulk(fields::select::<OfferingUser>(call), explain, |row: &OfferingUser| row.uuid.hex());
-        let rows = pager.collect().await?.complete()?.into_items();
+        let rows = pager.all().await?;
         Ok(rows.into_iter().filter(|row| row.user_uuid.is_none_or(|uuid| uuid == user)).collect())
     }
 }

@@ -299,11 +299,10 @@ impl ResourceImport {
         let waldur = self.waldur(cx);
         cx.step("list");
         let query = ResourceQuery::offering(self.offering).states(ALIVE);
-        let resources = waldur.provider_resources().list(&query).collect().await?.complete()?;
-        let offered = waldur.backend_resources().list(&BackendResourceQuery::offering(self.offering)).collect().await?;
-        let known: BTreeSet<_> = resources.items().iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
-        let offered: BTreeSet<_> =
-            offered.complete()?.into_items().into_iter().filter_map(|row| row.backend_id).collect();
+        let resources = waldur.provider_resources().list(&query).all().await?;
+        let offered = waldur.backend_resources().list(&BackendResourceQuery::offering(self.offering)).all().await?;
+        let known: BTreeSet<_> = resources.iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
+        let offered: BTreeSet<_> = offered.into_iter().filter_map(|row| row.backend_id).collect();
         let objects = shielded(importer.list(cx)).await?;
         let strangers: Vec<_> =
             objects.into_items().into_iter().filter(|object| !known.contains(&object.backend_id)).collect();
