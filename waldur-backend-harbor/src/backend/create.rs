@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use waldur_sdk::{
-    Effect, Error, ErrorClass, ErrorKind, Result,
+    Effect, Error, ErrorKind, Result,
     backend::{CONSISTENCY, CreateRequest, Created, OpContext, Origin, Ownership, Verified, read_back},
     types::Limit,
 };
@@ -60,7 +60,7 @@ impl Inner {
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
-            Err(error) if matches!(place, Place::New(_)) && is_final(&error) => {
+            Err(error) if matches!(place, Place::New(_)) && !error.is_passing() => {
                 // The order fails, so nobody would ever come back to it.
                 match self.take_back(&client, &wanted.name, request).await {
                     // What came of it is known: nothing is left.
@@ -182,7 +182,7 @@ impl Inner {
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if taken => Err(refused.with_retryable(true)),
             Ok(None) => Err(refused),
-            Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
+            Err(unread) if unread.is_passing() => Err(unread),
             // Never adopted on doubt, nor given up: `AlreadyExists` would make the processor take another name and
             // forget this one, and a project of our own would be orphaned.
             Err(unread) => {
@@ -284,9 +284,4 @@ impl Inner {
             None => Ok(None),
         }
     }
-}
-
-/// Whether the order fails for this.
-fn is_final(error: &Error) -> bool {
-    !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }

@@ -20,7 +20,7 @@ use crate::{
         BackendResourceQuery, BackendResourceRequestState, NewBackendResource, ResourceQuery, ResourceState,
         WaldurClient,
     },
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     settings::{AgentSettings, OfferingSettings},
     types::{
         BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid, ResourceUuid,
@@ -362,8 +362,7 @@ impl fmt::Debug for ResourceImport {
 
 /// What a refusal by Waldur comes to. A conflict is another agent that was faster, at which the next run looks.
 fn not_now(error: Error) -> ImportOutcome {
-    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
-    if passes || error.kind() == ErrorKind::Conflict {
+    if error.is_passing() || error.kind() == ErrorKind::Conflict {
         ImportOutcome::Deferred(error)
     } else {
         ImportOutcome::Refused(error)

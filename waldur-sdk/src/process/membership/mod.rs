@@ -82,7 +82,7 @@ use super::Lanes;
 use crate::{
     backend::{OpContext, ResourceBackend, UsernameBackend},
     client::{Feature, WaldurClient},
-    error::{Error, ErrorClass, ErrorKind},
+    error::{Error, ErrorKind},
     rest::{Breaker, Environment},
     settings::Components,
     types::{OfferingUuid, ServiceProviderUuid},
@@ -238,9 +238,4 @@ impl fmt::Debug for MembershipSync {
             .field("policy", &self.0.policy)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a failure may pass by itself: nothing is decided by it.
-fn is_passing(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }

@@ -98,7 +98,7 @@ impl OrderProcessor {
         reservation: &Reservation,
         failure: Error,
     ) -> Error {
-        if reservation.origin != Origin::Reserved || passes(&failure) {
+        if reservation.origin != Origin::Reserved || failure.is_passing() {
             return failure;
         }
         let given_back = async {
@@ -189,16 +189,12 @@ impl OrderProcessor {
 /// A reservation that cannot be taken back for good is a warning.
 fn unless_for_good(job: &Job<'_>, release: Result<()>) -> Result<()> {
     match release {
-        Err(error) if !passes(&error) => {
+        Err(error) if !error.is_passing() => {
             job.warn(RELEASE, error);
             Ok(())
         }
         release => release,
     }
-}
-
-fn passes(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 /// The step of a warning.

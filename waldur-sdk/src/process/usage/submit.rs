@@ -241,8 +241,7 @@ struct Parts {
 /// right that is missing is one of them only for a resource whose plan this process has `seen`.
 fn is_withheld(error: &Error, seen: bool) -> bool {
     let denied = error.kind() == ErrorKind::PermissionDenied && seen;
-    (denied || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported))
-        && !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
+    (denied || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)) && !error.is_passing()
 }
 
 fn refused(refusal: Refusal) -> UsageOutcome {
