@@ -16,7 +16,7 @@ use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
     process::{MembershipPolicy, MembershipSync, OrderOutcome, OrderProcessor, UsagePolicy, UsageReporter},
-    rest::{Environment, Http, HttpOptions, ReqwestTransport},
+    rest::{Environment, Http, HttpOptions},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::OfferingUuid,
 };
@@ -125,7 +125,7 @@ impl Duty {
         let offering = agent.offerings.first().ok_or("no offering")?;
         let environment = Environment::default().with_timer(tokio::time::sleep);
         let http = || -> Result<Http> {
-            Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?).with_environment(environment.clone()))
+            Ok(Http::connect(&HttpOptions::default())?.with_environment(environment.clone()))
         };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;

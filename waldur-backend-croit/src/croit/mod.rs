@@ -1,11 +1,11 @@
 //! A typed client of croit's management API for S3, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_croit::croit::{CroitClient, Login, NewUser, Quota, QuotaObjects, QuotaSize, Uid};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let croit = BaseUrl::parse("api_url", "https://croit.example.org/", PlainHttp::default())?;
-//! let client = CroitClient::new(Http::new(transport), &croit, &Login::Token("t0k3n".into()))?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let client = CroitClient::new(http, &"https://croit.example.org/".parse()?, &Login::Token("t0k3n".into()))?;
 //!
 //! let alice = Uid::new("alice")?;
 //! client.users().create(&NewUser::new(alice.clone(), "Alice")?).await?;

@@ -1,12 +1,11 @@
 //! A typed client of RadosGW's Admin Ops API, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_croit::radosgw::{NewUser, Quota, QuotaObjects, QuotaSize, Quotas, RadosGwClient, S3Key, Uid};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let gateway = BaseUrl::parse("endpoint", "https://s3.example.org/", PlainHttp::default())?;
-//! let admin = S3Key::new("ADMIN", "s3cr3t");
-//! let client = RadosGwClient::new(Http::new(transport), &gateway, &admin)?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let client = RadosGwClient::new(http, &"https://s3.example.org/".parse()?, &S3Key::new("ADMIN", "s3cr3t"))?;
 //!
 //! let alice = Uid::new("alice")?;
 //! let created = client.users().create(&NewUser::new(alice.clone(), "Alice")?.with_generated_key()).await?;

@@ -1,11 +1,11 @@
 //! A typed client of Harbor's v2 API, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_harbor::client::{HarborClient, NewProject, ProjectName, StorageLimit};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let root = BaseUrl::parse("harbor_url", "https://harbor.example.com/", PlainHttp::default())?;
-//! let harbor = HarborClient::new(Http::new(transport), &root, "robot$waldur-agent", &"…".into())?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let harbor = HarborClient::new(http, &"https://harbor.example.com/".parse()?, "robot$waldur-agent", &"…".into())?;
 //!
 //! let name = ProjectName::new("my-images")?;
 //! harbor.projects().create(&NewProject::new(name.clone()).with_storage_limit(StorageLimit::at_most(10 << 30)?)).await?;

@@ -171,7 +171,7 @@ impl fmt::Debug for ClientBuilder {
 /// The pipeline of those who bring none.
 #[cfg(feature = "reqwest")]
 fn default_http() -> Result<Http> {
-    Ok(Http::new(crate::rest::ReqwestTransport::new(&crate::rest::HttpOptions::default())?))
+    Http::connect(&crate::rest::HttpOptions::default())
 }
 
 #[cfg(not(feature = "reqwest"))]

@@ -43,6 +43,24 @@ impl Http {
         }
     }
 
+    /// The pipeline over connections of this crate's own ([`ReqwestTransport`](super::ReqwestTransport)), with default
+    /// policy and environment. Needs a Tokio runtime once something is sent.
+    ///
+    /// ```
+    /// use waldur_sdk::rest::{Http, HttpOptions};
+    ///
+    /// let http = Http::connect(&HttpOptions::default())?;
+    /// # drop(http);
+    /// # Ok::<(), waldur_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ReqwestTransport::new`](super::ReqwestTransport::new).
+    #[cfg(feature = "reqwest")]
+    pub fn connect(options: &super::HttpOptions) -> Result<Self> {
+        Ok(Self::new(super::ReqwestTransport::new(options)?))
+    }
+
     /// Replaces sleep, clocks and randomness.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {

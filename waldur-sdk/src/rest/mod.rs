@@ -13,9 +13,9 @@
 //! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
 //!
 //! ```
-//! use waldur_sdk::rest::{BaseUrl, Http, PlainHttp, RestClient, StaticHeader};
+//! use waldur_sdk::rest::{Http, RestClient, StaticHeader};
 //! # async fn example(transport: impl waldur_sdk::rest::HttpTransport) -> waldur_sdk::Result<()> {
-//! let base = BaseUrl::parse("api_url", "https://storage.example.org/", PlainHttp::default())?;
+//! let base = "https://storage.example.org/".parse()?;
 //! let token = StaticHeader::bearer(&"s3cr3t".to_string().into())?;
 //! let client = RestClient::new(Http::new(transport), base, token);
 //! let user: serde_json::Value = client
