@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A client of Waldur. It repeats what may be repeated, and gives up within a minute.
     let waldur = WaldurClient::builder(setting("WALDUR_API_URL")?)
-        .token(setting("WALDUR_API_TOKEN")?.into())
+        .token(setting("WALDUR_API_TOKEN")?)
         .agent_mode(AgentMode::OrderProcess)
         .http(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
         .build()?;

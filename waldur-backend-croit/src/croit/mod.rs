@@ -5,7 +5,7 @@
 //! use waldur_sdk::rest::{Http, HttpOptions};
 //! # async fn example() -> waldur_sdk::Result<()> {
 //! let http = Http::connect(&HttpOptions::default())?;
-//! let client = CroitClient::new(http, &"https://croit.example.org/".parse()?, &Login::Token("t0k3n".into()))?;
+//! let client = CroitClient::new(http, &"https://croit.example.org/".parse()?, &Login::token("t0k3n"))?;
 //!
 //! let alice = Uid::new("alice")?;
 //! client.users().create(&NewUser::new(alice.clone(), "Alice")?).await?;
@@ -74,6 +74,18 @@ pub enum Login {
         /// `password`.
         password: SecretString,
     },
+}
+
+impl Login {
+    /// Logs in with a token.
+    pub fn token(token: impl Into<SecretString>) -> Self {
+        Self::Token(token.into())
+    }
+
+    /// Logs in with a user's name and password.
+    pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self::Password { user: user.into(), password: password.into() }
+    }
 }
 
 /// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.

@@ -78,7 +78,7 @@ impl HarborBackend {
     /// As [`Self::new`].
     pub fn in_zone(http: Http, settings: HarborSettings, components: &Components, zone: TimeZone) -> Result<Self> {
         let storage = Storage::of(components, &settings)?;
-        let client = HarborClient::new(http, &settings.url, &settings.username, &settings.password)?;
+        let client = HarborClient::new(http, &settings.url, &settings.username, settings.password.clone())?;
         let client = client.with_timeout(settings.timeout);
         let (known, kept, looks) = (Mutex::default(), Mutex::default(), Mutex::default());
         Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, kept, looks, makers: Serial::new() })))

@@ -5,7 +5,7 @@
 //! use waldur_sdk::rest::{Http, HttpOptions};
 //! # async fn example() -> waldur_sdk::Result<()> {
 //! let http = Http::connect(&HttpOptions::default())?;
-//! let harbor = HarborClient::new(http, &"https://harbor.example.com/".parse()?, "robot$waldur-agent", &"…".into())?;
+//! let harbor = HarborClient::new(http, &"https://harbor.example.com/".parse()?, "robot$waldur-agent", "…")?;
 //!
 //! let name = ProjectName::new("my-images")?;
 //! harbor.projects().create(&NewProject::new(name.clone()).with_storage_limit(StorageLimit::at_most(10 << 30)?)).await?;
@@ -76,11 +76,12 @@ impl HarborClient {
     ///
     /// # Errors
     /// `Config` when the user name is blank or has a colon, or the password is blank.
-    pub fn new(http: Http, root: &BaseUrl, username: &str, password: &SecretString) -> Result<Self> {
+    pub fn new(http: Http, root: &BaseUrl, username: &str, password: impl Into<SecretString>) -> Result<Self> {
+        let password = password.into();
         if username.trim().is_empty() || password.expose_secret().is_empty() {
             return Err(Error::config("credentials: user name and password must not be blank"));
         }
-        let login = StaticHeader::basic(username, password)?;
+        let login = StaticHeader::basic(username, &password)?;
         let rest = RestClient::new(http, root.below("harbor_url", "api/v2.0")?, login);
         Ok(Self { rest: rest.with_error_reader(error::read) })
     }

@@ -89,8 +89,8 @@ impl ClientBuilder {
     }
 
     /// Authenticates with a static API token: `Authorization: Token …` (core.md §1.1).
-    pub fn token(mut self, token: SecretString) -> Self {
-        self.credentials = Credentials::Token(token);
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.credentials = Credentials::Token(token.into());
         self
     }
 

@@ -6,7 +6,7 @@
 //! use waldur_sdk::{rest::Http, types::OfferingUuid};
 //! # async fn example(http: Http, offering: OfferingUuid) -> waldur_sdk::Result<()> {
 //! let waldur = WaldurClient::builder("https://waldur.example.org/api/")
-//!     .token("0123456789abcdef".to_owned().into())
+//!     .token("0123456789abcdef")
 //!     .agent_mode(AgentMode::OrderProcess)
 //!     .http(http)
 //!     .build()?;
