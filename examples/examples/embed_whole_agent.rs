@@ -40,11 +40,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let orders = OrderProcessor::new(waldur.clone(), backend.clone(), offering)
         .with_components(components.clone())
         .with_lanes(&lanes);
-    let members = MembershipSync::new(waldur.with_agent_mode(AgentMode::MembershipSync)?, backend.clone(), offering)
+    let members = MembershipSync::new(waldur.with_agent_mode(AgentMode::MembershipSync), backend.clone(), offering)
         .with_components(components.clone())
         .with_lanes(&lanes);
     let usage =
-        UsageReporter::new(waldur.with_agent_mode(AgentMode::Report)?, backend, offering).with_components(components);
+        UsageReporter::new(waldur.with_agent_mode(AgentMode::Report), backend, offering).with_components(components);
 
     for order in &orders.run_once(&OpContext::new("orders")).await?.orders {
         println!("order of {}: {}", order.resource_name, order.outcome);

@@ -70,6 +70,7 @@ mod users;
 
 use std::time::Instant;
 
+use http::header;
 use serde::Deserialize;
 
 pub use accounts::{AccountState, ProjectAccount};
@@ -132,12 +133,10 @@ impl WaldurClient {
     }
 
     /// The same client as seen by another processor: only the `User-Agent` differs.
-    ///
-    /// # Errors
-    /// `Config` when the agent's version is no valid part of a header.
-    pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
-        let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
-        Ok(Self { rest, ..self.clone() })
+    #[must_use]
+    pub fn with_agent_mode(&self, mode: AgentMode) -> Self {
+        let rest = self.rest.clone().with_header(header::USER_AGENT, mode.user_agent(&self.agent_version));
+        Self { rest, ..self.clone() }
     }
 
     /// The same client, whose calls have a deadline.

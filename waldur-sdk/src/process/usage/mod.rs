@@ -58,7 +58,7 @@ use crate::{
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
 /// use waldur_sdk::{backend::OpContext, client::AgentMode, process::UsageReporter};
 ///
-/// let waldur = waldur.with_agent_mode(AgentMode::Report)?;
+/// let waldur = waldur.with_agent_mode(AgentMode::Report);
 /// let reporter = UsageReporter::new(waldur, backend, offering);
 /// let report = reporter.run_once(&OpContext::new("report")).await?;
 /// for resource in &report.resources {
