@@ -141,6 +141,19 @@ impl CroitClient {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
+    /// The authenticated client below, rooted at `/api`, for calls that have no method here. The methods here keep writes
+    /// to one user apart, which it does not.
+    ///
+    /// ```no_run
+    /// # async fn example(croit: waldur_backend_croit::croit::CroitClient) -> waldur_sdk::Result<()> {
+    /// // Everything that croit tells of its users.
+    /// let users: Vec<serde_json::Value> = croit.rest().get("users.list", "/s3/users", &[]).send_json().await?;
+    /// # drop(users); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
+    }
+
     /// Users.
     pub fn users(&self) -> Users<'_> {
         Users(self)

@@ -131,6 +131,19 @@ impl RadosGwClient {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
     }
 
+    /// The authenticated client below, rooted at the admin API, for calls that have no method here. The methods here ask
+    /// for `format=json`, and keep writes to one user apart, which it does not.
+    ///
+    /// ```no_run
+    /// # async fn example(gateway: waldur_backend_croit::radosgw::RadosGwClient) -> waldur_sdk::Result<()> {
+    /// // Since release 17.
+    /// let info: serde_json::Value = gateway.rest().get("info.get", "/info", &[]).query("format", "json").send_json().await?;
+    /// # drop(info); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
+    }
+
     /// Users.
     pub fn users(&self) -> Users<'_> {
         Users(self)

@@ -119,6 +119,16 @@ async fn every_call_has_the_form_that_croit_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_method_carries_what_every_call_does() {
+    let script = ScriptedTransport::new().then(refused(409, "no"));
+    let error = client(script.clone()).rest().get("test", "/s3/users", &[]).send_unit().await.unwrap_err();
+    assert!(error.message().contains("no"), "croit's own words: {error}");
+    let request = &script.requests()[0];
+    assert_eq!(request.path(), "/api/s3/users");
+    assert_eq!(request.authorization(), Some(format!("Bearer {TOKEN}").as_str()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_api_is_at_api_once_and_a_password_is_as_good_as_a_token() {
     for (url, path) in [
         ("http://localhost:8080", "/api/s3/users"),

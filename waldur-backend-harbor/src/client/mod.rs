@@ -105,6 +105,26 @@ impl HarborClient {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())) }
     }
 
+    /// The authenticated client below, rooted at `/api/v2.0`, for calls that have no method here: artifacts, retention,
+    /// robots to be made, members who are users.
+    ///
+    /// The methods here send two headers more than it does: `X-Request-Id`, by which Harbor's log names a call, and
+    /// `X-Is-Resource-Name: true` where the path names a project. Without the latter Harbor takes a name of digits for a
+    /// number.
+    ///
+    /// ```no_run
+    /// use http::{HeaderName, HeaderValue};
+    /// # async fn example(harbor: waldur_backend_harbor::client::HarborClient) -> waldur_sdk::Result<()> {
+    /// let artifacts = "/projects/{project}/repositories/{repository/}/artifacts";
+    /// let call = harbor.rest().get("artifacts.list", artifacts, &["my-images", "team/app"]);
+    /// let is_name = (HeaderName::from_static("x-is-resource-name"), HeaderValue::from_static("true"));
+    /// let artifacts: Vec<serde_json::Value> = call.query("page_size", 100).header(is_name.0, is_name.1).send_json().await?;
+    /// # drop(artifacts); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
+    }
+
     /// Projects.
     pub fn projects(&self) -> Projects<'_> {
         Projects(self)

@@ -43,6 +43,16 @@ async fn h12_the_total_of_a_filtered_list_of_members_says_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_method_goes_below_the_api_with_the_login() {
+    let script = ScriptedTransport::new().then(Answer::json(&json!([])));
+    let template = "/projects/{project}/repositories/{repository/}/artifacts";
+    let harbor = client(script.clone());
+    harbor.rest().get("artifacts.list", template, &["p", "team/app"]).send_unit().await.unwrap();
+    assert_eq!(lines(&script), ["GET /projects/p/repositories/team%252Fapp/artifacts"]);
+    assert!(script.requests()[0].authorization().unwrap().starts_with("Basic "));
+}
+
+#[tokio::test(start_paused = true)]
 async fn h26_forbidden_and_missing_are_told_apart() {
     let gate = Gate::new();
     gate.fake.add_project(SeedProject::new("there")).unwrap();
