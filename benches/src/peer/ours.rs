@@ -124,9 +124,8 @@ impl Duty {
         let (agent, _) = AgentSettings::from_value(&orders.settings)?;
         let offering = agent.offerings.first().ok_or("no offering")?;
         let environment = Environment::default().with_timer(tokio::time::sleep);
-        let http = || -> Result<Http> {
-            Ok(Http::connect(&HttpOptions::default())?.with_environment(environment.clone()))
-        };
+        let http =
+            || -> Result<Http> { Ok(Http::connect(&HttpOptions::default())?.with_environment(environment.clone())) };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
         let backend = backend(system, offering, http()?)?;

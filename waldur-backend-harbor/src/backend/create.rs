@@ -56,7 +56,7 @@ impl Inner {
         cx.step("project");
         let groups = client.groups();
         let making = self.ensure_project(&client, &wanted, request);
-        let (group, place) = join(groups.glance(&wanted.group), making).await;
+        let (group, place) = join(groups.search(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
@@ -168,7 +168,7 @@ impl Inner {
             }
         };
         let stamp = stamp::text(request.resource.stamp());
-        let new = NewProject::new(wanted.name.clone()).with_storage_limit(quota).born_with(stamp);
+        let new = NewProject::new(wanted.name.clone()).with_storage_limit(quota).with_auto_scan_text(stamp);
         let refused = match client.projects().create(&new).await {
             Ok(id) => return Ok(Place::New(id)),
             Err(refused) => refused,
@@ -238,7 +238,9 @@ impl Inner {
         marks.groups.retain(|known| known != group);
         marks.groups.push(group.to_owned());
         match stamp::written(before, &marks) {
-            Some(list) if is_newborn => client.projects().grow_up(&wanted.name, &list, public).await,
+            Some(list) if is_newborn => {
+                client.projects().set_allowlist_without_auto_scan(&wanted.name, &list, public).await
+            }
             Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,
             None => Ok(()),
         }

@@ -230,11 +230,11 @@ async fn h06_among_thousands_that_are_called_alike_a_group_is_found_or_made_at_o
             gate.fake.add_group(&format!("waldur-a{number:03}"), 3).unwrap();
         }
         let harbor = client_of(gate.clone(), &gate.fake);
-        assert!(harbor.groups().glance(&group("waldur-a")).await.unwrap().is_none());
+        assert!(harbor.groups().search(&group("waldur-a")).await.unwrap().is_none());
         assert_eq!(gate.take_log(), ["GET /usergroups/search?groupname=waldur-a&page_size=100"]);
         assert!(harbor.groups().find(&group("waldur-a")).await.unwrap().is_none());
         assert_eq!(gate.take_log().len(), 3);
-        assert!(harbor.groups().glance(&group("waldur-a007")).await.unwrap().is_some());
+        assert!(harbor.groups().search(&group("waldur-a007")).await.unwrap().is_some());
     }
 }
 

@@ -116,8 +116,7 @@ async fn a_token_request_is_a_form_with_the_secret_in_its_body() {
     let realm = Realm::default();
     let script = realm.script(|number| token(number, &json!(60)));
     get(&client(http(&script), credentials().with_scope("openid hpc"))).await.unwrap();
-    let password =
-        PasswordGrant::new("url", &format!("{TOKEN_URL}/"), PlainHttp::default(), "cli", "ann", "p w");
+    let password = PasswordGrant::new("url", &format!("{TOKEN_URL}/"), PlainHttp::default(), "cli", "ann", "p w");
     get(&client(http(&script), password.unwrap().with_client_secret("x"))).await.unwrap();
     let requests = script.requests();
     let logins: Vec<&Recorded> = requests.iter().filter(|request| request.path().contains("realms")).collect();
