@@ -64,6 +64,7 @@ mod provider_lists;
 mod resources;
 mod roles;
 mod service_providers;
+mod unmodelled;
 mod user_access;
 mod user_usage_limits;
 mod users;
@@ -160,7 +161,16 @@ impl WaldurClient {
         self.rest.environment()
     }
 
-    /// The authenticated client below, for calls that have no method here.
+    /// The authenticated client below, for calls that have no method here. What only reads is shorter by
+    /// [`get_json`](Self::get_json) and [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(waldur: waldur_sdk::client::WaldurClient) -> waldur_sdk::Result<()> {
+    /// let path = "/api/marketplace-resources/{resource}/set_slug/";
+    /// let call = waldur.rest().post("resources.set_slug", path, &["d47ca5bce71144579df29da3c290027e"]);
+    /// call.json(&serde_json::json!({ "slug": "climate" })).send_unit().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn rest(&self) -> &RestClient {
         &self.rest
     }

@@ -15,6 +15,7 @@ mod features;
 mod membership;
 mod provider_calls;
 mod recorded;
+mod unmodelled;
 mod usage;
 mod user_access;
 mod wire;
