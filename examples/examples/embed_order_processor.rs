@@ -12,7 +12,6 @@ use waldur_sdk::{
     backend::{BuildEnv, OpContext, Registry, ReqwestConnector},
     client::{AgentMode, WaldurClient},
     process::OrderProcessor,
-    rest::{Http, HttpOptions, ReqwestTransport},
     settings::{AccountingType, BackendSettings, Component, Components},
     types::{OfferingUuid, UnitFactor},
 };
@@ -25,7 +24,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let waldur = WaldurClient::builder(setting("WALDUR_API_URL")?)
         .token(setting("WALDUR_API_TOKEN")?)
         .agent_mode(AgentMode::OrderProcess)
-        .http(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
         .build()?;
     let offering: OfferingUuid = setting("WALDUR_OFFERING_UUID")?.parse()?;
 

@@ -60,7 +60,7 @@ impl fmt::Display for AgentMode {
     }
 }
 
-/// Builds a [`WaldurClient`]. Needed are the URL, an [`Http`] and credentials.
+/// Builds a [`WaldurClient`]. Needed are the URL and credentials; without the feature `reqwest` also an [`Http`].
 #[must_use = "a builder does nothing until built"]
 pub struct ClientBuilder {
     url: String,
