@@ -109,7 +109,7 @@ pub use provider_lists::ProjectPermission;
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
-pub use user_access::{UsernameSpread, UuidOrUrl};
+pub use user_access::{ObjectReference, UsernameSpread, UuidOrUrl};
 pub use user_usage_limits::{UserUsageLimit, UserUsageLimitQuery, UserUsageLimits};
 pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
