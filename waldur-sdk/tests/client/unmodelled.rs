@@ -49,7 +49,9 @@ async fn what_has_no_method_is_listed_to_its_proven_end() {
     assert!(script.sent().iter().all(|sent| sent.one("year") == Some("2026")));
 
     // A row that is none is told beside the others, and nothing that is short is taken for whole.
-    let script = Script::new(|request, _| page(HOME, request, 2, &[json!({ "uuid": "a" }), json!({ "uuid": "b", "state": "x" })]));
+    let script = Script::new(|request, _| {
+        page(HOME, request, 2, &[json!({ "uuid": "a" }), json!({ "uuid": "b", "state": "x" })])
+    });
     let listing = script.client().list("/api/invoices/", &[], &[], key).collect().await.unwrap();
     assert_eq!((listing.items().len(), listing.bad().len()), (1, 1));
     assert!(script.client().list("/api/invoices/", &[], &[], key).all().await.is_err());

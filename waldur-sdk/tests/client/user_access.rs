@@ -43,8 +43,7 @@ impl World {
 
     async fn give(&self, transport: impl HttpTransport, name: &str) -> Result<Option<String>> {
         let client = self.client(transport);
-        let row =
-            client.offering_users().create_remote_offering_user(self.offering, self.user, name).await?;
+        let row = client.offering_users().create_remote_offering_user(self.offering, self.user, name).await?;
         assert_eq!((row.offering_uuid, row.user_uuid), (Some(self.offering), Some(self.user)));
         Ok(row.username.map(|name| name.as_str().to_owned()))
     }
@@ -258,8 +257,7 @@ async fn addresses_count_as_the_uuids_in_them_and_those_of_others_do_not() {
         let script = Script::always(200, "[]");
         let user: UuidOrUrl<UserUuid> = address.parse().unwrap();
         let client = script.client();
-        let error =
-            client.offering_users().create_remote_offering_user(offering, &user, "abc").await.unwrap_err();
+        let error = client.offering_users().create_remote_offering_user(offering, &user, "abc").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{address}");
         assert!(error.message().starts_with("user: the address is not one of"), "{error}");
         assert!(script.sent().is_empty(), "{address}");
