@@ -325,7 +325,8 @@ impl S3Settings {
         let delete_mode = delete_mode(&mut section);
         let suspend_on_pause = suspend_on_pause(&mut section, flavour);
         let timeout = section.key("timeout").integer(1..=3600_u64).or(TIMEOUT);
-        let verify_ssl = verify_ssl(&mut section);
+        let unverified = "the server's certificate is not verified: anybody on the way can take the keys";
+        let verify_ssl = section.verify_ssl(unverified);
         section.finish()?;
         let ((flavour, endpoint), (naming, prefixes)) = (own?, naming?);
         Ok(Self {
@@ -476,18 +477,4 @@ fn suspend_on_pause(section: &mut Section<'_>, flavour: FlavourName) -> bool {
         section.refuse("suspend_on_pause", "needs the flavour radosgw: croit has no call to suspend a user");
     }
     suspend
-}
-
-fn verify_ssl(section: &mut Section<'_>) -> bool {
-    let verify = section.key("verify_ssl").boolean().or(true);
-    if !verify {
-        if cfg!(feature = "danger-accept-invalid-certs") {
-            section
-                .warn("verify_ssl", "the server's certificate is not verified: anybody on the way can take the keys");
-        } else {
-            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
-            section.refuse("verify_ssl", rule);
-        }
-    }
-    verify
 }

@@ -167,7 +167,8 @@ impl HarborSettings {
             section.warn("force_delete_repositories", "terminating a resource deletes all its images");
         }
         let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(BYTES_PER_UNIT);
-        let verify_ssl = verify_ssl(&mut section);
+        let unverified = "Harbor's certificate is not verified: anybody on the way can take the password";
+        let verify_ssl = section.verify_ssl(unverified);
         section.finish()?;
         let settings = Self {
             group_prefix,
@@ -205,18 +206,4 @@ fn without_api(url: BaseUrl) -> BaseUrl {
     } else {
         url
     }
-}
-
-fn verify_ssl(section: &mut Section<'_>) -> bool {
-    let verify = section.key("verify_ssl").boolean().or(true);
-    if !verify {
-        if cfg!(feature = "danger-accept-invalid-certs") {
-            section
-                .warn("verify_ssl", "Harbor's certificate is not verified: anybody on the way can take the password");
-        } else {
-            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
-            section.refuse("verify_ssl", rule);
-        }
-    }
-    verify
 }

@@ -196,20 +196,8 @@ impl BackendFactory for HarborFactory {
             let text = "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
             return Err(Error::config(text));
         }
-        let http = environment.http(&options(&settings))?;
+        let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
         let backend = HarborBackend::new(http, settings, &environment.components)?;
         Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
     }
-}
-
-#[cfg(feature = "danger-accept-invalid-certs")]
-fn options(settings: &HarborSettings) -> HttpOptions {
-    let options = HttpOptions::default();
-    if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
-}
-
-/// Certificates are always verified: the settings were refused otherwise.
-#[cfg(not(feature = "danger-accept-invalid-certs"))]
-fn options(_settings: &HarborSettings) -> HttpOptions {
-    HttpOptions::default()
 }

@@ -64,6 +64,7 @@ use intake::Intakes;
 pub use link::{LinkPaging, NextPage};
 pub use oauth::{ClientCredentials, PasswordGrant};
 pub use observe::{AttemptEvent, Observer};
+pub(crate) use options::MUST_VERIFY;
 pub use options::{HttpOptions, Proxy, Resolver, TlsBackend};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
 pub(crate) use path::http_url;
