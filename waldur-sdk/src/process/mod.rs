@@ -20,6 +20,7 @@ pub mod import;
 pub mod keys;
 mod lanes;
 pub mod membership;
+mod of_settings;
 pub mod orders;
 mod retry;
 pub mod usage;
