@@ -13,7 +13,7 @@ use waldur_sdk::{
     backend::{CreateRequest, DeleteRequest, LimitChange, Origin, Progress, ResourceBackend as _, Verified},
     rest::HttpTransport,
     settings::AccountingType,
-    testing::{Cycle, Interleaving, Life, Limits as Bounds, Scenario, drop_points, interleave, kill_points},
+    testing::{Bounds, Cycle, Interleaving, Life, Scenario, drop_points, interleave, kill_points},
     types::JsonObject,
 };
 

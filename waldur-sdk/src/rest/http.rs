@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::{
-    Authenticator, Environment, Generation, HttpTransport, RetryPolicy, TransportError, TransportErrorKind,
+    Authenticator, Environment, HttpTransport, RetryPolicy, TokenGeneration, TransportError, TransportErrorKind,
     observe::{AttemptEvent, Observer},
     prepared::{Answered, Prepared},
     retry::{self, Attempt, Budget},
@@ -222,7 +222,7 @@ impl fmt::Debug for Http {
 /// An attempt about to be sent.
 struct Ready {
     request: Request<Bytes>,
-    generation: Generation,
+    generation: TokenGeneration,
     timeout: Duration,
     sensitive: Vec<HeaderValue>,
 }

@@ -53,7 +53,7 @@ mod token;
 mod trace;
 mod transport;
 
-pub use auth::{Anonymous, Authenticator, Generation, StaticHeader};
+pub use auth::{Anonymous, Authenticator, StaticHeader, TokenGeneration};
 pub use breaker::Breaker;
 use call::ErrorReader;
 pub use call::{Call, RestClient};

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     rest::{
-        Authenticator, CachedToken, ClientCredentials, Environment, Generation, Http, PasswordGrant, PlainHttp,
-        RestClient, StaticHeader, Token, TokenSource,
+        Authenticator, CachedToken, ClientCredentials, Environment, Http, PasswordGrant, PlainHttp, RestClient,
+        StaticHeader, Token, TokenGeneration, TokenSource,
     },
     testing::{Answer, Recorded, ScriptedTransport},
 };
@@ -328,11 +328,11 @@ struct Hopeful;
 
 #[async_trait::async_trait]
 impl Authenticator for Hopeful {
-    async fn authenticate(&self, _: &Http, _: &mut Request<bytes::Bytes>) -> waldur_sdk::Result<Generation> {
-        Ok(Generation::default())
+    async fn authenticate(&self, _: &Http, _: &mut Request<bytes::Bytes>) -> waldur_sdk::Result<TokenGeneration> {
+        Ok(TokenGeneration::default())
     }
 
-    async fn refused(&self, _: Generation, _: &http::Response<bytes::Bytes>) -> bool {
+    async fn refused(&self, _: TokenGeneration, _: &http::Response<bytes::Bytes>) -> bool {
         true
     }
 }
