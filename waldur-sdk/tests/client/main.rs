@@ -13,6 +13,7 @@ mod calls;
 mod excused;
 mod features;
 mod membership;
+mod of_settings;
 mod provider_calls;
 mod recorded;
 mod unmodelled;

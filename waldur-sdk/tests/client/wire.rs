@@ -478,7 +478,7 @@ async fn users_me_never_asks_for_the_token_nor_keeps_it() {
 async fn what_is_read_is_asked_for_and_nothing_else() {
     let script = Script::new(|request, _| match request.path.as_str() {
         path if path.ends_with("0b/") => answer(200, &[], json!({"uuid": hex(1)}).to_string()),
-        path if path.ends_with("e1/") => answer(200, &[], "{}"),
+        path if path.ends_with("e1/") => answer(200, &[], json!({"uuid": hex(0xe1)}).to_string()),
         path if path.ends_with("0a/") => answer(200, &[], r#"{"state": "done"}"#),
         _ => page(HOME, request, 0, &[]),
     });
