@@ -138,18 +138,21 @@ const ADMIN_PATH: &str = "admin";
 const TIMEOUT: u64 = 30;
 
 impl S3Settings {
-    /// Settings for RadosGW: where tenants reach the gateway, the key of an administrator, and the defaults of all others.
+    /// Settings for RadosGW: where tenants reach the gateway, the key of an administrator, and all defaults.
     ///
     /// ```
     /// use waldur_backend_croit::{S3Backend, S3Settings, radosgw::S3Key, settings::CredentialsMode};
     /// use waldur_sdk::{
     ///     rest::{Http, HttpOptions},
     ///     settings::{AccountingType, Component, Components},
+    ///     types::UnitFactor,
     /// };
     ///
     /// let settings = S3Settings::radosgw("https://s3.example.org".parse()?, S3Key::new("ADMIN", "…"))
     ///     .with_credentials(CredentialsMode::ApiKeys);
-    /// let components: Components = [Component::new("storage", AccountingType::Limit)].into_iter().collect();
+    /// let mut storage = Component::new("storage", AccountingType::Limit);
+    /// storage.unit_factor = UnitFactor::new((1_u64 << 30).into())?;
+    /// let components: Components = [storage].into_iter().collect();
     /// let http = Http::connect(&HttpOptions::default())?;
     /// let backend = S3Backend::new(http, settings, &components)?;
     /// # drop(backend); Ok::<(), waldur_sdk::Error>(())
@@ -158,8 +161,8 @@ impl S3Settings {
         Self::new(Flavour::RadosGw(RadosGwSettings::new(admin)), endpoint)
     }
 
-    /// Settings for croit: its address, a login, and the defaults of all others. Tenants are told
-    /// [another address](Self::with_endpoint), if croit does not serve S3 there itself.
+    /// Settings for croit: its address, a login, and all defaults. Tenants are told [another
+    /// address](Self::with_endpoint), if croit does not serve S3 there itself.
     ///
     /// ```
     /// use waldur_backend_croit::{S3Settings, croit::Login};

@@ -137,7 +137,8 @@ impl RadosGwClient {
     /// ```no_run
     /// # async fn example(gateway: waldur_backend_croit::radosgw::RadosGwClient) -> waldur_sdk::Result<()> {
     /// // Since release 17.
-    /// let info: serde_json::Value = gateway.rest().get("info.get", "/info", &[]).query("format", "json").send_json().await?;
+    /// let call = gateway.rest().get("info.get", "/info", &[]).query("format", "json");
+    /// let info: serde_json::Value = call.send_json().await?;
     /// # drop(info); Ok(()) }
     /// ```
     pub fn rest(&self) -> &RestClient {

@@ -116,9 +116,9 @@ impl HarborClient {
     /// use http::{HeaderName, HeaderValue};
     /// # async fn example(harbor: waldur_backend_harbor::client::HarborClient) -> waldur_sdk::Result<()> {
     /// let artifacts = "/projects/{project}/repositories/{repository/}/artifacts";
-    /// let call = harbor.rest().get("artifacts.list", artifacts, &["my-images", "team/app"]);
-    /// let is_name = (HeaderName::from_static("x-is-resource-name"), HeaderValue::from_static("true"));
-    /// let artifacts: Vec<serde_json::Value> = call.query("page_size", 100).header(is_name.0, is_name.1).send_json().await?;
+    /// let call = harbor.rest().get("artifacts.list", artifacts, &["my-images", "team/app"]).query("page_size", 100);
+    /// let call = call.header(HeaderName::from_static("x-is-resource-name"), HeaderValue::from_static("true"));
+    /// let artifacts: Vec<serde_json::Value> = call.send_json().await?;
     /// # drop(artifacts); Ok(()) }
     /// ```
     pub fn rest(&self) -> &RestClient {

@@ -247,9 +247,9 @@ impl<'a> Agents<'a> {
         }
     }
 
-    /// Makes an agent known with what it does and what it does it with, or tells the news of it: an identity, its service for
-    /// `mode`, and a processor of that (#10 to #14). May be repeated; each mode of an agent does so for itself, one after
-    /// the other.
+    /// Makes an agent known with what it does and what it does it with, or tells the news of it: an identity, its service
+    /// for `mode`, and a processor of that (#10 to #14). May be repeated; each mode of an agent does so for itself, one
+    /// after the other.
     ///
     /// ```no_run
     /// use waldur_sdk::client::{AgentMode, AgentRegistration, ProcessorRegistration};

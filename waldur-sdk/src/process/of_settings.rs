@@ -1,4 +1,5 @@
-//! From the agent's file to a client. (What it says of back ends is [`BuildEnv::of_settings`](crate::backend::BuildEnv::of_settings).)
+//! From the agent's file to a client; [`BuildEnv::of_settings`](crate::backend::BuildEnv::of_settings) is the same for
+//! back ends.
 
 use crate::{
     backend::Connector,

@@ -128,7 +128,7 @@ impl<T> Complete<T> {
     /// /// What a command printed: one member a line, and a last line that says how many there are.
     /// fn members(output: &str) -> Result<Complete<String>> {
     ///     let mut lines: Vec<String> = output.lines().map(str::to_owned).collect();
-    ///     match lines.pop().and_then(|last| last.parse().ok()) {
+    ///     match lines.pop().and_then(|last| last.parse::<usize>().ok()) {
     ///         Some(count) if lines.len() == count => Ok(Complete::vouched_for(lines)),
     ///         _ => Err(Error::new(ErrorKind::Decode, "the list of members was cut")),
     ///     }
@@ -350,7 +350,7 @@ impl<T: Send + 'static> Pager<T> {
     /// use waldur_sdk::rest::{Page, PageToken, Pager};
     /// # use waldur_sdk::{Error, ErrorKind};
     ///
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| Error::config("runtime"))?;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
     /// let numbers = |last: Option<Error>| {
     ///     Pager::new(u8::to_string, move |token: Option<PageToken>| {
@@ -367,7 +367,7 @@ impl<T: Send + 'static> Pager<T> {
     /// assert!(broken().all().await.is_err());
     /// assert_eq!(broken().collect().await?.items(), [1, 2]);
     /// # Ok::<(), Error>(())
-    /// # })
+    /// # }).unwrap();
     /// ```
     ///
     /// # Errors
