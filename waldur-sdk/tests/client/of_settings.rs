@@ -31,7 +31,7 @@ fn connector(transport: impl HttpTransport + Clone) -> (impl Connector, Arc<Mute
     (connect, asked)
 }
 
-fn settings(root: Value, offering: Value) -> (AgentSettings, OfferingSettings) {
+fn settings(root: &Value, offering: &Value) -> (AgentSettings, OfferingSettings) {
     let mut one = json!({
         "name": "Storage", "waldur_api_url": "http://waldur.example.org/api/",
         "waldur_offering_uuid": "d47ca5bce71144579df29da3c290027e", "backend_type": "ceph_s3",
@@ -64,7 +64,7 @@ impl Observer for Counting {
 async fn a_client_is_what_the_file_says() {
     let script = ScriptedTransport::new().then(user());
     let (connect, asked) = connector(script.clone());
-    let (agent, offering) = settings(json!({ "global_proxy": "http://me:canary@proxy.example.org:3128" }), token());
+    let (agent, offering) = settings(&json!({ "global_proxy": "http://me:canary@proxy.example.org:3128" }), &token());
     let attempts = Arc::new(AtomicUsize::new(0));
     let waldur = ClientBuilder::of_settings(&agent, &offering, &connect)
         .unwrap()
@@ -90,12 +90,10 @@ async fn credentials_of_a_client_are_fetched_as_the_file_says() {
     let answer = Answer::json(&json!({ "access_token": "fetched", "expires_in": 300 }));
     let script = ScriptedTransport::new().then(answer).then(user());
     let (connect, _) = connector(script.clone());
-    let (agent, offering) = settings(
-        json!({}),
-        json!({
-            "oidc_token_url": "https://id.example.org/token", "oidc_client_id": "agent", "oidc_client_secret": "canary",
-        }),
-    );
+    let login = json!({
+        "oidc_token_url": "https://id.example.org/token", "oidc_client_id": "agent", "oidc_client_secret": "canary",
+    });
+    let (agent, offering) = settings(&json!({}), &login);
     let waldur = ClientBuilder::of_settings(&agent, &offering, &connect).unwrap().build().unwrap();
     waldur.users().me().await.unwrap();
     assert_eq!(script.requests()[1].authorization(), Some("Bearer fetched"));
@@ -106,7 +104,7 @@ fn a_certificate_is_not_verified_only_where_file_and_build_say_so() {
     let (connect, asked) = connector(ScriptedTransport::new());
     let mut own = token();
     own["verify_ssl"] = json!(false);
-    let (agent, offering) = settings(json!({}), own);
+    let (agent, offering) = settings(&json!({}), &own);
     match ClientBuilder::of_settings(&agent, &offering, &connect) {
         Ok(_) => assert!(!asked.lock().unwrap()[0].verifies_tls()),
         Err(error) => {
@@ -125,7 +123,7 @@ fn the_environment_of_a_back_end_is_what_the_file_says() {
         "measured_unit": "GB", "unit_factor": 1, "accounting_type": "limit", "label": "Storage",
     } });
     let root = json!({ "timezone": "Pacific/Kiritimati", "global_proxy": "socks5://proxy.example.org:1080" });
-    let (agent, offering) = settings(root, own);
+    let (agent, offering) = settings(&root, &own);
     let environment = BuildEnv::of_settings("croit_s3", &agent, &offering, connect).unwrap();
     assert_eq!((environment.backend_type.as_str(), environment.offering), ("croit_s3", offering.offering_uuid));
     assert_eq!(environment.time_zone.iana_name(), Some("Pacific/Kiritimati"));
