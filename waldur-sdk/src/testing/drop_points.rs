@@ -31,7 +31,8 @@ async fn one_process<S: Scenario>(
     limits: &Limits,
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
-    let world = scenario.world();
+    let mut world = scenario.world();
+    scenario.prepare(&mut world).await;
     let story = Story::default();
     let mut countdown = Countdown::new(plan);
     let life = Life::new(Arc::new(Undisturbed(story.clone())), 0, 0);

@@ -35,6 +35,12 @@ pub trait Scenario {
     /// A fresh world, the same every time.
     fn world(&self) -> Self::World;
 
+    /// Brings a fresh world to where the work begins, where that takes time. Nothing of it is under the harness. Default:
+    /// nothing.
+    fn prepare(&self, _world: &mut Self::World) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Starts a process. Every transport to a fake must go through [`Life::around`].
     fn start(&self, world: &Self::World, life: &Life) -> Self::Agent;
 

@@ -40,11 +40,15 @@ mod checks;
 mod facets;
 mod keys;
 mod membership;
+mod orders;
+mod scene;
 mod subject;
 mod usage;
 
 use std::fmt;
 
+pub use orders::orders;
+pub use scene::{Agent, Scene, Seen, Work, World};
 pub use subject::{MemorySubject, Subject};
 
 /// What came of one check.
