@@ -81,26 +81,24 @@ impl<S: Subject> Scene<'_, S> {
         let subject = &world.subject;
         ensure(seen.complaints.is_empty(), || "Waldur complains".into())?;
         let done = seen.order.0 == OrderState::Done;
-        let may_fail = matches!(self.work, Work::CreateTaken | Work::TerminateUsed);
+        // A back end may refuse to delete what is full, and may know that what has no stamp is not its own.
+        let may_fail = matches!(self.work, Work::CreateTaken | Work::TerminateUsed | Work::RestoreUnmarked);
         let erred = seen.order.0 == OrderState::Erred;
         ensure(done || may_fail && erred, || "the order is not done".into())?;
         match self.work {
             Work::CreateTaken => {
-                let name = self.asked().await.map_err(|verdict| format!("{verdict:?}"))?.backend_id;
-                let mut theirs = world.before.iter().filter(|line| line.contains(name.as_str()));
-                ensure(theirs.all(|line| seen.system.contains(line)), || {
-                    format!("a stranger's object was changed; there was {:#?}", world.before)
-                })?;
+                let name = self.untouched(world, seen).await?;
                 ensure(seen.backend_id != name.as_str(), || "the resource has a stranger's name".into())?;
                 ensure(done || seen.backend_id.is_empty(), || "the name was not released".into())?;
-                if erred {
-                    return Ok(());
-                }
             }
+            Work::RestoreUnmarked if erred => drop(self.untouched(world, seen).await?),
             Work::UpdateOptions => {
                 ensure(seen.system != world.before, || "nothing changed with the options".into())?;
             }
             _ => {}
+        }
+        if erred && self.work != Work::TerminateUsed {
+            return Ok(());
         }
         let id = must("the resource's id", BackendId::new(seen.backend_id.clone()))?;
         let backend = subject.backend();
@@ -115,10 +113,21 @@ impl<S: Subject> Scene<'_, S> {
         })
     }
 
+    /// Whether what had the name before is as it was; the name.
+    async fn untouched(&self, world: &World<S>, seen: &Seen) -> Result<BackendId, String> {
+        let name = self.asked().await.map_err(|verdict| format!("{verdict:?}"))?.backend_id;
+        let mut theirs = world.before.iter().filter(|line| line.contains(name.as_str()));
+        let kept = theirs.all(|line| seen.system.contains(line));
+        ensure(kept, || format!("a stranger's object was changed; there was {:#?}", world.before))?;
+        Ok(name)
+    }
+
     /// Whether the order is done only when it is.
     async fn loses(&self, expected: &Seen) -> Result<(), String> {
-        // A change of options is done when it is acknowledged.
-        let kinds = if self.work == Work::UpdateOptions { 0 } else { usize::MAX };
+        // A change of options is done when it is acknowledged, and what is a stranger's is not written to.
+        let untold =
+            matches!(self.work, Work::UpdateOptions | Work::CreateTaken) || expected.order.0 != OrderState::Done;
+        let kinds = if untold { 0 } else { usize::MAX };
         for kind in 0..kinds {
             let world = self.ready().await.map_err(|verdict| format!("{verdict:?}"))?;
             if !world.subject.lose_write(kind) {
