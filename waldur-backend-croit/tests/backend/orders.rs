@@ -112,7 +112,7 @@ async fn a_lost_write_changes_no_outcome_whoever_dies_or_meets_then() {
         assert!(seen[0].1 < seen[1].1, "{on:?} {work:?} {lost} was not written again");
         let losing = Scene::new(work, || purging().losing(lost));
         kill_points(&losing, &bounds()).await.unwrap();
-        interleave(&losing, &Interleaving::random(7, 5), &bounds()).await.unwrap();
+        interleave(&losing, &Interleaving::random(7, 3), &bounds()).await.unwrap();
     }
 }
 

@@ -149,21 +149,13 @@ impl<S: Subject> Scene<'_, S> {
         let told = |failure: Failure<Seen>| failure.to_string();
         Box::pin(kill_points(self, &bounds)).await.map_err(told)?;
         Box::pin(drop_points(self, &bounds)).await.map_err(told)?;
-        // The others are the same orders, and begin elsewhere.
-        let alone = matches!(
-            self.work,
-            Work::Create
-                | Work::CreateTaken
-                | Work::UpdateLimits
-                | Work::UpdateOptions
-                | Work::Terminate
-                | Work::Restore
-        );
+        // To a back end the others are the same, and begin elsewhere.
+        let alone = matches!(self.work, Work::Create | Work::CreateTaken | Work::UpdateLimits | Work::Terminate);
         if alone {
             let anywhere = Interleaving::switches(1).alike().settling();
             Box::pin(interleave(self, &anywhere, &bounds)).await.map_err(told)?;
         }
-        let at_random = Interleaving::random(7, if alone { 5 } else { 10 }).settling();
+        let at_random = Interleaving::random(7, if alone { 4 } else { 8 }).settling();
         Box::pin(interleave(self, &at_random, &bounds)).await.map_err(told)?;
         Ok(())
     }
