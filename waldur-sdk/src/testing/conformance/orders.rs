@@ -15,23 +15,37 @@ use crate::{
     types::BackendId,
 };
 
+const NO_LOSS: &str = "the subject cannot lose a write";
+
 /// Carries out an order of every kind by the real order processor, between a [`FakeWaldur`] and the systems that `fresh`
 /// makes, each of its own:
 ///
 /// - without faults, where the order has to come to what it is for;
-/// - with every write lost that [`Subject::lose_write`] can lose, where it may fail, and is not done unless it is;
 /// - killed around every write, dropped wherever it waits, and beside a second agent in many orders of their requests,
-///   where it has to come to the same.
+///   where it has to come to the same;
+/// - with every write lost that [`Subject::lose_write`] can lose, where it may fail, and is not done unless it is.
 ///
 /// What the subject cannot arrange is [skipped](Verdict::Skipped), and says so.
 ///
 /// [`FakeWaldur`]: crate::testing::waldur::FakeWaldur
 pub async fn orders<S: Subject>(fresh: impl Fn() -> S) -> Verdicts {
     let mut verdicts = Verdicts::default();
-    for work in Work::ALL {
-        let verdict = Box::pin(Scene::new(*work, &fresh).check()).await;
-        verdicts.0.push((work.check(), verdict));
+    let scenes: Vec<_> = Work::ALL.iter().map(|work| Scene::new(*work, &fresh)).collect();
+    for scene in &scenes {
+        verdicts.0.push((scene.work.check(), Box::pin(scene.check()).await));
     }
+    let mut lost = Verdict::Skipped(NO_LOSS);
+    for scene in &scenes {
+        match Box::pin(scene.check_losses()).await {
+            Verdict::Failed(why) => {
+                lost = Verdict::Failed(format!("{}: {why}", scene.work.check()));
+                break;
+            }
+            Verdict::Passed => lost = Verdict::Passed,
+            Verdict::Skipped(_) => {}
+        }
+    }
+    verdicts.0.push(("order_is_not_done_where_a_write_was_lost", lost));
     verdicts
 }
 
@@ -53,7 +67,7 @@ impl Work {
 }
 
 impl<S: Subject> Scene<'_, S> {
-    /// The order without faults, with losses, and under kills, drops and company, as [`orders`] has it.
+    /// The order without faults, and under kills, drops and company, as [`orders`] has it.
     pub async fn check(&self) -> Verdict {
         into_verdict(match self.ready().await {
             Ok(world) => Box::pin(self.hold(&world)).await,
@@ -63,15 +77,23 @@ impl<S: Subject> Scene<'_, S> {
         })
     }
 
+    /// The order with one write lost after another, as [`orders`] has it. A change of options is done when it is
+    /// acknowledged, and what is a stranger's is not written to: there it does not apply.
+    pub async fn check_losses(&self) -> Verdict {
+        if matches!(self.work, Work::UpdateOptions | Work::CreateTaken) {
+            return Verdict::Skipped("no write of it is read back");
+        }
+        into_verdict(Box::pin(self.lose()).await)
+    }
+
     async fn hold(&self, world: &World<S>) -> Outcome {
         if world.subject.backend_over(&nobody()).is_none() || world.subject.shown().is_none() {
             return Ok(Some(NO_WAY));
         }
         ensure(must("a pass", world.to_rest().await)?, || "without faults: not idle after 20 passes".into())?;
-        let expected = world.seen();
-        let ends = Box::pin(self.is_as_ordered(world, &expected)).await;
-        ends.map_err(|why| format!("without faults: {why}\n{expected:#?}"))?;
-        Box::pin(self.loses(&expected)).await?;
+        let seen = world.seen();
+        let ends = Box::pin(self.is_as_ordered(world, &seen)).await;
+        ends.map_err(|why| format!("without faults: {why}\n{seen:#?}"))?;
         Box::pin(self.survives(world)).await?;
         Ok(None)
     }
@@ -100,6 +122,9 @@ impl<S: Subject> Scene<'_, S> {
         if erred && self.work != Work::TerminateUsed {
             return Ok(());
         }
+        let left = usize::from(!matches!(self.work, Work::Terminate | Work::TerminateUsed) || erred);
+        let (left, found) = (left + usize::from(self.work == Work::CreateTaken), subject.objects().await);
+        ensure(found.is_none_or(|found| found == left), || format!("{found:?} objects in place of {left}"))?;
         let id = must("the resource's id", BackendId::new(seen.backend_id.clone()))?;
         let backend = subject.backend();
         if done && matches!(self.work, Work::Terminate | Work::TerminateUsed) {
@@ -123,24 +148,23 @@ impl<S: Subject> Scene<'_, S> {
     }
 
     /// Whether the order is done only when it is.
-    async fn loses(&self, expected: &Seen) -> Result<(), String> {
-        // A change of options is done when it is acknowledged, and what is a stranger's is not written to.
-        let untold =
-            matches!(self.work, Work::UpdateOptions | Work::CreateTaken) || expected.order.0 != OrderState::Done;
-        let kinds = if untold { 0 } else { usize::MAX };
-        for kind in 0..kinds {
-            let world = self.ready().await.map_err(|verdict| format!("{verdict:?}"))?;
-            if !world.subject.lose_write(kind) {
-                break;
+    async fn lose(&self) -> Outcome {
+        let Ok(world) = self.ready().await else { return Ok(Some("the order cannot be arranged")) };
+        must("a pass", world.to_rest().await)?;
+        let whole = world.seen();
+        for kind in 0.. {
+            let Ok(world) = self.ready().await else { break };
+            if whole.order.0 != OrderState::Done || !world.subject.lose_write(kind) {
+                return Ok((kind == 0).then_some(NO_LOSS));
             }
             let rests = must("a pass", world.to_rest().await)?;
             let (seen, lost) = (world.seen(), format!("a write of kind {kind} was acknowledged and not kept"));
             ensure(rests, || format!("{lost}: not idle after 20 passes"))?;
-            ensure(seen == *expected || seen.order.0 == OrderState::Erred, || {
-                format!("{lost}, and the order is done\nexpected: {expected:#?}\nfound: {seen:#?}")
+            ensure(seen == whole || seen.order.0 == OrderState::Erred, || {
+                format!("{lost}, and the order is done\nexpected: {whole:#?}\nfound: {seen:#?}")
             })?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether the order comes to the same under every harness.
