@@ -308,7 +308,7 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-        let wishes = self.0.ceilings.of_limits(&change.limits)?;
+        let wishes = self.0.ceilings.of_limits(&change.limits, &change.resource)?;
         let state = self.0.change_quotas(cx, &change.backend_id, &change.resource, wishes).await?;
         Verified::limits(&change.limits, &state).map(Progress::Done)
     }
