@@ -8,8 +8,8 @@ use waldur_sdk::{
     ErrorKind, Result,
     backend::OpContext,
     process::{
-        KeyPolicy, KeyProcessor, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor,
-        OrderReport, OrderRunReport, RotationOutcome, StuckKeys,
+        KeyPolicy, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor, OrderReport,
+        OrderRunReport, RotationOutcome, StuckKeys,
     },
 };
 
@@ -21,57 +21,54 @@ use crate::exit::Exit;
 pub(super) struct OrderWork {
     name: String,
     processor: OrderProcessor,
-    /// The processor of customers' keys, where the back end has them.
-    keys: Option<KeyProcessor>,
+    keys: KeyPolicy,
 }
 
 impl OrderWork {
     pub(super) fn new(parts: Parts<'_>) -> Self {
-        let name = parts.offering.name.clone();
-        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
-        Self { name, keys, processor: processor(parts) }
+        Self { name: parts.offering.name.clone(), keys: keys(&parts), processor: processor(parts) }
     }
 }
 
 /// No events are read here: unless somebody else does, whoever waits for a new key waits for this.
-fn keys(parts: &Parts<'_>) -> KeyProcessor {
+fn keys(parts: &Parts<'_>) -> KeyPolicy {
     let mut policy = KeyPolicy::from_settings(parts.settings);
     policy.dry_run = parts.dry_run;
     if !parts.offering.events.orders {
         policy.stuck_after = Duration::ZERO;
     }
-    let keys = KeyProcessor::new(parts.waldur.clone(), parts.backend.clone(), parts.offering.offering_uuid);
-    keys.with_policy(policy).with_lanes(&parts.lanes)
+    policy
 }
 
 #[async_trait]
 impl Work for OrderWork {
     fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let known = || self.keys.clone().map(|keys| keys.with_backend(parts.backend.clone()));
-        let keys = parts.backend.keys().is_some().then(|| known().unwrap_or_else(|| keys(&parts)));
         let components = parts.context.components.clone();
         let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
-        Box::new(Self { name: self.name.clone(), processor, keys })
+        Box::new(Self { name: self.name.clone(), processor, keys: self.keys.clone() })
     }
 
     async fn pass(&self, cx: &OpContext) -> Result<Summary> {
         let report = self.processor.run_once(cx).await?;
         log(&self.name, &report);
         let mut summary = summary(&report);
-        if let Some(keys) = &self.keys {
-            match keys.reconcile_stuck(cx).await {
-                Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
-                    summary.note(exit_of(&error));
-                }
+        // Who does not answer has no keys to give, either.
+        if report.not_ready.is_some() {
+            return Ok(summary);
+        }
+        let keys = self.processor.keys().with_policy(self.keys.clone());
+        match keys.reconcile_stuck(cx).await {
+            Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
+                summary.note(exit_of(&error));
             }
-            match keys.provision_missing(cx).await {
-                Ok(missing) => note_missing(&self.name, &missing, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "resources without keys cannot be looked for: {}", told(&error));
-                    summary.note(exit_of(&error));
-                }
+        }
+        match keys.provision_missing(cx).await {
+            Ok(missing) => note_missing(&self.name, &missing, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "resources without keys cannot be looked for: {}", told(&error));
+                summary.note(exit_of(&error));
             }
         }
         Ok(summary)

@@ -129,7 +129,13 @@ struct Inner {
     offering: OfferingUuid,
     policy: KeyPolicy,
     lanes: Lanes,
-    blind: BlindKeys,
+    memory: KeyMemory,
+}
+
+/// What is remembered of an offering's keys. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::process) struct KeyMemory {
+    pub(in crate::process) blind: BlindKeys,
     waiting: Arc<Mutex<missing::Waiting>>,
 }
 
@@ -159,8 +165,8 @@ impl BlindKeys {
 impl KeyProcessor {
     /// A processor with the default policy.
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        let (policy, lanes, blind) = (KeyPolicy::default(), Lanes::default(), BlindKeys::default());
-        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, blind, waiting: Arc::default() }))
+        let (policy, lanes, memory) = (KeyPolicy::default(), Lanes::default(), KeyMemory::default());
+        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, memory }))
     }
 
     /// Replaces the policy.
@@ -181,8 +187,8 @@ impl KeyProcessor {
         self.edit(|inner| inner.lanes = lanes.clone())
     }
 
-    pub(in crate::process) fn with_blind_keys(self, blind: &BlindKeys) -> Self {
-        self.edit(|inner| inner.blind = blind.clone())
+    pub(in crate::process) fn with_memory(self, memory: &KeyMemory) -> Self {
+        self.edit(|inner| inner.memory = memory.clone())
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -206,7 +212,7 @@ impl KeyProcessor {
         self.provision_in_lane(cx, resource, false).await
     }
 
-    /// `keeps`: what Waldur does not list stays.
+    /// `keeps`: what Waldur does not list stays, and a resource that has ended meanwhile has nothing missing.
     async fn provision_in_lane(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
         self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
@@ -216,12 +222,18 @@ impl KeyProcessor {
         cx.checkpoint()?;
         let keys = self.0.backend.keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
-        let row = waldur.provider_resources().get(resource).await?;
+        let row = match waldur.provider_resources().get(resource).await {
+            Err(error) if keeps && error.is_not_found() => return Ok(KeyProvision::default()),
+            row => row?,
+        };
+        if keeps && !is_in_use(&row) {
+            return Ok(KeyProvision::default());
+        }
         if let Some(refusal) = self.refusal(&row) {
             return Err(refusal);
         }
         let (side, id) = self.subject(&row)?;
-        let (side, id, blind) = (&side, &id, &self.0.blind);
+        let (side, id, blind) = (&side, &id, &self.0.memory.blind);
         let (resumes, is_new, renews) = (false, false, false);
         let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, keeps, blind };
         Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
@@ -234,8 +246,7 @@ impl KeyProcessor {
         if row.offering_uuid != Some(self.0.offering) {
             return refuse("is not one of this offering");
         }
-        let in_use = row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state));
-        if in_use { None } else { refuse("is not in use") }
+        if is_in_use(row) { None } else { refuse("is not in use") }
     }
 
     /// The resource as the back end sees it, and its id there.
@@ -255,6 +266,10 @@ impl fmt::Debug for KeyProcessor {
             .field("policy", &self.0.policy)
             .finish_non_exhaustive()
     }
+}
+
+fn is_in_use(row: &Resource) -> bool {
+    row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state))
 }
 
 /// The way to both sides for what must come to its end: later than the deadline if need be, and also when the caller

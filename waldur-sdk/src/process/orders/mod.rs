@@ -47,7 +47,10 @@ pub use policy::OrderPolicy;
 pub use report::{FollowUp, OrderOutcome, OrderReport, OrderRunReport, Warning};
 
 use self::{job::Job, leftover::Unwanted};
-use super::{KeyPolicy, KeyProcessor, Lanes, failure, keys::BlindKeys};
+use super::{
+    KeyPolicy, KeyProcessor, Lanes, failure,
+    keys::{BlindKeys, KeyMemory},
+};
 use crate::{
     backend::{OpContext, ResourceBackend},
     client::{Resource, WaldurClient},
@@ -86,7 +89,7 @@ struct Inner {
     left_over: Arc<Mutex<HashSet<OrderUuid>>>,
     /// Objects that were made and that nobody wants.
     unwanted: Arc<Mutex<Vec<Unwanted>>>,
-    blind_keys: BlindKeys,
+    key_memory: KeyMemory,
 }
 
 impl OrderProcessor {
@@ -102,7 +105,7 @@ impl OrderProcessor {
             lanes: Lanes::default(),
             left_over: Arc::default(),
             unwanted: Arc::default(),
-            blind_keys: BlindKeys::default(),
+            key_memory: KeyMemory::default(),
         }))
     }
 
@@ -136,13 +139,13 @@ impl OrderProcessor {
         self.edit(|inner| inner.lanes = lanes.clone())
     }
 
-    /// The processor of the same offering's keys, which shares the lanes.
+    /// The processor of the same offering's keys, which shares the lanes and what is remembered of keys.
     pub fn keys(&self) -> KeyProcessor {
         let mut policy = KeyPolicy::default();
         policy.expose_error_details = self.0.policy.expose_error_details;
         policy.dry_run = self.0.policy.dry_run;
         let keys = KeyProcessor::new(self.0.waldur.clone(), self.0.backend.clone(), self.0.offering);
-        keys.with_policy(policy).with_lanes(&self.0.lanes).with_blind_keys(&self.0.blind_keys)
+        keys.with_policy(policy).with_lanes(&self.0.lanes).with_memory(&self.0.key_memory)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -172,7 +175,7 @@ impl OrderProcessor {
     }
 
     fn blind_keys(&self) -> &BlindKeys {
-        &self.0.blind_keys
+        &self.0.key_memory.blind
     }
 
     fn service_provider(&self) -> Option<ServiceProviderUuid> {
