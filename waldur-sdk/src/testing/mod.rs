@@ -35,6 +35,7 @@
 //! | what if two agents work on one offering? | [`interleave()`] |
 //! | does a secret get out? | [`Canaries`] |
 //! | what if the back end itself is wrong in one method? | [`Override`] |
+//! | does my service alarm about the right things? | [`reports`] |
 //!
 //! Deaths, dropped futures and two agents multiply into thousands of cases that nobody writes by hand. A [`Scenario`] is
 //! written once and runs under all three harnesses; each compares the final state with that of a run without faults.
@@ -81,6 +82,7 @@ pub mod layers;
 mod life;
 mod matcher;
 mod memory;
+pub mod reports;
 mod scenario;
 mod script;
 mod sweep;
