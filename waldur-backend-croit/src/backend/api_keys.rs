@@ -149,11 +149,10 @@ impl S3Backend {
     /// # Errors
     /// `NotReady` while it is not known which one that is: any of them may be about to be published.
     fn unpublished(&self, resource: &MarketplaceResource, keys: Vec<S3Key>) -> Result<Vec<S3Key>> {
-        let credentials = self.0.settings.credentials;
-        if !credentials.publishes() || keys.is_empty() {
+        if !self.0.settings.credentials.publishes() || keys.is_empty() {
             return Ok(keys);
         }
-        let published = metadata::choose(&keys, &[&resource.metadata], credentials);
+        let published = metadata::choose(&keys, &[&resource.metadata]);
         let published = published.map(|key| key.access_key.clone());
         let published = published.ok_or_else(|| Error::not_ready("it is not known which of the keys is published"))?;
         Ok(keys.into_iter().filter(|key| key.access_key != published).collect())
@@ -213,13 +212,15 @@ impl S3Backend {
 }
 
 impl Inner {
-    /// What croit's list says of a user, or what was read back of it a moment ago: nobody is to list everybody anew for each
-    /// key of an order.
+    /// What croit's list says of a user, or what it said a moment ago: nobody is to list everybody anew for each key.
     async fn account(&self, storage: &Storage, id: &BackendId, uid: &Uid) -> Result<Account> {
-        match self.recent.account(uid, storage.environment().instant()) {
-            Some(account) => Ok(account),
-            None => storage.account(uid).await?.ok_or_else(|| missing(id)),
+        let now = storage.environment().instant();
+        if let Some(account) = self.recent.account(uid, now) {
+            return Ok(account);
         }
+        let account = storage.account(uid).await?.ok_or_else(|| missing(id))?;
+        self.recent.shows(uid, &account, now);
+        Ok(account)
     }
 
     /// # Errors

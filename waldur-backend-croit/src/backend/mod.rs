@@ -153,19 +153,6 @@ impl Inner {
         self.settings.prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix))
     }
 
-    /// What is published about a user, where `published` is so already.
-    fn metadata(
-        &self,
-        uid: &Uid,
-        found: &AccountWithKeys,
-        published: &[&JsonObject],
-        summary: Option<Value>,
-    ) -> Result<JsonObject> {
-        let credentials = self.settings.credentials;
-        let key = metadata::choose(&found.keys, published, credentials).filter(|_| credentials.publishes());
-        Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
-    }
-
     /// What `view` shows of the user of a back-end id.
     async fn inspect_one(
         &self,
@@ -217,9 +204,11 @@ impl Inner {
                 metadata::published_summary(published)
             }
         };
-        let told = found.and_then(|found| {
-            let mut metadata = self.metadata(uid, &found, published, summary)?;
-            self.mind_the_key(&found.keys, published, &mut metadata, state);
+        let told = found.and_then(|AccountWithKeys { account, keys }| {
+            let quotas = quotas(&account)?;
+            let key = self.choose(&keys, published, state.stamp.is_some());
+            let mut metadata = metadata::all(&self.settings, uid, quotas, key, summary);
+            self.mind_the_key(&keys, key, published, &mut metadata, state);
             Ok(metadata)
         });
         match told {
@@ -308,7 +297,7 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-        let wishes = self.0.ceilings.of_limits(&change.limits)?;
+        let wishes = self.0.ceilings.of_limits(&change.limits, &change.resource)?;
         let state = self.0.change_quotas(cx, &change.backend_id, &change.resource, wishes).await?;
         Verified::limits(&change.limits, &state).map(Progress::Done)
     }

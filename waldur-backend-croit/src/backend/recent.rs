@@ -7,7 +7,8 @@
 //!   or was written to by this back end since, is looked for anew: absence wants its own proof, and what we have written is
 //!   not to be told as it was before. Orders may have a back end of their own; what those write is told by the next list.
 //! * What was read back after a write is good enough for the rest of the same order: on croit its keys are made without
-//!   reading the user again, and what turns out to be as it should is not looked at once more.
+//!   reading the user again, and what turns out to be as it should is not looked at once more. What was read for the first
+//!   one of several keys is good enough for the others.
 //!
 //! Whoever changes a quota, deletes, or takes keys away, reads the user first, each time.
 
@@ -50,7 +51,7 @@ struct Seen {
     list: Option<(Instant, Arc<UserList>)>,
     /// When this back end wrote to a user last.
     writes: BTreeMap<Uid, Instant>,
-    /// What was read back of users after they were written to, and when.
+    /// What was read of users since they were written to, and when.
     accounts: BTreeMap<Uid, (Account, Instant)>,
 }
 
@@ -65,14 +66,14 @@ impl Recent {
         Writing { recent: self, uid: uid.clone(), environment: environment.clone() }
     }
 
-    /// A user was read back after it was written to.
+    /// A user was read, and whoever wrote to it has ended.
     pub(super) fn shows(&self, uid: &Uid, account: &Account, now: Instant) {
         let mut seen = self.seen();
         seen.accounts.retain(|_, (_, since)| is_fresh(*since, now));
         seen.accounts.insert(uid.clone(), (account.clone(), now));
     }
 
-    /// What was read back of a user a moment ago.
+    /// What was read of a user a moment ago.
     pub(super) fn account(&self, uid: &Uid, now: Instant) -> Option<Account> {
         let seen = self.seen();
         let (account, since) = seen.accounts.get(uid)?;

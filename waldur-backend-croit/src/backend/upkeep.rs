@@ -24,14 +24,14 @@ impl ResourceUpkeep for S3Backend {
     }
 
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        self.give_published_key(cx, id, &about.resource).await?;
-        let Some(news) = self.0.memory.take_news(id) else { return Ok(()) };
+        let given = self.give_published_key(cx, id, &about.resource).await;
+        let Some(news) = self.0.memory.take_news(id) else { return given };
         let kept = self.0.keep(cx, id, about, news).await;
         if kept.is_err() {
             // So that the next pass looks again: what is known to be wrong is not to wait for its turn.
             self.0.memory.forget(id);
         }
-        kept
+        given.and(kept)
     }
 }
 

@@ -172,7 +172,7 @@ impl KeyProcessor {
         self.provision_in_lane(cx, resource, false).await
     }
 
-    /// `keeps`: what Waldur does not list stays.
+    /// `keeps`: what Waldur does not list stays, and a resource that has ended meanwhile has nothing missing.
     async fn provision_in_lane(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
         self.0.served.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
@@ -182,7 +182,13 @@ impl KeyProcessor {
         cx.checkpoint()?;
         let keys = self.backend().keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
-        let row = waldur.provider_resources().get(resource).await?;
+        let row = match waldur.provider_resources().get(resource).await {
+            Err(error) if keeps && error.is_not_found() => return Ok(KeyProvision::default()),
+            row => row?,
+        };
+        if keeps && !is_in_use(&row) {
+            return Ok(KeyProvision::default());
+        }
         if let Some(refusal) = self.refusal(&row) {
             return Err(refusal);
         }
@@ -200,8 +206,7 @@ impl KeyProcessor {
         if row.offering_uuid != Some(self.offering()) {
             return refuse("is not one of this offering");
         }
-        let in_use = row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state));
-        if in_use { None } else { refuse("is not in use") }
+        if is_in_use(row) { None } else { refuse("is not in use") }
     }
 
     /// The resource as the back end sees it, and its id there.
@@ -211,6 +216,10 @@ impl KeyProcessor {
             None => Err(Error::not_ready(format!("resource {} has no back-end id", row.uuid))),
         }
     }
+}
+
+fn is_in_use(row: &Resource) -> bool {
+    row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state))
 }
 
 /// The way to both sides for what must come to its end: later than the deadline if need be, and also when the caller

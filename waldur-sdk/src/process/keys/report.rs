@@ -30,6 +30,8 @@ pub struct KeyProvision {
     pub planned: usize,
     /// Whether Waldur does not list what it was handed.
     pub(super) is_unlisted: bool,
+    /// Whether it takes somebody to mend what was the matter.
+    pub(super) is_hopeless: bool,
 }
 
 impl KeyProvision {
