@@ -1,8 +1,8 @@
 //! Orders: from the customer's wish to the real thing (core.md §2).
 //!
-//! `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated, so a process
-//! that is killed between any two requests, or two agents that work on one offering, end in the state of a run
-//! without faults.
+//! `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated. A process may be
+//! killed between any two requests, and two agents may work on one offering: the end is the state of a run without
+//! faults.
 //!
 //! | order type | what happens |
 //! |---|---|
@@ -10,14 +10,18 @@
 //! | Update | [`update_options`](ResourceBackend::update_options), [`update_plan`](ResourceBackend::update_plan), [`set_limits`](ResourceBackend::set_limits), whatever changed, in this order |
 //! | Terminate | [`delete`](ResourceBackend::delete), or no access, no keys and zero limits if `soft_delete` |
 //!
-//! What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
-//! leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
-//! reported to the customer, but never for an order that is finished.
+//! The [`ErrorClass`](crate::ErrorClass) of a failure alone decides what happens:
 //!
-//! A pass tries every order once and then, in rounds, those whose pause is over; nobody's pause holds another up. It
-//! begins nothing more once credentials were refused, so that no account is locked for it. When many orders in a row
-//! failed for a passing reason, the other side counts as down: from then on a single order at a time is tried, and the
-//! rest goes on only if that succeeds. What was not begun comes first in the next pass.
+//! | class | what happens |
+//! |---|---|
+//! | *not ready*, *transient* | the order stays as it is |
+//! | *duplicate*, *foreign* | a creation goes on to the next name |
+//! | any other | the order becomes erred, with an explanation; but not an order that is finished |
+//!
+//! A pass tries every order once. Then it goes in rounds through those that failed and whose pause is over, so no order
+//! waits for another's pause. Once credentials were refused it begins nothing more, so that no account gets locked.
+//! When many orders in a row failed for a reason that may pass, the other side counts as down. From then on one order
+//! at a time is tried, and the rest goes on only if that succeeds. What was not begun comes first in the next pass.
 
 mod access;
 mod change;
@@ -56,8 +60,8 @@ use crate::{
     types::{OfferingUuid, OrderUuid, ServiceProviderUuid},
 };
 
-/// Processes the orders of one offering. Cheap to clone; clones share the lanes, so that two orders for one resource
-/// never run at once, however they came in.
+/// Processes the orders of one offering. Cheap to clone. Clones share the lanes, so two orders for one resource never
+/// run at once, whether they come from a pass or from an event.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {

@@ -33,8 +33,8 @@ impl OrderRunReport {
     }
 
     /// Whether everything that was listed was read and came to a good end or goes on as it should, with nothing left
-    /// over. Members who have no access yet are no more than waiting: a synchronisation finds them by itself, while
-    /// keys, what is published and objects are looked at by nobody once their order is done.
+    /// over. Members without access do not count: a synchronisation finds them by itself. But nobody looks again at
+    /// keys, published metadata and objects once their order is done.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
@@ -107,7 +107,7 @@ pub enum OrderOutcome {
     AwaitingDecision,
     /// Left as it is; the next pass tries again.
     Deferred(Error),
-    /// Left as it is, and so will every later pass leave it until somebody acts.
+    /// Left as it is. Later passes will leave it, too, until somebody acts.
     NeedsAttention(Error),
     /// Reported erred.
     Erred(Error),
@@ -132,8 +132,9 @@ impl OrderOutcome {
         }
     }
 
-    /// Whether the order came to a good end or waits as it should. A deferred order does when the back end said that it
-    /// is not ready, and when the caller wanted it so (a stop, a dry run); not when something is down, refused or wrong.
+    /// Whether the order came to a good end or waits as it should. A deferred order is good if the back end said that
+    /// it is not ready, or if the caller wanted it so (a stop, a dry run). It is not if something is down, refused or
+    /// wrong.
     pub fn is_good(&self) -> bool {
         match self {
             Self::Done

@@ -6,8 +6,8 @@ use crate::{error::Error, naming::NamedBy, process::Warning, types::OfferingUser
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UsernameReport {
-    /// Whose part it is to name people; `None` when that was not asked, because there is no
-    /// [`UsernameBackend`](crate::backend::UsernameBackend), or could not be found out.
+    /// Who names people at this offering. `None` if that was not asked, because there is no
+    /// [`UsernameBackend`](crate::backend::UsernameBackend), or could not be read.
     pub named_by: Option<NamedBy>,
     /// One entry for each account that wanted a name or was to be removed.
     pub accounts: Vec<AccountReport>,
@@ -42,13 +42,13 @@ pub enum AccountOutcome {
     Named,
     /// Somebody else was faster; the account was left as it is.
     LeftToOthers,
-    /// There is no name for it, and nothing to be said.
+    /// There is no name for it, and that is all right.
     NoName,
     /// The person was asked to do something.
     Asked,
     /// The person has still to do what was asked for.
     StillWaiting,
-    /// A dry run: the username back end would be asked, and what it would say is not known beforehand.
+    /// A dry run: the username back end would be asked, and it has no preview of its answer.
     DryRun,
     /// Asking for a name failed for good: the account is marked as failed.
     Failed(Error),
