@@ -23,18 +23,24 @@
 //! | facets | members, status, import: only where the back end has them |
 //! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
 //! | usage | every id answered for, by its month, shares within the total; an outage is not zero; only where it is measured |
-//! | membership | what a synchronisation relies on in every cycle, only where the back end has it: see below |
+//! | membership | what a synchronisation relies on in every pass, only where the back end has it: see below |
 //!
 //! # What a membership synchronisation relies on
 //! [`MembershipSync`](crate::process::MembershipSync) compares what a back end says with what Waldur says, and writes
-//! where they differ, in every cycle. So whatever was set has to read back as it was set, or it is set again for ever:
-//! members by [`MemberDirectory::list`](crate::backend::MemberDirectory::list), the status and the limits (in Waldur's
-//! units) by [`ResourceBackend::inspect`], metadata the same at every reading, limits of users by
-//! [`UserLimits::list`](crate::backend::UserLimits::list). A list that could not be read is an error and never an empty
-//! one: an empty list of members is an invitation to add everybody, an absent object one to do nothing at all.
-//! [`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile) and
-//! [`ResourceUpkeep`](crate::backend::ResourceUpkeep) are called in every cycle and have to cost nothing when nothing
-//! changed; the second call of the same says so here.
+//! where they differ, in every pass. So whatever was set has to read back as it was set; otherwise it is set again for
+//! ever.
+//!
+//! | what | is read by |
+//! |---|---|
+//! | members | [`MemberDirectory::list`](crate::backend::MemberDirectory::list) |
+//! | the status, and the limits in Waldur's units | [`ResourceBackend::inspect`] |
+//! | metadata | the same, and equal at every reading |
+//! | limits of users | [`UserLimits::list`](crate::backend::UserLimits::list) |
+//!
+//! A list that could not be read is an error and never an empty list: an empty list of members would mean that
+//! everybody has to be added. [`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile) and
+//! [`ResourceUpkeep`](crate::backend::ResourceUpkeep) are called in every pass and have to cost nothing when nothing
+//! changed. The suite makes the same call twice and looks at the second.
 
 mod checks;
 mod facets;
