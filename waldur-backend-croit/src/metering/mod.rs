@@ -1,7 +1,7 @@
-//! What is reported, from what a gateway tells. Pure: no calls, no clocks.
+//! Computes what is reported from what a gateway says. Pure: no calls, no clocks.
 //!
 //! Two models (s3.md §6): [`current`] is what is stored now, [`gb_days`] is what was stored how long. Unknown is never
-//! zero, and each says of every user by itself that it could not be told.
+//! zero: for each user by itself, a model says if the usage is not known.
 
 pub mod current;
 pub mod gb_days;
@@ -19,8 +19,9 @@ use crate::backend::ceilings::own_keys;
 
 /// The components of an offering that are measured, found by their `backend_name`: `storage` and `objects`.
 ///
-/// Measured is what is billed by usage, and what is billed by its limit, of which Waldur shows the usage and bills none.
-/// What is billed once or by the plan is not, and what only Waldur has is not in the file that says what is what.
+/// Measured are components that are billed by usage, and those that are billed by limit (Waldur shows their usage and
+/// does not bill it). Not measured are components that are billed once or by the plan, and those that only Waldur has:
+/// the file does not say what they are.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     storage: Option<Measured>,
