@@ -1,4 +1,5 @@
-//! Waiting until something is so. No retry: a retry repeats what failed, this repeats what succeeded and said "not yet".
+//! Waits until a condition holds. This is not a retry: a retry repeats a call that failed, this repeats a call that
+//! succeeded and said "not yet".
 
 use std::time::Duration;
 

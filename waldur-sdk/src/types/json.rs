@@ -1,4 +1,4 @@
-//! JSON objects whose members are other people's business.
+//! JSON objects that pass through the SDK as they are.
 
 use std::{
     fmt,
