@@ -53,7 +53,7 @@
 //! |---|---|---|
 //! | `new` | is an error | never |
 //! | `from_lossy` | becomes the nearest name; applying it twice changes nothing more | possible |
-//! | `derive` | becomes the nearest name and a hash | only if somebody looks for one |
+//! | `derive` | becomes the nearest name and a hash | only on purpose |
 //!
 //! ```
 //! use waldur_sdk::naming::HarborProjectName;

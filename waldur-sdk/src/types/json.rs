@@ -1,4 +1,4 @@
-//! JSON objects that pass through the SDK as they are.
+//! JSON objects of free form.
 
 use std::{
     fmt,
