@@ -26,6 +26,14 @@ pub fn project(prefix: &str, resource: &MarketplaceResource, candidate: Candidat
     ProjectName::from_lossy(id.as_str()).try_into()
 }
 
+/// What the names of projects begin with that `allocation_prefix` stands before, as [`project`] writes it.
+pub(crate) fn prefix(prefix: &str) -> String {
+    const REST: &str = "0";
+    let whole = format!("{prefix}{REST}");
+    let fitted = ProjectName::from_lossy(&whole);
+    fitted.as_str().strip_suffix(REST).unwrap_or_default().to_owned()
+}
+
 /// What a further candidate needs at its end: `-` and a number.
 const COUNTER: usize = 11;
 

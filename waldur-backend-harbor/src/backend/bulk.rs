@@ -20,14 +20,23 @@ use waldur_sdk::{
 use super::{AT_A_TIME, BY_THEMSELVES, Inner, sight::Facts};
 use crate::client::{HarborClient, Project, ProjectId, ProjectName, Quota};
 
-/// So few are read one by one: a listing costs a call for every hundred projects, whoever's they are.
+/// So few are always looked at one by one.
 const FEW: usize = 4;
+
+/// Calls for a project that is read by itself.
+const CALLS: usize = 2;
 
 /// How long what only the listing of projects tells is believed: stamps, and how many repositories there are.
 const FACTS_LAST: Duration = Duration::from_secs(3600);
 
-/// What a listing told of the wanted projects, by name, and why something may be missing.
-pub(super) type Sifted<T> = (HashMap<String, T>, Option<Error>);
+/// What a listing told of the wanted projects, by name.
+struct Sifted<T> {
+    found: HashMap<String, T>,
+    /// Why something may be missing.
+    gap: Option<Error>,
+    /// How many pages it has.
+    pages: usize,
+}
 
 /// What the listings told of the projects of a pass.
 #[derive(Debug)]
@@ -41,7 +50,7 @@ struct Listed {
 }
 
 impl Listed {
-    fn new((quotas, gap): Sifted<Quota>, beside: Beside) -> Self {
+    fn new(quotas: HashMap<String, Quota>, gap: Option<Error>, beside: Beside) -> Self {
         let left = AtomicUsize::new(by_themselves(gap.as_ref().or(beside.gap.as_ref())));
         Self { quotas, gap, beside, left }
     }
@@ -73,6 +82,19 @@ impl Listed {
 pub(super) struct Kept {
     pass: PassIds,
     listed: Arc<Listed>,
+    /// How many projects are still to be asked about.
+    left: usize,
+}
+
+impl Kept {
+    /// What is kept for a pass, if it is, for a portion of so many. After the last one nothing is kept.
+    fn take(kept: &mut Option<Self>, pass: &PassIds, portion: usize) -> Option<Arc<Listed>> {
+        let mut its = kept.take().filter(|kept| kept.pass == *pass)?;
+        let listed = its.listed.clone();
+        its.left = its.left.saturating_sub(portion);
+        *kept = Some(its).filter(|its| its.left > 0);
+        Some(listed)
+    }
 }
 
 /// How what is remembered of the wanted projects, beside their quotas, came to be.
@@ -94,7 +116,8 @@ impl Inner {
         inspection: &Inspection<'_>,
     ) -> ById<Option<ResourceState>> {
         let Inspection { ids, aspects, pass, .. } = *inspection;
-        if pass.map_or(ids.len(), |pass| pass.ids().len()) <= FEW {
+        let all = pass.map_or(ids.len(), |pass| pass.ids().len());
+        if all <= FEW || self.are_few(all) {
             return self.inspect_each(cx, ids, aspects).await;
         }
         let listed = match self.listed(&self.client.until(cx.deadline), inspection).await {
@@ -106,6 +129,7 @@ impl Inner {
         for id in ids.iter().collect::<BTreeSet<_>>() {
             match self.state_from(id, &listed, aspects) {
                 Some(state) => drop(states.insert(id.clone(), state.map(Some))),
+                None if listed.gap.is_none() && self.is_gone(id, &listed) => drop(states.insert(id.clone(), Ok(None))),
                 None => others.push(id.clone()),
             }
         }
@@ -115,6 +139,11 @@ impl Inner {
         }
         states.extend(self.inspect_each(cx, &others, aspects).await);
         states
+    }
+
+    /// Whether a project was proven not to be there since the projects were listed, and has no quota since.
+    fn is_gone(&self, id: &BackendId, listed: &Listed) -> bool {
+        self.known().is_gone(id.as_str()) && !listed.quotas.contains_key(id.as_str())
     }
 
     /// What the listings tell of a project; `None` where they do not tell enough.
@@ -141,23 +170,20 @@ impl Inner {
         let Some(pass) = inspection.pass.filter(|pass| pass.ids().len() > inspection.ids.len()) else {
             return self.list(client, &PassIds::new(inspection.ids.iter().cloned())).await;
         };
-        {
-            let mut kept = self.kept();
-            match kept.as_ref() {
-                Some(kept) if kept.pass == *pass => return Ok(kept.listed.clone()),
-                // Not beside that of another pass: each may be megabytes.
-                _ => *kept = None,
-            }
+        // What is another pass's is dropped before the list of this one is read: each may be megabytes.
+        if let Some(listed) = Kept::take(&mut self.kept(), pass, inspection.ids.len()) {
+            return Ok(listed);
         }
         let listed = self.list(client, pass).await?;
-        *self.kept() = Some(Kept { pass: pass.clone(), listed: listed.clone() });
+        let left = pass.ids().len() - inspection.ids.len();
+        *self.kept() = Some(Kept { pass: pass.clone(), listed: listed.clone(), left });
         Ok(listed)
     }
 
     async fn list(&self, client: &HarborClient, wanted: &PassIds) -> Result<Arc<Listed>> {
-        let sifted = self.quotas_of(client, wanted).await?;
-        let beside = self.facts_of(client, wanted, &sifted.0).await?;
-        Ok(Arc::new(Listed::new(sifted, beside)))
+        let (quotas, gap) = self.quotas_of(client, wanted).await?;
+        let beside = self.facts_of(client, wanted, &quotas).await?;
+        Ok(Arc::new(Listed::new(quotas, gap, beside)))
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
@@ -174,17 +200,29 @@ impl Inner {
         stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
     }
 
+    /// Whether to read so many by themselves takes fewer calls than the listing did last, which costs one for every hundred
+    /// projects, whoever's they are.
+    pub(super) fn are_few(&self, projects: usize) -> bool {
+        self.known().pages().is_some_and(|pages| CALLS * projects < pages)
+    }
+
     /// The quotas of the wanted projects.
     ///
     /// # Errors
     /// When not even the first page came.
-    pub(super) async fn quotas_of(&self, client: &HarborClient, wanted: &PassIds) -> Result<Sifted<Quota>> {
+    pub(super) async fn quotas_of(
+        &self,
+        client: &HarborClient,
+        wanted: &PassIds,
+    ) -> Result<(HashMap<String, Quota>, Option<Error>)> {
         let wanted = wanted.clone();
         let keep = move |mut quota: Quota| {
             let name = quota.project_name.take().filter(|name| wanted.contains(name));
             Sieved(name.map(|name| Box::new((name, quota))))
         };
-        sifted(|| client.quotas().list_as(keep.clone(), no_key)).await
+        let Sifted { found, gap, pages } = sifted(|| client.quotas().list_as(keep.clone(), no_key)).await?;
+        self.known().learn_pages(pages);
+        Ok((found, gap))
     }
 
     /// What is known of the wanted projects beside their quotas: listed anew when it is an hour old, or when it does not fit
@@ -202,7 +240,8 @@ impl Inner {
             let fits = |(name, quota): (&String, &Quota)| {
                 known.facts(name).is_some_and(|facts| quota.project == Some(facts.id))
             };
-            let without = wanted.ids().len().saturating_sub(quotas.len());
+            let is_new = |id: &&BackendId| !quotas.contains_key(id.as_str()) && !known.is_gone(id.as_str());
+            let without = wanted.ids().iter().filter(is_new).count();
             let unfit = quotas.iter().filter(|quota| !fits(*quota)).count();
             if is_young && without <= BY_THEMSELVES && unfit <= at_most_by_themselves(wanted.ids().len()) {
                 return Ok(Beside { is_fresh: false, doubted: HashSet::new(), gap: None });
@@ -213,21 +252,23 @@ impl Inner {
             let facts = Facts::of(&project);
             Sieved(sieve.contains(&project.name).then(|| Box::new((project.name, facts))))
         };
-        let (facts, gap) = sifted(|| client.projects().list_as(keep.clone(), no_key)).await?;
+        let Sifted { found: facts, gap, .. } = sifted(|| client.projects().list_as(keep.clone(), no_key)).await?;
         // Whoever is not let in is shown the public ones, as if there were no others.
         let gap = match quotas.keys().find(|name| !facts.contains_key(*name)) {
             Some(hidden) if gap.is_none() => client.quotas().probe().await.err().or_else(|| Some(unlisted(hidden))),
             _ => gap,
         };
-        let doubted = wanted
+        let doubted: HashSet<_> = wanted
             .ids()
             .iter()
             .map(BackendId::as_str)
             .filter(|name| gap.is_some() && !facts.contains_key(*name))
             .map(str::to_owned)
             .collect();
-        self.known().learn(facts, gap.is_none().then_some(now));
-        Ok(Beside { is_fresh: true, doubted, gap })
+        // A row that cannot be read is nobody's who was asked for, where all of those were.
+        let is_whole = gap.is_none() || doubted.is_empty();
+        self.known().learn(facts, is_whole.then_some(now));
+        Ok(Beside { is_fresh: true, doubted, gap: gap.filter(|_| !is_whole) })
     }
 }
 
@@ -279,9 +320,11 @@ const BROKEN_PAGES: u32 = 3;
 /// When not even the first page came.
 async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Result<Sifted<T>> {
     let mut pager = open();
-    let Some(first) = pager.next_page().await? else { return Ok((HashMap::new(), None)) };
+    let none = || Sifted { found: HashMap::new(), gap: None, pages: 0 };
+    let Some(first) = pager.next_page().await? else { return Ok(none()) };
     let (total, rows) = (first.total, (first.items.len() + first.bad.len()) as u64);
     let last = total.filter(|_| rows > 0).map_or(0, |total| total.div_ceil(rows));
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
     let (mut found, mut read, mut gap, mut broken, mut number) = (HashMap::new(), 0, None, 0, 1);
     let mut page = Some(first);
     loop {
@@ -299,7 +342,7 @@ async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Resul
                 broken += 1;
                 // Without the login or the server, why nothing more came is what counts.
                 if number + 1 >= last || broken > BROKEN_PAGES || is_hopeless(&error) {
-                    return Ok((found, Some(error)));
+                    return Ok(Sifted { found, gap: Some(error), pages: last });
                 }
                 gap = gap.or(Some(error));
                 pager = open().resume_at(PageToken((number + 2).to_string()));
@@ -309,7 +352,7 @@ async fn sifted<T: Send + 'static>(open: impl Fn() -> Pager<Sieved<T>>) -> Resul
         number += 1;
     }
     let short = total.is_some_and(|total| total != read).then(moved);
-    Ok((found, gap.or(short)))
+    Ok(Sifted { found, gap: gap.or(short), pages: number })
 }
 
 fn moved() -> Error {

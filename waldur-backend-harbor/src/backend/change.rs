@@ -129,7 +129,8 @@ impl Inner {
         self.note(&client, &name, resource, seen, |marks| marks.downscaled = false).await.map(drop)
     }
 
-    /// Changes what is noted on a project of this resource, and reads it back.
+    /// Changes what is noted on a project of this resource, as it stands there now: the list is replaced as a whole, and
+    /// another process may have noted something since the project was `seen`. Then reads it back.
     pub(super) async fn note(
         &self,
         client: &HarborClient,
@@ -138,11 +139,16 @@ impl Inner {
         seen: Seen,
         change: impl FnOnce(&mut Marks) + Send,
     ) -> Result<Seen> {
-        let list = allowlist(&seen.project)?;
+        let project = client.projects().get(name).await?;
+        if project.id != seen.project.id {
+            let text = format!("{name}: it is another project since it was looked at");
+            return Err(Error::new(ErrorKind::Inconsistent, text).with_retryable(true));
+        }
+        let list = allowlist(&project)?;
         let mut marks = stamp::read(list).stamped(resource.stamp());
         change(&mut marks);
         let Some(list) = stamp::written(list, &marks) else {
-            return Ok(seen);
+            return Ok(self.seen(project, seen.quota));
         };
         client.projects().set_allowlist(name, &list).await?;
         let project = client.projects().get(name).await?;

@@ -40,6 +40,14 @@ impl Place {
             Self::There(project) => Some(project.id),
         }
     }
+
+    /// Whether nobody has ever been handed it: it was made just now, or by an attempt that died over it.
+    fn is_unfinished(&self) -> bool {
+        match self {
+            Self::New(_) => true,
+            Self::There(project) => stamp::born_with(project) != Mark::None && project.repo_count == Some(0),
+        }
+    }
 }
 
 impl Inner {
@@ -60,7 +68,7 @@ impl Inner {
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
-            Err(error) if matches!(place, Place::New(_)) && is_final(&error) => {
+            Err(error) if place.is_unfinished() && is_final(&error) => {
                 // The order fails, so nobody would ever come back to it.
                 match self.take_back(&client, &wanted.name, request).await {
                     // What came of it is known: nothing is left.
@@ -72,7 +80,7 @@ impl Inner {
         }
     }
 
-    /// Deletes a project that this attempt made and cannot finish, unless another resource has taken it meanwhile.
+    /// Deletes a project that was made for this order and cannot be finished, unless another resource has taken it meanwhile.
     /// Harbor keeps one with anything in it.
     async fn take_back(&self, client: &HarborClient, name: &ProjectName, request: &CreateRequest) -> Result<()> {
         let Some(project) = client.projects().find(name).await? else { return Ok(()) };
@@ -238,7 +246,10 @@ impl Inner {
         marks.groups.retain(|known| known != group);
         marks.groups.push(group.to_owned());
         match stamp::written(before, &marks) {
-            Some(list) if is_newborn => client.projects().grow_up(&wanted.name, &list, public).await,
+            list if is_newborn => {
+                let list = list.as_ref().unwrap_or(before);
+                client.projects().grow_up(&wanted.name, list, public).await
+            }
             Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,
             None => Ok(()),
         }

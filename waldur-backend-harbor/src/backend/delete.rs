@@ -91,9 +91,15 @@ impl Inner {
                        resource.";
             return Err(not_empty(name, count, why));
         }
-        let listed = client.repositories().list(name).collect().await?.complete()?;
-        let total = listed.items().len() as u64;
-        let deletions = listed.into_items().into_iter().map(|repository| async move {
+        // Somebody may push while this is read: what is deleted is known by name, and Harbor knows whether all are.
+        let (listed, unreadable, gap) = client.repositories().list(name).collect().await?.into_parts();
+        if listed.is_empty()
+            && let Some(error) = gap.or_else(|| unreadable.into_iter().next().map(|row| row.error))
+        {
+            return Err(error);
+        }
+        let total = listed.len() as u64;
+        let deletions = listed.into_iter().map(|repository| async move {
             cx.checkpoint()?;
             delete_repository(client, name, &repository.name).await
         });

@@ -111,7 +111,7 @@ impl Inner {
 }
 
 /// A group of another type has other people in it.
-fn usable(group: &Group) -> Result<GroupId> {
+pub(super) fn usable(group: &Group) -> Result<GroupId> {
     if group.kind == GroupType::OIDC {
         Ok(group.id)
     } else {

@@ -19,7 +19,10 @@ use super::{
     bulk::is_hopeless,
     stamp::{self, Mark},
 };
-use crate::client::{EntityType, HarborClient, Project, ProjectId, ProjectName, StorageLimit};
+use crate::{
+    client::{EntityType, HarborClient, Project, ProjectId, ProjectName, StorageLimit},
+    names,
+};
 
 /// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to
 /// the Waldur project whose group is bound to it, if there is exactly one. (`project_prefix` is not for groups: leave
@@ -55,12 +58,18 @@ impl HarborBackend {
         };
         // One whose name nobody can have was not made by us.
         let Ok(id) = BackendId::new(project.name.as_str()) else { return Ok((project.id, None)) };
-        let item =
-            match self.read_importable(client, limits, project, Importable::new(id.clone()).with_stamp(stamp)).await {
-                Err(error) if is_hopeless(&error) => return Err(error),
-                item => item.unwrap_or_else(|error| Importable::unreadable(id, error)),
-            };
-        Ok((project.id, Some(item)))
+        let item = Importable::new(id.clone()).with_stamp(stamp);
+        match self.read_importable(client, limits, project, item).await {
+            Ok(item) => Ok((project.id, Some(item))),
+            Err(error) if is_hopeless(&error) => Err(error),
+            // It may be gone since it was listed, which looks like a lack of rights to robots.
+            Err(_)
+                if client.projects().find(&ProjectName::new(id.as_str())?).await.is_ok_and(|found| found.is_none()) =>
+            {
+                Ok((project.id, None))
+            }
+            Err(error) => Ok((project.id, Some(Importable::unreadable(id, error)))),
+        }
     }
 
     async fn read_importable(
@@ -76,11 +85,7 @@ impl HarborBackend {
         }
         // What is somebody's is not offered, so that nobody asks where it belongs.
         if item.stamp.is_none() {
-            item.parent = match self.parent(client, &name).await {
-                Err(error) if is_hopeless(&error) => return Err(error),
-                // It may be gone since it was listed. The others have their parents.
-                parent => parent.ok().flatten(),
-            };
+            item.parent = self.parent(client, &name).await?;
         }
         Ok(item)
     }
@@ -94,6 +99,7 @@ impl HarborBackend {
     }
 
     fn is_importable(&self, project: &Project) -> bool {
-        ProjectName::new(project.name.as_str()).is_ok() && project.name.starts_with(&self.0.settings.allocation_prefix)
+        let prefix = names::prefix(&self.0.settings.allocation_prefix);
+        ProjectName::new(project.name.as_str()).is_ok() && project.name.starts_with(&prefix)
     }
 }

@@ -51,6 +51,10 @@ pub(super) struct Known {
     strangers: HashMap<String, ProjectId>,
     /// Projects on which is noted that they are scaled down, and which are not.
     void_notes: HashSet<String>,
+    /// How many pages the list of quotas had last.
+    pages: Option<usize>,
+    /// Projects that were proven not to be there since the projects were listed.
+    gone: HashSet<String>,
 }
 
 impl Known {
@@ -61,6 +65,20 @@ impl Known {
         } else {
             self.strangers.remove(name);
         }
+    }
+
+    /// How many pages the list of quotas had last.
+    pub(super) fn pages(&self) -> Option<usize> {
+        self.pages
+    }
+
+    pub(super) fn learn_pages(&mut self, pages: usize) {
+        self.pages = Some(pages);
+    }
+
+    /// Whether a project was proven not to be there since the projects were listed.
+    pub(super) fn is_gone(&self, name: &str) -> bool {
+        self.gone.contains(name)
     }
 
     /// The number of the project that was last seen by a name.
@@ -108,6 +126,7 @@ impl Known {
             let facts = &self.facts;
             self.strangers.retain(|name, id| facts.get(name).is_some_and(|facts| facts.id == *id));
             self.void_notes.retain(|name| facts.contains_key(name));
+            self.gone.clear();
         }
         self.listed = whole.or(self.listed);
     }
@@ -143,7 +162,9 @@ impl Inner {
     /// Reads a project and its quota.
     pub(super) async fn look(&self, client: &HarborClient, name: &ProjectName) -> Result<Option<Seen>> {
         let Some(project) = client.projects().find(name).await? else {
-            self.known().facts.remove(name.as_str());
+            let mut known = self.known();
+            known.facts.remove(name.as_str());
+            known.gone.insert(name.as_str().to_owned());
             return Ok(None);
         };
         let quota = client.quotas().of_project(project.id, name).await?;
@@ -152,7 +173,10 @@ impl Inner {
 
     pub(super) fn seen(&self, project: Project, quota: Option<ProjectQuota>) -> Seen {
         let facts = Facts::of(&project);
-        self.known().facts.insert(project.name.clone(), facts.clone());
+        let mut known = self.known();
+        known.facts.insert(project.name.clone(), facts.clone());
+        known.gone.remove(&project.name);
+        drop(known);
         Seen { project, facts, quota }
     }
 

@@ -4,15 +4,17 @@ use std::{collections::HashMap, sync::PoisonError};
 
 use async_trait::async_trait;
 use waldur_sdk::{
-    Error, Result,
+    Error, ErrorKind, Result,
     backend::{CONSISTENCY, MarketplaceResource, OpContext, Ownership, ResourceUpkeep, Surroundings, read_back},
     types::{BackendId, ResourceUuid, Timestamp},
 };
 
 use super::{
-    HarborBackend, Inner, metadata,
+    HarborBackend, Inner,
+    group::usable,
+    metadata,
     sight::{Facts, inconsistent},
-    stamp::Mark,
+    stamp::{self, Mark},
 };
 use crate::{
     client::{GroupName, HarborClient, ProjectName},
@@ -71,34 +73,31 @@ impl Looks {
 #[async_trait]
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        let (uuid, cycle) = (about.resource.uuid, cycle(self.0.client.environment().now()));
+        let (resource, cycle) = (&about.resource, cycle(self.0.client.environment().now()));
         if self.0.known().take_void_note(id.as_str()) {
-            self.0.drop_void_note(cx, id, &about.resource).await?;
+            self.0.drop_void_note(cx, id, resource).await.map_err(nobodys_fault)?;
         }
-        self.0.drop_false_stamps(cx, id, &about.resource).await?;
-        if !self.0.looks().is_due(uuid, cycle) {
+        self.0.drop_false_stamps(cx, id, resource).await.map_err(nobodys_fault)?;
+        if !self.0.looks().is_due(resource.uuid, cycle) {
             return Ok(());
         }
-        let Some(group) = self.0.group_of(&about.resource)? else {
-            self.0.looks().done(uuid, cycle);
-            return Err(nameless(id));
-        };
-        self.0.reassert(cx, id, &about.resource, group).await?;
-        self.0.looks().done(uuid, cycle);
-        Ok(())
+        let reasserted = self.0.reassert(cx, id, resource).await.map_err(nobodys_fault);
+        // What passes is looked at in the next cycle again; what somebody has to mend, in its next turn.
+        if reasserted.as_ref().err().is_none_or(|error| error.code() == Some(LATER)) {
+            self.0.looks().done(resource.uuid, cycle);
+        }
+        reasserted
     }
 }
 
 impl Inner {
     /// Gives the group its role, and takes it from those that had it before. Each is noted on the project before it has its
     /// role: whoever moves back, or goes on after a death, finds what to undo.
-    async fn reassert(
-        &self,
-        cx: &OpContext,
-        id: &BackendId,
-        resource: &MarketplaceResource,
-        group: GroupName,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// Nothing is bound on a project of which only the name says that it is the resource's: it may be a stranger's.
+    async fn reassert(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
+        let group = self.group_of(resource)?.ok_or_else(|| nameless(id))?;
         let (project, client) = self.target(cx, id)?;
         let noted = match self.noted_groups(&project) {
             Some(noted) => noted,
@@ -110,13 +109,14 @@ impl Inner {
             return Ok(());
         }
         let (seen, ownership) = self.look_at_own(&client, &project, id, resource).await?;
-        let stamp = (ownership == Ownership::Unmarked).then_some(seen.facts.marks.stamp);
+        if ownership == Ownership::Unmarked {
+            return Err(unproven(id));
+        }
+        if let Some(found) = client.groups().glance(&group).await? {
+            usable(&found)?;
+        }
         let note = |seen, groups: Vec<String>| {
-            self.note(&client, &project, resource, seen, move |marks| {
-                marks.groups = groups;
-                // A name alone is no proof, as before the note.
-                marks.stamp = stamp.unwrap_or(marks.stamp);
-            })
+            self.note(&client, &project, resource, seen, move |marks| marks.groups = groups)
         };
         let given = Given::of(resource, &group, seen.facts.marks.groups.clone());
         let seen = if given.is_in_step() { seen } else { note(seen, given.all(&group)).await? };
@@ -215,13 +215,38 @@ impl Given {
     }
 }
 
+/// The code of what is told once in a turn, until somebody mends it.
+const LATER: &str = "needs-the-operator";
+
 /// Of a resource whose project has no name for the group.
 fn nameless(id: &BackendId) -> Error {
     let text = format!(
         "{id}: this Waldur does not tell the slug of the project, and no group was published: give the group its role by \
          hand, or update Waldur"
     );
-    Error::not_ready(text)
+    Error::not_ready(text).with_code(LATER)
+}
+
+/// Of a project that has the name which Waldur holds, and nothing else that would prove it.
+fn unproven(id: &BackendId) -> Error {
+    let text = format!(
+        "{id}: the project carries no stamp, and Waldur has no number ({}) on record for it, so that it may be a stranger's: \
+         its group gets no role. If it is the resource's, restore the resource, or publish the number",
+        stamp::PROJECT_ID
+    );
+    Error::not_ready(text).with_code(LATER)
+}
+
+/// A right that the account lacks, or a name that cannot be had, is nothing that the resource could be blamed for.
+fn nobodys_fault(error: Error) -> Error {
+    if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Config) {
+        Error::not_ready(error.message().to_owned())
+            .with_code(LATER)
+            .with_operation(error.operation())
+            .with_source(error)
+    } else {
+        error
+    }
 }
 
 /// The cycle that an instant lies in.

@@ -43,6 +43,9 @@ impl Inner {
     }
 
     async fn measure(&self, client: &HarborClient, ids: &[BackendId]) -> BTreeMap<BackendId, Usage> {
+        if self.are_few(ids.len()) {
+            return self.measure_each(client, ids.to_vec()).await;
+        }
         let wanted = PassIds::new(ids.iter().cloned());
         self.known().measure_only(|name| wanted.contains(name));
         let (quotas, gap) = match self.quotas_of(client, &wanted).await {
@@ -69,9 +72,13 @@ impl Inner {
                 }
             }
         }
-        let reads: Vec<_> = others.into_iter().map(|id| self.measure_one(client, id)).collect();
-        answers.extend(stream::iter(reads).buffer_unordered(AT_A_TIME).collect::<Vec<_>>().await);
+        answers.extend(self.measure_each(client, others).await);
         answers
+    }
+
+    async fn measure_each(&self, client: &HarborClient, ids: Vec<BackendId>) -> BTreeMap<BackendId, Usage> {
+        let reads: Vec<_> = ids.into_iter().map(|id| self.measure_one(client, id)).collect();
+        stream::iter(reads).buffer_unordered(AT_A_TIME).collect().await
     }
 
     /// Whose a listed quota is, as far as is remembered of its project. Quotas tell names and numbers, and no stamps; to
@@ -81,7 +88,6 @@ impl Inner {
         match (known.number(id.as_str()), quota.project) {
             (Some(before), Some(now)) if before == now => {}
             (None, Some(now)) => known.learn_number(id.as_str(), now),
-            (None, None) => return Whose::Told(None),
             _ => return Whose::Unknown,
         }
         let Some(facts) = known.facts(id.as_str()) else { return Whose::Told(None) };
@@ -134,6 +140,6 @@ enum Whose {
     Told(Option<Stamp>),
     /// Certainly somebody else's.
     Stranger,
-    /// The name was given to another project since it was looked at, or whose it is did not show.
+    /// The name was given to another project since it was looked at, or whose it is does not show.
     Unknown,
 }

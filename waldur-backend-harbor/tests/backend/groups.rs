@@ -13,21 +13,11 @@ use waldur_sdk::{
 
 use crate::{
     common::{
-        self, ALWAYS, Failure, GIB, GROUP_NOTE as NOTE, Gate, OTHER_STAMP, backend, backend_with, components, create,
-        cx, http, id, pass_time, request, storage,
+        self, ALWAYS, Failure, GIB, Gate, OTHER_STAMP, backend, backend_with, components, create, cx, http, id,
+        pass_time, request, storage,
     },
-    membership::{GROUP, GROUP_NOTE, NAME, Site, assert_synced, sync},
+    membership::{GROUP, GROUP_NOTE, NAME, Site, assert_synced, sync, taken_over},
 };
-
-/// A site whose project the Python plugin has made: without stamp, notes and group.
-fn taken_over() -> Site {
-    let site = Site::new(20, 2);
-    let number = site.gate.fake.project(NAME).unwrap().id;
-    site.gate.fake.remove_group_role(NAME, GROUP);
-    site.gate.fake.set_allowlist(NAME, &[]);
-    site.waldur.change_resource(site.resource, |row| row.backend_metadata(json!({ "harbor_project_id": number })));
-    site
-}
 
 /// Every turn of two hours comes, in a process that goes on.
 async fn turns(backend: &waldur_backend_harbor::HarborBackend, resource: waldur_sdk::backend::MarketplaceResource) {
@@ -61,22 +51,12 @@ async fn the_group_that_a_project_is_given_later_is_known_when_its_resource_move
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_alone_does_not_become_a_proof_when_the_group_is_noted() {
-    let gate = Gate::new();
-    gate.fake.add_project(SeedProject::new(common::NAME).quota(GIB).tolerates("CVE-2021-44228")).unwrap();
-    turns(&backend(&gate), common::resource()).await;
-    let project = gate.fake.project(common::NAME).unwrap();
-    assert_eq!(project.allowlist, ["CVE-2021-44228", NOTE]);
-    assert_eq!(project.groups(), [(common::GROUP, 2)]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_name_alone_does_not_become_a_proof_when_metadata_are_published() {
     let site = Site::new(20, 2);
     site.gate.fake.set_allowlist(NAME, &[]);
     site.gate.fake.push(NAME, "data", Image::new("v1").layer("x", 5)).unwrap();
     for _pass in 0..3 {
-        assert_synced(&site.pass().await);
+        site.pass().await;
     }
     let published = site.waldur.resource_view(site.resource).backend_metadata;
     assert_eq!((published.get("harbor_project_id"), &published["repository_count"]), (None, &json!(1)), "{published}");

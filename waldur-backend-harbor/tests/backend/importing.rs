@@ -45,8 +45,11 @@ async fn one_whose_members_cannot_be_read_leaves_the_others() {
     let gate = gate();
     gate.fail("GET /projects/waldur-a/members", ALWAYS, Failure::error(403, "FORBIDDEN", "forbidden"));
     let found = list(&gate).await.unwrap();
-    let parents: Vec<_> = found.iter().map(|one| one.parent.as_deref()).collect();
-    assert_eq!(parents, [None, Some("team"), None]);
+    let shown: Vec<_> = found.iter().map(|one| (one.parent.as_deref(), one.failure.is_some())).collect();
+    assert_eq!(shown, [(None, true), (Some("team"), false), (None, false)], "unknown is not nowhere");
+    // Of one that is gone since it was listed there is nothing to tell.
+    gate.after("GET /projects?", |harbor| assert!(harbor.remove_project("waldur-a")));
+    assert_eq!(list(&gate).await.unwrap().len(), 2);
     // Whoever is not let in knows of nobody where it belongs.
     gate.mend();
     gate.expire_after("GET /projects?");

@@ -122,3 +122,16 @@ async fn a_project_that_another_process_made_costs_no_listing() {
     backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
     assert_eq!(gate.take_log().len(), 3 + 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_changed_and_names_all_who_were_asked_for_is_not_read_again() {
+    let (gate, ids) = full(150);
+    gate.after("GET /projects?page=1&", |harbor| drop(harbor.add_project(SeedProject::new("zz").quota(GIB))));
+    let backend = backend(&gate);
+    for listings in [2, 0, 0] {
+        gate.take_log();
+        let states: States = backend.inspect(&cx(), &Inspection::of(&ids, Aspects::ALL)).await;
+        assert_eq!(seen(&states), 150);
+        assert_eq!(count(&gate.take_log(), "GET /projects?"), listings);
+    }
+}

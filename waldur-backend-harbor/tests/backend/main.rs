@@ -21,5 +21,6 @@ mod rights;
 mod secrets;
 mod settings;
 mod status;
+mod strangers;
 mod unread;
 mod usage;

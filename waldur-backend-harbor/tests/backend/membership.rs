@@ -83,6 +83,16 @@ impl Site {
     }
 }
 
+/// A site whose project the Python plugin has made: without stamp, notes and group.
+pub(crate) fn taken_over() -> Site {
+    let site = Site::new(20, 2);
+    let number = site.gate.fake.project(NAME).unwrap().id;
+    site.gate.fake.remove_group_role(NAME, GROUP);
+    site.gate.fake.set_allowlist(NAME, &[]);
+    site.waldur.change_resource(site.resource, |row| row.backend_metadata(json!({ "harbor_project_id": number })));
+    site
+}
+
 pub(crate) fn sync(
     waldur: &FakeWaldur,
     transport: impl HttpTransport,

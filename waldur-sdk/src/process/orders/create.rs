@@ -7,7 +7,7 @@ use super::{
     convert::limits,
     course::is_gone,
     finish::Proof,
-    reserve::{RELEASE, Reservation},
+    reserve::{RELEASE, Reservation, passes},
 };
 use crate::{
     backend::{
@@ -60,14 +60,14 @@ impl OrderProcessor {
         if !reservation.is_new {
             return;
         }
-        match self.backend().get(job.cx, &reservation.id).await {
-            Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => {}
-            Ok(_) => {
-                if let Err(error) = self.release(job, &request.resource, order, &reservation.id).await {
-                    job.warn(RELEASE, error);
-                }
-            }
-            Err(error) => job.warn(RELEASE, error),
+        let withdrawn = match self.backend().get(job.cx, &reservation.id).await {
+            Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => Ok(()),
+            Err(unread) if passes(&unread) => Err(unread),
+            // What may not be read was not made by anybody who goes by the same account.
+            Ok(_) | Err(_) => self.release(job, &request.resource, order, &reservation.id).await,
+        };
+        if let Err(error) = withdrawn {
+            job.warn(RELEASE, error);
         }
     }
 
@@ -93,6 +93,8 @@ impl OrderProcessor {
                 }
             }
         };
+        // A restored resource has from now on what this order says, and not what Waldur has on record from before.
+        request.resource.limits.extend(request.limits.clone());
         self.complete_create(job, order, &request.resource, &request.team, created).await
     }
 

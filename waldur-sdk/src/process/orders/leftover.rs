@@ -141,11 +141,39 @@ impl OrderProcessor {
 /// Whether a resource is at its end.
 ///
 /// # Errors
-/// When it is on its way there: an order sees to its object.
+/// When it is on its way there, and an order sees to its object; or when Waldur does not tell, or in a word that is not
+/// known here.
 fn is_terminated(row: &Resource) -> Result<bool> {
     match row.state {
         Some(ResourceState::Terminated) => Ok(true),
         Some(ResourceState::Terminating) => Err(Error::not_ready("its resource is being terminated")),
-        _ => Ok(false),
+        None | Some(ResourceState::Unknown(_)) => {
+            Err(Error::not_ready("Waldur does not tell the state of its resource"))
+        }
+        Some(_) => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn f115_a_resource_of_which_waldur_does_not_tell_the_state_is_neither_in_use_nor_at_its_end() {
+        let row = |state| {
+            let row = json!({ "uuid": "000000a50000400080000000000000a5", "state": state });
+            serde_json::from_value::<Resource>(row).unwrap()
+        };
+        assert_eq!(is_terminated(&row(json!("Terminated"))).ok(), Some(true));
+        for state in ["OK", "Erred", "Creating", "Updating"] {
+            assert_eq!(is_terminated(&row(json!(state))).ok(), Some(false), "{state}");
+        }
+        for state in [json!(null), json!("Terminating"), json!("Hibernated")] {
+            assert_eq!(is_terminated(&row(state)).unwrap_err().kind(), ErrorKind::NotReady);
+        }
     }
 }

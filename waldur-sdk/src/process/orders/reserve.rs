@@ -102,12 +102,14 @@ impl OrderProcessor {
             return failure;
         }
         let given_back = async {
-            let found = self.backend().get(job.cx, &reservation.id).await?;
-            let is_kept = match found.map(|found| found.ownership(side.stamp())) {
-                Some(Ownership::Ours) => true,
-                Some(Ownership::Foreign) => false,
+            let is_kept = match self.backend().get(job.cx, &reservation.id).await {
+                Ok(Some(found)) if found.ownership(side.stamp()) == Ownership::Ours => true,
+                Ok(Some(found)) if found.ownership(side.stamp()) == Ownership::Foreign => false,
                 // It may be of this attempt, and not show yet, or not whose it is.
-                Some(Ownership::Unmarked) | None => failure.effect() == Effect::Unknown,
+                Ok(_) => failure.effect() == Effect::Unknown,
+                // Whoever may not read it cannot have made it either; an earlier attempt might have been let.
+                Err(unread) if !passes(&unread) && reservation.is_new => failure.effect() == Effect::Unknown,
+                Err(unread) => return Err(unread),
             };
             if is_kept { Ok(()) } else { self.release(job, side, order, &reservation.id).await }
         };
@@ -197,7 +199,7 @@ fn unless_for_good(job: &Job<'_>, release: Result<()>) -> Result<()> {
     }
 }
 
-fn passes(error: &Error) -> bool {
+pub(super) fn passes(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
