@@ -107,7 +107,7 @@ impl CroitClient {
         Ok(Self { rest, http, writes: Serial::new(), tenant: None })
     }
 
-    /// Looks for users in `tenant`, too: whichever of `name` and `tenant$name` the list of users has, it is `name`.
+    /// Looks for users in `tenant`, too: a user is `name`, whether the list of users has `name` or `tenant$name`.
     #[must_use]
     pub fn in_tenant(mut self, tenant: Tenant) -> Self {
         self.tenant = Some(tenant);
