@@ -8,8 +8,8 @@
 //!
 //! In a new project that list is empty, whatever the creating request says, and it can only be replaced as a whole. So
 //! if two resources put a stamp on one project, the later one would win. Therefore a project is never without a stamp:
-//! the request that makes it carries one as well ([`born_with`](crate::client::NewProject::born_with)), which counts
-//! until the list has its own. A project with neither was made by somebody else, even if its maker died long ago.
+//! the request that makes it carries one as well, in `auto_scan`, which counts until the list has its own. A project
+//! with neither was made by somebody else, even if its maker died long ago.
 
 use waldur_sdk::{
     backend::{MarketplaceResource, Stamp},
