@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use rust_decimal::Decimal;
+
 use crate::{
     backend::{MarketplaceResource, Records},
     client::{Resource, ResourceState},
@@ -10,11 +12,13 @@ use crate::{
 };
 
 /// A resource of a list. What it brings along as free JSON (attributes, metadata, options of the offering, the same in
-/// every row) is kilobytes as a tree and some hundred bytes as text; it is a tree only while the resource has its turn.
+/// every row) is kilobytes as a tree and some hundred bytes as text; it is a tree only while the resource has its turn. So
+/// is the map of its limits.
 pub(super) struct Row {
     /// Without what is packed.
     light: Resource,
     packed: Option<Box<str>>,
+    limits: Box<[(String, Decimal)]>,
 }
 
 /// What is packed.
@@ -35,7 +39,8 @@ impl Row {
         if packed.is_none() {
             put(&mut resource, objects);
         }
-        Self { light: resource, packed }
+        let limits = std::mem::take(&mut resource.limits).into_iter().collect();
+        Self { light: resource, packed, limits }
     }
 
     /// The resource as it was listed.
@@ -44,6 +49,7 @@ impl Row {
         if let Some(objects) = self.packed.as_deref().and_then(unpack) {
             put(&mut resource, objects);
         }
+        resource.limits = self.limits.iter().cloned().collect();
         resource
     }
 
@@ -182,6 +188,8 @@ mod tests {
         });
         let mut resource: Resource = serde_json::from_value(row).unwrap();
         resource.backend_metadata = serde_json::from_str(metadata).unwrap();
+        resource.limits =
+            [("cpu".to_owned(), "0.10".parse().unwrap()), ("mem".to_owned(), Decimal::NEGATIVE_ONE)].into();
         resource
     }
 
@@ -196,10 +204,11 @@ mod tests {
             let after = row.whole();
             assert_eq!(after.backend_metadata, before.backend_metadata, "{metadata}");
             assert_eq!((&after.attributes, &after.options), (&before.attributes, &before.options));
-            assert_eq!(after.offering_plugin_options, before.offering_plugin_options);
+            assert_eq!((after.offering_plugin_options, after.limits), (before.offering_plugin_options, before.limits));
             assert_eq!((after.uuid, after.backend_id), (before.uuid, before.backend_id));
         }
-        assert!(Row::pack(resource("{}")).light.attributes.is_empty(), "it is packed");
+        let light = Row::pack(resource("{}")).light;
+        assert!(light.attributes.is_empty() && light.limits.is_empty(), "they are packed");
     }
 
     #[test]
