@@ -77,9 +77,9 @@ impl Meter {
         ))
     }
 
-    /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
-    /// so far means something else then. `over_time`: it is measured in days times bytes. What is sold by no unit that is
-    /// told was stored now, as far as anybody knows: so it is where nobody has said otherwise.
+    /// Why the unit of the storage component fits the other model, if it does. Then what was reported under the
+    /// component's key so far means something else. `over_time`: it is measured in days times bytes. A component
+    /// without a unit is taken for one that measures what is stored now, which is the default.
     pub fn unit_of_other_model(&self, over_time: bool) -> Option<String> {
         let Measured { component, unit, .. } = self.storage.as_ref()?;
         let is_told = !unit.trim().is_empty() && unit != "unit";
