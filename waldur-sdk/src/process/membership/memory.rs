@@ -41,7 +41,7 @@ pub(super) struct Memory {
     attributes: Option<(Instant, AttributeExposure)>,
     /// What the server lacks, as far as no report has told it.
     untold: Vec<Feature>,
-    /// Whether the server lets only its staff fell a resource.
+    /// Whether the server lets only its staff make a resource erred.
     may_not_err: bool,
     /// The last name that each person had, and when it was seen.
     names: HashMap<UserUuid, (String, Instant)>,
