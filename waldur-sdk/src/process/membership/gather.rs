@@ -48,8 +48,8 @@ impl MembershipSync {
     ) -> (Pass, Reading) {
         let accounts_asked = self.environment().instant();
         let all = PassIds::new(Self::resource_ids(rows));
-        let records = RecordsOf::new(rows, self.offering());
-        let ids = if self.in_portions() { &[] } else { all.ids() };
+        let (rows_now, ids) = if self.in_portions() { (&[][..], &[][..]) } else { (rows, all.ids()) };
+        let records = RecordsOf::new(rows_now, self.offering());
         let inspection = Inspection::of(ids, self.aspects(scope)).with_records(&records);
         let (accounts, project_accounts, user_limits, bulk) = join4(
             self.accounts(cx, scope),
