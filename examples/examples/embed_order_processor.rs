@@ -11,7 +11,7 @@ use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
     backend::{BuildEnv, OpContext, Registry, ReqwestConnector},
     client::{AgentMode, WaldurClient},
-    process::OrderProcessor,
+    process::ServedOffering,
     rest::{Http, HttpOptions, ReqwestTransport},
     settings::{AccountingType, BackendSettings, Component, Components},
     types::{OfferingUuid, UnitFactor},
@@ -49,12 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // A pass a minute. Ctrl-C drops it wherever it is, which is safe: the next one finishes what it began.
-    let processor = OrderProcessor::new(waldur, backend, offering).with_components(components);
+    let processor = ServedOffering::new(waldur, backend, offering).with_components(components).orders();
     let passes = async {
         loop {
             match processor.run_once(&OpContext::new("orders")).await {
-                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {}", order.order, order.outcome)),
-                Err(error) => println!("no orders: {}", error.chain().join(": ")),
+                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {:#}", order.order, order.outcome)),
+                Err(error) => println!("no orders: {error:#}"),
             }
             tokio::time::sleep(Duration::from_mins(1)).await;
         }

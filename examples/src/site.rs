@@ -17,7 +17,7 @@ use waldur_sdk::{
         UsernameBackend, UsernameRegistry, layers,
     },
     client::{AgentMode, WaldurClient},
-    process::{Lanes, OfferingContext, UsageReporter},
+    process::{Lanes, OfferingContext, ServedOffering, UsageReporter},
     rest::{
         CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
         TracingObserver,
@@ -165,17 +165,16 @@ impl Site {
             return Err(Error::config("reporting_backend: is needed for usage"));
         };
         let waldur = self.waldur(settings, offering, AgentMode::HistoricalUsageLoader, TracingObserver)?;
-        let context = OfferingContext::load(&waldur, offering).await?;
+        let context = OfferingContext::load(&waldur, offering.offering_uuid, &offering.components).await?;
         let draft = Draft { components: &context.components, facts: context.facts() };
         let (mut backend, _) = self.backend(settings, offering, backend_type, draft, TracingObserver)?;
         if dry_run {
             backend = Arc::new(layers::dry_run(backend));
         }
-        let lanes = self.lanes(offering.offering_uuid);
-        let context = &context;
+        let served = ServedOffering::new(waldur, backend, offering.offering_uuid).with_context(&context);
         let (usernames, single_pass) = (None, true);
-        let parts = Parts { settings, offering, context, waldur, backend, usernames, lanes, dry_run, single_pass };
-        Ok(modes::reporter(parts))
+        let parts = Parts { settings, offering, served, usernames, dry_run, single_pass };
+        Ok(modes::reporter(&parts))
     }
 
     /// What is wrong with placeholders and with the settings of back ends.

@@ -224,7 +224,7 @@ pub(super) async fn process(
 
 /// An error with its causes.
 pub(super) fn told(error: &Error) -> Failure {
-    error.chain().join(": ").into()
+    format!("{error:#}").into()
 }
 
 fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, more: Value) -> Value {

@@ -9,7 +9,7 @@ use waldur_backend_croit::testing::{FakeRadosGw, Quota, SeedUser};
 use waldur_sdk::{
     backend::OpContext,
     client::WaldurClient,
-    process::{OrderOutcome, OrderProcessor, OrderReport},
+    process::{OrderOutcome, OrderProcessor, OrderReport, ServedOffering},
     rest::{Http, HttpTransport},
     settings::AccountingType,
     testing::{
@@ -149,7 +149,7 @@ pub(crate) fn processor_with(
     let mut settings = json!({ "naming": naming });
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let backend = world.gate.backend_over(gateway, settings, &components);
-    OrderProcessor::new(client, Arc::new(backend), world.offering).with_components(components)
+    ServedOffering::new(client, Arc::new(backend), world.offering).with_components(components).orders()
 }
 
 /// What must not depend on faults.

@@ -8,7 +8,7 @@ use waldur_backend_harbor::testing::{FakeHarbor, Image, SeedProject};
 use waldur_sdk::{
     backend::OpContext,
     client::WaldurClient,
-    process::{OrderOutcome, OrderProcessor, OrderReport},
+    process::{OrderOutcome, OrderProcessor, OrderReport, ServedOffering},
     rest::{Http, HttpTransport},
     testing::{
         Counting, Cycle, Interleaving, Life, Limits, Scenario, drop_points, interleave, kill_points,
@@ -143,7 +143,7 @@ fn processor(world: &World, waldur: impl HttpTransport, harbor: impl HttpTranspo
         .unwrap();
     let more = json!({ "force_delete_repositories": work == Work::TerminateFull });
     let backend = backend_with(harbor, &world.harbor, more);
-    OrderProcessor::new(client, Arc::new(backend), world.offering).with_components(components())
+    ServedOffering::new(client, Arc::new(backend), world.offering).with_components(components()).orders()
 }
 
 /// What must not depend on faults.

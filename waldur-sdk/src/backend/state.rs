@@ -85,8 +85,6 @@ pub struct ResourceState {
     /// the key. If Waldur lists that key among the customer's API keys, it belongs to one person, and it is not
     /// published to everybody who reads the resource.
     pub first_published: BTreeMap<String, String>,
-    /// User names with access; `None` when not asked for, or when the back end has no members.
-    pub members: Option<Vec<String>>,
     /// What else could not be read, for the operator. It holds nothing up.
     pub warnings: Vec<Error>,
 }
@@ -104,7 +102,6 @@ impl ResourceState {
             withdrawn: BTreeSet::new(),
             replaced_by_keys: BTreeSet::new(),
             first_published: BTreeMap::new(),
-            members: None,
             warnings: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use secrecy::SecretString;
 
 use super::{ServerFeatures, WaldurClient};
@@ -46,8 +47,10 @@ impl AgentMode {
         }
     }
 
-    pub(super) fn user_agent(self, version: &str) -> String {
-        format!("waldur-site-agent-{}/{version} {SDK}", self.as_str())
+    /// `version` is one that [`ClientBuilder::build`] has checked.
+    pub(super) fn user_agent(self, version: &str) -> HeaderValue {
+        let text = format!("waldur-site-agent-{}/{version} {SDK}", self.as_str());
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SDK))
     }
 }
 
@@ -141,6 +144,9 @@ impl ClientBuilder {
     /// do not fit into a header; without the feature `reqwest` also when [`Http`] is missing. Neither URL nor token are repeated.
     pub fn build(self) -> Result<WaldurClient> {
         let base = BaseUrl::parse("waldur_api_url", &self.url, self.plain)?.without_trailing_segment("api");
+        if HeaderValue::from_str(&self.agent_version).is_err() {
+            return Err(Error::config("agent version: contains a character that a header cannot carry"));
+        }
         let http = self.http.map_or_else(default_http, Ok)?;
         let mut rest = match self.credentials {
             Credentials::Missing => return Err(Error::config("waldur_api_token: neither a token nor another login")),
@@ -150,11 +156,12 @@ impl ClientBuilder {
         if let Some(timeout) = self.timeout {
             rest = rest.with_timeout(timeout);
         }
-        let client = WaldurClient { rest, agent_version: self.agent_version, features: ServerFeatures::default() };
-        match self.mode {
+        let (agent_version, features) = (self.agent_version, ServerFeatures::default());
+        let client = WaldurClient { rest, agent_version, mode: None, features };
+        Ok(match self.mode {
             Some(mode) => client.with_agent_mode(mode),
-            None => Ok(client),
-        }
+            None => client,
+        })
     }
 }
 

@@ -70,6 +70,7 @@ mod users;
 
 use std::time::Instant;
 
+use http::header;
 use serde::Deserialize;
 
 pub use accounts::{AccountState, ProjectAccount};
@@ -122,6 +123,7 @@ use crate::{
 pub struct WaldurClient {
     rest: RestClient,
     agent_version: String,
+    mode: Option<AgentMode>,
     features: ServerFeatures,
 }
 
@@ -132,12 +134,18 @@ impl WaldurClient {
     }
 
     /// The same client as seen by another processor: only the `User-Agent` differs.
-    ///
-    /// # Errors
-    /// `Config` when the agent's version is no valid part of a header.
-    pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
-        let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
-        Ok(Self { rest, ..self.clone() })
+    #[must_use]
+    pub fn with_agent_mode(&self, mode: AgentMode) -> Self {
+        let rest = self.rest.clone().with_header(header::USER_AGENT, mode.user_agent(&self.agent_version));
+        Self { rest, mode: Some(mode), ..self.clone() }
+    }
+
+    /// In this mode if it is in that of a processor; who reacts to events, loads history or is no agent stays so.
+    pub(crate) fn in_mode(&self, mode: AgentMode) -> Self {
+        match self.mode {
+            Some(AgentMode::OrderProcess | AgentMode::Report | AgentMode::MembershipSync) => self.with_agent_mode(mode),
+            _ => self.clone(),
+        }
     }
 
     /// The same client, whose calls have a deadline.

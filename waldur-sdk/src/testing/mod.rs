@@ -35,6 +35,7 @@
 //! | what if two agents work on one offering? | [`interleave()`] |
 //! | does a secret get out? | [`Canaries`] |
 //! | what if the back end itself is wrong in one method? | [`Override`] |
+//! | does my service alarm about the right things? | [`reports`] |
 //!
 //! Killed processes, dropped futures and two agents make thousands of cases that nobody writes by hand. You write a
 //! [`Scenario`] once, and it runs under all three harnesses. Each compares the final state with that of a run without
@@ -81,6 +82,7 @@ pub mod layers;
 mod life;
 mod matcher;
 mod memory;
+pub mod reports;
 mod scenario;
 mod script;
 mod sweep;

@@ -90,8 +90,10 @@ fn a_client_needs_credentials_that_fit_into_a_header() {
         (builder().token("canary\n".repeat(2).into()).http(http()), "credential"),
         (
             builder().token(TOKEN.to_owned().into()).http(http()).agent_mode(AgentMode::Report).agent_version("1\n2"),
-            "user agent",
+            "agent version",
         ),
+        // Without a mode, too: it may be given later.
+        (builder().token(TOKEN.to_owned().into()).http(http()).agent_version("1\n2"), "agent version"),
     ];
     for (builder, field) in refused {
         let error = builder.build().unwrap_err();
@@ -118,7 +120,7 @@ async fn c06_an_order_listing_is_a_sign_of_life() {
 async fn a_mode_changes_nothing_but_the_user_agent() {
     let script = Script::always(200, "{}");
     let waldur = script.client();
-    let reporter = waldur.with_agent_mode(AgentMode::Report).unwrap();
+    let reporter = waldur.with_agent_mode(AgentMode::Report);
     waldur.users().me().await.unwrap();
     reporter.users().me().await.unwrap();
     let sent = script.sent();

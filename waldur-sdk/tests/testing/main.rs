@@ -12,4 +12,5 @@ mod conformance_membership;
 mod interleave;
 mod layers;
 mod layers_backend;
+mod reports;
 mod sweeps;

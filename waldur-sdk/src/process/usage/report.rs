@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     backend::Period,
     error::{Error, ErrorClass, ErrorKind},
+    process::failure::write_error,
     rest::BadRow,
     types::{Amounts, BackendId, ResourceUuid, WaldurAmount},
 };
@@ -38,7 +39,8 @@ impl UsageRunReport {
 
     /// Whether nothing failed: whatever was listed was read, and each month of it came to a
     /// [good](UsageOutcome::is_good) outcome. That does not mean that everything that was used is in Waldur: see
-    /// [`losses`](Self::losses).
+    /// [`losses`](Self::losses). A back end that measures nothing cannot fail, so with [`no_source`](Self::no_source)
+    /// it is clean: whoever expects usage of it asks for that.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
@@ -114,7 +116,7 @@ pub struct PeriodUsageReport {
 
 impl PeriodUsageReport {
     /// A report of a month that nothing was done about yet.
-    pub(super) fn new(period: Period) -> Self {
+    pub(crate) fn new(period: Period) -> Self {
         Self {
             period,
             outcome: UsageOutcome::Unmeasured,
@@ -281,6 +283,7 @@ impl UsageOutcome {
     }
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for UsageOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -290,15 +293,15 @@ impl fmt::Display for UsageOutcome {
             Self::Unmeasured => f.write_str("nothing measured"),
             Self::Idle => f.write_str("nothing used"),
             Self::NotYet => f.write_str("not counted yet"),
-            Self::Unreadable(error) => write!(f, "unreadable: {error}"),
+            Self::Unreadable(error) => write_error(f, "unreadable", error),
             Self::Anomaly => f.write_str("amounts went down"),
             Self::MonthEnded => f.write_str("the month ended meanwhile"),
             Self::NotBegun => f.write_str("the month has not begun in UTC"),
             Self::ServerTooOld => f.write_str("this Waldur takes no reports of past months"),
-            Self::WrongState(error) => write!(f, "not taken in this state: {error}"),
-            Self::BackfillRefused(error) => write!(f, "past month refused: {error}"),
-            Self::Refused(error) => write!(f, "refused: {error}"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::WrongState(error) => write_error(f, "not taken in this state", error),
+            Self::BackfillRefused(error) => write_error(f, "past month refused", error),
+            Self::Refused(error) => write_error(f, "refused", error),
+            Self::Deferred(error) => write_error(f, "deferred", error),
         }
     }
 }
