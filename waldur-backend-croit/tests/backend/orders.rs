@@ -13,7 +13,7 @@ use waldur_sdk::{
     rest::{Http, HttpTransport},
     settings::AccountingType,
     testing::{
-        Counting, Cycle, Interleaving, Life, Limits, Scenario, drop_points, interleave, kill_points,
+        Bounds, Counting, Cycle, Interleaving, Life, Scenario, drop_points, interleave, kill_points,
         waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceState},
     },
     types::{OfferingUuid, OrderUuid, ResourceUuid},
@@ -198,8 +198,8 @@ impl Scenario for Work {
     }
 }
 
-fn bounds() -> Limits {
-    Limits::default().with_environment(environment())
+fn bounds() -> Bounds {
+    Bounds::default().with_environment(environment())
 }
 
 /// The same on croit.

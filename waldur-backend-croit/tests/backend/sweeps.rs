@@ -9,11 +9,11 @@ use futures_util::future::join;
 use serde_json::json;
 use waldur_backend_croit::{S3Backend, testing::SeedUser};
 use waldur_sdk::{
-    Error, ErrorClass,
+    Error,
     backend::{CreateRequest, DeleteRequest, LimitChange, Origin, Progress, ResourceBackend as _, Verified},
     rest::HttpTransport,
     settings::AccountingType,
-    testing::{Cycle, Interleaving, Life, Limits as Bounds, Scenario, drop_points, interleave, kill_points},
+    testing::{Bounds, Cycle, Interleaving, Life, Scenario, drop_points, interleave, kill_points},
     types::JsonObject,
 };
 
@@ -93,7 +93,7 @@ impl Scenario for Scene {
 
     async fn cycle(&self, agent: &mut Agent) -> Cycle {
         let Err(error) = self.attempt(agent).await else { return Cycle::Idle };
-        if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) {
+        if error.is_passing() {
             return Cycle::Busy;
         }
         agent.told.lock().unwrap().erred.push(error.to_string());

@@ -11,7 +11,7 @@ use waldur_sdk::{
     process::{OrderOutcome, OrderProcessor, OrderReport, ServedOffering},
     rest::{Http, HttpTransport},
     testing::{
-        Counting, Cycle, Interleaving, Life, Limits, Scenario, drop_points, interleave, kill_points,
+        Bounds, Counting, Cycle, Interleaving, Life, Scenario, drop_points, interleave, kill_points,
         waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceState},
     },
     types::{OfferingUuid, OrderUuid, ResourceUuid},
@@ -206,8 +206,8 @@ impl Scenario for Work {
 }
 
 /// No fake keeps anything of a read.
-fn bounds() -> Limits {
-    Limits::default().with_environment(environment()).around_writes()
+fn bounds() -> Bounds {
+    Bounds::default().with_environment(environment()).around_writes()
 }
 
 /// One pass of one agent.

@@ -1,5 +1,10 @@
 //! Waits until a condition holds. This is not a retry: a retry repeats a call that failed, this repeats a call that
 //! succeeded and said "not yet".
+//!
+//! For what a service does in its own time: a server that is being built, a volume that is being copied, a deletion that
+//! takes long. To see what our own write came to, use [`read_back`](crate::backend::read_back): it looks at once and for
+//! seconds, and takes a wrong reading for a late one. If it may take longer than a pass, use neither, and answer with
+//! [`Progress::Pending`](crate::backend::Progress::Pending).
 
 use std::time::Duration;
 

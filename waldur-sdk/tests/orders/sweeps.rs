@@ -18,7 +18,7 @@ use waldur_sdk::{
     backend::{CreateRequest, Created, OpContext, Override, Progress, ResourceBackend, Verified},
     process::OrderProcessor,
     testing::{
-        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, Scenario, drop_points, interleave, kill_points,
+        Bounds, Cycle, Failure, Interleaving, Life, MemoryObject, Scenario, drop_points, interleave, kill_points,
         waldur::{Generation, OrderState, ResourceState as S},
     },
     types::BackendId,
@@ -104,8 +104,8 @@ impl Scenario for Work {
     }
 }
 
-fn limits() -> Limits {
-    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600))
+fn limits() -> Bounds {
+    Bounds::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600))
 }
 
 /// Everything that a back end can have.

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
-use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS, provision::passes};
+use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS};
 use crate::{
     backend::OpContext,
     client::{Feature, ResourceApiKeyQuery, ResourceQuery, ResourceSummary, WaldurClient},
@@ -41,9 +41,9 @@ impl Then {
     fn of(outcome: &Result<KeyProvision>) -> Self {
         match outcome {
             Ok(report) if report.deferred.is_some() => Self::Again,
-            Ok(report) if report.warnings.iter().any(|warning| !passes(&warning.error)) => Self::Refused,
+            Ok(report) if report.warnings.iter().any(|warning| !warning.error.is_passing()) => Self::Refused,
             Ok(_) => Self::Done,
-            Err(error) if passes(error) => Self::Again,
+            Err(error) if error.is_passing() => Self::Again,
             Err(_) => Self::Refused,
         }
     }
