@@ -90,7 +90,8 @@ async fn life_after_life<S: Scenario>(
     limits: &Bounds,
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
-    let world = scenario.world();
+    let mut world = scenario.world();
+    scenario.prepare(&mut world).await;
     let countdown = Mutex::new(Countdown::new(plan));
     let fate = Arc::new(Fate { story: Story::default(), countdown, stir: Mutex::default(), limits: limits.clone() });
     let mut cycles = 0;

@@ -33,6 +33,7 @@
 //! | what if the process dies between any two requests? | [`kill_points()`] |
 //! | what if the host drops the future? | [`drop_points()`] |
 //! | what if two agents work on one offering? | [`interleave()`] |
+//! | all three, for orders of every kind on my back end? | [`conformance::orders()`] |
 //! | does a secret get out? | [`Canaries`] |
 //! | what if the back end itself is wrong in one method? | [`Override`] |
 //! | does my service alarm about the right things? | [`reports`] |

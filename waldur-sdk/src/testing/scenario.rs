@@ -35,6 +35,12 @@ pub trait Scenario {
     /// A fresh world, the same every time.
     fn world(&self) -> Self::World;
 
+    /// Brings a fresh world to where the work begins, where that takes time. Nothing of it is under the harness. Default:
+    /// nothing.
+    fn prepare(&self, _world: &mut Self::World) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Starts a process. Every transport to a fake must go through [`Life::around`].
     fn start(&self, world: &Self::World, life: &Life) -> Self::Agent;
 
@@ -104,8 +110,9 @@ impl Bounds {
 
     /// [`kill_points`](super::kill_points()) passes over the points around requests that read (`GET`, `HEAD`). A killed
     /// process leaves what it wrote and nothing else, so that a death around a read leaves the same world as one before
-    /// the next write: the sweep comes to every world that the whole one comes to, in a third of the time. For scenarios
-    /// whose fakes keep nothing of a read, and whose verdict does not count requests.
+    /// the next write: the sweep comes to every world that the whole one comes to, in a third of the time.
+    /// [`drop_points`](super::drop_points()) does not tell a request that waits to read from one whose answer was not seen
+    /// yet. For scenarios whose fakes keep nothing of a read, and whose verdict does not count requests.
     #[must_use]
     pub fn around_writes(mut self) -> Self {
         self.around_writes = true;

@@ -47,16 +47,16 @@ pub(super) async fn make(subject: &dyn Subject, n: u32) -> Result<CreateRequest,
     Ok(request)
 }
 
-async fn read(backend: &dyn ResourceBackend, id: &BackendId) -> Result<Option<ResourceState>, String> {
+pub(super) async fn read(backend: &dyn ResourceBackend, id: &BackendId) -> Result<Option<ResourceState>, String> {
     must("get", backend.get(&cx(), id).await)
 }
 
-async fn present(backend: &dyn ResourceBackend, id: &BackendId) -> Result<ResourceState, String> {
+pub(super) async fn present(backend: &dyn ResourceBackend, id: &BackendId) -> Result<ResourceState, String> {
     read(backend, id).await?.ok_or_else(|| format!("{id} should exist, get says that it does not"))
 }
 
 /// Whether an object has the wanted limits: all that the subject says are reported, and no other value of the rest.
-fn same_limits(subject: &dyn Subject, wanted: &Limits, found: &Limits) -> bool {
+pub(super) fn same_limits(subject: &dyn Subject, wanted: &Limits, found: &Limits) -> bool {
     let reported = subject.reported();
     wanted.iter().all(|(component, limit)| match found.get(component) {
         Some(found) => found == limit,
@@ -163,7 +163,7 @@ async fn planted(subject: &dyn Subject, n: u32, stamped: bool) -> Result<Option<
     Ok(subject.plant(&request.backend_id, stamped).await.then_some(request))
 }
 
-const NO_PLANT: &str = "the subject cannot plant objects";
+pub(super) const NO_PLANT: &str = "the subject cannot plant objects";
 
 pub(super) async fn a_foreign_object_is_not_adopted(subject: &dyn Subject) -> Outcome {
     let Some(request) = planted(subject, 8, true).await? else { return Ok(Some(NO_PLANT)) };

@@ -138,7 +138,8 @@ async fn one_after_another<S: Scenario>(
     interleaving: &Interleaving,
     limits: &Bounds,
 ) -> Result<S::Verdict, Failure<S::Verdict>> {
-    let world = scenario.world();
+    let mut world = scenario.world();
+    scenario.prepare(&mut world).await;
     let story = Story::default();
     for agent in 0..interleaving.agents {
         alone(scenario, &world, agent, 0, &story, limits).await?;
@@ -184,7 +185,8 @@ async fn together<S: Scenario>(
     limits: &Bounds,
     explorer: &mut Explorer,
 ) -> Result<(Trace, S::Verdict), Failure<S::Verdict>> {
-    let world = scenario.world();
+    let mut world = scenario.world();
+    scenario.prepare(&mut world).await;
     let story = Story::default();
     let gate = Gate::new(story.clone(), interleaving.split);
     let mut crew = Crew::new(Arc::clone(&gate), interleaving.alike);
