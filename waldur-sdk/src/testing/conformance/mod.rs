@@ -14,9 +14,9 @@
 //! ```
 //!
 //! # Whatever dies
-//! [`orders`] carries out orders of every kind on the back end, and kills the process around every write, drops its future
-//! wherever it waits, lets two agents meet, and loses writes. One call, for which a subject says beside the above how a
-//! back end is built over a [`Life`] and what its system holds:
+//! [`orders`] carries out orders of every kind on the back end, and kills the process around every write, drops its
+//! future wherever it waits, lets two agents meet, and loses writes. It is one call. For it, a subject also says how a
+//! back end is built over a [`Life`], and what its system holds:
 //!
 //! ```
 //! use waldur_sdk::testing::{MemoryService, conformance::{self, MemorySubject, Scene, Verdict, Work}};
@@ -33,7 +33,7 @@
 //! ```
 //!
 //! Under virtual time (see [`testing`](crate::testing#virtual-time)) that takes seconds: [`Subject::environment`] names
-//! its clocks. A [`Scene`] is a [`Scenario`] as well, for what a back end wants to be held against beyond that.
+//! its clocks. A [`Scene`] is also a [`Scenario`], so a back end can run further harnesses over it.
 //!
 //! # One call after another
 //! | group | checks |
