@@ -1,12 +1,12 @@
 //! Keys of customers as Waldur's API keys (s3.md §4), where `credentials_mode` says so.
 //!
-//! The access key of a new pair is drawn here, so that a pair whose answer got lost has a name by which it is taken back.
-//! On RadosGW the gateway draws the secret, and no URL carries one; croit takes both halves from us.
+//! The access key of a new pair is drawn here: if the answer gets lost, the pair can be deleted by its name. On RadosGW
+//! the gateway draws the secret, so no URL carries one; croit takes both halves from us.
 //!
-//! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out its keys, or to
-//! take away those in use. With `credentials_mode: both` the key that stands in the metadata is known to customers, though
-//! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is. When the resource has
-//! ended, it goes with the others.
+//! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out keys, or to
+//! delete keys in use. With `credentials_mode: both`, customers know the key in the metadata, although Waldur may not
+//! list it. So it is never pruned, and while it is unknown which key that is, none is pruned. When the resource has
+//! ended, it is deleted with the others.
 
 use std::collections::BTreeSet;
 

@@ -56,8 +56,8 @@ const AT_A_TIME: usize = 8;
 
 /// The back end: one S3 user for each resource, on the flavour of storage that the settings name. Cheap to clone.
 ///
-/// A user carries the resource's stamp as its e-mail address. Its key pair is minted by the storage when it is
-/// created, so that no secret stands in a URL. Its ceilings are quotas on the user and on each of its buckets.
+/// A user carries the resource's stamp as its e-mail address. The storage mints its key pair when the user is created,
+/// so no secret is in a URL. Its ceilings are quotas on the user and on each of its buckets.
 #[derive(Clone, Debug)]
 pub struct S3Backend(Arc<Inner>);
 
@@ -340,10 +340,11 @@ impl ResourceBackend for S3Backend {
 }
 
 /// Builds the back end from settings, under the words `ceph_s3`, `croit_s3` and `croit_usage`. The settings choose the
-/// flavour; the last word is croit's, and means `usage_model: gb_days`.
+/// flavour. `croit_usage` needs croit, and means `usage_model: gb_days`.
 ///
-/// `soft_delete` is refused where no component sets a quota, as nothing would be closed. Suspending the user is no way
-/// out: that wants to be asked for (s3.md §8), and a restoration could not tell it from a suspension by the operator.
+/// `soft_delete` is refused where no component sets a quota, because then nothing would close the user. To suspend it
+/// instead is no solution: suspension has to be switched on (s3.md §8), and a restoration could not tell it from a
+/// suspension by the operator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct S3Factory;
 

@@ -1,5 +1,5 @@
-//! The key that stands in the metadata, where a user has none that may: the operator took it away, or the user is from a
-//! time when all its keys were its customers' own.
+//! Makes a key for the metadata, if a user has none that may be published: the operator deleted it, or all its keys are
+//! API keys of customers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

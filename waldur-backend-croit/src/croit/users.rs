@@ -26,12 +26,12 @@ impl Users<'_> {
     /// All users. croit has no call for one of them, and no pages.
     ///
     /// # Errors
-    /// `Decode` when the answer is no list: nothing is read into that.
+    /// `Decode` when the answer is no list.
     pub async fn all(&self) -> Result<UserList> {
         self.read(UserList::default()).await
     }
 
-    /// Of all users those that are named: the others pass by while the list arrives, and nothing is kept of them.
+    /// Those of all users that are named. The others are skipped while the list arrives, and nothing is kept of them.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -39,7 +39,7 @@ impl Users<'_> {
         self.read(UserList { wanted: Some(names(uids)), ..UserList::default() }).await
     }
 
-    /// As [`Self::among`], and whether a name is one of the others' can be told, too.
+    /// As [`Self::among`]. Afterwards it is also known whether a name is one of the others'.
     pub(crate) async fn among_names(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
         self.read(UserList { wanted: Some(names(uids)), others: Some(BTreeSet::new()), ..UserList::default() }).await
     }

@@ -51,7 +51,8 @@ pub struct Component {
     pub target_components: BTreeMap<String, Decimal>,
     /// The whole map as written, for keys of the back end's own (`backend_name`, `enforce_limits`…).
     pub raw: RawSettings,
-    /// Whether it is none of the file: Waldur alone has it ([`Components::merge_waldur`](super::Components::merge_waldur)).
+    /// Whether it is not in the file, and only Waldur has it
+    /// ([`Components::merge_waldur`](super::Components::merge_waldur)).
     pub is_adopted: bool,
     /// How Waldur bills it; `None` where it does not have it, or was not asked.
     pub billing_type: Option<BillingType>,

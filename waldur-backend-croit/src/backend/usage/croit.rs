@@ -1,5 +1,5 @@
-//! What users store now, and what they stored over a month, by croit. It has no list that answers for all of them: one
-//! call for each, several at a time, and one that says who exists and whose each user is.
+//! What users store now, and what they stored over a month, by croit. croit has no list of that for all users. So there
+//! is one call for each, several at a time, and one list that says which users exist and whose they are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

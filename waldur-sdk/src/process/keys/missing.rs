@@ -77,22 +77,24 @@ fn is_over(provisions: &[(ResourceUuid, Result<KeyProvision>)]) -> bool {
 }
 
 impl KeyProcessor {
-    /// Gives keys to resources in use for which Waldur lists less than two: those that were there before their customers
-    /// were to have any. So many at a time ([`KeyPolicy::provisions_per_pass`](super::KeyPolicy)), so that a large offering
-    /// is done pass by pass. What waits is looked for anew once nothing waits any more and some time has passed. Each look
-    /// begins somewhere else, so that a process that lives for a single pass comes to everybody too.
+    /// Gives keys to resources in use for which Waldur lists fewer than two: resources that are older than the setting
+    /// that promises keys. At most [`KeyPolicy::provisions_per_pass`](super::KeyPolicy) have their turn in one pass, so
+    /// a large offering takes several passes. Resources are listed anew once none waits any more and some time has
+    /// passed. Each listing begins at another place, so a process that lives for a single pass also reaches all of them
+    /// in the end.
     ///
-    /// Who cannot get any, such as one whose object is without the resource's stamp, is told once and left out for a day.
-    /// Until Waldur is seen to list a key, one resource has its turn at a time; where it does not list what it has just been
-    /// handed, nobody gets another one until the next look. A resource with four keys that Waldur does not list gets no more,
-    /// where the back end tells them ([`ApiKeys::prunable`](crate::backend::ApiKeys::prunable)). Refused credentials end the
-    /// pass, and so does a back end that is down.
+    /// A resource that cannot get keys, for example because its object has no stamp, is reported once and left out for
+    /// a day. Until Waldur is seen to list a key, one resource has its turn at a time. If Waldur does not list a key that
+    /// it has just been given, no resource gets another one until the next listing. A resource with four keys that Waldur
+    /// does not list gets no more, if the back end tells them ([`ApiKeys::prunable`](crate::backend::ApiKeys::prunable)).
+    /// The pass ends if credentials are refused, or if the back end is down.
     ///
-    /// No key is removed: customers may use one that Waldur does not list, which is why they are given others. That is what
-    /// [`Self::provision`] and replacements do, once there is a list.
+    /// No key is removed here, because customers may use one that Waldur does not list. [`Self::provision`] and
+    /// replacements do that, once there is a list.
     ///
     /// # Errors
-    /// When resources or keys cannot be listed as a whole: unknown is not none. A server that has no keys has none to give.
+    /// When resources or keys cannot be listed as a whole: unknown is not none. On a server without API keys nothing is
+    /// done.
     pub async fn provision_missing(&self, cx: &OpContext) -> Result<MissingKeys> {
         let waldur = self.waldur(cx);
         if self.backend().keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
