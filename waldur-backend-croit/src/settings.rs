@@ -208,9 +208,11 @@ impl S3Settings {
         self
     }
 
-    /// Replaces [`Self::naming`].
+    /// Replaces [`Self::naming`], and of [`Self::prefixes`] the one that goes with it.
     #[must_use]
     pub fn with_naming(mut self, naming: Naming) -> Self {
+        let ([users, slugs], own) = (self.prefixes, naming.prefix().to_owned());
+        self.prefixes = if matches!(naming, Naming::Seed(_)) { [own, slugs] } else { [users, own] };
         self.naming = naming;
         self
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use waldur_backend_croit::{
     S3Factory, S3Settings,
     croit::Login,
-    names::Naming,
+    names::{Naming, SeedNaming},
     radosgw::S3Key,
     settings::{DeleteMode, Flavour},
 };
@@ -58,6 +58,12 @@ fn what_nobody_writes_is_the_same_in_code_and_in_a_file() {
     let endpoint = || "https://s3.example.org".parse().unwrap();
     let radosgw = S3Settings::radosgw(endpoint(), S3Key::new("ADMIN", "canary-admin-secret"));
     assert_eq!(format!("{radosgw:?}"), written(&minimal()));
+    for (naming, more) in [
+        (Naming::Processor { prefix: "x-".to_owned() }, json!({ "naming": "processor", "allocation_prefix": "x-" })),
+        (Naming::Seed(SeedNaming::new("x_", "_", 64).unwrap()), json!({ "user_prefix": "x_" })),
+    ] {
+        assert_eq!(format!("{:?}", radosgw.clone().with_naming(naming)), written(&with(more)));
+    }
 
     let croit = S3Settings::croit("https://croit.example.org/api".parse().unwrap(), Login::token("canary"));
     let mut tree = json!({ "api_url": "https://croit.example.org/api", "token": "canary" });
