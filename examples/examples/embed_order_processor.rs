@@ -12,7 +12,6 @@ use waldur_sdk::{
     backend::{BuildEnv, OpContext, Registry, ReqwestConnector},
     client::{AgentMode, WaldurClient},
     process::ServedOffering,
-    rest::{Http, HttpOptions, ReqwestTransport},
     settings::{AccountingType, BackendSettings, Component, Components},
     types::{OfferingUuid, UnitFactor},
 };
@@ -23,9 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A client of Waldur. It repeats what may be repeated, and gives up within a minute.
     let waldur = WaldurClient::builder(setting("WALDUR_API_URL")?)
-        .token(setting("WALDUR_API_TOKEN")?.into())
+        .token(setting("WALDUR_API_TOKEN")?)
         .agent_mode(AgentMode::OrderProcess)
-        .http(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
         .build()?;
     let offering: OfferingUuid = setting("WALDUR_OFFERING_UUID")?.parse()?;
 

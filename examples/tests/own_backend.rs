@@ -14,7 +14,7 @@ use waldur_sdk::{
     rest::{Environment, HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components, problems},
     testing::{
-        MemoryService, Outage,
+        Life, MemoryService, Outage,
         conformance::{self, Subject, Verdict},
     },
     types::{BackendId, Limit, Limits, OfferingUuid, ResourceUuid, UnitFactor, Uuid},
@@ -33,15 +33,26 @@ impl Default for Rental {
     }
 }
 
-fn environment(rental: &Rental, settings: &serde_json::Value) -> BuildEnv {
+/// Under virtual time.
+fn clocks() -> Environment {
+    Environment::default()
+        .with_timer(tokio::time::sleep)
+        .with_monotonic(|| tokio::time::Instant::now().into_std())
+        .with_random(|| 0)
+}
+
+fn environment(way: impl HttpTransport + Clone, settings: &serde_json::Value) -> BuildEnv {
     let (settings, _) = BackendSettings::from_value("backend_settings", settings).unwrap();
     let mut drawers = Component::new("drawers", AccountingType::Limit);
     drawers.unit_factor = UnitFactor::new(6.into()).unwrap();
     let components: Components = [drawers, Component::new("hooks", AccountingType::Limit)].into_iter().collect();
-    let outage = rental.outage.clone();
-    let connector = move |_: &HttpOptions| Ok(Arc::new(outage.clone()) as Arc<dyn HttpTransport>);
-    BuildEnv::new("lockers", OfferingUuid::new(Uuid::nil()), settings, components, connector)
-        .with_environment(Environment::default().with_timer(tokio::time::sleep).with_random(|| 0))
+    let connector = move |_: &HttpOptions| Ok(Arc::new(way.clone()) as Arc<dyn HttpTransport>);
+    BuildEnv::new("lockers", OfferingUuid::new(Uuid::nil()), settings, components, connector).with_environment(clocks())
+}
+
+fn lockers_over(way: impl HttpTransport + Clone) -> Arc<dyn ResourceBackend> {
+    let settings = json!({ "locker_url": "http://localhost/", "locker_token": MemoryService::TOKEN });
+    Registry::default().with(lockers::LockerFactory).build(&environment(way, &settings)).unwrap().0
 }
 
 fn limits(drawers: u32, hooks: u32) -> Limits {
@@ -51,8 +62,20 @@ fn limits(drawers: u32, hooks: u32) -> Limits {
 #[async_trait]
 impl Subject for Rental {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
-        let settings = json!({ "locker_url": "http://localhost/", "locker_token": MemoryService::TOKEN });
-        Registry::default().with(lockers::LockerFactory).build(&environment(self, &settings)).unwrap().0
+        lockers_over(self.outage.clone())
+    }
+
+    // The three that deaths, drops and company need.
+    fn backend_over(&self, life: &Life) -> Option<Arc<dyn ResourceBackend>> {
+        Some(lockers_over(life.around(self.outage.clone())))
+    }
+
+    fn shown(&self) -> Option<Vec<String>> {
+        Some(self.service.objects().into_iter().map(|(id, locker)| format!("{id} {locker:?}")).collect())
+    }
+
+    fn environment(&self) -> Environment {
+        clocks()
     }
 
     fn limits(&self) -> Limits {
@@ -105,12 +128,30 @@ async fn the_back_end_of_the_tutorial_conforms() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn orders_on_the_back_end_of_the_tutorial_survive_deaths_drops_and_company() {
+    let verdicts = conformance::orders(Rental::default).await;
+    assert!(verdicts.passed(), "{verdicts}");
+    let skipped = verdicts.iter().filter(|(_, verdict)| *verdict != Verdict::Passed).map(|(check, _)| *check);
+    // No options, no usage, no pause; and nobody has made its service lose anything.
+    assert_eq!(
+        skipped.collect::<Vec<_>>(),
+        [
+            "order_to_update_options",
+            "order_to_terminate_what_is_in_use",
+            "order_to_restore_what_is_paused",
+            "order_is_not_done_where_a_write_was_lost",
+        ],
+        "{verdicts}"
+    );
+}
+
 #[test]
 fn the_back_end_of_the_tutorial_tells_all_that_is_wrong_with_its_settings() {
     let settings = json!({ "locker_url": "http://elsewhere.example.org/", "locker_tokn": "hidden" });
     let error = Registry::default()
         .with(lockers::LockerFactory)
-        .build(&environment(&Rental::default(), &settings))
+        .build(&environment(MemoryService::default(), &settings))
         .err()
         .expect("two problems");
     let found: Vec<_> = problems(&error).iter().map(ToString::to_string).collect();

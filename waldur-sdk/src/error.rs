@@ -337,6 +337,22 @@ impl Error {
         }
     }
 
+    /// Whether it may pass without anybody changing what was asked for: the classes [`Transient`](ErrorClass::Transient)
+    /// and [`NotReady`](ErrorClass::NotReady). Nothing is decided by such an error and nothing reported to a customer; the
+    /// same is tried again in the next pass. Wider than [`Self::is_retryable`]: a certificate that has run out passes once
+    /// it is mended, and no repeat mends it.
+    ///
+    /// ```
+    /// use waldur_sdk::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Timeout, "no answer").is_passing());
+    /// assert!(Error::not_ready("the project is still being made").is_passing());
+    /// assert!(!Error::rejected("the name is too long").is_passing());
+    /// ```
+    pub fn is_passing(&self) -> bool {
+        matches!(self.class(), ErrorClass::Transient | ErrorClass::NotReady)
+    }
+
     /// What a processor does about it.
     pub fn class(&self) -> ErrorClass {
         use ErrorKind as K;

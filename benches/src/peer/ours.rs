@@ -18,7 +18,7 @@ use waldur_sdk::{
     process::{
         MembershipPolicy, MembershipSync, OrderOutcome, OrderProcessor, ServedOffering, UsagePolicy, UsageReporter,
     },
-    rest::{Environment, Http, HttpOptions, ReqwestTransport},
+    rest::{Environment, Http, HttpOptions},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::OfferingUuid,
 };
@@ -126,9 +126,8 @@ impl Duty {
         let (agent, _) = AgentSettings::from_value(&orders.settings)?;
         let offering = agent.offerings.first().ok_or("no offering")?;
         let environment = Environment::default().with_timer(tokio::time::sleep);
-        let http = || -> Result<Http> {
-            Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?).with_environment(environment.clone()))
-        };
+        let http =
+            || -> Result<Http> { Ok(Http::connect(&HttpOptions::default())?.with_environment(environment.clone())) };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
         let backend = backend(system, offering, http()?)?;

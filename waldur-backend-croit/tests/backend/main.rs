@@ -20,4 +20,3 @@ mod purging;
 mod quotas;
 mod real_s3;
 mod settings;
-mod sweeps;

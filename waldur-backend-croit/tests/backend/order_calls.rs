@@ -6,25 +6,27 @@ use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorKind,
-    backend::{OpContext, ResourceBackend as _},
+    backend::ResourceBackend as _,
     process::OrderOutcome,
+    testing::conformance::{Scene, Work},
     types::{ResourceUuid, Uuid},
 };
 
 use crate::{
     common::{Gate, On, UID, count, create, cx, delete, id, request, resource, usage_components},
-    orders::{Work, processor_with},
+    conformance::Gateway,
 };
 
 /// The calls of one order to the storage, without the user's name.
 async fn calls(on: On, mode: &str, work: Work) -> Vec<String> {
-    let world = work.new_world(on);
     let settings = json!({ "credentials_mode": mode });
-    let agent = processor_with(&world, world.waldur.clone(), world.gate.clone(), work, &settings);
-    let report = agent.run_once(&OpContext::new("orders")).await.unwrap();
+    let scene = Scene::new(work, || Gateway::for_work(on, work).with(settings.clone()));
+    let world = scene.ready().await.unwrap();
+    world.subject.gate.take_log();
+    let report = world.pass().await.unwrap();
     let outcome = &report.orders.first().unwrap().outcome;
     assert!(matches!(outcome, OrderOutcome::Done), "{on:?} {mode} {work:?}: {outcome}");
-    world.gate.take_log()
+    world.subject.gate.take_log()
 }
 
 /// A list of everybody, which is croit's only way to show one user.

@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use waldur_backend_harbor::testing::SeedProject;
+use serde_json::{Value, json};
+use waldur_backend_harbor::testing::{FakeHarborBuilder, SeedProject};
 use waldur_sdk::{
     ErrorClass,
     backend::{MarketplaceResource, Party, Period, ResourceBackend, Surroundings},
     client::WaldurClient,
     process::ResourceImport,
-    rest::TransportErrorKind,
+    rest::{Environment, TransportErrorKind},
+    settings::Components,
     testing::{
+        Life,
         conformance::{self, Subject, Verdict},
         waldur::{Billing, FakeWaldur, Generation},
     },
@@ -18,27 +21,92 @@ use waldur_sdk::{
 };
 
 use crate::common::{
-    Failure, GIB, GROUP, Gate, NAME, OTHER_STAMP, backend, count, cx, http, id, now, pass_time, resource, storage,
+    Failure, GIB, GROUP, Gate, NAME, OTHER_STAMP, backend, backend_with, components, count, cx, environment, http, id,
+    now, pass_time, resource, storage,
 };
 
 const CYCLE: Duration = Duration::from_secs(300);
 
-struct Registry {
-    gate: Gate,
+/// A registry that sells `limits`, and `other` at an update.
+pub(crate) struct Registry {
+    pub(crate) gate: Gate,
+    pub(crate) limits: u32,
+    pub(crate) other: u32,
+    /// Settings beside the usual ones.
+    pub(crate) more: Value,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        // No tick between the halves of a change of a quota: whoever is killed there has changed nothing.
+        Self::at(Gate::with(|harbor| harbor.quota_overlap(false)))
+    }
+
+    fn at(gate: Gate) -> Self {
+        Self { gate, limits: 20, other: 50, more: json!({}) }
+    }
+
+    /// As harbors are about to be, where it matters what is absent; projects are deleted with what is in them.
+    pub(crate) fn strict() -> Self {
+        let strict = |harbor: FakeHarborBuilder| harbor.configure(|settings| settings.head_needs_right = true);
+        let gate = Gate::with(|harbor| strict(harbor.quota_overlap(false)));
+        Self { more: json!({ "force_delete_repositories": true }), ..Self::at(gate) }
+    }
 }
 
 #[async_trait]
 impl Subject for Registry {
     fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(backend(&self.gate))
+        Arc::new(backend_with(self.gate.clone(), &self.gate.fake, self.more.clone()))
+    }
+
+    fn backend_over(&self, life: &Life) -> Option<Arc<dyn ResourceBackend>> {
+        Some(Arc::new(backend_with(life.around(self.gate.clone()), &self.gate.fake, self.more.clone())))
+    }
+
+    fn environment(&self) -> Environment {
+        environment()
     }
 
     fn limits(&self) -> Limits {
-        storage(20)
+        storage(self.limits)
     }
 
     fn other_limits(&self) -> Limits {
-        storage(50)
+        storage(self.other)
+    }
+
+    fn components(&self) -> Components {
+        components()
+    }
+
+    fn shown(&self) -> Option<Vec<String>> {
+        let fake = &self.gate.fake;
+        assert!(fake.unmodelled().is_empty());
+        assert_eq!((fake.refused_logins(), fake.requests_with_cookie()), (0, 0));
+        let project = |name: String| {
+            let project = fake.project(&name).unwrap();
+            let (quota, groups) = (project.quota.map(|quota| quota.hard), project.groups());
+            format!("{name} {quota:?} {groups:?} {:?} {:?}", project.allowlist, project.repositories)
+        };
+        let groups = fake.groups().into_iter().map(|group| format!("group {}", group.name));
+        Some(fake.projects().into_iter().map(project).chain(groups).collect())
+    }
+
+    /// Without the time, which is of its creation.
+    fn published(&self, metadata: &Value) -> String {
+        let mut metadata = metadata.clone();
+        metadata.as_object_mut().unwrap().remove("creation_time");
+        metadata.to_string()
+    }
+
+    /// Acknowledged as Harbor does, without a body. Not the membership of a group: every hour upkeep looks at it.
+    fn lose_write(&self, kind: usize) -> bool {
+        let kinds =
+            [("POST /projects ", 201), ("PUT /projects/", 200), ("PUT /quotas/", 200), ("DELETE /projects/", 200)];
+        let Some((pattern, status)) = kinds.into_iter().nth(kind) else { return false };
+        self.gate.fail(pattern, 1, Failure::Status(status, String::new()));
+        true
     }
 
     /// A stranger's project has something in it; an empty one could be what an attempt of ours has left.
@@ -94,7 +162,7 @@ async fn turn_of(resource: &MarketplaceResource) {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_keeps_the_contract() {
-    let registry = Registry { gate: Gate::new() };
+    let registry = Registry::at(Gate::new());
     // The one that is looked after there.
     turn_of(&registry.resource(72)).await;
     let verdicts = conformance::run(&registry).await;

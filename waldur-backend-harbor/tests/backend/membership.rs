@@ -22,7 +22,7 @@ use waldur_sdk::{
     process::{MembershipReport, MembershipSync, ResourceSync, ServedOffering, SyncOutcome, UsageOutcome},
     rest::HttpTransport,
     testing::{
-        Cycle, Life, Limits, Scenario, drop_points, kill_points,
+        Bounds, Cycle, Life, Scenario, drop_points, kill_points,
         waldur::{Billing, FakeWaldur, Generation, OrderState},
     },
     types::{OfferingUuid, ProjectUuid, ResourceUuid},
@@ -491,7 +491,7 @@ impl Scenario for Lifted {
 
 #[tokio::test(start_paused = true)]
 async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
-    let bounds = Limits::default().with_environment(environment()).around_writes();
+    let bounds = Bounds::default().with_environment(environment()).around_writes();
     let sweep = kill_points(&Lifted, &bounds).await.unwrap();
     assert!(sweep.points >= 4, "{} points", sweep.points);
 }
@@ -499,7 +499,7 @@ async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
 #[tokio::test(start_paused = true)]
 async fn h29_scaling_survives_the_death_of_its_process_anywhere() {
     for down in [true, false] {
-        let bounds = Limits::default().with_environment(environment()).around_writes();
+        let bounds = Bounds::default().with_environment(environment()).around_writes();
         let sweep = kill_points(&Scaling { down }, &bounds).await.unwrap();
         assert!(sweep.points >= 4, "{down}: {} points", sweep.points);
         drop_points(&Scaling { down }, &bounds).await.unwrap();

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{ServerFeatures, WaldurClient};
 use crate::{
     error::{Error, Result},
-    rest::{Authenticator, BaseUrl, Http, PlainHttp, RestClient, StaticHeader},
+    rest::{Authenticator, BaseUrl, Environment, Http, Observer, PlainHttp, RestClient, StaticHeader},
 };
 
 const SDK: &str = concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"));
@@ -60,7 +60,7 @@ impl fmt::Display for AgentMode {
     }
 }
 
-/// Builds a [`WaldurClient`]. Needed are the URL, an [`Http`] and credentials.
+/// Builds a [`WaldurClient`]. Needed are the URL and credentials; without the feature `reqwest` also an [`Http`].
 #[must_use = "a builder does nothing until built"]
 pub struct ClientBuilder {
     url: String,
@@ -70,6 +70,8 @@ pub struct ClientBuilder {
     mode: Option<AgentMode>,
     agent_version: String,
     timeout: Option<Duration>,
+    environment: Option<Environment>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 enum Credentials {
@@ -88,12 +90,14 @@ impl ClientBuilder {
             mode: None,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             timeout: None,
+            environment: None,
+            observer: None,
         }
     }
 
     /// Authenticates with a static API token: `Authorization: Token …` (core.md §1.1).
-    pub fn token(mut self, token: SecretString) -> Self {
-        self.credentials = Credentials::Token(token);
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.credentials = Credentials::Token(token.into());
         self
     }
 
@@ -106,6 +110,18 @@ impl ClientBuilder {
     /// Sends through `http`: its transport, retries, clocks and observer.
     pub fn http(mut self, http: Http) -> Self {
         self.http = Some(http);
+        self
+    }
+
+    /// Replaces sleep, clocks and randomness of the [`Http`].
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Replaces the observer of attempts of the [`Http`].
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -147,7 +163,13 @@ impl ClientBuilder {
         if HeaderValue::from_str(&self.agent_version).is_err() {
             return Err(Error::config("agent version: contains a character that a header cannot carry"));
         }
-        let http = self.http.map_or_else(default_http, Ok)?;
+        let mut http = self.http.map_or_else(default_http, Ok)?;
+        if let Some(environment) = self.environment {
+            http = http.with_environment(environment);
+        }
+        if let Some(observer) = self.observer {
+            http = http.with_observer(observer);
+        }
         let mut rest = match self.credentials {
             Credentials::Missing => return Err(Error::config("waldur_api_token: neither a token nor another login")),
             Credentials::Token(token) => RestClient::new(http, base, StaticHeader::waldur_token(&token)?),
@@ -178,7 +200,7 @@ impl fmt::Debug for ClientBuilder {
 /// The pipeline of those who bring none.
 #[cfg(feature = "reqwest")]
 fn default_http() -> Result<Http> {
-    Ok(Http::new(crate::rest::ReqwestTransport::new(&crate::rest::HttpOptions::default())?))
+    Http::connect(&crate::rest::HttpOptions::default())
 }
 
 #[cfg(not(feature = "reqwest"))]

@@ -19,7 +19,7 @@ use crate::{
         BackendResourceQuery, BackendResourceRequestState, NewBackendResource, ResourceQuery, ResourceState,
         WaldurClient,
     },
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     settings::{AgentSettings, OfferingSettings},
     types::{
         BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid, ResourceUuid,
@@ -340,12 +340,11 @@ impl ResourceImport {
         let waldur = self.served.waldur(cx);
         cx.step("list");
         let query = ResourceQuery::offering(self.served.offering).states(ALIVE);
-        let resources = waldur.provider_resources().list(&query).collect().await?.complete()?;
+        let resources = waldur.provider_resources().list(&query).all().await?;
         let offered =
-            waldur.backend_resources().list(&BackendResourceQuery::offering(self.served.offering)).collect().await?;
-        let known: BTreeSet<_> = resources.items().iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
-        let offered: BTreeSet<_> =
-            offered.complete()?.into_items().into_iter().filter_map(|row| row.backend_id).collect();
+            waldur.backend_resources().list(&BackendResourceQuery::offering(self.served.offering)).all().await?;
+        let known: BTreeSet<_> = resources.iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
+        let offered: BTreeSet<_> = offered.into_iter().filter_map(|row| row.backend_id).collect();
         let objects = shielded(importer.list(cx)).await?;
         let strangers: Vec<_> =
             objects.into_items().into_iter().filter(|object| !known.contains(&object.backend_id)).collect();
@@ -395,8 +394,7 @@ impl ResourceImport {
 
 /// What a refusal by Waldur comes to. A conflict is another agent that was faster, at which the next run looks.
 fn not_now(error: Error) -> ImportOutcome {
-    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
-    if passes || error.kind() == ErrorKind::Conflict {
+    if error.is_passing() || error.kind() == ErrorKind::Conflict {
         ImportOutcome::Deferred(error)
     } else {
         ImportOutcome::Refused(error)

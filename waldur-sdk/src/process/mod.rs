@@ -38,6 +38,7 @@ mod import;
 mod keys;
 mod lanes;
 mod membership;
+mod of_settings;
 mod orders;
 mod retry;
 mod served;

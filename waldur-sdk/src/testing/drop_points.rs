@@ -1,11 +1,15 @@
 //! Dropping a future wherever it waits.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll, ready},
+};
 
 use super::{
-    Cycle, Failure, Life, Limits, Scenario, Sweep,
+    Bounds, Cycle, Failure, Life, Scenario, Sweep,
     failure::Story,
-    life::Undisturbed,
+    life::{Hook, Phase, poll_yield},
+    lock,
     scenario::Watched,
     sweep::{Countdown, Run, sweep},
 };
@@ -21,23 +25,27 @@ use super::{
 ///
 /// # Errors
 /// The first [`Failure`]; it tells the place and the whole story of the run.
-pub async fn drop_points<S: Scenario>(scenario: &S, limits: &Limits) -> Result<Sweep, Failure<S::Verdict>> {
+pub async fn drop_points<S: Scenario>(scenario: &S, limits: &Bounds) -> Result<Sweep, Failure<S::Verdict>> {
     sweep(limits, async |plan| one_process(scenario, limits, plan).await).await
 }
 
 /// One run to rest, all of it in one process.
 async fn one_process<S: Scenario>(
     scenario: &S,
-    limits: &Limits,
+    limits: &Bounds,
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
-    let world = scenario.world();
+    let mut world = scenario.world();
+    scenario.prepare(&mut world).await;
     let story = Story::default();
     let mut countdown = Countdown::new(plan);
-    let life = Life::new(Arc::new(Undisturbed(story.clone())), 0, 0);
+    let watched = Arc::new(Watch { story: story.clone(), limits: limits.clone(), seen: Mutex::default() });
+    let life = Life::new(Arc::clone(&watched) as Arc<dyn Hook>, 0, 0);
     let mut agent = scenario.start(&world, &life);
     for _ in 0..limits.cycles() {
-        let cycle = limits.watch(scenario.cycle(&mut agent), |_, pending| pending && countdown.strikes()).await;
+        let cycle = limits
+            .watch(scenario.cycle(&mut agent), |_, pending| watched.is_place() && pending && countdown.strikes())
+            .await;
         match cycle {
             Watched::Done(Cycle::Idle) => {
                 return Ok(Run {
@@ -56,3 +64,45 @@ async fn one_process<S: Scenario>(
 }
 
 const FAULT: &str = "dropped at wait";
+
+/// Whether the places where a process waits differ.
+struct Watch {
+    story: Story,
+    limits: Bounds,
+    seen: Mutex<Seen>,
+}
+
+/// What happened in one poll.
+#[derive(Default)]
+struct Seen {
+    /// A request that reads was carried out, and its answer not seen: of it nothing is left that was not before.
+    read: bool,
+    /// Anything else passed the harness.
+    more: bool,
+}
+
+impl Watch {
+    /// Whether the poll that has ended came to another place than the one before it.
+    fn is_place(&self) -> bool {
+        let seen = std::mem::take(&mut *lock(&self.seen));
+        seen.more || !seen.read
+    }
+
+    fn notes(&self, label: &str, as_before: bool) {
+        let mut seen = lock(&self.seen);
+        let read = as_before && !self.limits.strikes_around(label);
+        (seen.read, seen.more) = (seen.read || read, seen.more || !read);
+    }
+}
+
+impl Hook for Watch {
+    fn poll_pass(&self, phase: Phase, label: &str, ticket: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
+        if ticket.is_none() {
+            self.notes(label, phase == Phase::Answered);
+        }
+        ready!(poll_yield(ticket, cx.waker()));
+        self.notes(label, phase == Phase::Leaves);
+        self.story.tell(phase.of(label));
+        Poll::Ready(())
+    }
+}

@@ -33,6 +33,7 @@
 //! | what if the process dies between any two requests? | [`kill_points()`] |
 //! | what if the host drops the future? | [`drop_points()`] |
 //! | what if two agents work on one offering? | [`interleave()`] |
+//! | all three, for orders of every kind on my back end? | [`conformance::orders()`] |
 //! | does a secret get out? | [`Canaries`] |
 //! | what if the back end itself is wrong in one method? | [`Override`] |
 //! | does my service alarm about the right things? | [`reports`] |
@@ -60,7 +61,7 @@
 //! # drop(environment);
 //! ```
 //!
-//! Give it to the client, to [`Latency`] and [`Faults`], and to the harnesses through [`Limits::with_environment`], so
+//! Give it to the client, to [`Latency`] and [`Faults`], and to the harnesses through [`Bounds::with_environment`], so
 //! that a cycle that hangs is found at once. If wall-clock time matters, add `with_wall` with a closure that adds the
 //! elapsed virtual time to a fixed date. The harnesses themselves run under any runtime, and under none.
 
@@ -97,14 +98,14 @@ pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Outag
 pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
 pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};
-pub use scenario::{Cycle, Limits, Scenario};
+pub use scenario::{Bounds, Cycle, Scenario};
 pub use script::{Answer, Recorded, ScriptedTransport};
 
 pub use crate::backend::{Overridden, Override};
 
 /// A list that is whole because a test says so. Entries are told apart by nothing: two that are equal are two.
 pub fn complete<T>(items: Vec<T>) -> Complete<T> {
-    Complete::vouched(items)
+    Complete::vouched_for(items)
 }
 
 /// A poisoned lock only says that another test thread panicked; what it guards are counters and lists.

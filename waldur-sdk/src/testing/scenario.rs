@@ -35,6 +35,12 @@ pub trait Scenario {
     /// A fresh world, the same every time.
     fn world(&self) -> Self::World;
 
+    /// Brings a fresh world to where the work begins, where that takes time. Nothing of it is under the harness. Default:
+    /// nothing.
+    fn prepare(&self, _world: &mut Self::World) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Starts a process. Every transport to a fake must go through [`Life::around`].
     fn start(&self, world: &Self::World, life: &Life) -> Self::Agent;
 
@@ -56,7 +62,7 @@ pub enum Cycle {
 
 /// Bounds of one run, so that a scenario that never ends is a failure and not a test that hangs.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct Bounds {
     environment: Environment,
     cycle: Duration,
     cycles: usize,
@@ -64,7 +70,7 @@ pub struct Limits {
     around_writes: bool,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     /// 60 s for a cycle on the system's timer, 20 cycles in a run, one fault in a run.
     fn default() -> Self {
         let (environment, cycle) = (Environment::default(), Duration::from_secs(60));
@@ -72,8 +78,8 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// Measures [`Limits::with_cycle_time`] on this timer. With virtual time a hanging cycle is found at once.
+impl Bounds {
+    /// Measures [`Bounds::with_cycle_time`] on this timer. With virtual time a hanging cycle is found at once.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
@@ -104,8 +110,9 @@ impl Limits {
 
     /// [`kill_points`](super::kill_points()) passes over the points around requests that read (`GET`, `HEAD`). A killed
     /// process leaves what it wrote and nothing else, so that a death around a read leaves the same world as one before
-    /// the next write: the sweep comes to every world that the whole one comes to, in a third of the time. For scenarios
-    /// whose fakes keep nothing of a read, and whose verdict does not count requests.
+    /// the next write: the sweep comes to every world that the whole one comes to, in a third of the time.
+    /// [`drop_points`](super::drop_points()) does not tell a request that waits to read from one whose answer was not seen
+    /// yet. For scenarios whose fakes keep nothing of a read, and whose verdict does not count requests.
     #[must_use]
     pub fn around_writes(mut self) -> Self {
         self.around_writes = true;
@@ -156,7 +163,7 @@ impl Limits {
     }
 }
 
-/// How [`Limits::watch`] ended.
+/// How [`Bounds::watch`] ended.
 pub(super) enum Watched<T> {
     Done(T),
     Cut,

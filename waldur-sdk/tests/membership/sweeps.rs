@@ -13,7 +13,7 @@ use waldur_sdk::{
     process::{MembershipSync, ServedOffering},
     rest::Http,
     testing::{
-        Counting, Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Scenario, drop_points, interleave,
+        Bounds, Counting, Cycle, Interleaving, Life, MemoryBackend, MemoryObject, Scenario, drop_points, interleave,
         kill_points,
         waldur::{Generation, OfferingUserState as S},
     },
@@ -159,8 +159,8 @@ impl Scenario for Everything {
     }
 }
 
-fn bounds(site: &Site) -> Limits {
-    Limits::default().with_environment(site.environment()).with_cycle_time(Duration::from_secs(3600))
+fn bounds(site: &Site) -> Bounds {
+    Bounds::default().with_environment(site.environment()).with_cycle_time(Duration::from_secs(3600))
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,14 +13,14 @@ use waldur_sdk::{
     Result,
     backend::{
         Candidate, CreateRequest, Created, DeleteRequest, LimitChange, MarketplaceResource, OpContext, OptionChange,
-        Overridden, Override, Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp,
-        Usage, UsageReport, Verified, state::foreign,
+        Override, Ownership, Period, PlanChange, Progress, Removed, ResourceBackend, ResourceState, Stamp, Usage,
+        UsageReport, Verified, state::foreign,
     },
     testing::{
         MemoryService,
-        conformance::{self, MemorySubject, Subject, Verdict, Verdicts},
+        conformance::{self, MemorySubject, Verdict, Verdicts},
     },
-    types::{BackendId, Date, JsonObject, Limit, Limits},
+    types::{BackendId, Date, Limit, Limits},
 };
 
 #[tokio::test]
@@ -167,45 +167,9 @@ impl Override for Broken {
     }
 }
 
-struct BrokenSubject(MemorySubject, Fault);
-
-#[async_trait]
-impl Subject for BrokenSubject {
-    fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Overridden(Broken { inner: self.0.backend(), fault: self.1, names: AtomicU32::new(0) }))
-    }
-
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    fn other_limits(&self) -> Limits {
-        self.0.other_limits()
-    }
-
-    fn options(&self) -> JsonObject {
-        self.0.options()
-    }
-
-    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
-        self.0.plant(id, stamped).await
-    }
-
-    fn set_outage(&self, broken: bool) -> bool {
-        self.0.set_outage(broken)
-    }
-
-    async fn use_up(&self, id: &BackendId, period: Period) -> bool {
-        self.0.use_up(id, period).await
-    }
-
-    async fn objects(&self) -> Option<usize> {
-        self.0.objects().await
-    }
-}
-
 async fn verdicts_of(fault: Fault) -> Verdicts {
-    conformance::run(&BrokenSubject(MemorySubject::new(MemoryService::new()).unwrap(), fault)).await
+    let broken = move |inner| Broken { inner, fault, names: AtomicU32::new(0) };
+    conformance::run(&MemorySubject::new(MemoryService::new()).unwrap().overriding(broken)).await
 }
 
 #[tokio::test]

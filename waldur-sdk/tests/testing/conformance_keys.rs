@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, Result,
-    backend::{IssuedKey, MarketplaceResource, OpContext, Overridden, Override, ResourceBackend},
+    backend::{IssuedKey, MarketplaceResource, OpContext, Override, ResourceBackend},
     rest::Complete,
     testing::{
         MemoryService, complete,
-        conformance::{self, MemorySubject, Subject},
+        conformance::{self, MemorySubject},
     },
-    types::{BackendId, Limits},
+    types::BackendId,
 };
 
 /// What a back end gets wrong about keys.
@@ -87,21 +87,6 @@ impl Override for Broken {
     }
 }
 
-struct BrokenSubject(MemorySubject, Fault);
-
-#[async_trait]
-impl Subject for BrokenSubject {
-    fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Overridden(Broken { inner: self.0.backend(), fault: self.1 }))
-    }
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-    fn other_limits(&self) -> Limits {
-        self.0.other_limits()
-    }
-}
-
 #[tokio::test]
 async fn wrong_keys_fail_the_check_that_names_the_fault() {
     for (fault, check) in [
@@ -111,7 +96,8 @@ async fn wrong_keys_fail_the_check_that_names_the_fault() {
         (Fault::RevokesNothing, "keys_are_different_and_can_be_taken_back"),
         (Fault::WantsTheOld, "a_key_that_is_gone_is_replaced"),
     ] {
-        let subject = BrokenSubject(MemorySubject::new(MemoryService::new()).unwrap(), fault);
+        let subject = MemorySubject::new(MemoryService::new()).unwrap();
+        let subject = subject.overriding(move |inner| Broken { inner, fault });
         let verdicts = conformance::run(&subject).await;
         assert!(verdicts.failures().any(|(failed, _)| failed == check), "{check} did not notice\n{verdicts}");
     }

@@ -10,12 +10,12 @@ use waldur_sdk::{
     Result,
     backend::{
         ById, EndDate, Grant, Inspection, MarketplaceResource, MemberChange, MemberOutcome, MembershipPlan, OpContext,
-        Overridden, Override, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
+        Override, ResourceBackend, ResourceState, ResourceUpkeep, Status, Surroundings,
     },
     rest::Complete,
     testing::{
         MemoryService, complete,
-        conformance::{self, MemorySubject, Subject},
+        conformance::{self, MemorySubject},
     },
     types::{BackendId, Date, Limits, ResourceUuid, Uuid},
 };
@@ -152,27 +152,6 @@ impl ResourceUpkeep for Careless {
     }
 }
 
-struct Subjected(MemorySubject, Fault, Arc<AtomicU32>);
-
-#[async_trait]
-impl Subject for Subjected {
-    fn backend(&self) -> Arc<dyn ResourceBackend> {
-        Arc::new(Overridden(Careless { inner: self.0.backend(), fault: self.1, count: self.2.clone() }))
-    }
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-    fn other_limits(&self) -> Limits {
-        self.0.other_limits()
-    }
-    async fn plant(&self, id: &BackendId, stamped: bool) -> bool {
-        self.0.plant(id, stamped).await
-    }
-    fn set_outage(&self, broken: bool) -> bool {
-        self.0.set_outage(broken)
-    }
-}
-
 #[tokio::test]
 async fn a_careless_back_end_fails_the_check_that_names_its_fault() {
     for (fault, check) in [
@@ -187,7 +166,9 @@ async fn a_careless_back_end_fails_the_check_that_names_its_fault() {
         (Fault::KeepsUserLimits, "user_limits_are_replaced_and_taken_away"),
         (Fault::RestlessDate, "upkeep_of_what_is_in_step_changes_nothing"),
     ] {
-        let subject = Subjected(MemorySubject::new(MemoryService::new()).unwrap(), fault, Arc::default());
+        let count = Arc::<AtomicU32>::default();
+        let subject = MemorySubject::new(MemoryService::new()).unwrap();
+        let subject = subject.overriding(move |inner| Careless { inner, fault, count: count.clone() });
         let verdicts = conformance::run(&subject).await;
         assert!(verdicts.failures().any(|(failed, _)| failed == check), "{check} did not notice\n{verdicts}");
     }

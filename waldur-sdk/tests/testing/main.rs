@@ -9,6 +9,7 @@ mod canary;
 mod conformance;
 mod conformance_keys;
 mod conformance_membership;
+mod conformance_orders;
 mod interleave;
 mod layers;
 mod layers_backend;

@@ -8,10 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
-use super::{
-    KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS,
-    provision::{is_down, passes},
-};
+use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS, provision::is_down};
 use crate::{
     backend::OpContext,
     client::{Feature, ResourceApiKeyQuery, ResourceQuery, ResourceSummary, WaldurClient},
@@ -54,7 +51,7 @@ impl Waiting {
                     (self.lists, self.resources) = (false, VecDeque::new());
                 }
             }
-            Err(error) if passes(error) => self.resources.push_back(resource),
+            Err(error) if error.is_passing() => self.resources.push_back(resource),
             // The next look finds whoever it was.
             Err(_refusal) => {}
         }

@@ -125,7 +125,7 @@ impl Provision<'_> {
                 Ok(client_id) => report.reported.push(client_id),
                 Err(Unreplaced::Failed(error) | Unreplaced::Unknown(error)) => {
                     report.needs_review = true;
-                    if passes(&error) {
+                    if error.is_passing() {
                         return Err(error);
                     }
                     report.warn("api keys", error);
@@ -189,7 +189,7 @@ impl Provision<'_> {
     async fn lacks(&self, report: &mut KeyProvision) -> Result<bool> {
         let number = match self.before().await.0 {
             Ok(live) => live.map_or(0, |live| live.len()),
-            Err(error) if passes(&error) => return Err(error),
+            Err(error) if error.is_passing() => return Err(error),
             // Whoever makes the first one learns more.
             Err(_unread) => 0,
         };
@@ -272,7 +272,7 @@ impl Provision<'_> {
             },
             Err(error) => error,
         };
-        if passes(&failure) {
+        if failure.is_passing() {
             // Something may have been made all the same.
             report.needs_review |= failure.effect() == Effect::Unknown;
             return Err(failure);
@@ -320,11 +320,6 @@ impl KeyProvision {
     fn warn(&mut self, step: &'static str, error: Error) {
         self.warnings.push(Warning { step, error });
     }
-}
-
-/// Whether it is worth coming back.
-pub(super) fn passes(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 /// Whether the same would come of asking for anything else.

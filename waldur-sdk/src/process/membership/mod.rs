@@ -36,7 +36,7 @@ use super::{ServedOffering, served::processor};
 use crate::{
     backend::{OpContext, UsernameBackend},
     client::Feature,
-    error::{Error, ErrorClass, ErrorKind},
+    error::{Error, ErrorKind},
     rest::{Breaker, Environment},
 };
 
@@ -149,9 +149,4 @@ impl MembershipSync {
     fn lacks(&self, feature: Feature) -> bool {
         self.0.served.waldur.features().is_missing(feature)
     }
-}
-
-/// Whether a failure may pass by itself: nothing is decided by it.
-fn is_passing(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }

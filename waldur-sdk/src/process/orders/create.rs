@@ -7,7 +7,7 @@ use super::{
     convert::limits,
     course::is_gone,
     finish::Proof,
-    reserve::{RELEASE, Reservation, passes},
+    reserve::{RELEASE, Reservation},
 };
 use crate::{
     backend::{
@@ -62,7 +62,7 @@ impl OrderProcessor {
         }
         let withdrawn = match self.backend().get(job.cx, &reservation.id).await {
             Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => Ok(()),
-            Err(unread) if passes(&unread) => Err(unread),
+            Err(unread) if unread.is_passing() => Err(unread),
             // What may not be read was not made by anybody who goes by the same account.
             Ok(_) | Err(_) => self.release(job, &request.resource, order, &reservation.id).await,
         };

@@ -105,7 +105,7 @@ impl OrderProcessor {
             match outcome {
                 Ok(()) => {}
                 // A finished order is never looked at again, so what Waldur may take later keeps this one going.
-                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
+                Err(error) if error.is_passing() => {
                     return Err(error);
                 }
                 // A server of 2024 has no such call; there is nothing to follow up.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     backend::Period,
-    error::{Error, ErrorClass, ErrorKind},
+    error::{Error, ErrorKind},
     process::failure::write_error,
     rest::BadRow,
     types::{Amounts, BackendId, ResourceUuid, WaldurAmount},
@@ -278,10 +278,7 @@ impl UsageOutcome {
 
     /// The outcome of an error that nothing more is done about in this run.
     pub(super) fn failed(error: Error) -> Self {
-        match error.class() {
-            ErrorClass::Transient | ErrorClass::NotReady => Self::Deferred(error),
-            _ => Self::Refused(error),
-        }
+        if error.is_passing() { Self::Deferred(error) } else { Self::Refused(error) }
     }
 }
 

@@ -47,16 +47,16 @@ pub(super) async fn make(subject: &dyn Subject, n: u32) -> Result<CreateRequest,
     Ok(request)
 }
 
-async fn read(backend: &dyn ResourceBackend, id: &BackendId) -> Result<Option<ResourceState>, String> {
+pub(super) async fn read(backend: &dyn ResourceBackend, id: &BackendId) -> Result<Option<ResourceState>, String> {
     must("get", backend.get(&cx(), id).await)
 }
 
-async fn present(backend: &dyn ResourceBackend, id: &BackendId) -> Result<ResourceState, String> {
+pub(super) async fn present(backend: &dyn ResourceBackend, id: &BackendId) -> Result<ResourceState, String> {
     read(backend, id).await?.ok_or_else(|| format!("{id} should exist, get says that it does not"))
 }
 
 /// Whether an object has the wanted limits: all that the subject says are reported, and no other value of the rest.
-fn same_limits(subject: &dyn Subject, wanted: &Limits, found: &Limits) -> bool {
+pub(super) fn same_limits(subject: &dyn Subject, wanted: &Limits, found: &Limits) -> bool {
     let reported = subject.reported();
     wanted.iter().all(|(component, limit)| match found.get(component) {
         Some(found) => found == limit,
@@ -146,9 +146,7 @@ pub(super) async fn two_creates_at_once_make_one_object(subject: &dyn Subject) -
     // One of them may lose the race for a passing reason; a repeat then has to succeed.
     for result in [first, second] {
         if let Err(error) = result {
-            ensure(matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady), || {
-                format!("one of two creates failed for good: {error}")
-            })?;
+            ensure(error.is_passing(), || format!("one of two creates failed for good: {error}"))?;
             done("the repeat", one.create(&cx(), &request).await)?;
         }
     }
@@ -165,7 +163,7 @@ async fn planted(subject: &dyn Subject, n: u32, stamped: bool) -> Result<Option<
     Ok(subject.plant(&request.backend_id, stamped).await.then_some(request))
 }
 
-const NO_PLANT: &str = "the subject cannot plant objects";
+pub(super) const NO_PLANT: &str = "the subject cannot plant objects";
 
 pub(super) async fn a_foreign_object_is_not_adopted(subject: &dyn Subject) -> Outcome {
     let Some(request) = planted(subject, 8, true).await? else { return Ok(Some(NO_PLANT)) };
@@ -281,7 +279,7 @@ pub(super) async fn an_outage_while_creating_is_not_success(subject: &dyn Subjec
     match outcome {
         Ok(_) => Err("create succeeded during an outage".into()),
         Err(error) => {
-            ensure(matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady), || {
+            ensure(error.is_passing(), || {
                 format!("an outage has to be of class Transient or NotReady, is {:?}", error.class())
             })?;
             done("create after the outage", backend.create(&cx(), &request).await)?;

@@ -13,6 +13,29 @@
 //! # futures_util::future::FutureExt::now_or_never(example()).unwrap().unwrap();
 //! ```
 //!
+//! # Whatever dies
+//! [`orders`] carries out orders of every kind on the back end, and kills the process around every write, drops its future
+//! wherever it waits, lets two agents meet, and loses writes. One call, for which a subject says beside the above how a
+//! back end is built over a [`Life`] and what its system holds:
+//!
+//! ```
+//! use waldur_sdk::testing::{MemoryService, conformance::{self, MemorySubject, Scene, Verdict, Work}};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let fresh = || MemorySubject::new(MemoryService::new()).unwrap();
+//! # if false {
+//! let verdicts = conformance::orders(fresh).await;
+//! assert!(verdicts.passed(), "{verdicts}");
+//! # }
+//! // One of them by itself.
+//! assert_eq!(Scene::new(Work::Terminate, fresh).check().await, Verdict::Passed);
+//! # });
+//! ```
+//!
+//! Under virtual time (see [`testing`](crate::testing#virtual-time)) that takes seconds: [`Subject::environment`] names
+//! its clocks. A [`Scene`] is a [`Scenario`] as well, for what a back end wants to be held against beyond that.
+//!
+//! # One call after another
 //! | group | checks |
 //! |---|---|
 //! | names | pure, different at every attempt, refused or made valid for hostile slugs |
@@ -40,11 +63,15 @@ mod checks;
 mod facets;
 mod keys;
 mod membership;
+mod orders;
+mod scene;
 mod subject;
 mod usage;
 
 use std::fmt;
 
+pub use orders::orders;
+pub use scene::{Agent, Scene, Seen, Work, World};
 pub use subject::{MemorySubject, Subject};
 
 /// What came of one check.
@@ -175,4 +202,7 @@ fn must<T>(what: &str, result: crate::Result<T>) -> Result<T, String> {
 }
 
 #[cfg(doc)]
-use crate::backend::ResourceBackend;
+use crate::{
+    backend::ResourceBackend,
+    testing::{Life, Scenario},
+};
