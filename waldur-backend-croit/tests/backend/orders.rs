@@ -137,10 +137,10 @@ async fn creates_that_overlap_on_the_gateway_publish_a_key_that_works() {
 }
 
 /// A quota of GiB and objects, for a user and for each of its buckets.
-fn ceiling(gib: i64, objects: i64) -> Option<(Quota, Quota)> {
+fn ceiling(gib: i64, objects: i64) -> (Quota, Quota) {
     let mut quota = Quota::default();
     (quota.enabled, quota.max_size, quota.max_objects) = (true, gib * GIB, objects);
-    Some((quota, quota))
+    (quota, quota)
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +156,7 @@ async fn every_order_leaves_both_quotas_as_ordered_and_a_key_that_opens() {
             let world = ready(on, work).await;
             pass(&world).await;
             let id = world.waldur.resource_view(world.resource).backend_id;
-            assert_eq!(world.subject.gate.fake.quota(&id), quotas, "{on:?} {work:?}");
+            assert_eq!(world.subject.gate.fake.quota(&id), Some(quotas), "{on:?} {work:?}");
             assert_eq!(world.seen().published, "Some(true)", "{on:?} {work:?}");
         }
     }
@@ -174,7 +174,7 @@ async fn s38_an_order_that_changes_one_option_changes_both_quotas_and_nothing_el
     // The order came with the plan's quotas.
     let resource = world.waldur.resource_view(world.resource);
     assert_eq!(resource.limits.len(), 0);
-    assert_eq!(fake.quota(&resource.backend_id), ceiling(200, 7));
+    assert_eq!(fake.quota(&resource.backend_id), Some(ceiling(200, 7)));
     assert_eq!(fake.request_count("quota.set"), before + 1);
 }
 
