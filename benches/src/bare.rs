@@ -184,7 +184,7 @@ async fn queries() -> Result<(String, String)> {
     let tape = Tape::new(world.clone());
     let client = world.client(tape.clone(), &Environment::default())?;
     let query = OrderQuery::offering(world.offering).states([OrderState::PendingProvider, OrderState::Executing]);
-    let orders = client.orders().list(&query).collect().await?.into_items();
+    let orders = client.orders().list(&query).all().await?;
     let resource = orders.first().and_then(|order| order.resource_uuid).ok_or("no order")?;
     client.provider_resources().get(resource).await?;
     let queries: Vec<_> =

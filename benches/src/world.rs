@@ -11,7 +11,7 @@ use waldur_backend_croit::{S3Backend, S3Settings, radosgw::S3Key, testing::FakeR
 use waldur_sdk::{
     backend::OpContext,
     client::{AgentMode, WaldurClient},
-    process::{OrderOutcome, OrderPolicy, OrderProcessor},
+    process::{OrderOutcome, OrderPolicy, OrderProcessor, ServedOffering},
     rest::{Environment, Http, HttpTransport, TransportError},
     settings::{AccountingType, BackendSettings, Component, Components, RawSettings},
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState},
@@ -92,9 +92,8 @@ impl World {
         let backend = S3Backend::new(http, self.settings()?, &components)?;
         let mut policy = OrderPolicy::default();
         policy.concurrency = in_flight;
-        Ok(OrderProcessor::new(waldur, Arc::new(backend), self.offering)
-            .with_policy(policy)
-            .with_components(components))
+        let offering = ServedOffering::new(waldur, Arc::new(backend), self.offering).with_components(components);
+        Ok(offering.orders().with_policy(policy))
     }
 
     fn settings(&self) -> Result<S3Settings> {

@@ -11,8 +11,7 @@ use waldur_backend_croit::S3Factory;
 use waldur_sdk::{
     backend::{BuildEnv, OpContext, Registry, ReqwestConnector},
     client::{AgentMode, WaldurClient},
-    process::OrderProcessor,
-    rest::{Http, HttpOptions, ReqwestTransport},
+    process::ServedOffering,
     settings::{AccountingType, BackendSettings, Component, Components},
     types::{OfferingUuid, UnitFactor},
 };
@@ -23,9 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A client of Waldur. It repeats what may be repeated, and gives up within a minute.
     let waldur = WaldurClient::builder(setting("WALDUR_API_URL")?)
-        .token(setting("WALDUR_API_TOKEN")?.into())
+        .token(setting("WALDUR_API_TOKEN")?)
         .agent_mode(AgentMode::OrderProcess)
-        .http(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
         .build()?;
     let offering: OfferingUuid = setting("WALDUR_OFFERING_UUID")?.parse()?;
 
@@ -49,12 +47,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // A pass a minute. Ctrl-C drops it wherever it is, which is safe: the next one finishes what it began.
-    let processor = OrderProcessor::new(waldur, backend, offering).with_components(components);
+    let processor = ServedOffering::new(waldur, backend, offering).with_components(components).orders();
     let passes = async {
         loop {
             match processor.run_once(&OpContext::new("orders")).await {
-                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {}", order.order, order.outcome)),
-                Err(error) => println!("no orders: {}", error.chain().join(": ")),
+                Ok(report) => report.orders.iter().for_each(|order| println!("{}: {:#}", order.order, order.outcome)),
+                Err(error) => println!("no orders: {error:#}"),
             }
             tokio::time::sleep(Duration::from_mins(1)).await;
         }

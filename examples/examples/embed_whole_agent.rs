@@ -1,8 +1,8 @@
-//! Orders, members and usage of one offering in a service of one's own, against a marketplace in memory:
+//! Orders, keys, members and usage of one offering in a service of one's own, against a marketplace in memory:
 //! `cargo run -p waldur-examples --example embed_whole_agent`.
 //!
-//! Each processor does one pass when it is asked to. They share a client, a back end and the lanes in which the work on
-//! one resource is done one thing after the other; when which of them runs is the service's business.
+//! Each processor does one pass when it is asked to. Made from one value, they share a client, a back end and the lanes in
+//! which the work on one resource is done one thing after the other; when which of them runs is the service's business.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
 use std::{error::Error, sync::Arc};
@@ -10,7 +10,7 @@ use std::{error::Error, sync::Arc};
 use waldur_sdk::{
     backend::OpContext,
     client::{AgentMode, WaldurClient},
-    process::{Lanes, MembershipSync, OrderProcessor, UsageReporter},
+    process::ServedOffering,
     rest::Http,
     settings::{AccountingType, Component, Components},
     testing::{
@@ -34,27 +34,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .agent_mode(AgentMode::OrderProcess)
         .http(Http::new(server.clone()))
         .build()?;
-    let backend = Arc::new(MemoryBackend::new(&storage)?.with_members().with_status().with_usage());
+    let backend = Arc::new(MemoryBackend::new(&storage)?.with_members().with_status().with_usage().with_keys());
     let components: Components = [Component::new("storage", AccountingType::Usage)].into_iter().collect();
-    let lanes = Lanes::new();
-    let orders = OrderProcessor::new(waldur.clone(), backend.clone(), offering)
-        .with_components(components.clone())
-        .with_lanes(&lanes);
-    let members = MembershipSync::new(waldur.with_agent_mode(AgentMode::MembershipSync)?, backend.clone(), offering)
-        .with_components(components.clone())
-        .with_lanes(&lanes);
-    let usage =
-        UsageReporter::new(waldur.with_agent_mode(AgentMode::Report)?, backend, offering).with_components(components);
+    let offering = ServedOffering::new(waldur, backend, offering).with_components(components);
+    let (orders, keys, members, usage) = (offering.orders(), offering.keys(), offering.members(), offering.usage());
 
-    for order in &orders.run_once(&OpContext::new("orders")).await?.orders {
-        println!("order of {}: {}", order.resource_name, order.outcome);
+    let cx = OpContext::new("orders");
+    let report = orders.run_once(&cx).await?;
+    for order in &report.orders {
+        println!("order of {}: {:#}", order.resource_name, order.outcome);
     }
+    for follow_up in report.follow_ups() {
+        println!("left to do: {follow_up}");
+        orders.publish(&cx, follow_up).await?;
+    }
+    // New resources got their keys with the order. Here are those that customers want replaced, if no event came of it, and
+    // those of resources that are older than the keys.
+    for rotation in &keys.reconcile_stuck(&OpContext::new("keys")).await?.rotations {
+        println!("key {}: {:#}", rotation.key, rotation.outcome);
+    }
+    let older = keys.provision_missing(&OpContext::new("keys")).await?;
+    println!("keys of older resources: {}", if older.is_clean() { "all made" } else { "not all could be made" });
     for resource in &members.run_once(&OpContext::new("members")).await?.resources {
-        println!("members of {}: {}, {} added", resource.name, resource.outcome, resource.added.len());
+        println!("members of {}: {:#}, {} added", resource.name, resource.outcome, resource.added.len());
     }
     let report = usage.run_once(&OpContext::new("usage")).await?;
     for month in report.outcomes() {
-        println!("usage in {}: {}", month.period, month.outcome);
+        println!("usage in {}: {:#}", month.period, month.outcome);
     }
     Ok(())
 }

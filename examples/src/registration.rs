@@ -22,19 +22,12 @@ pub async fn register(
     started: Timestamp,
 ) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    let agents = waldur.agents();
     let name = format!("agent-{}", offering.offering_uuid_text.trim());
     let sdk = Dependency { package: "waldur-sdk".to_owned(), version: version.to_owned() };
-    let agent = AgentRegistration::new(offering.offering_uuid, name.as_str())
+    let agent = AgentRegistration::new(offering.offering_uuid, name)
         .version(version)
         .last_restarted(started)
         .dependencies([sdk]);
-    let identity = match agents.find_identity(&name).await? {
-        Some(known) => agents.update_identity(known.uuid, &agent).await?,
-        None => agents.create_identity(&agent).await?,
-    };
-    let service = agents.register_service(identity.uuid, mode.as_str(), mode.as_str()).await?;
     let processor = ProcessorRegistration::new(mode.processor(), backend_type).backend_version(version);
-    agents.register_processor(service.uuid, &processor).await?;
-    Ok(())
+    waldur.agents().register(&agent, mode.agent_mode(), &processor).await.map(drop)
 }

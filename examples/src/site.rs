@@ -7,7 +7,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 use waldur_backend_croit::S3Factory;
 use waldur_backend_harbor::HarborFactory;
 use waldur_sdk::{
@@ -16,13 +15,10 @@ use waldur_sdk::{
         BackendFactory, BuildEnv, Connector, OfferingFacts, Registry, ReqwestConnector, ResourceBackend,
         UsernameBackend, UsernameRegistry, layers,
     },
-    client::{AgentMode, WaldurClient},
-    process::{Lanes, OfferingContext, UsageReporter},
-    rest::{
-        CachedToken, ClientCredentials, Environment, Http, HttpOptions, Observer, PlainHttp, Proxy, Serial,
-        TracingObserver,
-    },
-    settings::{AgentSettings, Components, Credentials, OfferingSettings, Warning},
+    client::{AgentMode, ClientBuilder, WaldurClient},
+    process::{Lanes, OfferingContext, ServedOffering, UsageReporter},
+    rest::{Environment, HttpOptions, Observer, Serial, TracingObserver},
+    settings::{AgentSettings, Components, OfferingSettings, Warning},
     types::OfferingUuid,
 };
 
@@ -165,17 +161,16 @@ impl Site {
             return Err(Error::config("reporting_backend: is needed for usage"));
         };
         let waldur = self.waldur(settings, offering, AgentMode::HistoricalUsageLoader, TracingObserver)?;
-        let context = OfferingContext::load(&waldur, offering).await?;
+        let context = OfferingContext::load(&waldur, offering.offering_uuid, &offering.components).await?;
         let draft = Draft { components: &context.components, facts: context.facts() };
         let (mut backend, _) = self.backend(settings, offering, backend_type, draft, TracingObserver)?;
         if dry_run {
             backend = Arc::new(layers::dry_run(backend));
         }
-        let lanes = self.lanes(offering.offering_uuid);
-        let context = &context;
+        let served = ServedOffering::new(waldur, backend, offering.offering_uuid).with_context(&context);
         let (usernames, single_pass) = (None, true);
-        let parts = Parts { settings, offering, context, waldur, backend, usernames, lanes, dry_run, single_pass };
-        Ok(modes::reporter(parts))
+        let parts = Parts { settings, offering, served, usernames, dry_run, single_pass };
+        Ok(modes::reporter(&parts))
     }
 
     /// What is wrong with placeholders and with the settings of back ends.
@@ -247,16 +242,10 @@ impl Site {
         draft: Draft<'_>,
         observer: impl Observer,
     ) -> Result<BuildEnv> {
-        let (connector, proxy) = (self.backends.clone(), proxy(settings)?);
-        let environment = BuildEnv::new(
-            word,
-            offering.offering_uuid,
-            offering.backend_settings.clone(),
-            draft.components.clone(),
-            move |options: &HttpOptions| connector.connect(&through(options.clone(), proxy.as_ref())),
-        );
-        Ok(environment
-            .with_time_zone(settings.timezone.clone())
+        let connector = self.backends.clone();
+        let connector = move |options: &HttpOptions| connector.connect(options);
+        Ok(BuildEnv::of_settings(word, settings, offering, connector)?
+            .with_components(draft.components.clone())
             .with_facts(draft.facts)
             .with_environment(self.environment.clone())
             .with_observer(observer))
@@ -270,30 +259,8 @@ impl Site {
         mode: AgentMode,
         observer: impl Observer,
     ) -> Result<WaldurClient> {
-        let mut options = through(HttpOptions::default(), proxy(settings)?.as_ref());
-        if !offering.verify_ssl {
-            options = options.danger_accept_invalid_certs();
-        }
-        let http = Http::new(self.waldur.connect(&options)?)
-            .with_environment(self.environment.clone())
-            .with_observer(observer);
-        let client = WaldurClient::builder(offering.api_url.to_string())
-            .http(http)
-            // The settings reader has warned of plain http.
-            .plain_http(PlainHttp::Allowed)
-            .agent_mode(mode);
-        match &offering.credentials {
-            Credentials::Token(token) => client.token(token.clone()),
-            Credentials::Oidc { token_url, client_id, client_secret } => {
-                let (field, url) = ("oidc_token_url", token_url.as_url().as_str());
-                let source =
-                    ClientCredentials::new(field, url, PlainHttp::Allowed, client_id.as_str(), client_secret.clone())?;
-                client.authenticator(CachedToken::bearer(source))
-            }
-            // A newer SDK knows credentials that this agent does not.
-            other => return Err(Error::config(format!("credentials of an unknown kind: {other:?}"))),
-        }
-        .build()
+        let client = ClientBuilder::of_settings(settings, offering, &*self.waldur)?;
+        client.agent_mode(mode).environment(self.environment.clone()).observer(observer).build()
     }
 }
 
@@ -321,15 +288,4 @@ fn wanted<'s>(
         let backend = |mode: &Mode| mode.backend(offering).map(|backend| (offering, *mode, backend));
         modes.iter().filter_map(backend).collect::<Vec<_>>()
     })
-}
-
-fn proxy(settings: &AgentSettings) -> Result<Option<Proxy>> {
-    settings.global_proxy.as_ref().map(|url| Proxy::new(url.expose_secret())).transpose()
-}
-
-fn through(options: HttpOptions, proxy: Option<&Proxy>) -> HttpOptions {
-    match proxy {
-        Some(proxy) => options.with_proxy(proxy.clone()),
-        None => options,
-    }
 }

@@ -167,9 +167,8 @@ async fn people(world: &World, waldur: &WaldurClient) {
     providers.users(provider).collect().await.unwrap().complete().unwrap();
     providers.set_offerings_username(provider, world.member, "m2").await.unwrap();
     let users = waldur.offering_users();
-    users.create_remote_offering_user(&world.offering.into(), &world.member.into(), "m3").await.unwrap();
-    let owner = world.waldur.owner().into();
-    let owner = users.create_remote_offering_user(&world.offering.into(), &owner, "o1").await.unwrap().uuid;
+    users.create_remote_offering_user(world.offering, world.member, "m3").await.unwrap();
+    let owner = users.create_remote_offering_user(world.offering, world.waldur.owner(), "o1").await.unwrap().uuid;
     let query = OfferingUserQuery::offering(world.offering).restricted(false);
     let account = users.list(&query).collect().await.unwrap().complete().unwrap().items()[0].uuid;
     users.summaries(&query).collect().await.unwrap().complete().unwrap();

@@ -65,6 +65,20 @@ pub struct RadosGwSettings {
     pub admin_path: String,
 }
 
+impl RadosGwSettings {
+    /// An administrator's key, and the default of the rest.
+    pub fn new(admin: S3Key) -> Self {
+        Self { admin, admin_path: ADMIN_PATH.to_owned() }
+    }
+
+    /// Replaces [`Self::admin_path`].
+    #[must_use]
+    pub fn with_admin_path(mut self, path: impl Into<String>) -> Self {
+        self.admin_path = path.into();
+        self
+    }
+}
+
 /// Settings of the flavour `croit` alone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -81,6 +95,34 @@ pub struct CroitSettings {
     pub usage_model: Option<UsageModel>,
 }
 
+impl CroitSettings {
+    /// Where croit is and a login, and the defaults of the rest.
+    pub fn new(api_url: BaseUrl, login: Login) -> Self {
+        Self { api_url, login, tenant: None, storage_class: None, usage_model: None }
+    }
+
+    /// Replaces [`Self::tenant`].
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: Tenant) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// Replaces [`Self::storage_class`].
+    #[must_use]
+    pub fn with_storage_class(mut self, class: impl Into<String>) -> Self {
+        self.storage_class = Some(class.into());
+        self
+    }
+
+    /// Replaces [`Self::usage_model`].
+    #[must_use]
+    pub fn with_usage_model(mut self, model: UsageModel) -> Self {
+        self.usage_model = Some(model);
+        self
+    }
+}
+
 /// `usage_model`: what is reported as usage (s3.md §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UsageModel {
@@ -90,7 +132,124 @@ pub enum UsageModel {
     GbDays,
 }
 
+const REGION: &str = "default";
+const SLUGS_PREFIX: &str = "waldur-";
+const ADMIN_PATH: &str = "admin";
+const TIMEOUT: u64 = 30;
+
 impl S3Settings {
+    /// Settings for RadosGW: where tenants reach the gateway, the key of an administrator, and all defaults.
+    ///
+    /// ```
+    /// use waldur_backend_croit::{S3Backend, S3Settings, radosgw::S3Key, settings::CredentialsMode};
+    /// use waldur_sdk::{
+    ///     rest::{Http, HttpOptions},
+    ///     settings::{AccountingType, Component, Components},
+    ///     types::UnitFactor,
+    /// };
+    ///
+    /// let settings = S3Settings::radosgw("https://s3.example.org".parse()?, S3Key::new("ADMIN", "…"))
+    ///     .with_credentials(CredentialsMode::ApiKeys);
+    /// let mut storage = Component::new("storage", AccountingType::Limit);
+    /// storage.unit_factor = UnitFactor::new((1_u64 << 30).into())?;
+    /// let components: Components = [storage].into_iter().collect();
+    /// let http = Http::connect(&HttpOptions::default())?;
+    /// let backend = S3Backend::new(http, settings, &components)?;
+    /// # drop(backend); Ok::<(), waldur_sdk::Error>(())
+    /// ```
+    pub fn radosgw(endpoint: BaseUrl, admin: S3Key) -> Self {
+        Self::new(Flavour::RadosGw(RadosGwSettings::new(admin)), endpoint)
+    }
+
+    /// Settings for croit: its address, a login, and all defaults. Tenants are told [another
+    /// address](Self::with_endpoint), if croit does not serve S3 there itself.
+    ///
+    /// ```
+    /// use waldur_backend_croit::{S3Settings, croit::Login};
+    ///
+    /// let settings = S3Settings::croit("https://croit.example.org".parse()?, Login::token("…"))
+    ///     .with_endpoint("https://s3.example.org".parse()?);
+    /// # drop(settings); Ok::<(), waldur_sdk::Error>(())
+    /// ```
+    pub fn croit(api_url: BaseUrl, login: Login) -> Self {
+        let endpoint = api_url.clone().without_trailing_segment("api");
+        Self::new(Flavour::Croit(CroitSettings::new(api_url, login)), endpoint)
+    }
+
+    /// Settings for a flavour with settings of its own, which is reached by tenants at `endpoint`.
+    pub fn new(flavour: Flavour, endpoint: BaseUrl) -> Self {
+        let naming = SeedNaming::default();
+        Self {
+            flavour,
+            endpoint,
+            region: REGION.to_owned(),
+            prefixes: [naming.prefix().to_owned(), SLUGS_PREFIX.to_owned()],
+            naming: Naming::Seed(naming),
+            placement: None,
+            credentials: CredentialsMode::Metadata,
+            delete_mode: DeleteMode::RefuseIfBuckets,
+            suspend_on_pause: false,
+            timeout: Duration::from_secs(TIMEOUT),
+            verify_ssl: true,
+        }
+    }
+
+    /// Replaces [`Self::endpoint`].
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: BaseUrl) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Replaces [`Self::region`].
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<String>) -> Self {
+        self.region = region.into();
+        self
+    }
+
+    /// Replaces [`Self::naming`].
+    #[must_use]
+    pub fn with_naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
+    }
+
+    /// Replaces [`Self::placement`].
+    #[must_use]
+    pub fn with_placement(mut self, placement: impl Into<String>) -> Self {
+        self.placement = Some(placement.into());
+        self
+    }
+
+    /// Replaces [`Self::credentials`].
+    #[must_use]
+    pub fn with_credentials(mut self, mode: CredentialsMode) -> Self {
+        self.credentials = mode;
+        self
+    }
+
+    /// Replaces [`Self::delete_mode`].
+    #[must_use]
+    pub fn with_delete_mode(mut self, mode: DeleteMode) -> Self {
+        self.delete_mode = mode;
+        self
+    }
+
+    /// Turns [`Self::suspend_on_pause`] on.
+    #[must_use]
+    pub fn with_suspension(mut self) -> Self {
+        self.suspend_on_pause = true;
+        self
+    }
+
+    /// Replaces [`Self::timeout`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// What is reported as usage. Default `current`.
     pub fn usage_model(&self) -> UsageModel {
         match &self.flavour {
@@ -162,19 +321,18 @@ impl S3Settings {
             FlavourName::Croit => croit(&mut section),
             FlavourName::RadosGw => radosgw(&mut section),
         };
-        let region = section.key("s3_region").blank_is_missing().text().or("default".to_owned());
+        let region = section.key("s3_region").blank_is_missing().text().or(REGION.to_owned());
         let naming = naming(&mut section);
         let placement = section.key("default_placement").blank_is_missing().text().optional();
         let credentials = credentials_mode(&mut section);
         let delete_mode = delete_mode(&mut section);
         let suspend_on_pause = suspend_on_pause(&mut section, flavour);
-        let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
-        let verify_ssl = verify_ssl(&mut section);
+        let timeout = section.key("timeout").integer(1..=3600_u64).or(TIMEOUT);
+        let unverified = "the server's certificate is not verified: anybody on the way can take the keys";
+        let verify_ssl = section.verify_ssl(unverified);
         section.finish()?;
         let ((flavour, endpoint), (naming, prefixes)) = (own?, naming?);
         Ok(Self {
-            flavour,
-            endpoint,
             region,
             naming,
             prefixes,
@@ -184,6 +342,7 @@ impl S3Settings {
             suspend_on_pause,
             timeout: Duration::from_secs(timeout),
             verify_ssl,
+            ..Self::new(flavour, endpoint)
         })
     }
 }
@@ -194,12 +353,12 @@ fn radosgw(section: &mut Section<'_>) -> Read<(Flavour, BaseUrl)> {
     let endpoint = section.key("s3_endpoint").base_url(PlainHttp::Allowed).required();
     let access_key = section.key("admin_access_key").blank_is_missing().text().required();
     let secret_key = section.key("admin_secret_key").blank_is_missing().secret().required();
-    let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or("admin".to_owned());
+    let admin_path = section.key("admin_path").text().check(PATH_RULE, |path| is_path(path)).or(ADMIN_PATH.to_owned());
     // RadosGW keeps no history, so GB-days cannot be told afterwards.
     if section.key("usage_model").one_of(&USAGE_MODELS).or(UsageModel::Current) == UsageModel::GbDays {
         section.refuse("usage_model", "gb_days needs the flavour croit");
     }
-    let own = RadosGwSettings { admin: S3Key::new(access_key?, secret_key?), admin_path };
+    let own = RadosGwSettings::new(S3Key::new(access_key?, secret_key?)).with_admin_path(admin_path);
     Ok((Flavour::RadosGw(own), endpoint?))
 }
 
@@ -229,8 +388,8 @@ fn login(section: &mut Section<'_>) -> Read<Login> {
     let user = section.key("username").blank_is_missing().text().given();
     let password = section.key("password").blank_is_missing().secret().given();
     match (token?, user?, password?) {
-        (Some(token), None, None) => Ok(Login::Token(token)),
-        (None, Some(user), Some(password)) => Ok(Login::Password { user, password }),
+        (Some(token), None, None) => Ok(Login::token(token)),
+        (None, Some(user), Some(password)) => Ok(Login::password(user, password)),
         (Some(_), user, password) => {
             let mut outcome = section.refuse("token", RULE);
             for (key, is_given) in [("username", user.is_some()), ("password", password.is_some())] {
@@ -272,11 +431,11 @@ fn naming(section: &mut Section<'_>) -> Read<(Naming, [String; 2])> {
     const NAMINGS: [(&str, bool); 2] = [("seed", true), ("processor", false)];
     let part = |text: &String| has_name_characters(text);
     let seed = section.key("naming").one_of(&NAMINGS).or(true);
-    let prefix = section.key("user_prefix").text().check(PART_RULE, part).or("waldur_".to_owned());
-    let separator = section.key("slug_separator").text().check(PART_RULE, part).or("_".to_owned());
-    let max = section.key("max_username_length").integer(1..=MAX_NAME).or(64);
+    let prefix = section.key("user_prefix").text().check(PART_RULE, part).or(SeedNaming::PREFIX.to_owned());
+    let separator = section.key("slug_separator").text().check(PART_RULE, part).or(SeedNaming::SEPARATOR.to_owned());
+    let max = section.key("max_username_length").integer(1..=MAX_NAME).or(SeedNaming::MAX);
     let slugs = section.key("allocation_prefix").blank_is_missing().text().check(PART_RULE, part);
-    let slugs = slugs.or("waldur-".to_owned());
+    let slugs = slugs.or(SLUGS_PREFIX.to_owned());
     let prefixes = [prefix.clone(), slugs.clone()];
     if !seed {
         return Ok((Naming::Processor { prefix: slugs }, prefixes));
@@ -321,18 +480,4 @@ fn suspend_on_pause(section: &mut Section<'_>, flavour: FlavourName) -> bool {
         section.refuse("suspend_on_pause", "needs the flavour radosgw: croit has no call to suspend a user");
     }
     suspend
-}
-
-fn verify_ssl(section: &mut Section<'_>) -> bool {
-    let verify = section.key("verify_ssl").boolean().or(true);
-    if !verify {
-        if cfg!(feature = "danger-accept-invalid-certs") {
-            section
-                .warn("verify_ssl", "the server's certificate is not verified: anybody on the way can take the keys");
-        } else {
-            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
-            section.refuse("verify_ssl", rule);
-        }
-    }
-    verify
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use waldur_sdk::{
     rest::{BaseUrl, PlainHttp},
     settings::{Read, Section},
-    types::{Limit, WaldurAmount},
+    types::{Limit, SecretString, WaldurAmount},
 };
 
 use crate::client::Role;
@@ -40,11 +39,98 @@ pub struct HarborSettings {
     pub force_delete_repositories: bool,
     /// `storage_bytes_per_unit`: how many bytes one unit has, before the component's `unit_factor`. Default 1024³.
     pub bytes_per_unit: u64,
-    /// Whether `default_storage_quota_gb` was written.
+    /// Whether the default limit was chosen by somebody.
     pub(crate) chooses_default: bool,
 }
 
+const GROUP_PREFIX: &str = "waldur-";
+const ROLE: Role = Role::DEVELOPER;
+const TIMEOUT: u64 = 30;
+const BYTES_PER_UNIT: u64 = 1 << 30;
+
 impl HarborSettings {
+    /// The settings that every Harbor needs, and the defaults of the others.
+    ///
+    /// ```
+    /// use waldur_backend_harbor::{HarborBackend, HarborSettings};
+    /// use waldur_sdk::{
+    ///     rest::{Http, HttpOptions},
+    ///     settings::{AccountingType, Component, Components},
+    /// };
+    ///
+    /// let url = "https://harbor.example.com".parse()?;
+    /// let settings = HarborSettings::new(url, "robot$waldur", "…").with_allocation_prefix("waldur-");
+    /// let components: Components = [Component::new("storage", AccountingType::Limit)].into_iter().collect();
+    /// let http = Http::connect(&HttpOptions::default())?;
+    /// let backend = HarborBackend::new(http, settings, &components)?;
+    /// # drop(backend); Ok::<(), waldur_sdk::Error>(())
+    /// ```
+    pub fn new(url: BaseUrl, username: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self {
+            url: without_api(url),
+            username: username.into(),
+            password: password.into(),
+            default_limit: Limit::At(WaldurAmount::from(10_u32)),
+            group_prefix: GROUP_PREFIX.to_owned(),
+            allocation_prefix: String::new(),
+            role: ROLE,
+            verify_ssl: true,
+            timeout: Duration::from_secs(TIMEOUT),
+            force_delete_repositories: false,
+            bytes_per_unit: BYTES_PER_UNIT,
+            chooses_default: false,
+        }
+    }
+
+    /// Replaces [`Self::default_limit`]. A back end whose component it does not fit cannot be made.
+    #[must_use]
+    pub fn with_default_limit(mut self, limit: Limit) -> Self {
+        (self.default_limit, self.chooses_default) = (limit, true);
+        self
+    }
+
+    /// Replaces [`Self::group_prefix`].
+    #[must_use]
+    pub fn with_group_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.group_prefix = prefix.into();
+        self
+    }
+
+    /// Replaces [`Self::allocation_prefix`].
+    #[must_use]
+    pub fn with_allocation_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.allocation_prefix = prefix.into();
+        self
+    }
+
+    /// Replaces [`Self::role`].
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Replaces [`Self::timeout`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Replaces [`Self::bytes_per_unit`].
+    #[must_use]
+    pub fn with_bytes_per_unit(mut self, bytes: u64) -> Self {
+        self.bytes_per_unit = bytes;
+        self
+    }
+
+    /// Turns [`Self::force_delete_repositories`] on: terminating a resource deletes all its images.
+    #[must_use]
+    pub fn with_forced_deletion(mut self) -> Self {
+        self.force_delete_repositories = true;
+        self
+    }
+
     /// Reads the settings; for [`BackendSettings::read`](waldur_sdk::settings::BackendSettings::read).
     ///
     /// # Errors
@@ -60,7 +146,7 @@ impl HarborSettings {
         let default_limit = section.key("default_storage_quota_gb").integer(-1_i64..);
         let default_limit = default_limit.check("must be greater than 0, or -1 for no limit", |limit| *limit != 0);
         let default_limit = default_limit.given();
-        let group_prefix = section.key("oidc_group_prefix").text().or("waldur-".to_owned());
+        let group_prefix = section.key("oidc_group_prefix").text().or(GROUP_PREFIX.to_owned());
         if group_prefix.trim().is_empty() {
             let text = "is empty: a project has the group of the identity provider that is called like its slug, \
                         whoever is in it";
@@ -71,29 +157,20 @@ impl HarborSettings {
             section.warn("allocation_prefix", "is empty: projects are named among everybody's on the registry");
         }
         let role = section.key("project_role_id").integer(..);
-        let role = role.try_map(|number: i64| Role::new(number).map_err(|_| ROLE_RULE)).or(Role::DEVELOPER);
+        let role = role.try_map(|number: i64| Role::new(number).map_err(|_| ROLE_RULE)).or(ROLE);
         if role == Role::ADMIN {
             section.warn("project_role_id", ADMIN_WARNING);
         }
-        let timeout = section.key("timeout").integer(1..=3600_u64).or(30);
+        let timeout = section.key("timeout").integer(1..=3600_u64).or(TIMEOUT);
         let force_delete_repositories = section.key("force_delete_repositories").boolean().or(false);
         if force_delete_repositories {
             section.warn("force_delete_repositories", "terminating a resource deletes all its images");
         }
-        let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(1 << 30);
-        let verify_ssl = verify_ssl(&mut section);
+        let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(BYTES_PER_UNIT);
+        let unverified = "Harbor's certificate is not verified: anybody on the way can take the password";
+        let verify_ssl = section.verify_ssl(unverified);
         section.finish()?;
-        let given = default_limit?;
-        let default_limit = given.unwrap_or(10);
-        Ok(Self {
-            url: without_api(url?),
-            username: username?,
-            password: password?,
-            default_limit: if default_limit == -1 {
-                Limit::Unlimited
-            } else {
-                Limit::At(WaldurAmount::from(default_limit))
-            },
+        let settings = Self {
             group_prefix,
             allocation_prefix: allocation_prefix.trim().to_owned(),
             role,
@@ -101,7 +178,12 @@ impl HarborSettings {
             timeout: Duration::from_secs(timeout),
             force_delete_repositories,
             bytes_per_unit,
-            chooses_default: given.is_some(),
+            ..Self::new(url?, username?, password?)
+        };
+        Ok(match default_limit? {
+            None => settings,
+            Some(-1) => settings.with_default_limit(Limit::Unlimited),
+            Some(limit) => settings.with_default_limit(Limit::At(WaldurAmount::from(limit))),
         })
     }
 }
@@ -124,18 +206,4 @@ fn without_api(url: BaseUrl) -> BaseUrl {
     } else {
         url
     }
-}
-
-fn verify_ssl(section: &mut Section<'_>) -> bool {
-    let verify = section.key("verify_ssl").boolean().or(true);
-    if !verify {
-        if cfg!(feature = "danger-accept-invalid-certs") {
-            section
-                .warn("verify_ssl", "Harbor's certificate is not verified: anybody on the way can take the password");
-        } else {
-            let rule = "must be true in a build without the feature danger-accept-invalid-certs";
-            section.refuse("verify_ssl", rule);
-        }
-    }
-    verify
 }

@@ -5,7 +5,7 @@
 //! ([`Error::effect`]) and whether a customer may read its text ([`Error::customer_message`]). A processor decides by
 //! [`Error::class`] alone.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, iter, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 
@@ -143,8 +143,8 @@ impl HttpContext {
 
 /// The error of the SDK. One pointer wide and cheap to clone.
 ///
-/// `Display` is one line, whatever a server put into it, and never repeats the source; a reporter prints the chain with
-/// [`std::error::Error::source`] or [`Error::chain`].
+/// `Display` is one line, whatever a server put into it, and never repeats the source. `{:#}` adds the causes to that line,
+/// joined by `: `; [`Error::chain`] has them one by one.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -337,6 +337,22 @@ impl Error {
         }
     }
 
+    /// Whether it may pass without anybody changing what was asked for: the classes [`Transient`](ErrorClass::Transient)
+    /// and [`NotReady`](ErrorClass::NotReady). Nothing is decided by such an error and nothing reported to a customer; the
+    /// same is tried again in the next pass. Wider than [`Self::is_retryable`]: a certificate that has run out passes once
+    /// it is mended, and no repeat mends it.
+    ///
+    /// ```
+    /// use waldur_sdk::{Error, ErrorKind};
+    ///
+    /// assert!(Error::new(ErrorKind::Timeout, "no answer").is_passing());
+    /// assert!(Error::not_ready("the project is still being made").is_passing());
+    /// assert!(!Error::rejected("the name is too long").is_passing());
+    /// ```
+    pub fn is_passing(&self) -> bool {
+        matches!(self.class(), ErrorClass::Transient | ErrorClass::NotReady)
+    }
+
     /// What a processor does about it.
     pub fn class(&self) -> ErrorClass {
         use ErrorKind as K;
@@ -403,13 +419,11 @@ impl Error {
 
     /// The error and its causes, outermost first, one line each.
     pub fn chain(&self) -> Vec<String> {
-        let mut lines = vec![self.to_string()];
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            lines.push(cause.to_string());
-            next = cause.source();
-        }
-        lines
+        [self.to_string()].into_iter().chain(self.causes().map(ToString::to_string)).collect()
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        iter::successors(std::error::Error::source(self), |cause| cause.source())
     }
 }
 
@@ -450,6 +464,12 @@ impl fmt::Display for Error {
                 write!(f, ", {} attempts", http.attempts)?;
             }
             f.write_str("]")?;
+        }
+        if f.alternate() {
+            for cause in self.causes() {
+                f.write_str(": ")?;
+                write_visible(f, &cause.to_string())?;
+            }
         }
         Ok(())
     }

@@ -15,8 +15,10 @@ use waldur_backend_harbor::{HarborBackend, HarborSettings};
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend},
     client::{AgentMode, AgentRegistration, ProcessorRegistration, WaldurClient},
-    process::{MembershipPolicy, MembershipSync, OrderOutcome, OrderProcessor, UsagePolicy, UsageReporter},
-    rest::{Environment, Http, HttpOptions, ReqwestTransport},
+    process::{
+        MembershipPolicy, MembershipSync, OrderOutcome, OrderProcessor, ServedOffering, UsagePolicy, UsageReporter,
+    },
+    rest::{Environment, Http, HttpOptions},
     settings::{AgentSettings, Credentials, OfferingSettings},
     types::OfferingUuid,
 };
@@ -124,24 +126,18 @@ impl Duty {
         let (agent, _) = AgentSettings::from_value(&orders.settings)?;
         let offering = agent.offerings.first().ok_or("no offering")?;
         let environment = Environment::default().with_timer(tokio::time::sleep);
-        let http = || -> Result<Http> {
-            Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?).with_environment(environment.clone()))
-        };
+        let http =
+            || -> Result<Http> { Ok(Http::connect(&HttpOptions::default())?.with_environment(environment.clone())) };
         let waldur = client(offering, http()?, mode)?;
         register(&waldur, offering, mode, &environment).await?;
         let backend = backend(system, offering, http()?)?;
-        let (uuid, components) = (offering.offering_uuid, offering.components.clone());
+        let served = ServedOffering::new(waldur, backend, offering.offering_uuid);
+        let served = served.with_components(offering.components.clone());
         Ok(match mode {
-            Mode::OrderProcess => Self::Orders(OrderProcessor::new(waldur, backend, uuid).with_components(components)),
-            Mode::Report => {
-                let policy = UsagePolicy::from_settings(&agent, offering);
-                let reporter = UsageReporter::new(waldur, backend, uuid).with_components(components);
-                Self::Report(reporter.with_policy(policy))
-            }
+            Mode::OrderProcess => Self::Orders(served.orders()),
+            Mode::Report => Self::Report(served.usage().with_policy(UsagePolicy::from_settings(&agent, offering))),
             Mode::MembershipSync => {
-                let policy = MembershipPolicy::from_settings(&agent, offering);
-                let members = MembershipSync::new(waldur, backend, uuid).with_components(components);
-                Self::Members(members.with_policy(policy))
+                Self::Members(served.members().with_policy(MembershipPolicy::from_settings(&agent, offering)))
             }
         })
     }

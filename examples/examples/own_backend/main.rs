@@ -11,7 +11,7 @@ use serde_json::json;
 use waldur_sdk::{
     backend::{BuildEnv, OpContext, Registry},
     client::WaldurClient,
-    process::OrderProcessor,
+    process::ServedOffering,
     rest::{Http, HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components},
     testing::{
@@ -42,11 +42,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (backend, _) = Registry::default().with(lockers::LockerFactory).build(&environment)?;
 
     let waldur = WaldurClient::builder(fake.base_url()).token(fake.token()).http(Http::new(fake.clone())).build()?;
-    let processor = OrderProcessor::new(waldur, backend, offering).with_components(components);
+    let processor = ServedOffering::new(waldur, backend, offering).with_components(components).orders();
     let report = processor.run_once(&OpContext::new("orders")).await?;
 
     for order in &report.orders {
-        print(&format!("{} {}: {}", order.order_type, order.resource_name, order.outcome));
+        print(&format!("{} {}: {:#}", order.order_type, order.resource_name, order.outcome));
     }
     let resource = fake.resource_view(fake.resource_of(order));
     print(&format!("Waldur knows {} as {}, at {:?}", resource.name, resource.backend_id, resource.endpoint("Locker")));

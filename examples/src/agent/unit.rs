@@ -13,7 +13,7 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{OfferingFacts, OpContext, ResourceBackend, UsernameBackend, layers},
     client::WaldurClient,
-    process::OfferingContext,
+    process::{OfferingContext, ServedOffering},
     rest::Environment,
     settings::{AgentSettings, Components, OfferingSettings},
 };
@@ -21,7 +21,7 @@ use waldur_sdk::{
 use super::pulse::{Pulse, Watch};
 use crate::{
     exit::Exit,
-    modes::{self, Mode, Parts, Summary, Work, exit_of, told},
+    modes::{self, Mode, Parts, Summary, Work, exit_of},
     registration::register,
     site::{Draft, Site},
 };
@@ -153,7 +153,7 @@ impl Unit {
         let elapsed = self.environment().instant().saturating_duration_since(begin);
         let pass = Pass { offering: self.name().to_owned(), mode: self.mode, outcome, elapsed, panicked };
         if let Err(error) = &pass.outcome {
-            error!(offering = self.name(), mode = %self.mode, "the pass failed: {}", told(error));
+            error!(offering = self.name(), mode = %self.mode, "the pass failed: {error:#}");
         }
         self.pulse.end(&pass);
         pass
@@ -185,7 +185,7 @@ impl Unit {
                 true
             }
             Err(error) => {
-                warn!(offering = self.name(), "the agent could not be registered: {}", told(&error));
+                warn!(offering = self.name(), "the agent could not be registered: {error:#}");
                 false
             }
         }
@@ -198,26 +198,27 @@ impl Unit {
         if self.ready.as_ref().is_some_and(is_young) {
             return Ok(None);
         }
-        let context = OfferingContext::load(&self.waldur, &self.offering).await?;
+        let context =
+            OfferingContext::load(&self.waldur, self.offering.offering_uuid, &self.offering.components).await?;
         self.warn_of(&context);
         let built = match self.ready.as_ref().filter(|ready| ready.built.fits(&context)) {
             Some(ready) => ready.built.clone(),
             None => self.build(&context)?,
         };
+        let uuid = self.offering.offering_uuid;
         let parts = Parts {
             settings: &self.settings,
             offering: &self.offering,
-            context: &context,
-            waldur: self.waldur.clone(),
-            backend: built.backend.clone(),
+            served: ServedOffering::new(self.waldur.clone(), built.backend.clone(), uuid)
+                .with_context(&context)
+                .with_lanes(&self.site.lanes(uuid)),
             usernames: built.usernames.clone(),
-            lanes: self.site.lanes(self.offering.offering_uuid),
             dry_run: self.dry_run,
             single_pass: self.site.is_single_pass(),
         };
         let work = match &self.ready {
-            Some(ready) => ready.work.renewed(parts),
-            None => modes::work(self.mode, parts),
+            Some(ready) => ready.work.renewed(&parts),
+            None => modes::work(self.mode, &parts),
         };
         Ok(Some(Ready { loaded: now, built, work }))
     }

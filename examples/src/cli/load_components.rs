@@ -17,13 +17,7 @@ use super::{
     opening::{Opened, Refusal, open},
     printed, signals,
 };
-use crate::{
-    config::ConfigError,
-    exit::Exit,
-    log::Form,
-    modes::{exit_of, told},
-    site::Site,
-};
+use crate::{config::ConfigError, exit::Exit, log::Form, modes::exit_of, site::Site};
 
 /// What the loading may be told.
 #[derive(Clone, Debug, Args)]
@@ -93,7 +87,7 @@ impl<W: FnMut(&str) -> Exit> Loading<W> {
             Ok((waldur, theirs)) => self.components(&waldur, offering, &theirs).await,
             Err(error) => {
                 self.note(exit_of(&error));
-                self.say(&format!("  FAILED     {}\n", told(&error)));
+                self.say(&format!("  FAILED     {error:#}\n"));
             }
         }
     }
@@ -111,7 +105,7 @@ impl<W: FnMut(&str) -> Exit> Loading<W> {
                 Ok((word, what)) => self.say(&format!("  {word:<10} {name}{what}\n")),
                 Err(error) => {
                     self.note(exit_of(&error));
-                    self.say(&format!("  FAILED     {name}: {}\n", told(&error)));
+                    self.say(&format!("  FAILED     {name}: {error:#}\n"));
                 }
             }
         }

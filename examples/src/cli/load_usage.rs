@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    modes::{Summary, exit_of, note_resource, told},
+    modes::{Summary, exit_of, note_resource},
     progress::Bars,
     site::Site,
 };
@@ -91,7 +91,7 @@ pub(super) async fn main(options: &Options) -> Result<Exit, Refusal> {
             printed(exit, &text)
         }
         Some(Err(error)) => {
-            tracing::error!(offering = offering.name, "nothing was loaded: {}", told(&error));
+            tracing::error!(offering = offering.name, "nothing was loaded: {error:#}");
             exit_of(&error)
         }
         None => printed(Exit::Temporary, &broken_off(&offering.name, span, counted.months())),
@@ -184,7 +184,7 @@ fn told_by_month(offering: &str, span: HistoricalSpan, report: &HistoricalReport
         all.note(Exit::Failed);
     }
     for error in [&report.stopped, &report.listing_gap].into_iter().flatten() {
-        text.extend(["  incomplete: ", &told(error), "\n"]);
+        text.extend(["  incomplete: ", &format!("{error:#}"), "\n"]);
         all.note(exit_of(error));
     }
     (all.exit, text)

@@ -75,7 +75,7 @@ pub(super) async fn rotated(gateway: &mut Gateway) -> Result<String, Failure> {
     let (with_old, with_sibling) = (gateway.customer_with(old)?, gateway.customer_with(sibling)?);
     with_sibling.make_bucket(&format!("{BUCKET}-2")).await?;
     let waldur = gateway.waldur_client()?;
-    let listed = waldur.api_keys().list(&ResourceApiKeyQuery::resource(resource)).collect().await?.into_items();
+    let listed = waldur.api_keys().list(&ResourceApiKeyQuery::resource(resource)).all().await?;
     let row = listed.iter().find(|row| row.client_id.as_deref() == Some(&old.access_key));
     let key = row.ok_or("Waldur does not know the key")?.uuid;
     gateway.waldur.request_rotation(key);

@@ -13,7 +13,7 @@ use waldur_sdk::{
     Error, Result,
     backend::{OpContext, ReqwestConnector},
     client::WaldurClient,
-    rest::{BaseUrl, Environment, Http, HttpOptions, HttpTransport, PlainHttp, ReqwestTransport},
+    rest::{BaseUrl, Environment, Http, HttpOptions, HttpTransport, PlainHttp},
     settings::AgentSettings,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderSeed, OrderState},
     types::{OfferingUuid, OrderUuid, ResourceUuid, Uuid},
@@ -194,7 +194,7 @@ impl Gateway {
 
 /// A pipeline to the gateway, of its own.
 pub(super) fn http() -> Result<Http> {
-    Ok(Http::new(ReqwestTransport::new(&HttpOptions::default())?))
+    Http::connect(&HttpOptions::default())
 }
 
 /// One pass of these agents, which must go through.
@@ -224,7 +224,7 @@ pub(super) async fn process(
 
 /// An error with its causes.
 pub(super) fn told(error: &Error) -> Failure {
-    error.chain().join(": ").into()
+    format!("{error:#}").into()
 }
 
 fn settings(waldur: &FakeWaldur, offering: OfferingUuid, access: &Access, more: Value) -> Value {

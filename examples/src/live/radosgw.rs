@@ -254,8 +254,8 @@ const ROUNDS: usize = 4;
 /// Removes every user of this run, and proves that there is none. Those of other runs are theirs.
 async fn clean(gateway: &Gateway) -> Result<String, Failure> {
     let ours = async || -> Result<Vec<Uid>> {
-        let listing = gateway.admin.users().list(PageSize::default()).collect().await?.complete()?;
-        listing.items().iter().filter(|user| gateway.is_of_this_run(user.as_str())).map(ListedUid::to_uid).collect()
+        let listing = gateway.admin.users().list(PageSize::default()).all().await?;
+        listing.iter().filter(|user| gateway.is_of_this_run(user.as_str())).map(ListedUid::to_uid).collect()
     };
     let left = ours().await?;
     let removed = left.len();

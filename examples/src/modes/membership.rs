@@ -8,13 +8,12 @@ use waldur_sdk::{
     Result,
     backend::OpContext,
     process::{
-        AccountOutcome, HoldReason, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome,
+        AccountOutcome, Change, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome,
         UsernameReport,
-        membership::{Change, HeldRemovals},
     },
 };
 
-use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled};
 use crate::exit::Exit;
 
 /// How long after the first look a single pass takes its second one.
@@ -28,22 +27,16 @@ pub(super) struct MembershipWork {
 }
 
 impl MembershipWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
         let mut policy = MembershipPolicy::from_settings(parts.settings, parts.offering);
         policy.dry_run = parts.dry_run;
         if parts.single_pass {
             // A cron job is not held up for a minute; the two looks share no list all the same.
             (policy.single_pass, policy.removals.confirm_after) = (true, SECOND_LOOK);
         }
-        let mut sync = MembershipSync::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-            .with_policy(policy)
-            .with_components(parts.context.components.clone())
-            .with_lanes(&parts.lanes);
-        if let Some(provider) = parts.context.service_provider {
-            sync = sync.with_service_provider(provider);
-        }
-        if let Some(usernames) = parts.usernames {
-            sync = sync.with_usernames(usernames);
+        let mut sync = parts.served.members().with_policy(policy);
+        if let Some(usernames) = &parts.usernames {
+            sync = sync.with_usernames(usernames.clone());
         }
         Self { name: parts.offering.name.clone(), sync }
     }
@@ -51,9 +44,8 @@ impl MembershipWork {
 
 #[async_trait]
 impl Work for MembershipWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let components = parts.context.components.clone();
-        let sync = self.sync.clone().with_backend(parts.backend).with_components(components);
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let sync = self.sync.clone().with_offering(&parts.served);
         Box::new(Self { name: self.name.clone(), sync })
     }
 
@@ -66,15 +58,15 @@ impl Work for MembershipWork {
 fn note(offering: &str, report: &MembershipReport) -> Summary {
     let mut summary = Summary::new();
     if let Some(error) = &report.not_ready {
-        warn!(offering, "the back end is not ready, nothing was done: {}", told(error));
+        warn!(offering, "the back end is not ready, nothing was done: {error:#}");
         summary.miss(error);
     }
     if let Some(error) = &report.listing_gap {
-        warn!(offering, "the list of resources is not proven whole: {}", told(error));
+        warn!(offering, "the list of resources is not proven whole: {error:#}");
         summary.miss(error);
     }
     for row in &report.unreadable {
-        warn!(offering, row = row.id, "a resource cannot be read: {}", told(&row.error));
+        warn!(offering, row = row.id, "a resource cannot be read: {:#}", row.error);
         summary.count("unreadable_row");
         summary.note(Exit::Failed);
     }
@@ -82,7 +74,7 @@ fn note(offering: &str, report: &MembershipReport) -> Summary {
         info!(offering, "this Waldur does not have {feature}: {}", feature.consequence());
     }
     for warning in &report.warnings {
-        warn!(offering, "{}: {}", warning.step, told(&warning.error));
+        warn!(offering, "{}: {:#}", warning.step, warning.error);
         summary.note(exit_of(&warning.error));
     }
     note_usernames(offering, &report.usernames, &mut summary);
@@ -132,18 +124,7 @@ fn log(offering: &str, report: &ResourceSync) {
     let changes = report.changes.iter().map(change).collect::<Vec<_>>().join(", ");
     macro_rules! say {
         ($level:ident) => {
-            $level!(
-                offering,
-                name,
-                resource,
-                backend_id,
-                added,
-                removed,
-                skipped,
-                changes,
-                "{}",
-                outcome(&report.outcome)
-            )
+            $level!(offering, name, resource, backend_id, added, removed, skipped, changes, "{:#}", report.outcome)
         };
     }
     match &report.outcome {
@@ -152,33 +133,11 @@ fn log(offering: &str, report: &ResourceSync) {
         _ => say!(warn),
     }
     if let Some(held) = &report.held {
-        let (count, reason) = (held.usernames.len(), reason(held));
-        warn!(offering, name, resource, count, "removals are held back: {reason}");
+        let count = held.usernames.len();
+        warn!(offering, name, resource, count, "removals are held back: {:#}", held.reason);
     }
     for warning in &report.warnings {
-        warn!(offering, name, resource, "{}: {}", warning.step, told(&warning.error));
-    }
-}
-
-/// Without the names of those who would be removed.
-fn reason(held: &HeldRemovals) -> String {
-    use HoldReason as Reason;
-    match &held.reason {
-        Reason::Incomplete(error) => format!("a list is not proven whole: {}", told(error)),
-        Reason::EmptyTeam => "the team came back empty; believed once it is seen again".to_owned(),
-        Reason::TooMany { removals, present } => {
-            format!("{removals} of {present} would go at once; believed once it is seen again")
-        }
-        _ => "too many would go at once; believed once it is seen again".to_owned(),
-    }
-}
-
-fn outcome(outcome: &SyncOutcome) -> String {
-    match outcome {
-        SyncOutcome::Deferred(error) => format!("deferred: {}", told(error)),
-        SyncOutcome::Failing(error, times) => format!("failing ({times}): {}", told(error)),
-        SyncOutcome::Erred(error) => format!("erred: {}", told(error)),
-        other => other.to_string(),
+        warn!(offering, name, resource, "{}: {:#}", warning.step, warning.error);
     }
 }
 
@@ -202,7 +161,7 @@ fn change(change: &Change) -> String {
 
 fn note_usernames(offering: &str, report: &UsernameReport, summary: &mut Summary) {
     for warning in &report.warnings {
-        warn!(offering, "names of people: {}: {}", warning.step, told(&warning.error));
+        warn!(offering, "names of people: {}: {:#}", warning.step, warning.error);
         summary.note(exit_of(&warning.error));
     }
     for account in &report.accounts {
@@ -219,7 +178,7 @@ fn note_usernames(offering: &str, report: &UsernameReport, summary: &mut Summary
         };
         summary.count(word);
         if let Some(error) = error {
-            warn!(offering, account = account.account.hex(), "the account has no name yet: {}", told(error));
+            warn!(offering, account = account.account.hex(), "the account has no name yet: {error:#}");
             summary.note(exit_of(error));
         }
     }

@@ -9,9 +9,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use waldur_sdk::{
     Error, ErrorClass, ErrorKind, Result,
-    backend::{OpContext, ResourceBackend, UsernameBackend},
-    client::{AgentMode, WaldurClient},
-    process::{Lanes, OfferingContext},
+    backend::{OpContext, UsernameBackend},
+    client::AgentMode,
+    process::ServedOffering,
     settings::{AgentSettings, OfferingSettings},
 };
 
@@ -137,12 +137,9 @@ impl Periods {
 pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a AgentSettings,
     pub(crate) offering: &'a OfferingSettings,
-    pub(crate) context: &'a OfferingContext,
-    pub(crate) waldur: WaldurClient,
-    pub(crate) backend: Arc<dyn ResourceBackend>,
+    pub(crate) served: ServedOffering,
     /// Who names people; only asked for in the mode that does.
     pub(crate) usernames: Option<Arc<dyn UsernameBackend>>,
-    pub(crate) lanes: Lanes,
     pub(crate) dry_run: bool,
     /// Whether the process ends with its first pass.
     pub(crate) single_pass: bool,
@@ -152,14 +149,14 @@ pub(crate) struct Parts<'a> {
 #[async_trait]
 pub(crate) trait Work: Send + Sync + fmt::Debug {
     /// The same work once the offering is known anew; what it remembers from pass to pass goes along.
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work>;
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work>;
 
     /// One pass, and what is said about it.
     async fn pass(&self, cx: &OpContext) -> Result<Summary>;
 }
 
 /// Makes the work of a mode.
-pub(crate) fn work(mode: Mode, parts: Parts<'_>) -> Box<dyn Work> {
+pub(crate) fn work(mode: Mode, parts: &Parts<'_>) -> Box<dyn Work> {
     match mode {
         Mode::OrderProcess => Box::new(orders::OrderWork::new(parts)),
         Mode::Report => Box::new(report::ReportWork::new(parts)),
@@ -243,9 +240,4 @@ pub(crate) fn stalled<'e>(mut things: impl Iterator<Item = Option<&'e Error>>) -
 pub(crate) fn outage(error: &Error) -> Option<&Error> {
     let is_outage = error.class() == ErrorClass::Transient || error.kind() == ErrorKind::Unauthenticated;
     is_outage.then_some(error)
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn told(error: &Error) -> String {
-    error.chain().join(": ")
 }

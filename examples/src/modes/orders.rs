@@ -1,6 +1,9 @@
 //! `order_process`: orders are carried out.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tracing::{debug, error, info, warn};
@@ -8,12 +11,12 @@ use waldur_sdk::{
     ErrorKind, Result,
     backend::OpContext,
     process::{
-        KeyPolicy, KeyProcessor, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy, OrderProcessor,
-        OrderReport, OrderRunReport, RotationOutcome, StuckKeys,
+        FollowUp, KeyPolicy, KeyProcessor, Leftover, LeftoverOutcome, MissingKeys, OrderOutcome, OrderPolicy,
+        OrderProcessor, OrderReport, OrderRunReport, RotationOutcome, StuckKeys,
     },
 };
 
-use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled};
 use crate::exit::Exit;
 
 /// The orders of an offering.
@@ -21,15 +24,39 @@ use crate::exit::Exit;
 pub(super) struct OrderWork {
     name: String,
     processor: OrderProcessor,
-    /// The processor of customers' keys, where the back end has them.
-    keys: Option<KeyProcessor>,
+    keys: KeyProcessor,
+    /// What Waldur refused to take of orders that are done, until it takes it or the process ends.
+    unpublished: Arc<Mutex<Vec<FollowUp>>>,
 }
 
 impl OrderWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
-        let name = parts.offering.name.clone();
-        let keys = parts.backend.keys().is_some().then(|| keys(&parts));
-        Self { name, keys, processor: processor(parts) }
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
+        let (keys, processor) = (keys(parts), processor(parts));
+        Self { name: parts.offering.name.clone(), processor, keys, unpublished: Arc::default() }
+    }
+
+    /// Sends again what Waldur refused: no later pass looks at an order that is done.
+    async fn publish(&self, cx: &OpContext, report: &OrderRunReport, summary: &mut Summary) {
+        let refused = report.follow_ups().filter(|follow_up| is_publishable(follow_up)).cloned();
+        self.unpublished().extend(refused);
+        let waiting = self.unpublished().clone();
+        for follow_up in waiting {
+            match self.processor.publish(cx, &follow_up).await {
+                Ok(()) => {
+                    self.unpublished().retain(|other| *other != follow_up);
+                    summary.count("published");
+                }
+                Err(error) => {
+                    warn!(offering = self.name, "left to do: {follow_up}: {error:#}");
+                    summary.count("left_to_do");
+                    summary.note(exit_of(&error));
+                }
+            }
+        }
+    }
+
+    fn unpublished(&self) -> MutexGuard<'_, Vec<FollowUp>> {
+        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,55 +67,44 @@ fn keys(parts: &Parts<'_>) -> KeyProcessor {
     if !parts.offering.events.orders {
         policy.stuck_after = Duration::ZERO;
     }
-    let keys = KeyProcessor::new(parts.waldur.clone(), parts.backend.clone(), parts.offering.offering_uuid);
-    keys.with_policy(policy).with_lanes(&parts.lanes)
+    parts.served.keys().with_policy(policy)
 }
 
 #[async_trait]
 impl Work for OrderWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let known = || self.keys.clone().map(|keys| keys.with_backend(parts.backend.clone()));
-        let keys = parts.backend.keys().is_some().then(|| known().unwrap_or_else(|| keys(&parts)));
-        let components = parts.context.components.clone();
-        let processor = self.processor.clone().with_backend(parts.backend).with_components(components);
-        Box::new(Self { name: self.name.clone(), processor, keys })
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let processor = self.processor.clone().with_offering(&parts.served);
+        let keys = self.keys.clone().with_offering(&parts.served);
+        Box::new(Self { name: self.name.clone(), processor, keys, unpublished: self.unpublished.clone() })
     }
 
     async fn pass(&self, cx: &OpContext) -> Result<Summary> {
         let report = self.processor.run_once(cx).await?;
         log(&self.name, &report);
         let mut summary = summary(&report);
-        if let Some(keys) = &self.keys {
-            match keys.reconcile_stuck(cx).await {
-                Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "the keys that wait cannot be listed: {}", told(&error));
-                    summary.note(exit_of(&error));
-                }
+        self.publish(cx, &report, &mut summary).await;
+        match self.keys.reconcile_stuck(cx).await {
+            Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "the keys that wait cannot be listed: {error:#}");
+                summary.note(exit_of(&error));
             }
-            match keys.provision_missing(cx).await {
-                Ok(missing) => note_missing(&self.name, &missing, &mut summary),
-                Err(error) => {
-                    warn!(offering = self.name, "resources without keys cannot be looked for: {}", told(&error));
-                    summary.note(exit_of(&error));
-                }
+        }
+        match self.keys.provision_missing(cx).await {
+            Ok(missing) => note_missing(&self.name, &missing, &mut summary),
+            Err(error) => {
+                warn!(offering = self.name, "resources without keys cannot be looked for: {error:#}");
+                summary.note(exit_of(&error));
             }
         }
         Ok(summary)
     }
 }
 
-fn processor(parts: Parts<'_>) -> OrderProcessor {
+fn processor(parts: &Parts<'_>) -> OrderProcessor {
     let mut policy = OrderPolicy::from_settings(parts.settings, parts.offering);
     policy.dry_run = parts.dry_run;
-    let processor = OrderProcessor::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-        .with_policy(policy)
-        .with_lanes(&parts.lanes)
-        .with_components(parts.context.components.clone());
-    match parts.context.service_provider {
-        Some(provider) => processor.with_service_provider(provider),
-        None => processor,
-    }
+    parts.served.orders().with_policy(policy)
 }
 
 fn summary(report: &OrderRunReport) -> Summary {
@@ -112,7 +128,11 @@ fn summary(report: &OrderRunReport) -> Summary {
         summary.note(exit(&order.outcome));
     }
     // The order is done, and no later pass looks at it.
-    for _left in report.follow_ups().filter(|follow_up| !follow_up.comes_by_itself()) {
+    let is_left = |follow_up: &&FollowUp| match follow_up {
+        FollowUp::PublishResource { metadata, .. } => *metadata,
+        follow_up => !follow_up.comes_by_itself(),
+    };
+    for _left in report.follow_ups().filter(is_left) {
         summary.count("left_to_do");
         summary.note(Exit::Failed);
     }
@@ -132,7 +152,7 @@ fn summary(report: &OrderRunReport) -> Summary {
 /// Keys that customers wanted replaced.
 fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
     if let Some(error) = &stuck.listing_gap {
-        warn!(offering, "the list of keys that wait is not proven whole: {}", told(error));
+        warn!(offering, "the list of keys that wait is not proven whole: {error:#}");
         summary.miss(error);
     }
     for rotation in &stuck.rotations {
@@ -146,16 +166,16 @@ fn note_keys(offering: &str, stuck: &StuckKeys, summary: &mut Summary) {
         summary.count(word);
         summary.note(exit);
         if exit == Exit::Done {
-            info!(offering, key, resource, "key: {}", rotation.outcome);
+            info!(offering, key, resource, "key: {:#}", rotation.outcome);
         } else {
-            warn!(offering, key, resource, "key: {}", rotation.outcome);
+            warn!(offering, key, resource, "key: {:#}", rotation.outcome);
         }
     }
     for (key, why) in &stuck.skipped {
         warn!(offering, key = key.hex(), "a key that waits is passed over: {why}");
     }
     for row in &stuck.unreadable {
-        warn!(offering, row = row.id, "a key cannot be read: {}", told(&row.error));
+        warn!(offering, row = row.id, "a key cannot be read: {:#}", row.error);
         summary.note(Exit::Failed);
     }
 }
@@ -167,7 +187,7 @@ fn note_missing(offering: &str, missing: &MissingKeys, summary: &mut Summary) {
         let report = match outcome {
             Ok(report) => report,
             Err(error) => {
-                warn!(offering, resource, "no keys were made: {}", told(error));
+                warn!(offering, resource, "no keys were made: {error:#}");
                 summary.note(exit_of(error));
                 continue;
             }
@@ -176,7 +196,7 @@ fn note_missing(offering: &str, missing: &MissingKeys, summary: &mut Summary) {
         summary.count_many("key_made", made as u64);
         info!(offering, resource, made, planned = report.planned, "keys for an older resource");
         for warning in &report.warnings {
-            warn!(offering, resource, "{}: {}", warning.step, told(&warning.error));
+            warn!(offering, resource, "{}: {:#}", warning.step, warning.error);
             if warning.error.kind() == ErrorKind::Foreign {
                 // A user without a stamp stays one: nothing went wrong, and no pass will end it.
                 summary.count("without_keys");
@@ -185,13 +205,19 @@ fn note_missing(offering: &str, missing: &MissingKeys, summary: &mut Summary) {
             }
         }
         if let Some(error) = &report.deferred {
-            warn!(offering, resource, "not all keys were made yet: {}", told(error));
+            warn!(offering, resource, "not all keys were made yet: {error:#}");
             summary.note(exit_of(error));
         }
     }
     if missing.left > 0 {
         info!(offering, left = missing.left, "more resources wait for keys");
     }
+}
+
+/// Whether the processor of orders has what was refused.
+fn is_publishable(follow_up: &FollowUp) -> bool {
+    let FollowUp::PublishResource { limits, endpoints, .. } = follow_up else { return false };
+    limits.is_some() || !endpoints.is_empty()
 }
 
 fn exit(outcome: &OrderOutcome) -> Exit {
@@ -221,13 +247,13 @@ fn word(outcome: &OrderOutcome) -> &'static str {
 
 fn log(offering: &str, report: &OrderRunReport) {
     if let Some(error) = &report.not_ready {
-        warn!(offering, "the back end is not ready, no orders were listed: {}", told(error));
+        warn!(offering, "the back end is not ready, no orders were listed: {error:#}");
     }
     if let Some(error) = &report.listing_gap {
-        warn!(offering, "the list of orders is not proven whole: {}", told(error));
+        warn!(offering, "the list of orders is not proven whole: {error:#}");
     }
     for row in &report.unreadable {
-        warn!(offering, row = row.id, "an order cannot be read: {}", told(&row.error));
+        warn!(offering, row = row.id, "an order cannot be read: {:#}", row.error);
     }
     for order in &report.orders {
         log_order(offering, order);
@@ -251,7 +277,7 @@ fn log_order(offering: &str, report: &OrderReport) {
     let attempts = report.attempts;
     macro_rules! say {
         ($level:ident) => {
-            $level!(offering, order, kind, resource, backend_id, attempts, "{}", outcome(&report.outcome))
+            $level!(offering, order, kind, resource, backend_id, attempts, "{:#}", report.outcome)
         };
     }
     match &report.outcome {
@@ -261,10 +287,10 @@ fn log_order(offering: &str, report: &OrderReport) {
         _ => say!(info),
     }
     for warning in &report.warnings {
-        warn!(offering, order, "{}: {}", warning.step, told(&warning.error));
+        warn!(offering, order, "{}: {:#}", warning.step, warning.error);
     }
     for follow_up in &report.follow_ups {
-        warn!(offering, order, "left to do: {follow_up:?}");
+        warn!(offering, order, "left to do: {follow_up}");
     }
 }
 
@@ -274,18 +300,8 @@ fn log_leftover(offering: &str, leftover: &Leftover) {
     match &leftover.outcome {
         LeftoverOutcome::Removed => info!(offering, resource, backend_id, "an object that nobody wanted was removed"),
         LeftoverOutcome::Left(error) => {
-            error!(offering, resource, backend_id, "an object that nobody wants is left over: {}", told(error));
+            error!(offering, resource, backend_id, "an object that nobody wants is left over: {error:#}");
         }
         _ => info!(offering, resource, backend_id, "an object is wanted again"),
-    }
-}
-
-fn outcome(outcome: &OrderOutcome) -> String {
-    match outcome {
-        OrderOutcome::Deferred(error) => format!("deferred: {}", told(error)),
-        OrderOutcome::NeedsAttention(error) => format!("needs attention: {}", told(error)),
-        OrderOutcome::Erred(error) => format!("erred: {}", told(error)),
-        OrderOutcome::NotReported(error, cause) => format!("failed: {}; not reported: {}", told(error), told(cause)),
-        other => other.to_string(),
     }
 }

@@ -8,7 +8,7 @@ use waldur_sdk::{
     process::{PeriodUsageReport, ResourceUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
 };
 
-use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled, told};
+use super::{Mode, Parts, Summary, Work, exit_of, outage, stalled};
 use crate::exit::Exit;
 
 /// The usage of an offering's resources.
@@ -19,16 +19,15 @@ pub(super) struct ReportWork {
 }
 
 impl ReportWork {
-    pub(super) fn new(parts: Parts<'_>) -> Self {
+    pub(super) fn new(parts: &Parts<'_>) -> Self {
         Self { name: parts.offering.name.clone(), reporter: reporter(parts) }
     }
 }
 
 #[async_trait]
 impl Work for ReportWork {
-    fn renewed(&self, parts: Parts<'_>) -> Box<dyn Work> {
-        let components = parts.context.components.clone();
-        let reporter = self.reporter.clone().with_backend(parts.backend).with_components(components);
+    fn renewed(&self, parts: &Parts<'_>) -> Box<dyn Work> {
+        let reporter = self.reporter.clone().with_offering(&parts.served);
         Box::new(Self { name: self.name.clone(), reporter })
     }
 
@@ -39,12 +38,10 @@ impl Work for ReportWork {
 }
 
 /// The reporter of an offering.
-pub(crate) fn reporter(parts: Parts<'_>) -> UsageReporter {
+pub(crate) fn reporter(parts: &Parts<'_>) -> UsageReporter {
     let mut policy = UsagePolicy::from_settings(parts.settings, parts.offering);
     policy.dry_run = parts.dry_run;
-    UsageReporter::new(parts.waldur, parts.backend, parts.offering.offering_uuid)
-        .with_policy(policy)
-        .with_components(parts.context.components.clone())
+    parts.served.usage().with_policy(policy)
 }
 
 fn note(offering: &str, report: &UsageRunReport) -> Summary {
@@ -53,12 +50,12 @@ fn note(offering: &str, report: &UsageRunReport) -> Summary {
         warn!(offering, "the back end measures nothing: there is nothing to report");
     }
     for row in &report.unreadable {
-        warn!(offering, row = row.id, "a resource cannot be read: {}", told(&row.error));
+        warn!(offering, row = row.id, "a resource cannot be read: {:#}", row.error);
         summary.count("unreadable_row");
         summary.note(Exit::Failed);
     }
     if let Some(error) = &report.listing_gap {
-        warn!(offering, "the list of resources is not proven whole: {}", told(error));
+        warn!(offering, "the list of resources is not proven whole: {error:#}");
         summary.miss(error);
     }
     for resource in &report.resources {
@@ -135,7 +132,7 @@ fn log(offering: &str, report: &ResourceUsageReport, month: &PeriodUsageReport) 
     let period = month.period.to_string();
     macro_rules! say {
         ($level:ident) => {
-            $level!(offering, name, resource, backend_id, period, "{}", outcome(&month.outcome))
+            $level!(offering, name, resource, backend_id, period, "{:#}", month.outcome)
         };
     }
     match &month.outcome {
@@ -165,15 +162,6 @@ fn log(offering: &str, report: &ResourceUsageReport, month: &PeriodUsageReport) 
         warn!(offering, name, period, "more may have been used than was reported: {unproven}");
     }
     if let Some(error) = &month.users.failed {
-        warn!(offering, name, period, "what the users used was not reported: {}", told(error));
-    }
-}
-
-fn outcome(outcome: &UsageOutcome) -> String {
-    match outcome {
-        UsageOutcome::Unreadable(error) => format!("unreadable: {}", told(error)),
-        UsageOutcome::Refused(error) => format!("refused: {}", told(error)),
-        UsageOutcome::Deferred(error) => format!("deferred: {}", told(error)),
-        other => other.to_string(),
+        warn!(offering, name, period, "what the users used was not reported: {error:#}");
     }
 }

@@ -254,6 +254,27 @@ async fn an_outage_is_temporary_and_nothing_is_erred() {
     assert_eq!(waldur.order_view(order).state, OrderState::PendingProvider);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_waldur_refuses_is_sent_again_in_each_pass_until_it_is_taken() {
+    let waldur = fake_waldur(Generation::V8);
+    let offering = sold(&waldur);
+    let order = ordered(&waldur, offering);
+    // With the order, and twice after it.
+    let faults = Faults::new(waldur.clone()).on(op("provider_resources.set_endpoints").first(3), status(403));
+    let mut agents = agents(&waldur, faults.clone(), &[offering]);
+    let mut seen = Vec::new();
+    for _pass in 0..4 {
+        let passes = pass(&mut agents, &OpContext::new("test")).await;
+        let outcomes = passes[0].outcome.as_ref().unwrap().outcomes.clone();
+        seen.push((passes[0].exit(), outcomes.contains_key("left_to_do"), outcomes.contains_key("published")));
+    }
+    let (left, taken, idle) = ((Exit::Failed, true, false), (Exit::Done, false, true), (Exit::Done, false, false));
+    assert_eq!(seen, [left, left, taken, idle]);
+    let resource = waldur.resource_view(waldur.resource_of(order));
+    assert_eq!(resource.endpoints.len(), 1);
+    assert!(faults.idle_rules().is_empty());
+}
+
 /// How many orders are done, under way and not begun after a stop at this second; a second run finishes all of them.
 async fn stopped_at(second: u64) -> [usize; 3] {
     let (waldur, gateway) = (fake_waldur(Generation::V8), FakeRadosGw::new());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waldur_sdk::{
-    Effect, Error, ErrorClass, ErrorKind, Result,
+    Effect, Error, ErrorKind, Result,
     backend::{CreateRequest, Created, MarketplaceResource, OpContext, Verified},
     types::BackendId,
 };
@@ -131,7 +131,7 @@ impl Inner {
             }
             // Taken by its e-mail address; or an attempt that came to nothing.
             Ok(None) => Err(refused),
-            Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
+            Err(unread) if unread.is_passing() => Err(unread),
             // Never adopted on doubt, nor given up: `AlreadyExists` would make the processor take another name and
             // forget this one, and an object of our own would be orphaned.
             Err(unread) => {

@@ -1,13 +1,13 @@
 //! Users that are there already.
 
-use std::{collections::BTreeMap, future::ready};
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
 use waldur_sdk::{
     Result,
     backend::{Importable, Importer, OpContext},
-    rest::{BadRow, Complete, Page, Pager},
+    rest::{BadRow, Complete},
     types::BackendId,
 };
 
@@ -28,11 +28,7 @@ impl Importer for S3Backend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {
         match &self.0.storage.until(cx.deadline) {
             Storage::RadosGw(client) => self.0.importable_of_gateway(client).await,
-            Storage::Croit(client) => {
-                let page = self.0.importable_of_croit(&client.users().all().await?);
-                let key = |item: &Importable| item.backend_id.to_string();
-                Pager::new(key, move |_only_one| ready(Ok(page.clone()))).collect().await?.complete()
-            }
+            Storage::Croit(client) => self.0.importable_of_croit(&client.users().all().await?),
         }
     }
 }
@@ -54,16 +50,19 @@ impl Inner {
     }
 
     /// croit tells everything about everybody in one listing.
-    fn importable_of_croit(&self, users: &UserList) -> Page<Importable> {
+    fn importable_of_croit(&self, users: &UserList) -> Result<Complete<Importable>> {
+        // An entry without a name may be anybody's.
+        if let Some(nameless) = users.bad().iter().find(|row| row.id.is_none()) {
+            return Err(nameless.error.clone());
+        }
         let one = |uid: Uid| match users.get(&uid) {
             Ok(user) => self.importable(&uid, &user?.into()),
             Err(error) => BackendId::new(uid.name()).ok().map(|id| Importable::unreadable(id, error)),
         };
         let bad = |row: &BadRow| row.id.clone();
         let names = users.iter().map(|user| user.uid.clone()).chain(users.bad().iter().filter_map(bad));
-        let items = names.filter_map(|name| self.may_be_ours(&name)).filter_map(one).collect();
-        let nameless = users.bad().iter().filter(|row| row.id.is_none()).cloned().collect();
-        Page::new(items, None).with_bad(nameless)
+        let names: BTreeSet<String> = names.collect();
+        Ok(Complete::vouched_for(names.iter().filter_map(|name| self.may_be_ours(name)).filter_map(one).collect()))
     }
 
     /// Whether it is worth a look.

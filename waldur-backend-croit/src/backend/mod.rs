@@ -368,7 +368,7 @@ impl BackendFactory for S3Factory {
         if environment.backend_type.eq_ignore_ascii_case("croit_usage") {
             measure_over_time(&mut settings)?;
         }
-        let http = environment.http(&options(&settings))?;
+        let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
         let backend = S3Backend::new(http, settings, &environment.components)?;
         let backend = backend.with_time_zone(environment.time_zone.clone());
         warnings.extend(backend.0.ceilings.warnings());
@@ -396,16 +396,4 @@ fn measure_over_time(settings: &mut S3Settings) -> Result<()> {
     }
     croit.usage_model = Some(UsageModel::GbDays);
     Ok(())
-}
-
-#[cfg(feature = "danger-accept-invalid-certs")]
-fn options(settings: &S3Settings) -> HttpOptions {
-    let options = HttpOptions::default();
-    if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
-}
-
-/// Certificates are always verified: the settings were refused otherwise.
-#[cfg(not(feature = "danger-accept-invalid-certs"))]
-fn options(_settings: &S3Settings) -> HttpOptions {
-    HttpOptions::default()
 }

@@ -1,11 +1,11 @@
 //! A typed client of croit's management API for S3, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_croit::croit::{CroitClient, Login, NewUser, Quota, QuotaObjects, QuotaSize, Uid};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let croit = BaseUrl::parse("api_url", "https://croit.example.org/", PlainHttp::default())?;
-//! let client = CroitClient::new(Http::new(transport), &croit, &Login::Token("t0k3n".into()))?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let client = CroitClient::new(http, &"https://croit.example.org/".parse()?, &Login::token("t0k3n"))?;
 //!
 //! let alice = Uid::new("alice")?;
 //! client.users().create(&NewUser::new(alice.clone(), "Alice")?).await?;
@@ -76,6 +76,18 @@ pub enum Login {
     },
 }
 
+impl Login {
+    /// Logs in with a token.
+    pub fn token(token: impl Into<SecretString>) -> Self {
+        Self::Token(token.into())
+    }
+
+    /// Logs in with a user's name and password.
+    pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self::Password { user: user.into(), password: password.into() }
+    }
+}
+
 /// A client of one croit server. Cheap to clone; clones share connections, the retry budget and the order of writes.
 #[derive(Clone)]
 pub struct CroitClient {
@@ -127,6 +139,19 @@ impl CroitClient {
     #[must_use]
     pub fn stopped_by(&self, breaker: &Breaker) -> Self {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
+    }
+
+    /// The authenticated client below, rooted at `/api`, for calls that have no method here. The methods here keep writes
+    /// to one user apart, which it does not.
+    ///
+    /// ```no_run
+    /// # async fn example(croit: waldur_backend_croit::croit::CroitClient) -> waldur_sdk::Result<()> {
+    /// // Everything that croit tells of its users.
+    /// let users: Vec<serde_json::Value> = croit.rest().get("users.list", "/s3/users", &[]).send_json().await?;
+    /// # drop(users); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
     }
 
     /// Users.

@@ -1,12 +1,11 @@
 //! A typed client of RadosGW's Admin Ops API, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_croit::radosgw::{NewUser, Quota, QuotaObjects, QuotaSize, Quotas, RadosGwClient, S3Key, Uid};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let gateway = BaseUrl::parse("endpoint", "https://s3.example.org/", PlainHttp::default())?;
-//! let admin = S3Key::new("ADMIN", "s3cr3t");
-//! let client = RadosGwClient::new(Http::new(transport), &gateway, &admin)?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let client = RadosGwClient::new(http, &"https://s3.example.org/".parse()?, &S3Key::new("ADMIN", "s3cr3t"))?;
 //!
 //! let alice = Uid::new("alice")?;
 //! let created = client.users().create(&NewUser::new(alice.clone(), "Alice")?.with_generated_key()).await?;
@@ -130,6 +129,20 @@ impl RadosGwClient {
     #[must_use]
     pub fn stopped_by(&self, breaker: &Breaker) -> Self {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())), ..self.clone() }
+    }
+
+    /// The authenticated client below, rooted at the admin API, for calls that have no method here. The methods here ask
+    /// for `format=json`, and keep writes to one user apart, which it does not.
+    ///
+    /// ```no_run
+    /// # async fn example(gateway: waldur_backend_croit::radosgw::RadosGwClient) -> waldur_sdk::Result<()> {
+    /// // Since release 17.
+    /// let call = gateway.rest().get("info.get", "/info", &[]).query("format", "json");
+    /// let info: serde_json::Value = call.send_json().await?;
+    /// # drop(info); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
     }
 
     /// Users.

@@ -27,7 +27,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use secrecy::ExposeSecret;
 use waldur_sdk::{
     Error, Result,
-    rest::{Authenticator, Environment, Generation, Http},
+    rest::{Authenticator, Environment, Http, TokenGeneration},
 };
 
 use super::{S3Key, xml};
@@ -129,14 +129,14 @@ pub(crate) fn seconds_ahead(headers: &HeaderMap, environment: &Environment) -> O
 
 #[async_trait]
 impl Authenticator for SigV4 {
-    async fn authenticate(&self, _http: &Http, request: &mut Request<Bytes>) -> Result<Generation> {
+    async fn authenticate(&self, _http: &Http, request: &mut Request<Bytes>) -> Result<TokenGeneration> {
         let offset = self.learnt_offset();
         self.put_signature(request, offset)?;
-        Ok(Generation(offset.cast_unsigned()))
+        Ok(TokenGeneration(offset.cast_unsigned()))
     }
 
     /// Learns the gateway's time from `RequestTimeTooSkewed`; every other refusal is final.
-    async fn refused(&self, seen: Generation, answer: &Response<Bytes>) -> bool {
+    async fn refused(&self, seen: TokenGeneration, answer: &Response<Bytes>) -> bool {
         // The admin API says so in JSON, S3 itself in XML.
         let code = error::code(answer.body()).or_else(|| xml::code(answer.body()));
         if code.as_deref() != Some(error::CLOCK_SKEW) {

@@ -6,7 +6,7 @@ use waldur_sdk::{
     backend::OpContext,
     process::{KeyProcessor, OrderProcessor},
     testing::{
-        Cycle, Life, Limits, Scenario, drop_points, kill_points,
+        Bounds, Cycle, Life, Scenario, drop_points, kill_points,
         waldur::{ApiKeyState, OrderState},
     },
     types::ResourceUuid,
@@ -17,8 +17,8 @@ use crate::{
     world::{UID, World},
 };
 
-fn limits() -> Limits {
-    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_hours(1))
+fn limits() -> Bounds {
+    Bounds::default().with_environment(environment()).with_cycle_time(Duration::from_hours(1))
 }
 
 /// What must come out, whatever the keys are called.

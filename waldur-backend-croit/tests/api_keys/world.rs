@@ -11,7 +11,7 @@ use waldur_backend_croit::{
 use waldur_sdk::{
     backend::ResourceBackend,
     client::{AgentMode, WaldurClient},
-    process::{KeyPolicy, KeyProcessor, OrderProcessor},
+    process::{KeyPolicy, KeyProcessor, OrderProcessor, ServedOffering},
     rest::{Environment, Http, HttpTransport},
     testing::waldur::{Billing, FakeWaldur, Generation},
     types::{OfferingUuid, ResourceUuid},
@@ -136,6 +136,6 @@ impl World {
 
     pub(crate) fn orders(&self, waldur: impl HttpTransport, gateway: impl HttpTransport) -> OrderProcessor {
         let backend: Arc<dyn ResourceBackend> = Arc::new(self.backend(self.mode, gateway));
-        OrderProcessor::new(self.client(waldur), backend, self.offering).with_components(usage_components())
+        ServedOffering::new(self.client(waldur), backend, self.offering).with_components(usage_components()).orders()
     }
 }

@@ -9,7 +9,7 @@ use waldur_sdk::{
     process::{OrderOutcome, OrderReport},
     settings::AccountingType,
     testing::{
-        Counting, Interleaving, Limits, Scenario as _,
+        Bounds, Counting, Interleaving, Scenario as _,
         conformance::{self, Scene, Verdict, Work, World},
         interleave, kill_points,
         waldur::{OrderState, ResourceState},
@@ -117,8 +117,8 @@ async fn a_lost_write_changes_no_outcome_whoever_dies_or_meets_then() {
 }
 
 /// No fake keeps anything of a read.
-fn bounds() -> Limits {
-    Limits::default().with_environment(environment()).around_writes()
+fn bounds() -> Bounds {
+    Bounds::default().with_environment(environment()).around_writes()
 }
 
 #[tokio::test(start_paused = true)]

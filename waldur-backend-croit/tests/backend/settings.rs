@@ -6,7 +6,9 @@ use crate::common::{components, usage_components};
 use serde_json::{Value, json};
 use waldur_backend_croit::{
     S3Factory, S3Settings,
+    croit::Login,
     names::Naming,
+    radosgw::S3Key,
     settings::{DeleteMode, Flavour},
 };
 use waldur_sdk::{
@@ -48,6 +50,20 @@ fn build(backend_type: &str, tree: &Value, components: Components) -> Result<&'s
     let connect = |_: &HttpOptions| Ok(Arc::new(ScriptedTransport::new()) as Arc<dyn HttpTransport>);
     let environment = BuildEnv::new(backend_type, OfferingUuid::new(Uuid::nil()), settings, components, connect);
     Registry::default().with(S3Factory).build(&environment).map(|(backend, _)| backend.backend_type())
+}
+
+#[test]
+fn what_nobody_writes_is_the_same_in_code_and_in_a_file() {
+    let written = |tree: &Value| format!("{:?}", read(tree).unwrap().0);
+    let endpoint = || "https://s3.example.org".parse().unwrap();
+    let radosgw = S3Settings::radosgw(endpoint(), S3Key::new("ADMIN", "canary-admin-secret"));
+    assert_eq!(format!("{radosgw:?}"), written(&minimal()));
+
+    let croit = S3Settings::croit("https://croit.example.org/api".parse().unwrap(), Login::token("canary"));
+    let mut tree = json!({ "api_url": "https://croit.example.org/api", "token": "canary" });
+    assert_eq!(format!("{croit:?}"), written(&tree));
+    tree["s3_endpoint"] = json!("https://s3.example.org");
+    assert_eq!(format!("{:?}", croit.with_endpoint(endpoint())), written(&tree));
 }
 
 #[test]
@@ -107,7 +123,7 @@ fn all_problems_are_told_at_once_and_no_value() {
 #[test]
 fn certificates_are_verified_unless_the_build_allows_otherwise() {
     let tree = with(json!({ "verify_ssl": false }));
-    if cfg!(feature = "danger-accept-invalid-certs") {
+    if HttpOptions::default().verifying(false).is_ok() {
         let (_, warnings) = read(&tree).unwrap();
         assert!(warnings.iter().any(|warning| warning.path().ends_with("verify_ssl")));
     } else {
@@ -340,7 +356,7 @@ fn the_seeds_own_example_is_read_but_for_the_certificate() {
     });
     let refused = |seed: &Value| read(seed).map_or_else(|error| paths(&error), |_| Vec::new());
     // Without the feature this crate verifies what it talks to: the README says so.
-    let feature = cfg!(feature = "danger-accept-invalid-certs");
+    let feature = HttpOptions::default().verifying(false).is_ok();
     assert_eq!(refused(&seed), if feature { vec![] } else { vec!["verify_ssl".to_owned()] });
     seed.as_object_mut().unwrap().remove("verify_ssl");
     let (settings, _) = read(&seed).unwrap();

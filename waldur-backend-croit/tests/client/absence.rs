@@ -12,7 +12,7 @@ use waldur_sdk::{
 fn client(answer: &Answer) -> CroitClient {
     let url = BaseUrl::parse("api_url", "http://localhost:8080", PlainHttp::LoopbackOnly).unwrap();
     let http = Http::new(ScriptedTransport::new().otherwise(answer.clone())).with_environment(environment());
-    CroitClient::new(http, &url, &Login::Token(TOKEN.into())).unwrap()
+    CroitClient::new(http, &url, &Login::token(TOKEN)).unwrap()
 }
 
 /// What every call on one user makes of an answer.

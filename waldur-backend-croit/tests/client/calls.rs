@@ -120,6 +120,15 @@ async fn every_call_has_the_form_that_the_gateway_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_method_goes_below_the_admin_api_and_is_signed() {
+    let script = ScriptedTransport::new().then(Answer::json(&json!({ "info": {} })));
+    let call = client(script.clone()).rest().get("info.get", "/info", &[]).query("format", "json");
+    call.send_unit().await.unwrap();
+    assert_eq!(lines(&script), ["GET /admin/info"]);
+    assert!(script.requests()[0].authorization().unwrap().starts_with("AWS4-HMAC-SHA256 "));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_could_break_out_of_its_place_is_refused_before_any_request() {
     let long = "x".repeat(256);
     for name in ["", ".", "..", "a/b", "../v2", "tenant$x", "$x", "a\0b", "a\nb", "a b", "ü", "a?b", "%2e", &long] {

@@ -34,7 +34,7 @@ fn client_at(transport: impl HttpTransport, url: &str, login: &Login) -> CroitCl
 }
 
 fn client(transport: impl HttpTransport) -> CroitClient {
-    client_at(transport, "http://localhost:8080", &Login::Token(TOKEN.into()))
+    client_at(transport, "http://localhost:8080", &Login::token(TOKEN))
 }
 
 fn quota(bytes: u64, objects: u64) -> Quota {
@@ -119,6 +119,15 @@ async fn every_call_has_the_form_that_croit_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_method_carries_what_every_call_does() {
+    let script = ScriptedTransport::new().then(Answer::json(&json!([])));
+    client(script.clone()).rest().get("users.list", "/s3/users", &[]).send_unit().await.unwrap();
+    let request = &script.requests()[0];
+    assert_eq!((request.path(), request.header("content-type")), ("/api/s3/users", Some("application/json")));
+    assert_eq!(request.authorization(), Some(format!("Bearer {TOKEN}").as_str()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_api_is_at_api_once_and_a_password_is_as_good_as_a_token() {
     for (url, path) in [
         ("http://localhost:8080", "/api/s3/users"),
@@ -128,7 +137,7 @@ async fn the_api_is_at_api_once_and_a_password_is_as_good_as_a_token() {
         ("http://localhost:8080/croit", "/croit/api/s3/users"),
     ] {
         let script = ScriptedTransport::new().then(Answer::json(&json!([])));
-        let login = Login::Password { user: "u".to_owned(), password: "canary".into() };
+        let login = Login::password("u", "canary");
         let client = client_at(script.clone(), url, &login);
         client.users().all().await.unwrap();
         let request = &script.requests()[0];
@@ -136,7 +145,7 @@ async fn the_api_is_at_api_once_and_a_password_is_as_good_as_a_token() {
         assert!(!format!("{client:?} {login:?}").contains("canary"));
     }
     let url = BaseUrl::parse("api_url", "http://localhost", PlainHttp::LoopbackOnly).unwrap();
-    for blank in [Login::Token(" ".into()), Login::Password { user: "a:b".to_owned(), password: "x".into() }] {
+    for blank in [Login::token(" "), Login::password("a:b", "x")] {
         let error = CroitClient::new(Http::new(ScriptedTransport::new()), &url, &blank).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
     }
@@ -171,7 +180,7 @@ async fn refusals_that_come_as_faults_are_refusals_and_are_not_repeated() {
 
     // The same words elsewhere are a fault like any other, and repeated.
     let script = ScriptedTransport::new().then(refused(500, "buckets exists")).then(Answer::json(&json!([])));
-    client_at(script.clone(), "http://localhost", &Login::Token("t".into())).keys().list(&alice()).await.unwrap();
+    client_at(script.clone(), "http://localhost", &Login::token("t")).keys().list(&alice()).await.unwrap();
     assert_eq!(script.sent(), 2);
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use waldur_backend_croit::settings::S3Settings;
 use waldur_sdk::{
     backend::{CreateRequest, MarketplaceResource, ResourceBackend as _, Status},
-    process::{MembershipReport, membership::Change},
+    process::{Change, MembershipReport},
     settings::{BackendSettings, problems},
     testing::waldur::Generation,
     types::{BackendId, OrderUuid, ResourceUuid, Uuid},

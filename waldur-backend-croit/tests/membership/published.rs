@@ -7,7 +7,7 @@ use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend, layers},
     client::{AgentMode, WaldurClient},
-    process::{KeyProcessor, MembershipReport, OrderProcessor, RotationOutcome},
+    process::{KeyProcessor, MembershipReport, RotationOutcome, ServedOffering},
     rest::Http,
     settings::AccountingType,
     testing::waldur::{ApiKeyState, Generation},
@@ -48,8 +48,8 @@ async fn ordered(world: &World) -> ResourceUuid {
     world.gate.fake.mint_next(FIRST, "first-secret");
     let order = world.waldur.order(world.offering).create_resource("Res");
     let order = order.resource(|resource| resource.slug("res")).pending();
-    let orders = OrderProcessor::new(client(world), backend(world), world.offering);
-    let orders = orders.with_components(world.components());
+    let offering = ServedOffering::new(client(world), backend(world), world.offering);
+    let orders = offering.with_components(world.components()).orders();
     for _cycle in 0..3 {
         orders.run_once(&OpContext::new("orders")).await.unwrap();
     }

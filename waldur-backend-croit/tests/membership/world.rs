@@ -7,7 +7,7 @@ use waldur_backend_croit::testing::{Quota, SeedUser};
 use waldur_sdk::{
     backend::{Aspects, Inspection, OpContext, ResourceBackend as _},
     client::{AgentMode, WaldurClient},
-    process::{MembershipReport, MembershipSync},
+    process::{MembershipReport, MembershipSync, ServedOffering},
     rest::{Http, HttpTransport},
     settings::{AccountingType, Components},
     testing::waldur::{Billing, FakeWaldur, Generation},
@@ -123,7 +123,7 @@ impl World {
         let client = WaldurClient::builder(self.waldur.base_url()).http(http).token(self.waldur.token());
         let client = client.agent_mode(AgentMode::MembershipSync).build().unwrap();
         let backend = self.gate.backend_over(gateway, more, &self.components());
-        MembershipSync::new(client, Arc::new(backend), self.offering).with_components(self.components())
+        ServedOffering::new(client, Arc::new(backend), self.offering).with_components(self.components()).members()
     }
 
     /// The writes to the gateway since this was asked last.

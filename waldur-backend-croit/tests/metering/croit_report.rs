@@ -11,7 +11,7 @@ use waldur_backend_croit::{
 use waldur_sdk::{
     backend::{OpContext, Period},
     client::{AgentMode, WaldurClient},
-    process::{UsageOutcome, UsagePolicy, UsageReporter},
+    process::{ServedOffering, UsageOutcome, UsagePolicy, UsageReporter},
     rest::{Http, HttpTransport},
     settings::Components,
     testing::{
@@ -82,8 +82,8 @@ async fn reports<const RUNS: usize>(
     let mut policy = UsagePolicy::default();
     assert_eq!(policy.reporting_periods, 2, "what a site has unless it chooses");
     policy.reporting_periods = months;
-    let reporter = UsageReporter::new(client, Arc::new(backend), offering).with_policy(policy);
-    let reporter = reporter.with_components(components.clone());
+    let offering = ServedOffering::new(client, Arc::new(backend), offering).with_components(components.clone());
+    let reporter = offering.usage().with_policy(policy);
     let mut runs = [(0, 0, Duration::ZERO); RUNS];
     for run in &mut runs {
         asked.reset();

@@ -8,7 +8,7 @@ use waldur_backend_croit::testing::{FakeRadosGw, SeedUser};
 use waldur_sdk::{
     backend::OpContext,
     client::{AgentMode, WaldurClient},
-    process::{UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
+    process::{ServedOffering, UsageOutcome, UsagePolicy, UsageRunReport},
     rest::{Http, HttpTransport},
     settings::Components,
     testing::{
@@ -61,8 +61,9 @@ impl World {
         let backend = backend_with(gateway, json!({}), components);
         let mut policy = UsagePolicy::default();
         policy.reporting_periods = 1;
-        let reporter = UsageReporter::new(client, Arc::new(backend), self.offering).with_policy(policy);
-        let report = reporter.with_components(components.clone()).run_once(&OpContext::new("report")).await.unwrap();
+        let offering =
+            ServedOffering::new(client, Arc::new(backend), self.offering).with_components(components.clone());
+        let report = offering.usage().with_policy(policy).run_once(&OpContext::new("report")).await.unwrap();
         assert_eq!(self.waldur.unserved(), Vec::<String>::new());
         report
     }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use waldur_sdk::{
-    Effect, Error, ErrorClass, ErrorKind, Result,
+    Effect, Error, ErrorKind, Result,
     backend::{CONSISTENCY, CreateRequest, Created, OpContext, Origin, Ownership, Verified, read_back},
     types::Limit,
 };
@@ -64,11 +64,11 @@ impl Inner {
         cx.step("project");
         let groups = client.groups();
         let making = self.ensure_project(&client, &wanted, request);
-        let (group, place) = join(groups.glance(&wanted.group), making).await;
+        let (group, place) = join(groups.search(&wanted.group), making).await;
         let place = place?;
         let finished = self.finish(cx, &client, &wanted, request, group, &place).await;
         match unless_gone(&client, &wanted.name, finished).await {
-            Err(error) if place.is_unfinished() && is_final(&error) => {
+            Err(error) if place.is_unfinished() && !error.is_passing() => {
                 // The order fails, so nobody would ever come back to it.
                 match self.take_back(&client, &wanted.name, request).await {
                     // What came of it is known: nothing is left.
@@ -176,7 +176,7 @@ impl Inner {
             }
         };
         let stamp = stamp::text(request.resource.stamp());
-        let new = NewProject::new(wanted.name.clone()).with_storage_limit(quota).born_with(stamp);
+        let new = NewProject::new(wanted.name.clone()).with_storage_limit(quota).with_auto_scan_text(stamp);
         let refused = match client.projects().create(&new).await {
             Ok(id) => return Ok(Place::New(id)),
             Err(refused) => refused,
@@ -190,7 +190,7 @@ impl Inner {
             // It was there a moment ago: the next attempt finds the name free.
             Ok(None) if taken => Err(refused.with_retryable(true)),
             Ok(None) => Err(refused),
-            Err(unread) if matches!(unread.class(), ErrorClass::Transient | ErrorClass::NotReady) => Err(unread),
+            Err(unread) if unread.is_passing() => Err(unread),
             // Never adopted on doubt, nor given up: `AlreadyExists` would make the processor take another name and
             // forget this one, and a project of our own would be orphaned.
             Err(unread) => {
@@ -248,7 +248,7 @@ impl Inner {
         match stamp::written(before, &marks) {
             list if is_newborn => {
                 let list = list.as_ref().unwrap_or(before);
-                client.projects().grow_up(&wanted.name, list, public).await
+                client.projects().set_allowlist_without_auto_scan(&wanted.name, list, public).await
             }
             Some(list) => client.projects().set_allowlist(&wanted.name, &list).await,
             None => Ok(()),
@@ -295,9 +295,4 @@ impl Inner {
             None => Ok(None),
         }
     }
-}
-
-/// Whether the order fails for this.
-fn is_final(error: &Error) -> bool {
-    !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }

@@ -48,7 +48,7 @@ impl Inner {
         }
         cx.checkpoint()?;
         cx.step("group");
-        let found = client.groups().glance(group).await?;
+        let found = client.groups().search(group).await?;
         let id = self.ensure_group(client, group, found).await?;
         self.add(cx, client, project, group, id).await
     }

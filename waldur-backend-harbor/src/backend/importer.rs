@@ -92,7 +92,7 @@ impl HarborBackend {
 
     /// The slug of the Waldur project whose group is bound to a project.
     async fn parent(&self, client: &HarborClient, name: &ProjectName) -> Result<Option<String>> {
-        let members = client.members().list(name).collect().await?.complete()?.into_items();
+        let members = client.members().list(name).all().await?;
         let groups = members.iter().filter(|member| member.kind == EntityType::Group);
         let mut slugs = groups.filter_map(|group| group.name.as_str().strip_prefix(&self.0.settings.group_prefix));
         Ok(slugs.next().filter(|_| slugs.next().is_none()).map(str::to_owned))

@@ -50,38 +50,45 @@ const BY_THEMSELVES: usize = 64;
 #[derive(Clone, Debug)]
 pub struct HarborBackend(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     client: HarborClient,
     settings: HarborSettings,
     storage: Storage,
     zone: TimeZone,
-    known: Mutex<Known>,
-    kept: Mutex<Option<Kept>>,
-    looks: Mutex<Looks>,
+    known: Arc<Mutex<Known>>,
+    kept: Arc<Mutex<Option<Kept>>>,
+    looks: Arc<Mutex<Looks>>,
     /// Two resources that are given one name at once are made one after the other.
     makers: Serial<BackendId>,
 }
 
 impl HarborBackend {
-    /// A back end over a pipeline, whose months begin by UTC.
+    /// A back end over a pipeline.
     ///
     /// # Errors
     /// `Config` when the components do not fit (see the crate's documentation), or the login is blank.
     pub fn new(http: Http, settings: HarborSettings, components: &Components) -> Result<Self> {
-        Self::in_zone(http, settings, components, TimeZone::UTC)
+        let storage = Storage::of(components, &settings)?;
+        let client = HarborClient::new(http, &settings.url, &settings.username, settings.password.clone())?;
+        let client = client.with_timeout(settings.timeout);
+        Ok(Self(Arc::new(Inner {
+            client,
+            settings,
+            storage,
+            zone: TimeZone::UTC,
+            known: Arc::default(),
+            kept: Arc::default(),
+            looks: Arc::default(),
+            makers: Serial::new(),
+        })))
     }
 
-    /// A back end whose months begin in `zone`.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn in_zone(http: Http, settings: HarborSettings, components: &Components, zone: TimeZone) -> Result<Self> {
-        let storage = Storage::of(components, &settings)?;
-        let client = HarborClient::new(http, &settings.url, &settings.username, &settings.password)?;
-        let client = client.with_timeout(settings.timeout);
-        let (known, kept, looks) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { client, settings, storage, zone, known, kept, looks, makers: Serial::new() })))
+    /// Has months begin and end in `zone` (the setting `timezone`) and not in UTC.
+    #[must_use]
+    pub fn with_time_zone(mut self, zone: TimeZone) -> Self {
+        Arc::make_mut(&mut self.0).zone = zone;
+        self
     }
 
     /// The client underneath.
@@ -189,21 +196,8 @@ impl BackendFactory for HarborFactory {
             let text = "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
             return Err(Error::config(text));
         }
-        let http = environment.http(&options(&settings))?;
-        let zone = environment.time_zone.clone();
-        let backend = HarborBackend::in_zone(http, settings, &environment.components, zone)?;
-        Ok((Arc::new(backend), warnings))
+        let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
+        let backend = HarborBackend::new(http, settings, &environment.components)?;
+        Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
     }
-}
-
-#[cfg(feature = "danger-accept-invalid-certs")]
-fn options(settings: &HarborSettings) -> HttpOptions {
-    let options = HttpOptions::default();
-    if settings.verify_ssl { options } else { options.danger_accept_invalid_certs() }
-}
-
-/// Certificates are always verified: the settings were refused otherwise.
-#[cfg(not(feature = "danger-accept-invalid-certs"))]
-fn options(_settings: &HarborSettings) -> HttpOptions {
-    HttpOptions::default()
 }

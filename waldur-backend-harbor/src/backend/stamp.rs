@@ -7,8 +7,8 @@
 //!
 //! That list is empty in a new project, whatever the request for it says, and is replaced as a whole: of two that put a
 //! stamp on one project, the later would have it. So a project is never without: the request that makes it carries the
-//! stamp as well ([`born_with`](crate::client::NewProject::born_with)), until the one on the list is there. Whoever finds
-//! a project that has neither did not make it, however long ago its maker died.
+//! stamp as well ([`with_auto_scan_text`](crate::client::NewProject::with_auto_scan_text)), until the one on the list is
+//! there. Whoever finds a project that has neither did not make it, however long ago its maker died.
 
 use waldur_sdk::{
     backend::{MarketplaceResource, Stamp},

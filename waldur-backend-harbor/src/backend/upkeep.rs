@@ -112,7 +112,7 @@ impl Inner {
         if ownership == Ownership::Unmarked {
             return Err(unproven(id));
         }
-        if let Some(found) = client.groups().glance(&group).await? {
+        if let Some(found) = client.groups().search(&group).await? {
             usable(&found)?;
         }
         let note = |seen, groups: Vec<String>| {

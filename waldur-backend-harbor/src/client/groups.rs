@@ -28,8 +28,8 @@ impl Groups<'_> {
     ///
     /// # Errors
     /// When the search fails.
-    pub async fn glance(&self, name: &GroupName) -> Result<Option<Group>> {
-        self.search(name).await.map(|(found, _)| found)
+    pub async fn search(&self, name: &GroupName) -> Result<Option<Group>> {
+        self.search_page(name).await.map(|(found, _)| found)
     }
 
     /// The group of exactly this name, of whatever type; `None` when there is none. Reads no further than to it.
@@ -59,7 +59,7 @@ impl Groups<'_> {
     }
 
     async fn in_search(&self, name: &GroupName) -> Result<Option<Group>> {
-        match self.search(name).await? {
+        match self.search_page(name).await? {
             (None, true) => {
                 let text =
                     format!("too many groups are called like {name} to find it without the right user-group:list");
@@ -70,7 +70,7 @@ impl Groups<'_> {
     }
 
     /// The group, and whether the page is full. One page and no other: from 2.14 on, every page of a search is the first.
-    async fn search(&self, name: &GroupName) -> Result<(Option<Group>, bool)> {
+    async fn search_page(&self, name: &GroupName) -> Result<(Option<Group>, bool)> {
         let call = self.0.call(Method::GET, "groups.search", "/usergroups/search", &[]);
         let call = call.query("groupname", name).query("page_size", listing::PAGE_SIZE);
         let (rows, _headers) = call.send_rows::<Group>("group_name").await?;

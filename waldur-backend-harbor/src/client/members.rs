@@ -52,7 +52,7 @@ impl Members<'_> {
             return Err(bad.error);
         }
         let is_filtered = rows.items.iter().all(|member| member.name.as_str() == group.as_str());
-        let rows = if is_filtered { rows.items } else { self.list(project).collect().await?.complete()?.into_items() };
+        let rows = if is_filtered { rows.items } else { self.list(project).all().await? };
         Ok(rows.into_iter().find(|member| member.is_group(group.as_str())))
     }
 

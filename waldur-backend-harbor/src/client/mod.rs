@@ -1,11 +1,11 @@
 //! A typed client of Harbor's v2 API, usable without the rest of the SDK.
 //!
-//! ```
+//! ```no_run
 //! use waldur_backend_harbor::client::{HarborClient, NewProject, ProjectName, StorageLimit};
-//! use waldur_sdk::rest::{BaseUrl, Http, HttpTransport, PlainHttp};
-//! # async fn example(transport: impl HttpTransport) -> waldur_sdk::Result<()> {
-//! let root = BaseUrl::parse("harbor_url", "https://harbor.example.com/", PlainHttp::default())?;
-//! let harbor = HarborClient::new(Http::new(transport), &root, "robot$waldur-agent", &"…".into())?;
+//! use waldur_sdk::rest::{Http, HttpOptions};
+//! # async fn example() -> waldur_sdk::Result<()> {
+//! let http = Http::connect(&HttpOptions::default())?;
+//! let harbor = HarborClient::new(http, &"https://harbor.example.com/".parse()?, "robot$waldur-agent", "…")?;
 //!
 //! let name = ProjectName::new("my-images")?;
 //! harbor.projects().create(&NewProject::new(name.clone()).with_storage_limit(StorageLimit::at_most(10 << 30)?)).await?;
@@ -76,11 +76,12 @@ impl HarborClient {
     ///
     /// # Errors
     /// `Config` when the user name is blank or has a colon, or the password is blank.
-    pub fn new(http: Http, root: &BaseUrl, username: &str, password: &SecretString) -> Result<Self> {
+    pub fn new(http: Http, root: &BaseUrl, username: &str, password: impl Into<SecretString>) -> Result<Self> {
+        let password = password.into();
         if username.trim().is_empty() || password.expose_secret().is_empty() {
             return Err(Error::config("credentials: user name and password must not be blank"));
         }
-        let login = StaticHeader::basic(username, password)?;
+        let login = StaticHeader::basic(username, &password)?;
         let rest = RestClient::new(http, root.below("harbor_url", "api/v2.0")?, login);
         Ok(Self { rest: rest.with_error_reader(error::read) })
     }
@@ -102,6 +103,26 @@ impl HarborClient {
     #[must_use]
     pub fn stopped_by(&self, breaker: &Breaker) -> Self {
         Self { rest: self.rest.stopped_by(Some(breaker.clone())) }
+    }
+
+    /// The authenticated client below, rooted at `/api/v2.0`, for calls that have no method here: artifacts, retention,
+    /// robots to be made, members who are users.
+    ///
+    /// The methods here send two headers more than it does: `X-Request-Id`, by which Harbor's log names a call, and
+    /// `X-Is-Resource-Name: true` where the path names a project. Without the latter Harbor takes a name of digits for a
+    /// number.
+    ///
+    /// ```no_run
+    /// use http::{HeaderName, HeaderValue};
+    /// # async fn example(harbor: waldur_backend_harbor::client::HarborClient) -> waldur_sdk::Result<()> {
+    /// let artifacts = "/projects/{project}/repositories/{repository/}/artifacts";
+    /// let call = harbor.rest().get("artifacts.list", artifacts, &["my-images", "team/app"]).query("page_size", 100);
+    /// let call = call.header(HeaderName::from_static("x-is-resource-name"), HeaderValue::from_static("true"));
+    /// let artifacts: Vec<serde_json::Value> = call.send_json().await?;
+    /// # drop(artifacts); Ok(()) }
+    /// ```
+    pub fn rest(&self) -> &RestClient {
+        &self.rest
     }
 
     /// Projects.

@@ -139,12 +139,17 @@ impl Projects<'_> {
         call.json(&json!({ "cve_allowlist": wire(list) })).send_unit().await
     }
 
-    /// The same, and takes away what the project was [born with](NewProject::born_with). `public` is what it is: Harbor
-    /// writes down nothing where that is left out.
+    /// The same, and puts an honest no in the place of [the text that the project was made
+    /// with](NewProject::with_auto_scan_text). `public` is what it is: Harbor writes down nothing where that is left out.
     ///
     /// # Errors
     /// As [`Self::set_allowlist`].
-    pub async fn grow_up(&self, name: &ProjectName, list: &Allowlist, public: &str) -> Result<()> {
+    pub(crate) async fn set_allowlist_without_auto_scan(
+        &self,
+        name: &ProjectName,
+        list: &Allowlist,
+        public: &str,
+    ) -> Result<()> {
         let call = self.named(Method::PUT, "projects.set_allowlist", TEMPLATE, name);
         let metadata = json!({ "public": public, "auto_scan": "false" });
         call.json(&json!({ "cve_allowlist": wire(list), "metadata": metadata })).send_unit().await
@@ -234,12 +239,12 @@ impl NewProject {
     /// Writes something on it in the very request that makes it, where everybody finds it who finds the project: in the
     /// place of the word whether images are scanned as they come ([`ProjectMetadata::auto_scan`]). Of what a request for a
     /// project carries, Harbor keeps nothing else of free form; it keeps this as it is (by its source of 2026; what is
-    /// recorded is that it takes any text in a change), and only `true` and `1` mean yes. [`Projects::grow_up`] puts an
-    /// honest no in its place.
+    /// recorded is that it takes any text in a change), and only `true` and `1` mean yes.
+    /// [`Projects::set_allowlist_without_auto_scan`] puts an honest no in its place.
     ///
     /// [`ProjectMetadata::auto_scan`]: super::ProjectMetadata::auto_scan
     #[must_use]
-    pub fn born_with(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn with_auto_scan_text(mut self, text: impl Into<String>) -> Self {
         self.metadata.auto_scan = Some(text.into());
         self
     }

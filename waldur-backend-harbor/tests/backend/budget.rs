@@ -11,7 +11,7 @@ use waldur_backend_harbor::testing::{FakeHarbor, SeedProject};
 use waldur_sdk::{
     backend::{Aspects, Inspection, OpContext, PassIds, Period, ResourceBackend as _, Usage},
     client::WaldurClient,
-    process::{SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
+    process::{ServedOffering, SyncOutcome, UsageOutcome, UsagePolicy, UsageReporter},
     testing::{
         Counting, Latency,
         waldur::{Billing, FakeWaldur, Generation},
@@ -73,7 +73,7 @@ impl World {
         let backend = Arc::new(backend_with(harbor, &self.harbor, json!({})));
         let mut policy = UsagePolicy::default();
         policy.reporting_periods = 1;
-        UsageReporter::new(client, backend, self.offering).with_components(components()).with_policy(policy)
+        ServedOffering::new(client, backend, self.offering).with_components(components()).usage().with_policy(policy)
     }
 }
 

@@ -7,7 +7,7 @@ use waldur_backend_harbor::testing::{Image, SeedProject};
 use waldur_sdk::{
     backend::{OpContext, Origin, ResourceBackend as _, Surroundings},
     client::WaldurClient,
-    process::{OrderProcessor, SyncOutcome},
+    process::{ServedOffering, SyncOutcome},
     testing::waldur::Generation,
 };
 
@@ -64,7 +64,7 @@ async fn a_name_alone_does_not_become_a_proof_when_metadata_are_published() {
     let order = site.waldur.order_on(site.resource).terminate().pending();
     let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
     let client = client.http(http(site.waldur.clone())).build().unwrap();
-    let orders = OrderProcessor::new(client, Arc::new(force), site.offering).with_components(components());
+    let orders = ServedOffering::new(client, Arc::new(force), site.offering).with_components(components()).orders();
     orders.run_once(&cx()).await.unwrap();
     let told = site.waldur.order_view(order).error_message;
     assert!(told.contains("still contains 1 repository"), "{told}");

@@ -7,7 +7,7 @@ use waldur_backend_harbor::{HarborBackend, testing::SeedProject};
 use waldur_sdk::{
     ErrorClass, Result,
     backend::{CreateRequest, Created},
-    testing::{Cycle, Interleaving, Life, Limits, Scenario, interleave},
+    testing::{Bounds, Cycle, Interleaving, Life, Scenario, interleave},
 };
 
 use crate::{
@@ -72,7 +72,7 @@ impl Scenario for Meeting {
 
 #[tokio::test(start_paused = true)]
 async fn h13_whoever_made_a_project_has_it_in_whatever_order_two_creations_meet() {
-    let bounds = Limits::default().with_environment(environment());
+    let bounds = Bounds::default().with_environment(environment());
     for again in [false, true] {
         let meeting = Meeting { again };
         let met = interleave(&meeting, &Interleaving::switches(1), &bounds).await.unwrap();

@@ -19,12 +19,10 @@ use waldur_backend_harbor::{
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend as _},
     client::WaldurClient,
-    process::{
-        MembershipReport, MembershipSync, OrderProcessor, ResourceSync, SyncOutcome, UsageOutcome, UsageReporter,
-    },
+    process::{MembershipReport, MembershipSync, ResourceSync, ServedOffering, SyncOutcome, UsageOutcome},
     rest::HttpTransport,
     testing::{
-        Cycle, Life, Limits, Scenario, drop_points, kill_points,
+        Bounds, Cycle, Life, Scenario, drop_points, kill_points,
         waldur::{Billing, FakeWaldur, Generation, OrderState},
     },
     types::{OfferingUuid, ProjectUuid, ResourceUuid},
@@ -100,7 +98,7 @@ pub(crate) fn sync(
     offering: OfferingUuid,
 ) -> MembershipSync {
     let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http(transport)).build().unwrap();
-    MembershipSync::new(client, Arc::new(backend), offering).with_components(components())
+    ServedOffering::new(client, Arc::new(backend), offering).with_components(components()).members()
 }
 
 #[track_caller]
@@ -345,7 +343,7 @@ async fn h14_a_name_that_was_given_to_a_strangers_project_stays_the_strangers() 
         let force = backend_with(site.gate.clone(), &site.gate.fake, json!({ "force_delete_repositories": true }));
         let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
         let client = client.http(http(site.waldur.clone())).build().unwrap();
-        let orders = OrderProcessor::new(client, Arc::new(force), site.offering).with_components(components());
+        let orders = ServedOffering::new(client, Arc::new(force), site.offering).with_components(components()).orders();
         for order in [
             site.waldur.order_on(site.resource).update_limits([("storage", 5_u32)]).pending(),
             site.waldur.order_on(site.resource).terminate().pending(),
@@ -364,8 +362,8 @@ async fn sec47_a_strangers_usage_is_billed_to_nobody() {
     let report_by = async |site: &Site, backend: HarborBackend| {
         let client = WaldurClient::builder(site.waldur.base_url()).token(site.waldur.token());
         let client = client.http(http(site.waldur.clone())).build().unwrap();
-        let reporter = UsageReporter::new(client, Arc::new(backend), site.offering);
-        let report = reporter.with_components(components()).run_once(&OpContext::new("report")).await.unwrap();
+        let offering = ServedOffering::new(client, Arc::new(backend), site.offering).with_components(components());
+        let report = offering.usage().run_once(&OpContext::new("report")).await.unwrap();
         let last = report.resources[0].periods.last().unwrap();
         match &last.outcome {
             UsageOutcome::Unreadable(error) => format!("{:?}", error.kind()),
@@ -493,7 +491,7 @@ impl Scenario for Lifted {
 
 #[tokio::test(start_paused = true)]
 async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
-    let bounds = Limits::default().with_environment(environment()).around_writes();
+    let bounds = Bounds::default().with_environment(environment()).around_writes();
     let sweep = kill_points(&Lifted, &bounds).await.unwrap();
     assert!(sweep.points >= 4, "{} points", sweep.points);
 }
@@ -501,7 +499,7 @@ async fn h29_a_small_quota_is_raised_again_wherever_its_process_died() {
 #[tokio::test(start_paused = true)]
 async fn h29_scaling_survives_the_death_of_its_process_anywhere() {
     for down in [true, false] {
-        let bounds = Limits::default().with_environment(environment()).around_writes();
+        let bounds = Bounds::default().with_environment(environment()).around_writes();
         let sweep = kill_points(&Scaling { down }, &bounds).await.unwrap();
         assert!(sweep.points >= 4, "{down}: {} points", sweep.points);
         drop_points(&Scaling { down }, &bounds).await.unwrap();

@@ -7,14 +7,14 @@ use std::{
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use waldur_backend_harbor::{HarborFactory, client::Role, names};
+use waldur_backend_harbor::{HarborBackend, HarborFactory, HarborSettings, client::Role, names};
 use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{BuildEnv, Candidate, Collision, MarketplaceResource, Registry},
-    rest::{HttpOptions, HttpTransport},
+    rest::{Http, HttpOptions, HttpTransport},
     settings::{AccountingType, BackendSettings, Component, Components, Warning, problems},
     testing::ScriptedTransport,
-    types::{Decimal, Limit, OfferingUuid, UnitFactor, Uuid},
+    types::{Decimal, Limit, OfferingUuid, UnitFactor, Uuid, WaldurAmount},
 };
 
 use crate::common::{components, read, resource};
@@ -204,9 +204,27 @@ fn h02_the_default_is_in_gigabytes_whatever_the_unit_of_the_component_is() {
 }
 
 #[test]
+fn what_nobody_writes_is_the_same_in_code_and_in_a_file() {
+    let written = format!("{:?}", read(&minimal()).unwrap().0);
+    let settings = |url: &str| HarborSettings::new(url.parse().unwrap(), "robot$waldur-agent", "canary-robot-password");
+    for url in ["https://harbor.example.com", "https://harbor.example.com/api/v2.0/"] {
+        assert_eq!(format!("{:?}", settings(url)), written);
+    }
+    // A default of one's own has to fit, as one that is written has to.
+    let mut component = Component::new("storage", AccountingType::Limit);
+    component.unit_factor = UnitFactor::new(Decimal::from(3)).unwrap();
+    let components: Components = [component].into_iter().collect();
+    let of = |settings| HarborBackend::new(Http::new(ScriptedTransport::new()), settings, &components);
+    let url = "https://harbor.example.com";
+    assert!(of(settings(url)).is_ok());
+    assert!(of(settings(url).with_default_limit(Limit::At(WaldurAmount::from(10_u32)))).is_err());
+    assert!(of(settings(url).with_default_limit(Limit::Unlimited)).is_ok());
+}
+
+#[test]
 fn certificates_of_a_registry_are_verified_unless_the_build_allows_otherwise() {
     let tree = with(json!({ "verify_ssl": false }));
-    if cfg!(feature = "danger-accept-invalid-certs") {
+    if HttpOptions::default().verifying(false).is_ok() {
         let (_, warnings) = read(&tree).unwrap();
         assert!(warned(&warnings).contains(&"verify_ssl"));
     } else {

@@ -7,7 +7,7 @@ use waldur_backend_harbor::testing::{FakeHarbor, Permission, SeedProject, SeedRo
 use waldur_sdk::{
     backend::{OpContext, ResourceBackend as _, Surroundings},
     client::WaldurClient,
-    process::{OrderOutcome, OrderProcessor, SyncOutcome},
+    process::{OrderOutcome, OrderProcessor, ServedOffering, SyncOutcome},
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceState},
 };
 
@@ -24,7 +24,7 @@ const TURN: Duration = Duration::from_secs(70 * 60);
 fn orders(waldur: &FakeWaldur, harbor: &FakeHarbor, offering: waldur_sdk::types::OfferingUuid) -> OrderProcessor {
     let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http(waldur.clone()));
     let backend = backend_with(harbor.clone(), harbor, json!({}));
-    OrderProcessor::new(client.build().unwrap(), Arc::new(backend), offering).with_components(components())
+    ServedOffering::new(client.build().unwrap(), Arc::new(backend), offering).with_components(components()).orders()
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,16 @@ async fn h12_the_total_of_a_filtered_list_of_members_says_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_method_goes_below_the_api_with_the_login() {
+    let script = ScriptedTransport::new().then(Answer::json(&json!([])));
+    let template = "/projects/{project}/repositories/{repository/}/artifacts";
+    let harbor = client(script.clone());
+    harbor.rest().get("artifacts.list", template, &["p", "team/app"]).send_unit().await.unwrap();
+    assert_eq!(lines(&script), ["GET /projects/p/repositories/team%252Fapp/artifacts"]);
+    assert!(script.requests()[0].authorization().unwrap().starts_with("Basic "));
+}
+
+#[tokio::test(start_paused = true)]
 async fn h26_forbidden_and_missing_are_told_apart() {
     let gate = Gate::new();
     gate.fake.add_project(SeedProject::new("there")).unwrap();
@@ -53,7 +63,7 @@ async fn h26_forbidden_and_missing_are_told_apart() {
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
     assert!(error.message().contains("project:read"), "{error}");
     // To an administrator, what is missing is missing.
-    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password()).unwrap();
+    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password().clone()).unwrap();
     assert!(admin.projects().get(&project("nothing")).await.unwrap_err().is_not_found());
     gate.take_log();
     assert!(admin.projects().find(&project("nothing")).await.unwrap().is_none());
@@ -220,11 +230,11 @@ async fn h06_among_thousands_that_are_called_alike_a_group_is_found_or_made_at_o
             gate.fake.add_group(&format!("waldur-a{number:03}"), 3).unwrap();
         }
         let harbor = client_of(gate.clone(), &gate.fake);
-        assert!(harbor.groups().glance(&group("waldur-a")).await.unwrap().is_none());
+        assert!(harbor.groups().search(&group("waldur-a")).await.unwrap().is_none());
         assert_eq!(gate.take_log(), ["GET /usergroups/search?groupname=waldur-a&page_size=100"]);
         assert!(harbor.groups().find(&group("waldur-a")).await.unwrap().is_none());
         assert_eq!(gate.take_log().len(), 3);
-        assert!(harbor.groups().glance(&group("waldur-a007")).await.unwrap().is_some());
+        assert!(harbor.groups().search(&group("waldur-a007")).await.unwrap().is_some());
     }
 }
 
@@ -339,7 +349,7 @@ async fn every_call_has_a_name_of_its_own_in_harbors_log() {
     let environment = crate::common::environment()
         .with_random(move || random.fetch_add(0x9e37_79b9_7f4a_7c15, std::sync::atomic::Ordering::Relaxed));
     let http = waldur_sdk::rest::Http::new(script.clone()).with_environment(environment);
-    let harbor = HarborClient::new(http, &root(), "admin", &SECRET.into()).unwrap();
+    let harbor = HarborClient::new(http, &root(), "admin", SECRET).unwrap();
     for _call in 0..3 {
         assert!(harbor.quotas().get(waldur_backend_harbor::client::QuotaId::new(7)).await.is_err());
     }
@@ -364,7 +374,7 @@ async fn a_project_is_made_and_its_number_told() {
     let quota = harbor.quotas().of_project(id, &project("new")).await.unwrap().unwrap();
     harbor.quotas().set(&quota, StorageLimit::UNLIMITED).await.unwrap();
     // The back end needs no right to read a quota by its number.
-    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password()).unwrap();
+    let admin = HarborClient::new(http(gate.clone()), &root(), "admin", gate.fake.admin_password().clone()).unwrap();
     assert_eq!(admin.quotas().get(quota.get().id).await.unwrap().limit, Some(StorageLimit::UNLIMITED));
     let error = harbor.projects().create(&new).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
@@ -379,7 +389,7 @@ fn what_cannot_be_a_role_a_limit_or_a_login_is_refused() -> Result<()> {
     assert!(StorageLimit::at_most(0).is_err() && StorageLimit::at_most((1 << 50) + 1).is_err());
     let fake = FakeHarbor::new();
     for (user, password) in [("", "x"), ("a:b", "x"), ("robot$a", "")] {
-        assert!(HarborClient::new(http(fake.clone()), &root(), user, &password.into()).is_err(), "{user}");
+        assert!(HarborClient::new(http(fake.clone()), &root(), user, password).is_err(), "{user}");
     }
     Ok(())
 }

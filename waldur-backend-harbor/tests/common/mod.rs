@@ -69,17 +69,17 @@ pub(crate) fn root() -> BaseUrl {
 }
 
 pub(crate) fn client(transport: impl HttpTransport) -> HarborClient {
-    HarborClient::new(http(transport), &root(), ROBOT, &SECRET.into()).unwrap()
+    HarborClient::new(http(transport), &root(), ROBOT, SECRET).unwrap()
 }
 
 pub(crate) fn client_of(transport: impl HttpTransport, fake: &FakeHarbor) -> HarborClient {
-    HarborClient::new(http(transport), &root(), fake.robot_login(), fake.robot_secret()).unwrap()
+    HarborClient::new(http(transport), &root(), fake.robot_login(), fake.robot_secret().clone()).unwrap()
 }
 
 /// A client that sends everything once.
 pub(crate) fn impatient(transport: impl HttpTransport) -> HarborClient {
     let http = http(transport).with_retry(RetryPolicy::none());
-    HarborClient::new(http, &root(), ROBOT, &SECRET.into()).unwrap()
+    HarborClient::new(http, &root(), ROBOT, SECRET).unwrap()
 }
 
 pub(crate) fn project(name: &str) -> ProjectName {

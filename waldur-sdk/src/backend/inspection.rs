@@ -67,15 +67,13 @@ pub struct Aspects {
     pub limits: bool,
     /// Metadata.
     pub metadata: bool,
-    /// Members.
-    pub members: bool,
 }
 
 impl Aspects {
     /// Everything.
-    pub const ALL: Self = Self { limits: true, metadata: true, members: true };
+    pub const ALL: Self = Self { limits: true, metadata: true };
     /// Whether it exists, and whose it is.
-    pub const EXISTENCE: Self = Self { limits: false, metadata: false, members: false };
+    pub const EXISTENCE: Self = Self { limits: false, metadata: false };
 }
 
 /// What Waldur has about resources, by the id of the object. Put together when it is asked for, so whoever does not ask

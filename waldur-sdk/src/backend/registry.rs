@@ -6,7 +6,7 @@ use super::ResourceBackend;
 use crate::{
     error::{Error, Result},
     rest::{Environment, Http, HttpOptions, HttpTransport, Observer},
-    settings::{BackendSettings, Components, TimeZone, Warning},
+    settings::{AgentSettings, BackendSettings, Components, OfferingSettings, TimeZone, Warning},
     types::{OfferingUuid, ServiceProviderUuid},
 };
 
@@ -140,6 +140,52 @@ impl BuildEnv {
             connector: Arc::new(connector),
             observer: Arc::new(()),
         }
+    }
+
+    /// What the agent's file says of a back end of an offering: its own settings, the components as they stand there, the
+    /// zone of billing periods, and the proxy, through which `connector` is led.
+    ///
+    /// ```
+    /// use waldur_sdk::{
+    ///     backend::{BuildEnv, OfferingFacts, ReqwestConnector},
+    ///     settings::{AgentSettings, Components, OfferingSettings},
+    /// };
+    ///
+    /// /// `components` and `facts` are an `OfferingContext`'s.
+    /// fn environment(
+    ///     agent: &AgentSettings,
+    ///     offering: &OfferingSettings,
+    ///     components: Components,
+    ///     facts: OfferingFacts,
+    /// ) -> waldur_sdk::Result<BuildEnv> {
+    ///     let environment = BuildEnv::of_settings(&offering.backend_type, agent, offering, ReqwestConnector)?;
+    ///     Ok(environment.with_components(components).with_facts(facts))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `Config` when the proxy cannot be read.
+    pub fn of_settings(
+        backend_type: impl Into<String>,
+        agent: &AgentSettings,
+        offering: &OfferingSettings,
+        connector: impl Connector,
+    ) -> Result<Self> {
+        let (settings, components) = (offering.backend_settings.clone(), offering.components.clone());
+        let proxy = agent.proxy()?;
+        let through = move |options: &HttpOptions| match &proxy {
+            Some(proxy) => connector.connect(&options.clone().with_proxy(proxy.clone())),
+            None => connector.connect(options),
+        };
+        let environment = Self::new(backend_type, offering.offering_uuid, settings, components, through);
+        Ok(environment.with_time_zone(agent.timezone.clone()))
+    }
+
+    /// Replaces the components.
+    #[must_use]
+    pub fn with_components(mut self, components: Components) -> Self {
+        self.components = components;
+        self
     }
 
     /// Sets the zone in which billing periods begin and end.

@@ -84,8 +84,6 @@ pub struct ResourceState {
     /// The first half of the key that a member of [`Self::metadata`] hands out for the first time, by the member's name. One
     /// that Waldur lists among the customer's API keys is one person's, and is not published to all who read the resource.
     pub first_published: BTreeMap<String, String>,
-    /// User names with access; `None` when not asked for, or when the back end has no members.
-    pub members: Option<Vec<String>>,
     /// What could not be read beside this, for the operator: it holds nothing up.
     pub warnings: Vec<Error>,
 }
@@ -103,7 +101,6 @@ impl ResourceState {
             withdrawn: BTreeSet::new(),
             replaced_by_keys: BTreeSet::new(),
             first_published: BTreeMap::new(),
-            members: None,
             warnings: Vec::new(),
         }
     }

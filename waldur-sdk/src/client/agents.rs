@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{answer::explain_newer, list};
+use super::{AgentMode, answer::explain_newer, list};
 use crate::{
     error::{ErrorKind, Result},
     rest::{Pager, RestClient},
@@ -245,6 +245,36 @@ impl<'a> Agents<'a> {
             }
             outcome => outcome,
         }
+    }
+
+    /// Makes an agent known with what it does and what it does it with, or tells the news of it: an identity, its service
+    /// for `mode`, and a processor of that (#10 to #14). May be repeated; each mode of an agent does so for itself, one
+    /// after the other.
+    ///
+    /// ```no_run
+    /// use waldur_sdk::client::{AgentMode, AgentRegistration, ProcessorRegistration};
+    /// # async fn example(
+    /// #     waldur: waldur_sdk::client::WaldurClient,
+    /// #     offering: waldur_sdk::types::OfferingUuid,
+    /// # ) -> waldur_sdk::Result<()> {
+    /// let agent = AgentRegistration::new(offering, format!("agent-{offering}")).version("1.0");
+    /// let processor = ProcessorRegistration::new("OfferingOrderProcessor", "ceph_s3");
+    /// waldur.agents().register(&agent, AgentMode::OrderProcess, &processor).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Unsupported` on a server of 2024, which keeps no such register; otherwise as every call.
+    pub async fn register(
+        self,
+        agent: &AgentRegistration,
+        mode: AgentMode,
+        processor: &ProcessorRegistration,
+    ) -> Result<AgentIdentity> {
+        let identity = self.put_identity(agent).await?;
+        let service = self.register_service(identity.uuid, mode.as_str(), mode.as_str()).await?;
+        self.register_processor(service.uuid, processor).await?;
+        Ok(identity)
     }
 
     /// Makes a service of an agent known, or finds it (#13). `mode` is a word of

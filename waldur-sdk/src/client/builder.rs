@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use secrecy::SecretString;
 
 use super::{ServerFeatures, WaldurClient};
 use crate::{
     error::{Error, Result},
-    rest::{Authenticator, BaseUrl, Http, PlainHttp, RestClient, StaticHeader},
+    rest::{Authenticator, BaseUrl, Environment, Http, Observer, PlainHttp, RestClient, StaticHeader},
 };
 
 const SDK: &str = concat!("waldur-sdk/", env!("CARGO_PKG_VERSION"));
@@ -46,8 +47,10 @@ impl AgentMode {
         }
     }
 
-    pub(super) fn user_agent(self, version: &str) -> String {
-        format!("waldur-site-agent-{}/{version} {SDK}", self.as_str())
+    /// `version` is one that [`ClientBuilder::build`] has checked.
+    pub(super) fn user_agent(self, version: &str) -> HeaderValue {
+        let text = format!("waldur-site-agent-{}/{version} {SDK}", self.as_str());
+        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SDK))
     }
 }
 
@@ -57,7 +60,7 @@ impl fmt::Display for AgentMode {
     }
 }
 
-/// Builds a [`WaldurClient`]. Needed are the URL, an [`Http`] and credentials.
+/// Builds a [`WaldurClient`]. Needed are the URL and credentials; without the feature `reqwest` also an [`Http`].
 #[must_use = "a builder does nothing until built"]
 pub struct ClientBuilder {
     url: String,
@@ -67,6 +70,8 @@ pub struct ClientBuilder {
     mode: Option<AgentMode>,
     agent_version: String,
     timeout: Option<Duration>,
+    environment: Option<Environment>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 enum Credentials {
@@ -85,12 +90,14 @@ impl ClientBuilder {
             mode: None,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             timeout: None,
+            environment: None,
+            observer: None,
         }
     }
 
     /// Authenticates with a static API token: `Authorization: Token …` (core.md §1.1).
-    pub fn token(mut self, token: SecretString) -> Self {
-        self.credentials = Credentials::Token(token);
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.credentials = Credentials::Token(token.into());
         self
     }
 
@@ -103,6 +110,18 @@ impl ClientBuilder {
     /// Sends through `http`: its transport, retries, clocks and observer.
     pub fn http(mut self, http: Http) -> Self {
         self.http = Some(http);
+        self
+    }
+
+    /// Replaces sleep, clocks and randomness of the [`Http`].
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Replaces the observer of attempts of the [`Http`].
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -141,7 +160,16 @@ impl ClientBuilder {
     /// do not fit into a header; without the feature `reqwest` also when [`Http`] is missing. Neither URL nor token are repeated.
     pub fn build(self) -> Result<WaldurClient> {
         let base = BaseUrl::parse("waldur_api_url", &self.url, self.plain)?.without_trailing_segment("api");
-        let http = self.http.map_or_else(default_http, Ok)?;
+        if HeaderValue::from_str(&self.agent_version).is_err() {
+            return Err(Error::config("agent version: contains a character that a header cannot carry"));
+        }
+        let mut http = self.http.map_or_else(default_http, Ok)?;
+        if let Some(environment) = self.environment {
+            http = http.with_environment(environment);
+        }
+        if let Some(observer) = self.observer {
+            http = http.with_observer(observer);
+        }
         let mut rest = match self.credentials {
             Credentials::Missing => return Err(Error::config("waldur_api_token: neither a token nor another login")),
             Credentials::Token(token) => RestClient::new(http, base, StaticHeader::waldur_token(&token)?),
@@ -150,11 +178,12 @@ impl ClientBuilder {
         if let Some(timeout) = self.timeout {
             rest = rest.with_timeout(timeout);
         }
-        let client = WaldurClient { rest, agent_version: self.agent_version, features: ServerFeatures::default() };
-        match self.mode {
+        let (agent_version, features) = (self.agent_version, ServerFeatures::default());
+        let client = WaldurClient { rest, agent_version, mode: None, features };
+        Ok(match self.mode {
             Some(mode) => client.with_agent_mode(mode),
-            None => Ok(client),
-        }
+            None => client,
+        })
     }
 }
 
@@ -171,7 +200,7 @@ impl fmt::Debug for ClientBuilder {
 /// The pipeline of those who bring none.
 #[cfg(feature = "reqwest")]
 fn default_http() -> Result<Http> {
-    Ok(Http::new(crate::rest::ReqwestTransport::new(&crate::rest::HttpOptions::default())?))
+    Http::connect(&crate::rest::HttpOptions::default())
 }
 
 #[cfg(not(feature = "reqwest"))]

@@ -6,12 +6,12 @@
 //! use waldur_sdk::{rest::Http, types::OfferingUuid};
 //! # async fn example(http: Http, offering: OfferingUuid) -> waldur_sdk::Result<()> {
 //! let waldur = WaldurClient::builder("https://waldur.example.org/api/")
-//!     .token("0123456789abcdef".to_owned().into())
+//!     .token("0123456789abcdef")
 //!     .agent_mode(AgentMode::OrderProcess)
 //!     .http(http)
 //!     .build()?;
 //! let query = OrderQuery::offering(offering).states([OrderState::PendingProvider, OrderState::Executing]);
-//! for order in waldur.orders().list(&query).collect().await?.items() {
+//! for order in waldur.orders().list(&query).all().await? {
 //!     println!("{} {}", order.uuid, order.kind);
 //! }
 //! # Ok(()) }
@@ -64,12 +64,14 @@ mod provider_lists;
 mod resources;
 mod roles;
 mod service_providers;
+mod unmodelled;
 mod user_access;
 mod user_usage_limits;
 mod users;
 
 use std::time::Instant;
 
+use http::header;
 use serde::Deserialize;
 
 pub use accounts::{AccountState, ProjectAccount};
@@ -107,7 +109,7 @@ pub use provider_lists::ProjectPermission;
 pub use resources::{ProviderResources, Resource, ResourceQuery, ResourceState, ResourceSummary, TeamMember};
 pub use roles::{Role, RoleHolder, Roles};
 pub use service_providers::{ServiceProvider, ServiceProviders, SshKey};
-pub use user_access::{UsernameSpread, UuidOrUrl};
+pub use user_access::{ObjectReference, UsernameSpread, UuidOrUrl};
 pub use user_usage_limits::{UserUsageLimit, UserUsageLimitQuery, UserUsageLimits};
 pub use users::{CurrentUser, Permission, User, UserQuery, Users};
 
@@ -122,6 +124,7 @@ use crate::{
 pub struct WaldurClient {
     rest: RestClient,
     agent_version: String,
+    mode: Option<AgentMode>,
     features: ServerFeatures,
 }
 
@@ -132,12 +135,18 @@ impl WaldurClient {
     }
 
     /// The same client as seen by another processor: only the `User-Agent` differs.
-    ///
-    /// # Errors
-    /// `Config` when the agent's version is no valid part of a header.
-    pub fn with_agent_mode(&self, mode: AgentMode) -> Result<Self> {
-        let rest = self.rest.clone().with_user_agent(&mode.user_agent(&self.agent_version))?;
-        Ok(Self { rest, ..self.clone() })
+    #[must_use]
+    pub fn with_agent_mode(&self, mode: AgentMode) -> Self {
+        let rest = self.rest.clone().with_header(header::USER_AGENT, mode.user_agent(&self.agent_version));
+        Self { rest, mode: Some(mode), ..self.clone() }
+    }
+
+    /// In this mode if it is in that of a processor; who reacts to events, loads history or is no agent stays so.
+    pub(crate) fn in_mode(&self, mode: AgentMode) -> Self {
+        match self.mode {
+            Some(AgentMode::OrderProcess | AgentMode::Report | AgentMode::MembershipSync) => self.with_agent_mode(mode),
+            _ => self.clone(),
+        }
     }
 
     /// The same client, whose calls have a deadline.
@@ -161,7 +170,16 @@ impl WaldurClient {
         self.rest.environment()
     }
 
-    /// The authenticated client below, for calls that have no method here.
+    /// The authenticated client below, for calls that have no method here. What only reads is shorter by
+    /// [`get_json`](Self::get_json) and [`list`](Self::list).
+    ///
+    /// ```no_run
+    /// # async fn example(waldur: waldur_sdk::client::WaldurClient) -> waldur_sdk::Result<()> {
+    /// let path = "/api/marketplace-resources/{resource}/set_slug/";
+    /// let call = waldur.rest().post("resources.set_slug", path, &["d47ca5bce71144579df29da3c290027e"]);
+    /// call.json(&serde_json::json!({ "slug": "climate" })).send_unit().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn rest(&self) -> &RestClient {
         &self.rest
     }

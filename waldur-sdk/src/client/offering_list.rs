@@ -1,10 +1,7 @@
 //! The list of offerings for their provider: `/api/marketplace-provider-offerings/`.
 
 use super::{Offering, OfferingState, ProviderOfferings, answer::explain, fields, list};
-use crate::{
-    rest::Pager,
-    types::{CustomerUuid, OfferingUuid},
-};
+use crate::{rest::Pager, types::CustomerUuid};
 
 /// Which offerings to list.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +47,6 @@ impl ProviderOfferings<'_> {
             call = call.query("state", state);
         }
         let call = call.query_opt("customer_uuid", query.customer).query_opt("name_exact", query.name.as_ref());
-        list::pages(fields::select::<Offering>(call), explain, |offering: &Offering| {
-            offering.uuid.map(OfferingUuid::hex).unwrap_or_default()
-        })
+        list::pages(fields::select::<Offering>(call), explain, |offering: &Offering| offering.uuid.hex())
     }
 }

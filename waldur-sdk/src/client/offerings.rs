@@ -39,8 +39,7 @@ open_enum! {
 #[non_exhaustive]
 pub struct Offering {
     /// Identifies the offering.
-    #[serde(default, deserialize_with = "lenient::uuid")]
-    pub uuid: Option<OfferingUuid>,
+    pub uuid: OfferingUuid,
     /// Its name.
     #[serde(default, deserialize_with = "lenient::text")]
     pub name: Option<String>,

@@ -134,6 +134,10 @@ pub struct OrderQuery {
     pub offering: OfferingUuid,
     /// Only orders in one of these states; all when empty.
     pub states: Vec<OrderState>,
+    /// Only orders for this resource.
+    pub resource: Option<ResourceUuid>,
+    /// Only orders for resources of this project.
+    pub project: Option<ProjectUuid>,
     /// Only orders last changed before this instant. Servers before 8.1 ignore it.
     pub modified_before: Option<Timestamp>,
 }
@@ -141,13 +145,27 @@ pub struct OrderQuery {
 impl OrderQuery {
     /// All orders at `offering`.
     pub fn offering(offering: OfferingUuid) -> Self {
-        Self { offering, states: Vec::new(), modified_before: None }
+        Self { offering, states: Vec::new(), resource: None, project: None, modified_before: None }
     }
 
     /// Only orders in one of `states`.
     #[must_use]
     pub fn states(mut self, states: impl IntoIterator<Item = OrderState>) -> Self {
         self.states = states.into_iter().collect();
+        self
+    }
+
+    /// Only orders for `resource`.
+    #[must_use]
+    pub fn resource(mut self, resource: ResourceUuid) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Only orders for resources of `project`.
+    #[must_use]
+    pub fn project(mut self, project: ProjectUuid) -> Self {
+        self.project = Some(project);
         self
     }
 
@@ -252,6 +270,7 @@ impl<'a> Orders<'a> {
         for state in &query.states {
             call = call.query("state", state);
         }
+        call = call.query_opt("resource_uuid", query.resource).query_opt("project_uuid", query.project);
         call = call.query_opt("modified_before", query.modified_before).query("o", "created");
         list::pages(fields::select::<Order>(call), explain, |order: &Order| order.uuid.hex())
     }

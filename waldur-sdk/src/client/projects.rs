@@ -150,9 +150,9 @@ impl<'a> Projects<'a> {
     /// # Errors
     /// `Inconsistent` when there are two; the error of a row that cannot be read, which may be the one.
     pub async fn find_by_slug(self, slug: &str) -> Result<Option<Project>> {
-        let projects = self.list(&ProjectQuery::slug(slug)).collect().await?.complete()?;
+        let projects = self.list(&ProjectQuery::slug(slug)).all().await?;
         // A filter that the server does not know is ignored, so what came is looked at.
-        let same = projects.into_items().into_iter().filter(|project| project.slug.as_deref() == Some(slug));
+        let same = projects.into_iter().filter(|project| project.slug.as_deref() == Some(slug));
         list::only(same, || format!("two projects have the slug {slug}"))
     }
 

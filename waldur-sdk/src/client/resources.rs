@@ -254,6 +254,10 @@ pub struct ResourceQuery {
     pub states: Vec<ResourceState>,
     /// Only resources of this project.
     pub project: Option<ProjectUuid>,
+    /// Only resources of this customer's projects.
+    pub customer: Option<CustomerUuid>,
+    /// Only resources with exactly this name.
+    pub name: Option<String>,
     /// Only resources with this back-end id.
     pub backend_id: Option<BackendId>,
 }
@@ -278,6 +282,20 @@ impl ResourceQuery {
         self
     }
 
+    /// Only resources of the projects of `customer`.
+    #[must_use]
+    pub fn customer(mut self, customer: CustomerUuid) -> Self {
+        self.customer = Some(customer);
+        self
+    }
+
+    /// Only resources with exactly this name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Only resources with `backend_id`.
     #[must_use]
     pub fn backend_id(mut self, backend_id: BackendId) -> Self {
@@ -292,7 +310,8 @@ impl ResourceQuery {
         for state in &self.states {
             call = call.query("state", state);
         }
-        call = call.query_opt("project_uuid", self.project).query_opt("backend_id", self.backend_id.as_ref());
+        call = call.query_opt("project_uuid", self.project).query_opt("customer_uuid", self.customer);
+        call = call.query_opt("name_exact", self.name.as_ref()).query_opt("backend_id", self.backend_id.as_ref());
         call.query("o", "created")
     }
 }

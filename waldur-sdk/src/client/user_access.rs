@@ -69,6 +69,54 @@ impl<Id: fmt::Debug> fmt::Debug for UuidOrUrl<Id> {
     }
 }
 
+/// What says which object is meant: its id, the text of a UUID or of an address, or either of them once read
+/// ([`UuidOrUrl`]).
+///
+/// Sealed: nothing else can say it.
+pub trait ObjectReference<Id>: sealed::Sealed<Id> {}
+
+impl<Id, T: sealed::Sealed<Id>> ObjectReference<Id> for T {}
+
+mod sealed {
+    use super::{Error, FromStr, OfferingUuid, Result, UserUuid, UuidOrUrl};
+
+    pub trait Sealed<Id>: Send {
+        /// # Errors
+        /// As [`UuidOrUrl::from_str`].
+        fn read(self) -> Result<UuidOrUrl<Id>>;
+    }
+
+    macro_rules! ids {
+        ($($id:ty),+) => {$(
+            impl Sealed<$id> for $id {
+                fn read(self) -> Result<UuidOrUrl<$id>> {
+                    Ok(self.into())
+                }
+            }
+        )+};
+    }
+
+    ids!(OfferingUuid, UserUuid);
+
+    impl<Id: Clone + Send + Sync> Sealed<Id> for &UuidOrUrl<Id> {
+        fn read(self) -> Result<UuidOrUrl<Id>> {
+            Ok(self.clone())
+        }
+    }
+
+    impl<Id: FromStr<Err = Error>> Sealed<Id> for &str {
+        fn read(self) -> Result<UuidOrUrl<Id>> {
+            self.parse()
+        }
+    }
+
+    impl<Id: FromStr<Err = Error>> Sealed<Id> for &String {
+        fn read(self) -> Result<UuidOrUrl<Id>> {
+            self.parse()
+        }
+    }
+}
+
 impl<Id: FromStr<Err = Error> + Copy> UuidOrUrl<Id> {
     /// The id, of an object of one of `kinds` in the Waldur at `base`.
     fn resolve(&self, base: &BaseUrl, what: &str, kinds: &[&str]) -> Result<Id> {
@@ -103,15 +151,15 @@ impl OfferingUsers<'_> {
     /// §1): the list is read first; who is there gets the name by `PATCH`, who is not is added by `POST`, and who is
     /// added by somebody else meanwhile is found there. Nothing is written when all is as it should be.
     ///
-    /// `offering` and `user` are UUIDs or addresses.
+    /// `offering` and `user` are UUIDs or addresses, as ids or as text.
     ///
     /// ```no_run
     /// # async fn example(client: waldur_sdk::client::WaldurClient) -> waldur_sdk::Result<()> {
     /// let result = client
     ///     .offering_users()
     ///     .create_remote_offering_user(
-    ///         &"http://localhost:8000/api/marketplace-provider-offerings/d47ca5bce71144579df29da3c290027e/".parse()?,
-    ///         &"db157a5cf7f247eba161cd90eba9ac63".parse()?,
+    ///         "http://localhost:8000/api/marketplace-provider-offerings/d47ca5bce71144579df29da3c290027e/",
+    ///         "db157a5cf7f247eba161cd90eba9ac63",
     ///         "abc",
     ///     )
     ///     .await?;
@@ -124,15 +172,15 @@ impl OfferingUsers<'_> {
     /// sent; and when the offering lets nobody add users. `PermissionDenied` when this account may not.
     pub async fn create_remote_offering_user(
         self,
-        offering: &UuidOrUrl<OfferingUuid>,
-        user: &UuidOrUrl<UserUuid>,
+        offering: impl ObjectReference<OfferingUuid>,
+        user: impl ObjectReference<UserUuid>,
         username: &str,
     ) -> Result<OfferingUser> {
         const OPERATION: &str = "offering_users.create_remote_offering_user";
         let base = self.rest.base();
         let named = |error: Error| error.with_operation(OPERATION);
-        let offering = offering.resolve(base, "offering", &OFFERINGS).map_err(named)?;
-        let user = user.resolve(base, "user", &["users"]).map_err(named)?;
+        let offering = which(offering, base, "offering", &OFFERINGS).map_err(named)?;
+        let user = which(user, base, "user", &["users"]).map_err(named)?;
         let username = not_blank(username).map_err(named)?;
         if let Some(known) = self.of(offering, user).await? {
             return self.named(known, username).await;
@@ -149,12 +197,12 @@ impl OfferingUsers<'_> {
     /// The account of a user at an offering.
     async fn of(self, offering: OfferingUuid, user: UserUuid) -> Result<Option<OfferingUser>> {
         let query = OfferingUserQuery::offering(offering).user(user);
-        let rows = self.list(&query).collect().await?.complete()?;
+        let rows = self.list(&query).all().await?;
         // A filter that the server does not know is ignored, so what came is looked at.
         let is_it = |row: &OfferingUser| {
             row.offering_uuid.is_none_or(|uuid| uuid == offering) && row.user_uuid.is_none_or(|uuid| uuid == user)
         };
-        list::only(rows.into_items().into_iter().filter(is_it), || format!("two accounts of {user} at {offering}"))
+        list::only(rows.into_iter().filter(is_it), || format!("two accounts of {user} at {offering}"))
     }
 
     async fn named(self, row: OfferingUser, username: &str) -> Result<OfferingUser> {
@@ -260,9 +308,21 @@ impl ServiceProviders<'_> {
         let call = self.rest.get("offering_users.list", "/api/marketplace-offering-users/", &[]);
         let call = call.query("provider_uuid", provider).query("user_uuid", user).query("o", "created");
         let pager = list::bulk(fields::select::<OfferingUser>(call), explain, |row: &OfferingUser| row.uuid.hex());
-        let rows = pager.collect().await?.complete()?.into_items();
+        let rows = pager.all().await?;
         Ok(rows.into_iter().filter(|row| row.user_uuid.is_none_or(|uuid| uuid == user)).collect())
     }
+}
+
+/// The id, of an object of one of `kinds` in the Waldur at `base`.
+fn which<Id>(object: impl ObjectReference<Id>, base: &BaseUrl, what: &str, kinds: &[&str]) -> Result<Id>
+where
+    Id: FromStr<Err = Error> + Copy,
+{
+    let object = object.read().map_err(|error| {
+        let message = format!("{what}: {}", error.message());
+        error.with_message(message)
+    })?;
+    object.resolve(base, what, kinds)
 }
 
 fn not_blank(username: &str) -> Result<&str> {

@@ -189,9 +189,9 @@ impl<'a> Users<'a> {
     /// # Errors
     /// `Inconsistent` when there are two: whichever were taken might be the wrong one (faults.md row 154).
     pub async fn find_by_username(self, username: &str) -> Result<Option<User>> {
-        let users = self.list(&UserQuery::default().username(username)).collect().await?.complete()?;
+        let users = self.list(&UserQuery::default().username(username)).all().await?;
         // A filter that the server does not know is ignored, or finds similar names, so what came is looked at.
         let is_same = |user: &User| user.username.as_ref().is_some_and(|name| name.as_str() == username);
-        list::only(users.into_items().into_iter().filter(is_same), || "two users have the same user name".to_owned())
+        list::only(users.into_iter().filter(is_same), || "two users have the same user name".to_owned())
     }
 }

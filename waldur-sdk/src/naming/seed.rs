@@ -12,6 +12,7 @@ use crate::{
 /// ```
 /// use waldur_sdk::{naming::SeedNaming, types::ResourceUuid};
 /// let naming = SeedNaming::new("waldur_", "_", 64)?;
+/// assert_eq!(naming, SeedNaming::default());
 /// let resource: ResourceUuid = "12345678-9abc-def0-1234-56789abcdef0".parse()?;
 /// assert_eq!(naming.uid("My-Org", "My.Project", resource)?.as_str(), "waldur_my_org_my_project_12345678");
 /// # Ok::<(), waldur_sdk::Error>(())
@@ -27,7 +28,24 @@ pub struct SeedNaming {
 /// How many digits of the UUID a name ends with.
 const DIGITS: usize = 8;
 
+/// `waldur_{customer}_{project}_{digits}`, at most 64 bytes.
+impl Default for SeedNaming {
+    fn default() -> Self {
+        const BUDGET: usize = SeedNaming::MAX - SeedNaming::PREFIX.len() - DIGITS - 2 * SeedNaming::SEPARATOR.len();
+        Self { prefix: Self::PREFIX.to_owned(), separator: Self::SEPARATOR.to_owned(), budget: BUDGET }
+    }
+}
+
 impl SeedNaming {
+    /// The usual prefix.
+    pub const PREFIX: &'static str = "waldur_";
+
+    /// The usual separator.
+    pub const SEPARATOR: &'static str = "_";
+
+    /// The usual maximum, in bytes.
+    pub const MAX: usize = 64;
+
     /// What [`Self::new`] holds against a maximum that is too small.
     pub const LENGTH_RULE: &'static str =
         "leaves the slugs fewer than two characters; raise it, or shorten user_prefix";

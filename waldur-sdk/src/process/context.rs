@@ -8,18 +8,18 @@ use crate::{
     error::{Error, Result},
     naming::{PosixOptions, UsernameOptions},
     rest::redact::escape,
-    settings::{Components, OfferingSettings, WaldurComponent, Warning},
-    types::{JsonObject, ServiceProviderUuid},
+    settings::{Components, WaldurComponent, Warning},
+    types::{JsonObject, OfferingUuid, ServiceProviderUuid},
 };
 
-/// An offering as the settings file and Waldur know it together. Load it before the back end is built, which then sees
-/// the merged components.
+/// An offering as its provider and Waldur know it together. Load it before the back end is built, which then sees the
+/// merged components.
 ///
 /// ```no_run
-/// # async fn example(waldur: waldur_sdk::client::WaldurClient, settings: waldur_sdk::settings::OfferingSettings) -> waldur_sdk::Result<()> {
-/// use waldur_sdk::process::OfferingContext;
+/// # async fn example(waldur: waldur_sdk::client::WaldurClient, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
+/// use waldur_sdk::{process::OfferingContext, settings::Components};
 ///
-/// let context = OfferingContext::load(&waldur, &settings).await?;
+/// let context = OfferingContext::load(&waldur, offering, &Components::default()).await?;
 /// for component in context.components.iter() {
 ///     println!("{}: {} x {}", component.name, component.unit_factor.decimal(), component.measured_unit);
 /// }
@@ -30,7 +30,7 @@ use crate::{
 pub struct OfferingContext {
     /// The offering in Waldur, its plug-in options and partitions among it.
     pub offering: Offering,
-    /// The components of the file, and those that only Waldur has.
+    /// The provider's own components, and those that only Waldur has.
     pub components: Components,
     /// The service provider that sells the offering; `None` when the customer is none any more. Only back ends that
     /// want SSH keys need it.
@@ -40,13 +40,15 @@ pub struct OfferingContext {
 }
 
 impl OfferingContext {
-    /// Reads the offering and its service provider: two calls.
+    /// Reads the offering and its service provider: two calls. `components` are the provider's own, those of the settings
+    /// file for one ([`OfferingSettings::components`](crate::settings::OfferingSettings::components)): what they say of a
+    /// component is preferred to what Waldur says. Who has none gives none.
     ///
     /// # Errors
     /// `NotFound` when there is no such offering, or none that this account may see; otherwise as every call.
-    pub async fn load(waldur: &WaldurClient, settings: &OfferingSettings) -> Result<Self> {
-        let offering = waldur.provider_offerings().get(settings.offering_uuid).await.map_err(|error| {
-            let text = format!("offering {}: {}", settings.name, error.message());
+    pub async fn load(waldur: &WaldurClient, offering: OfferingUuid, components: &Components) -> Result<Self> {
+        let offering = waldur.provider_offerings().get(offering).await.map_err(|error| {
+            let text = format!("offering {offering}: {}", error.message());
             Error::with_message(error, text)
         })?;
         let service_provider = match offering.customer_uuid {
@@ -55,7 +57,7 @@ impl OfferingContext {
         };
         let readable = offering.components.iter().filter(|component| component.unreadable.is_none());
         let theirs: Vec<_> = readable.map(component).collect();
-        let (components, mut warnings) = settings.components.merge_waldur(&theirs);
+        let (components, mut warnings) = components.merge_waldur(&theirs);
         for component in &offering.components {
             if let Some(why) = &component.unreadable {
                 let text = format!("Waldur's own cannot be read, and its usage is not reported: {}", escape(why));
@@ -81,7 +83,7 @@ impl OfferingContext {
             .anonymized_prefix(names.anonymized_prefix)
     }
 
-    /// The components of the file that Waldur does not have: nothing of them can be ordered, and no usage be reported.
+    /// The provider's components that Waldur does not have: nothing of them can be ordered, and no usage be reported.
     pub fn unknown_to_waldur(&self) -> Vec<&str> {
         let theirs = |name: &str| self.offering.components.iter().any(|component| component.kind == name);
         self.components.iter().map(|component| component.name.as_str()).filter(|name| !theirs(name)).collect()

@@ -1,12 +1,12 @@
 //! What is said about a failure, and to whom.
 
-use std::panic::AssertUnwindSafe;
+use std::{fmt, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
 
 use crate::{
     client::ErrorDetails,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorClass, ErrorKind, Result},
     rest::redact::{escape, truncate},
 };
 
@@ -40,6 +40,25 @@ fn technical(error: &Error) -> String {
         text = format!("{text} ({code})");
     }
     text
+}
+
+/// Writes an error with what came of it before it, and in `{:#}` its causes behind it.
+pub(super) fn write_error(f: &mut fmt::Formatter<'_>, outcome: impl fmt::Display, error: &Error) -> fmt::Result {
+    write!(f, "{outcome}: ")?;
+    fmt::Display::fmt(error, f)
+}
+
+/// Writes a failure, and why Waldur was not told of it.
+pub(super) fn write_not_reported(f: &mut fmt::Formatter<'_>, error: &Error, cause: &Error) -> fmt::Result {
+    write_error(f, "failed", error)?;
+    write_error(f, "; not reported", cause)
+}
+
+/// Whether something is left as it is because it is not ready yet, or because the caller wanted it so (a stop, a dry run),
+/// and not because something is down, refused or wrong.
+pub(super) fn waits(error: &Error) -> bool {
+    let waits = matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Cancelled | ErrorKind::DryRun);
+    waits && error.class() == ErrorClass::NotReady
 }
 
 /// A panic of a back end is a bug like any other: it fails what it was at and nothing else (faults.md row 129). What it said may

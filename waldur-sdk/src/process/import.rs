@@ -1,8 +1,4 @@
-//! What exists on the back end and not in Waldur, offered for import (core.md §2.12).
-//!
-//! A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
-//! offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
-//! the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
+//! What exists on the back end and not in Waldur, as [`ResourceImport`] says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +9,17 @@ use std::{
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 
-use super::failure::{describe, shielded};
+use super::{
+    ServedOffering,
+    failure::{describe, shielded, waits, write_error, write_not_reported},
+};
 use crate::{
     backend::{Aspects, Importable, Inspection, OpContext, ResourceBackend},
     client::{
         BackendResourceQuery, BackendResourceRequestState, NewBackendResource, ResourceQuery, ResourceState,
         WaldurClient,
     },
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     settings::{AgentSettings, OfferingSettings},
     types::{
         BackendId, BackendResourceRequestUuid, BackendResourceUuid, Limits, OfferingUuid, ProjectUuid, ResourceUuid,
@@ -40,7 +39,7 @@ const ALIVE: [ResourceState; 5] = [
     ResourceState::Terminating,
 ];
 
-/// Offers what exists on the back end of one offering for import into Waldur.
+/// Offers what exists on the back end of one [offering](ServedOffering) for import into Waldur.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
@@ -52,11 +51,15 @@ const ALIVE: [ResourceState; 5] = [
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
+///
+/// What exists on the back end and not in Waldur, offered for import (core.md §2.12).
+///
+/// A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
+/// offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
+/// the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
+#[derive(Clone, Debug)]
 pub struct ResourceImport {
-    waldur: WaldurClient,
-    backend: Arc<dyn ResourceBackend>,
-    offering: OfferingUuid,
+    served: ServedOffering,
     project_prefix: String,
     expose_error_details: bool,
 }
@@ -124,6 +127,7 @@ pub enum ImportFate {
     Failed(Error),
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for ImportFate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,15 +137,54 @@ impl fmt::Display for ImportFate {
             Self::BelongsTo(resource) => write!(f, "belongs to resource {resource}"),
             Self::NotOfAProject => f.write_str("belongs to no project"),
             Self::NoSuchProject(slug) => write!(f, "no project has the slug {slug:?}"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Failed(error) => write_error(f, "failed", error),
+        }
+    }
+}
+
+impl ImportReport {
+    /// Whether the list is there, or is somebody else's to make, and nothing of it failed.
+    pub fn is_clean(&self) -> bool {
+        let failed = |item: &ImportItem| matches!(item.fate, ImportFate::Failed(_));
+        self.outcome.is_good() && !self.items.iter().any(failed)
+    }
+}
+
+impl ImportOutcome {
+    /// Whether it came to a good end or waits as it should.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Done | Self::AlreadyFinished | Self::OtherOffering => true,
+            Self::Deferred(error) => waits(error),
+            Self::Erred(_) | Self::NotReported(..) | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// In `{:#}` errors come with their causes.
+impl fmt::Display for ImportOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::AlreadyFinished => f.write_str("already finished"),
+            Self::OtherOffering => f.write_str("left to the agent of its offering"),
+            Self::Erred(error) => write_error(f, "erred", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
+            Self::Refused(error) => write_error(f, "refused", error),
+            Self::Deferred(error) => write_error(f, "deferred", error),
         }
     }
 }
 
 impl ResourceImport {
-    /// An import for an offering whose projects have accounts called by their slug.
+    /// The short way to [`ServedOffering::import`], where nothing else is served and no more is known of the offering: see
+    /// [`ServedOffering::new`].
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        Self { waldur, backend, offering, project_prefix: String::new(), expose_error_details: true }
+        ServedOffering::new(waldur, backend, offering).import()
+    }
+
+    pub(super) fn of(served: ServedOffering) -> Self {
+        Self { served, project_prefix: String::new(), expose_error_details: true }
     }
 
     /// Sets what the name of a project's account begins with, before its slug (`project_prefix`).
@@ -181,11 +224,11 @@ impl ResourceImport {
     /// When the wish cannot be read.
     pub async fn run(&self, cx: &OpContext, request: BackendResourceRequestUuid) -> Result<ImportReport> {
         let cx = &cx.child(request.hex());
-        let waldur = self.waldur(cx);
+        let waldur = self.served.waldur(cx);
         let requests = waldur.backend_resource_requests();
         let wish = requests.get(request).await?;
         let end = |outcome| Ok(ImportReport { outcome, items: Vec::new() });
-        if wish.offering.is_some_and(|offering| offering != self.offering) {
+        if wish.offering.is_some_and(|offering| offering != self.served.offering) {
             return end(ImportOutcome::OtherOffering);
         }
         match &wish.state {
@@ -224,10 +267,6 @@ impl ResourceImport {
         Ok(ImportReport { outcome, items })
     }
 
-    fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.waldur.until(cx.deadline)
-    }
-
     /// One object's failure is its own.
     async fn offer_all(&self, cx: &OpContext) -> Result<Vec<ImportItem>> {
         let strangers = self.strangers(cx).await?;
@@ -263,8 +302,8 @@ impl ResourceImport {
             Some(Ok(limits)) => metadata.insert("limits".to_owned(), Value::Object(numbers(limits))),
             None => None,
         };
-        let row = NewBackendResource::new(self.offering, project, id.clone()).metadata(metadata);
-        Ok(self.waldur(cx).backend_resources().create(&row).await?.uuid)
+        let row = NewBackendResource::new(self.served.offering, project, id.clone()).metadata(metadata);
+        Ok(self.served.waldur(cx).backend_resources().create(&row).await?.uuid)
     }
 
     /// The limits of objects: those that came with the list, and for the others what the back end says of each.
@@ -280,7 +319,8 @@ impl ResourceImport {
         if !ids.is_empty() {
             let mut aspects = Aspects::EXISTENCE;
             aspects.limits = true;
-            let states = shielded(async { Ok(self.backend.inspect(cx, &Inspection::of(&ids, aspects)).await) }).await;
+            let states =
+                shielded(async { Ok(self.served.backend.inspect(cx, &Inspection::of(&ids, aspects)).await) }).await;
             let mut states = states.unwrap_or_else(|bug| ids.iter().map(|id| (id.clone(), Err(bug.clone()))).collect());
             for id in ids {
                 let gone = || Error::new(ErrorKind::NotFound, format!("{id} is gone"));
@@ -295,15 +335,16 @@ impl ResourceImport {
     /// What exists on the back end and has no resource, and what can be done about it. All lists are proven whole: a
     /// resource that is missing from one would be offered for a second import.
     async fn strangers(&self, cx: &OpContext) -> Result<Vec<(Importable, ImportItem)>> {
-        let importer = self.backend.importer().ok_or_else(|| Error::unsupported("listing what could be imported"))?;
-        let waldur = self.waldur(cx);
+        let importer =
+            self.served.backend.importer().ok_or_else(|| Error::unsupported("listing what could be imported"))?;
+        let waldur = self.served.waldur(cx);
         cx.step("list");
-        let query = ResourceQuery::offering(self.offering).states(ALIVE);
-        let resources = waldur.provider_resources().list(&query).collect().await?.complete()?;
-        let offered = waldur.backend_resources().list(&BackendResourceQuery::offering(self.offering)).collect().await?;
-        let known: BTreeSet<_> = resources.items().iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
-        let offered: BTreeSet<_> =
-            offered.complete()?.into_items().into_iter().filter_map(|row| row.backend_id).collect();
+        let query = ResourceQuery::offering(self.served.offering).states(ALIVE);
+        let resources = waldur.provider_resources().list(&query).all().await?;
+        let offered =
+            waldur.backend_resources().list(&BackendResourceQuery::offering(self.served.offering)).all().await?;
+        let known: BTreeSet<_> = resources.iter().filter_map(|resource| resource.backend_id.as_ref()).collect();
+        let offered: BTreeSet<_> = offered.into_iter().filter_map(|row| row.backend_id).collect();
         let objects = shielded(importer.list(cx)).await?;
         let strangers: Vec<_> =
             objects.into_items().into_iter().filter(|object| !known.contains(&object.backend_id)).collect();
@@ -338,7 +379,7 @@ impl ResourceImport {
 
     /// The projects of these slugs; each is asked for once.
     async fn projects(&self, cx: &OpContext, slugs: BTreeSet<String>) -> BTreeMap<String, Result<Option<ProjectUuid>>> {
-        let waldur = &self.waldur(cx);
+        let waldur = &self.served.waldur(cx);
         stream::iter(slugs)
             .map(|slug| async move {
                 let found = waldur.projects().find_by_slug(&slug).await;
@@ -351,20 +392,9 @@ impl ResourceImport {
     }
 }
 
-impl fmt::Debug for ResourceImport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResourceImport")
-            .field("offering", &self.offering)
-            .field("backend_type", &self.backend.backend_type())
-            .field("project_prefix", &self.project_prefix)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What a refusal by Waldur comes to. A conflict is another agent that was faster, at which the next run looks.
 fn not_now(error: Error) -> ImportOutcome {
-    let passes = matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
-    if passes || error.kind() == ErrorKind::Conflict {
+    if error.is_passing() || error.kind() == ErrorKind::Conflict {
         ImportOutcome::Deferred(error)
     } else {
         ImportOutcome::Refused(error)

@@ -23,29 +23,29 @@ pub trait Authenticator: Send + Sync + 'static {
     /// When there are no credentials to be had. The request does not leave then, and the call ends with this error: whoever
     /// fetches tokens repeats what is worth it. A login that was refused is
     /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated).
-    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<Generation>;
+    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<TokenGeneration>;
 
     /// Told of a 401 or 403. `true` means that other credentials will be used now, so that one more attempt makes
     /// sense; it is asked at most once per call. `seen` is what [`Self::authenticate`] answered for that attempt.
-    async fn refused(&self, _seen: Generation, _answer: &Response<Bytes>) -> bool {
+    async fn refused(&self, _seen: TokenGeneration, _answer: &Response<Bytes>) -> bool {
         false
     }
 }
 
 #[async_trait]
 impl<T: Authenticator + ?Sized> Authenticator for Arc<T> {
-    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<Generation> {
+    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<TokenGeneration> {
         (**self).authenticate(http, request).await
     }
 
-    async fn refused(&self, seen: Generation, answer: &Response<Bytes>) -> bool {
+    async fn refused(&self, seen: TokenGeneration, answer: &Response<Bytes>) -> bool {
         (**self).refused(seen, answer).await
     }
 }
 
 /// Which edition of the credentials an attempt carried, so that a late 401 does not renew what is new already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Generation(pub u64);
+pub struct TokenGeneration(pub u64);
 
 /// No credentials at all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,8 +53,8 @@ pub struct Anonymous;
 
 #[async_trait]
 impl Authenticator for Anonymous {
-    async fn authenticate(&self, _http: &Http, _request: &mut Request<Bytes>) -> Result<Generation> {
-        Ok(Generation::default())
+    async fn authenticate(&self, _http: &Http, _request: &mut Request<Bytes>) -> Result<TokenGeneration> {
+        Ok(TokenGeneration::default())
     }
 }
 
@@ -118,9 +118,9 @@ impl fmt::Debug for StaticHeader {
 
 #[async_trait]
 impl Authenticator for StaticHeader {
-    async fn authenticate(&self, _http: &Http, request: &mut Request<Bytes>) -> Result<Generation> {
+    async fn authenticate(&self, _http: &Http, request: &mut Request<Bytes>) -> Result<TokenGeneration> {
         request.headers_mut().insert(self.name.clone(), self.value.clone());
-        Ok(Generation::default())
+        Ok(TokenGeneration::default())
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::{
-    Authenticator, Environment, Generation, HttpTransport, RetryPolicy, TransportError, TransportErrorKind,
+    Authenticator, Environment, HttpTransport, RetryPolicy, TokenGeneration, TransportError, TransportErrorKind,
     observe::{AttemptEvent, Observer},
     prepared::{Answered, Prepared},
     retry::{self, Attempt, Budget},
@@ -41,6 +41,24 @@ impl Http {
             policy,
             observer: Arc::new(()),
         }
+    }
+
+    /// The pipeline over connections of this crate's own ([`ReqwestTransport`](super::ReqwestTransport)), with default
+    /// policy and environment. Needs a Tokio runtime once something is sent.
+    ///
+    /// ```
+    /// use waldur_sdk::rest::{Http, HttpOptions};
+    ///
+    /// let http = Http::connect(&HttpOptions::default())?;
+    /// # drop(http);
+    /// # Ok::<(), waldur_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ReqwestTransport::new`](super::ReqwestTransport::new).
+    #[cfg(feature = "reqwest")]
+    pub fn connect(options: &super::HttpOptions) -> Result<Self> {
+        Ok(Self::new(super::ReqwestTransport::new(options)?))
     }
 
     /// Replaces sleep, clocks and randomness.
@@ -204,7 +222,7 @@ impl fmt::Debug for Http {
 /// An attempt about to be sent.
 struct Ready {
     request: Request<Bytes>,
-    generation: Generation,
+    generation: TokenGeneration,
     timeout: Duration,
     sensitive: Vec<HeaderValue>,
 }

@@ -13,9 +13,9 @@
 //! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
 //!
 //! ```
-//! use waldur_sdk::rest::{BaseUrl, Http, PlainHttp, RestClient, StaticHeader};
+//! use waldur_sdk::rest::{Http, RestClient, StaticHeader};
 //! # async fn example(transport: impl waldur_sdk::rest::HttpTransport) -> waldur_sdk::Result<()> {
-//! let base = BaseUrl::parse("api_url", "https://storage.example.org/", PlainHttp::default())?;
+//! let base = "https://storage.example.org/".parse()?;
 //! let token = StaticHeader::bearer(&"s3cr3t".to_string().into())?;
 //! let client = RestClient::new(Http::new(transport), base, token);
 //! let user: serde_json::Value = client
@@ -53,7 +53,7 @@ mod token;
 mod trace;
 mod transport;
 
-pub use auth::{Anonymous, Authenticator, Generation, StaticHeader};
+pub use auth::{Anonymous, Authenticator, StaticHeader, TokenGeneration};
 pub use breaker::Breaker;
 use call::ErrorReader;
 pub use call::{Call, RestClient};
@@ -64,6 +64,7 @@ use intake::Intakes;
 pub use link::{LinkPaging, NextPage};
 pub use oauth::{ClientCredentials, PasswordGrant};
 pub use observe::{AttemptEvent, Observer};
+pub(crate) use options::MUST_VERIFY;
 pub use options::{HttpOptions, Proxy, Resolver, TlsBackend};
 pub use pager::{BadRow, Complete, Listing, Page, PageToken, Pager};
 pub(crate) use path::http_url;

@@ -35,9 +35,9 @@ impl ClientCredentials {
         token_url: &str,
         plain: PlainHttp,
         client_id: impl Into<String>,
-        client_secret: SecretString,
+        client_secret: impl Into<SecretString>,
     ) -> Result<Self> {
-        let client_id = client_id.into();
+        let (client_id, client_secret) = (client_id.into(), client_secret.into());
         not_empty("client id", &client_id)?;
         not_empty("client secret", client_secret.expose_secret())?;
         Ok(Self { endpoint: Endpoint::parse(field, token_url, plain)?, client_id, client_secret, scope: None })
@@ -95,9 +95,9 @@ impl PasswordGrant {
         plain: PlainHttp,
         client_id: impl Into<String>,
         username: impl Into<String>,
-        password: SecretString,
+        password: impl Into<SecretString>,
     ) -> Result<Self> {
-        let (client_id, username) = (client_id.into(), username.into());
+        let (client_id, username, password) = (client_id.into(), username.into(), password.into());
         not_empty("client id", &client_id)?;
         not_empty("user name", &username)?;
         not_empty("password", password.expose_secret())?;
@@ -107,8 +107,8 @@ impl PasswordGrant {
 
     /// Adds the secret of a confidential client.
     #[must_use]
-    pub fn with_client_secret(mut self, secret: SecretString) -> Self {
-        self.client_secret = Some(secret);
+    pub fn with_client_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.client_secret = Some(secret.into());
         self
     }
 

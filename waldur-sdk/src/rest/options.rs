@@ -9,6 +9,10 @@ use url::Url;
 use super::{BoxFuture, redact};
 use crate::error::{Error, Result};
 
+/// What a setting has to be that would switch the verification of certificates off.
+pub(crate) const MUST_VERIFY: &str =
+    "must be true in a build without the feature danger-accept-invalid-certs of waldur-sdk";
+
 /// The settings of [`ReqwestTransport`](super::ReqwestTransport).
 ///
 /// ```
@@ -139,6 +143,22 @@ impl HttpOptions {
     pub fn danger_accept_invalid_certs(mut self) -> Self {
         self.accept_invalid_certs = true;
         self
+    }
+
+    /// Says whether TLS certificates are verified, as an operator's setting says (`verify_ssl`). `false` is what
+    /// `danger_accept_invalid_certs` says.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for `false` in a build without the feature `danger-accept-invalid-certs`.
+    pub fn verifying(self, yes: bool) -> Result<Self> {
+        if yes == self.verifies_tls() {
+            return Ok(self);
+        }
+        #[cfg(feature = "danger-accept-invalid-certs")]
+        let options = Ok(Self { accept_invalid_certs: !yes, ..self });
+        #[cfg(not(feature = "danger-accept-invalid-certs"))]
+        let options = Err(Error::config(format!("verify_ssl: {MUST_VERIFY}")));
+        options
     }
 
     /// Whether certificates are verified: always, without the feature `danger-accept-invalid-certs`.

@@ -105,8 +105,8 @@ impl<T> Page<T> {
 /// A list proven whole: paged to its end, its count equal to the server's (where it tells one) and the same on every
 /// page, every row readable, no page in doubt, and no end left open where there is no count.
 ///
-/// Only a list that was read makes one ([`Pager::collect`], [`Rows::complete`](super::Rows::complete)), so a function that
-/// removes things asks for it in its signature.
+/// A list that was read makes one ([`Pager::collect`], [`Rows::complete`](super::Rows::complete)), or somebody who answers
+/// for it ([`Self::vouched_for`]), so a function that removes things asks for it in its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete<T>(Vec<T>);
 
@@ -116,8 +116,29 @@ impl<T> Complete<T> {
         Self(Vec::new())
     }
 
-    /// Entries of which somebody else vouches that they are all.
-    pub(crate) fn vouched(items: Vec<T>) -> Self {
+    /// Entries of which the caller says that they are all: for a back end whose lists come from elsewhere than HTTP (a
+    /// database, a directory, a command), once it has seen their end.
+    ///
+    /// Nothing is checked here. Whatever is not named may be removed, so an answer that failed, was cut short or had an
+    /// entry that could not be read must end in an error and never here.
+    ///
+    /// ```
+    /// use waldur_sdk::{Error, ErrorKind, Result, rest::Complete};
+    ///
+    /// /// What a command printed: one member a line, and a last line that says how many there are.
+    /// fn members(output: &str) -> Result<Complete<String>> {
+    ///     let mut lines: Vec<String> = output.lines().map(str::to_owned).collect();
+    ///     match lines.pop().and_then(|last| last.parse::<usize>().ok()) {
+    ///         Some(count) if lines.len() == count => Ok(Complete::vouched_for(lines)),
+    ///         _ => Err(Error::new(ErrorKind::Decode, "the list of members was cut")),
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(members("ada\ngrace\n2")?.items(), ["ada", "grace"]);
+    /// assert!(members("ada\ngrace").is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn vouched_for(items: Vec<T>) -> Self {
         Self(items)
     }
 
@@ -145,7 +166,8 @@ impl<T> Complete<T> {
     }
 }
 
-/// Everything that a pager brought, and whether that is all there is.
+/// Everything that a pager brought, and whether that is all there is: a page after the first may have failed, a row may
+/// have been unreadable.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
     items: Vec<T>,
@@ -154,12 +176,12 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
-    /// The entries that could be read, without duplicates.
+    /// The entries that could be read, without duplicates. They may be a part: [`Self::gap`] tells.
     pub fn items(&self) -> &[T] {
         &self.items
     }
 
-    /// The entries that could be read, without duplicates.
+    /// The entries that could be read, without duplicates. They may be a part: [`Pager::all`] is for those who want all.
     pub fn into_items(self) -> Vec<T> {
         self.items
     }
@@ -195,7 +217,8 @@ impl<T> Listing<T> {
 
 type Fetch<T> = Box<dyn FnMut(Option<PageToken>) -> BoxFuture<'static, Result<Page<T>>> + Send>;
 
-/// A list to be read: a [`Stream`] of pages, or [`collect`](Self::collect)ed with a proof.
+/// A list to be read: [`all`](Self::all) of it, what of it can be read ([`collect`](Self::collect)), or a [`Stream`] of
+/// pages.
 ///
 /// Nothing is fetched before the first poll. Dropping [`next_page`](Self::next_page) keeps the requests in flight
 /// inside the pager.
@@ -317,6 +340,40 @@ impl<T: Send + 'static> Pager<T> {
             Ok(second) if second.gap().is_none() || second.items.len() >= first.items.len() => Ok(second.listing()),
             _ => Ok(first.listing()),
         }
+    }
+
+    /// The whole list, or an error: every entry, once. What [`collect`](Self::collect) makes of a list that fails in the
+    /// middle is a part; this is for those who want all or nothing.
+    ///
+    /// ```
+    /// use std::future::ready;
+    /// use waldur_sdk::rest::{Page, PageToken, Pager};
+    /// # use waldur_sdk::{Error, ErrorKind};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let numbers = |last: Option<Error>| {
+    ///     Pager::new(u8::to_string, move |token: Option<PageToken>| {
+    ///         ready(match (token, last.clone()) {
+    ///             (None, _) => Ok(Page::new(vec![1, 2], Some(PageToken("2".to_owned())))),
+    ///             (Some(_), None) => Ok(Page::new(vec![3], None)),
+    ///             (Some(_), Some(error)) => Err(error),
+    ///         })
+    ///     })
+    /// };
+    /// assert_eq!(numbers(None).all().await?, [1, 2, 3]);
+    ///
+    /// let broken = || numbers(Some(Error::new(ErrorKind::Server, "the server failed")));
+    /// assert!(broken().all().await.is_err());
+    /// assert_eq!(broken().collect().await?.items(), [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect) and [`Listing::complete`].
+    pub async fn all(self) -> Result<Vec<T>> {
+        Ok(self.collect().await?.complete()?.into_items())
     }
 
     async fn round(&mut self) -> Result<Round<T>> {

@@ -1,6 +1,6 @@
 //! Base URLs, path templates and queries: no value can leave its place.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, ParseError, Url};
@@ -121,6 +121,26 @@ pub(crate) fn http_url(text: &str, plain: PlainHttp) -> Result<Url, &'static str
         return Err("must be https, or plain http must be allowed explicitly");
     }
     Ok(url)
+}
+
+/// A base URL that no setting names: plain `http` to loopback addresses only.
+///
+/// ```
+/// use waldur_sdk::rest::BaseUrl;
+///
+/// let harbor: BaseUrl = "https://harbor.example.com".parse()?;
+/// assert_eq!(harbor.to_string(), "https://harbor.example.com/");
+/// assert!("http://harbor.example.com".parse::<BaseUrl>().is_err());
+/// # Ok::<(), waldur_sdk::Error>(())
+/// ```
+impl FromStr for BaseUrl {
+    type Err = Error;
+
+    /// # Errors
+    /// As [`BaseUrl::parse`], with `url` as the name of the setting.
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse("url", text, PlainHttp::LoopbackOnly)
+    }
 }
 
 impl fmt::Debug for BaseUrl {

@@ -28,7 +28,7 @@ impl<T> Rows<T> {
     /// The error of the first entry that could not be read.
     pub fn complete(self) -> Result<Complete<T>> {
         match self.bad.into_iter().next() {
-            None => Ok(Complete::vouched(self.items)),
+            None => Ok(Complete::vouched_for(self.items)),
             Some(row) => Err(row.error),
         }
     }

@@ -13,7 +13,7 @@ use futures_util::future::{FutureExt, Shared};
 use http::{HeaderName, Request, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Authenticator, BoxFuture, Generation, Http, auth::secret_value};
+use super::{Authenticator, BoxFuture, Http, TokenGeneration, auth::secret_value};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long before its end a token is renewed (core.md §1.1).
@@ -68,11 +68,11 @@ pub struct CachedToken {
     state: Arc<Mutex<State>>,
 }
 
-type Flight = Shared<BoxFuture<'static, Result<(Generation, Token)>>>;
+type Flight = Shared<BoxFuture<'static, Result<(TokenGeneration, Token)>>>;
 
 #[derive(Default)]
 struct State {
-    generation: Generation,
+    generation: TokenGeneration,
     current: Option<Token>,
     flight: Option<Flight>,
     /// The latest time that an attempt was authenticated: `refused` is not told the time.
@@ -91,7 +91,7 @@ impl State {
         (now.saturating_duration_since(*at) < CALM).then(|| error.clone())
     }
 
-    fn landed(&mut self, outcome: Result<Token>, now: Instant) -> Result<(Generation, Token)> {
+    fn landed(&mut self, outcome: Result<Token>, now: Instant) -> Result<(TokenGeneration, Token)> {
         self.flight = None;
         self.barred = outcome.as_ref().err().filter(|error| !error.is_retryable()).map(|error| (now, error.clone()));
         let token = outcome?;
@@ -112,7 +112,7 @@ impl CachedToken {
         Self { source: Arc::new(source), header, scheme, state: Arc::default() }
     }
 
-    async fn token(&self, http: &Http) -> Result<(Generation, Token)> {
+    async fn token(&self, http: &Http) -> Result<(TokenGeneration, Token)> {
         let flight = {
             let mut state = lock(&self.state);
             let now = http.environment().instant();
@@ -139,7 +139,7 @@ impl CachedToken {
             let now = http.environment().instant();
             match state.upgrade() {
                 Some(state) => lock(&state).landed(outcome, now),
-                None => outcome.map(|token| (Generation::default(), token)),
+                None => outcome.map(|token| (TokenGeneration::default(), token)),
             }
         });
         flight.shared()
@@ -161,7 +161,7 @@ impl fmt::Debug for CachedToken {
 
 #[async_trait]
 impl Authenticator for CachedToken {
-    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<Generation> {
+    async fn authenticate(&self, http: &Http, request: &mut Request<Bytes>) -> Result<TokenGeneration> {
         let (generation, token) = self.token(http).await?;
         let value = secret_value(&format!("{}{}", self.scheme, token.value.expose_secret()))
             .map_err(|_| Error::new(ErrorKind::Decode, "the token contains a character that a header cannot carry"))?;
@@ -169,7 +169,7 @@ impl Authenticator for CachedToken {
         Ok(generation)
     }
 
-    async fn refused(&self, seen: Generation, answer: &Response<Bytes>) -> bool {
+    async fn refused(&self, seen: TokenGeneration, answer: &Response<Bytes>) -> bool {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return false;
         }

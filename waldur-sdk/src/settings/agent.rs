@@ -8,7 +8,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Checked, HttpUrl, OfferingSettings, Read, Report, Section, Warning, offering::Shared};
-use crate::{error::Result, rest::PlainHttp};
+use crate::{
+    error::Result,
+    rest::{PlainHttp, Proxy},
+};
 
 /// The settings of an agent: what is true for all offerings, and the offerings.
 #[derive(Clone, Debug)]
@@ -47,6 +50,14 @@ impl AgentSettings {
         let mut report = Report::default();
         let outcome = report.root("", tree, Self::read);
         report.finish(outcome)
+    }
+
+    /// The proxy of every request, if there is one.
+    ///
+    /// # Errors
+    /// As [`Proxy::new`].
+    pub fn proxy(&self) -> Result<Option<Proxy>> {
+        self.global_proxy.as_ref().map(|url| Proxy::new(url.expose_secret())).transpose()
     }
 
     fn read(mut section: Section<'_>) -> Read<Self> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Cycle, Failure, Life, Limits, Scenario, Sweep,
+    Bounds, Cycle, Failure, Life, Scenario, Sweep,
     failure::Story,
     life::{Hook, Phase, poll_yield},
     lock,
@@ -25,14 +25,14 @@ use super::{
 ///
 /// # Errors
 /// The first [`Failure`]; it tells the place and the whole story of the run.
-pub async fn drop_points<S: Scenario>(scenario: &S, limits: &Limits) -> Result<Sweep, Failure<S::Verdict>> {
+pub async fn drop_points<S: Scenario>(scenario: &S, limits: &Bounds) -> Result<Sweep, Failure<S::Verdict>> {
     sweep(limits, async |plan| one_process(scenario, limits, plan).await).await
 }
 
 /// One run to rest, all of it in one process.
 async fn one_process<S: Scenario>(
     scenario: &S,
-    limits: &Limits,
+    limits: &Bounds,
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
     let mut world = scenario.world();
@@ -68,7 +68,7 @@ const FAULT: &str = "dropped at wait";
 /// Whether the places where a process waits differ.
 struct Watch {
     story: Story,
-    limits: Limits,
+    limits: Bounds,
     seen: Mutex<Seen>,
 }
 

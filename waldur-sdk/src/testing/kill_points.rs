@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Cycle, Failure, Life, Limits, Scenario, Sweep,
+    Bounds, Cycle, Failure, Life, Scenario, Sweep,
     failure::Story,
     life::{Hook, Phase, poll_yield},
     lock,
@@ -36,7 +36,7 @@ use super::{
 /// # use http::{Request, Response};
 /// use waldur_sdk::{
 ///     rest::{HttpTransport, TransportError},
-///     testing::{Cycle, Life, Limits, Scenario, Wire, kill_points},
+///     testing::{Cycle, Life, Bounds, Scenario, Wire, kill_points},
 /// };
 ///
 /// # #[derive(Clone, Default)]
@@ -76,18 +76,18 @@ use super::{
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let sweep = kill_points(&TwoSteps, &Limits::default()).await.unwrap();
+/// let sweep = kill_points(&TwoSteps, &Bounds::default()).await.unwrap();
 /// assert_eq!(sweep.points, 3);
 /// # });
 /// ```
-pub async fn kill_points<S: Scenario>(scenario: &S, limits: &Limits) -> Result<Sweep, Failure<S::Verdict>> {
+pub async fn kill_points<S: Scenario>(scenario: &S, limits: &Bounds) -> Result<Sweep, Failure<S::Verdict>> {
     sweep(limits, async |plan| life_after_life(scenario, limits, plan).await).await
 }
 
 /// One run to rest: as many lives as it takes.
 async fn life_after_life<S: Scenario>(
     scenario: &S,
-    limits: &Limits,
+    limits: &Bounds,
     plan: &[usize],
 ) -> Result<Run<S::Verdict>, Failure<S::Verdict>> {
     let mut world = scenario.world();
@@ -125,7 +125,7 @@ async fn life_after_life<S: Scenario>(
 struct Fate {
     story: Story,
     countdown: Mutex<Countdown>,
-    limits: Limits,
+    limits: Bounds,
     stir: Mutex<Stir>,
 }
 

@@ -36,6 +36,7 @@
 //! | all three, for orders of every kind on my back end? | [`conformance::orders()`] |
 //! | does a secret get out? | [`Canaries`] |
 //! | what if the back end itself is wrong in one method? | [`Override`] |
+//! | does my service alarm about the right things? | [`reports`] |
 //!
 //! Deaths, dropped futures and two agents multiply into thousands of cases that nobody writes by hand. A [`Scenario`] is
 //! written once and runs under all three harnesses; each compares the final state with that of a run without faults.
@@ -60,7 +61,7 @@
 //! # drop(environment);
 //! ```
 //!
-//! Give it to the client, to [`Latency`] and [`Faults`], and to the harnesses through [`Limits::with_environment`], so
+//! Give it to the client, to [`Latency`] and [`Faults`], and to the harnesses through [`Bounds::with_environment`], so
 //! that a cycle that hangs is found at once. If wall-clock time matters, add `with_wall` with a closure that adds the
 //! elapsed virtual time to a fixed date. The harnesses themselves run under any runtime, and under none.
 
@@ -82,6 +83,7 @@ pub mod layers;
 mod life;
 mod matcher;
 mod memory;
+pub mod reports;
 mod scenario;
 mod script;
 mod sweep;
@@ -96,14 +98,14 @@ pub use layers::{Action, Counting, Counts, Due, Exchange, Faults, Latency, Outag
 pub use life::{Life, Wire};
 pub use matcher::{Matcher, Occurrences, any, method, op, path, reads, when, writes};
 pub use memory::{MemoryBackend, MemoryObject, MemoryService, MemoryUsage};
-pub use scenario::{Cycle, Limits, Scenario};
+pub use scenario::{Bounds, Cycle, Scenario};
 pub use script::{Answer, Recorded, ScriptedTransport};
 
 pub use crate::backend::{Overridden, Override};
 
 /// A list that is whole because a test says so. Entries are told apart by nothing: two that are equal are two.
 pub fn complete<T>(items: Vec<T>) -> Complete<T> {
-    Complete::vouched(items)
+    Complete::vouched_for(items)
 }
 
 /// A poisoned lock only says that another test thread panicked; what it guards are counters and lists.

@@ -62,7 +62,7 @@ pub enum Cycle {
 
 /// Bounds of one run, so that a scenario that never ends is a failure and not a test that hangs.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct Bounds {
     environment: Environment,
     cycle: Duration,
     cycles: usize,
@@ -70,7 +70,7 @@ pub struct Limits {
     around_writes: bool,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     /// 60 s for a cycle on the system's timer, 20 cycles in a run, one fault in a run.
     fn default() -> Self {
         let (environment, cycle) = (Environment::default(), Duration::from_secs(60));
@@ -78,8 +78,8 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// Measures [`Limits::with_cycle_time`] on this timer. With virtual time a hanging cycle is found at once.
+impl Bounds {
+    /// Measures [`Bounds::with_cycle_time`] on this timer. With virtual time a hanging cycle is found at once.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
@@ -163,7 +163,7 @@ impl Limits {
     }
 }
 
-/// How [`Limits::watch`] ended.
+/// How [`Bounds::watch`] ended.
 pub(super) enum Watched<T> {
     Done(T),
     Cut,

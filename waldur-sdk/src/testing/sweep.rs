@@ -1,6 +1,6 @@
 //! Going through all places at which a fault can be put in.
 
-use super::{Failure, Limits, Sweep};
+use super::{Bounds, Failure, Sweep};
 
 /// What came of one run.
 pub(super) struct Run<V> {
@@ -14,7 +14,7 @@ pub(super) struct Run<V> {
 
 /// Runs a scenario without a fault, then under every plan, until no plan finds a place.
 pub(super) async fn sweep<V: PartialEq>(
-    limits: &Limits,
+    limits: &Bounds,
     run: impl AsyncFn(&[usize]) -> Result<Run<V>, Failure<V>>,
 ) -> Result<Sweep, Failure<V>> {
     let reference = run(&[]).await?;

@@ -24,4 +24,5 @@ pub use json::JsonObject;
 pub use order_type::OrderType;
 pub use personal::Personal;
 pub use rust_decimal::Decimal;
+pub use secrecy::SecretString;
 pub use uuid::Uuid;

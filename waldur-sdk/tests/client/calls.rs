@@ -216,6 +216,8 @@ pub(crate) fn resource_query() -> ResourceQuery {
     ResourceQuery::offering(OFFERING)
         .states([ResourceState::Ok, ResourceState::Erred])
         .project(ProjectUuid::new(Uuid::from_u128(0xb1)))
+        .customer(CUSTOMER)
+        .name("Storage of Ann")
         .backend_id(backend_id())
 }
 
@@ -227,7 +229,8 @@ fn offering_user_query() -> OfferingUserQuery {
 }
 
 fn order_query() -> OrderQuery {
-    OrderQuery::offering(OFFERING).modified_before("2026-11-22T05:00:00Z".parse().unwrap())
+    let query = OrderQuery::offering(OFFERING).resource(RESOURCE).project(ProjectUuid::new(Uuid::from_u128(0xb1)));
+    query.modified_before("2026-11-22T05:00:00Z".parse().unwrap())
 }
 
 fn reads() -> Vec<Read> {
@@ -235,6 +238,7 @@ fn reads() -> Vec<Read> {
         read!("/api/version/", "", w => w.version()),
         read!("/api/users/me/", "", w => w.users().me()),
         read!("/api/marketplace-orders/", "offering_uuid=000000000000000000000000000000e1&\
+            resource_uuid=0000000000000000000000000000000b&project_uuid=000000000000000000000000000000b1&\
             modified_before=2026-11-22T05:00:00Z&o=created&page_size=100",
             w => w.orders().list(&order_query()).collect()),
         read!("/api/marketplace-orders/0000000000000000000000000000000a/", "", w => w.orders().get(ORDER)),
@@ -243,7 +247,9 @@ fn reads() -> Vec<Read> {
         read!("/api/marketplace-provider-offerings/000000000000000000000000000000e1/", "",
             w => w.provider_offerings().get(OFFERING)),
         read!("/api/marketplace-provider-resources/", "offering_uuid=000000000000000000000000000000e1&state=OK&\
-            state=Erred&project_uuid=000000000000000000000000000000b1&backend_id=hpc_alloc&o=created&page_size=300",
+            state=Erred&project_uuid=000000000000000000000000000000b1&\
+            customer_uuid=0000000000000000000000000000000c&name_exact=Storage of Ann&backend_id=hpc_alloc&o=created&\
+            page_size=300",
             w => w.provider_resources().list(&resource_query()).collect()),
         read!("/api/marketplace-provider-resources/0000000000000000000000000000000b/", "",
             w => w.provider_resources().get(RESOURCE)),

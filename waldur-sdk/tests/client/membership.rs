@@ -278,7 +278,7 @@ async fn c70_a_refusal_that_repeats_the_name_does_not_show_it() {
             });
             let users = script.client();
             let users = users.offering_users();
-            told(&users.create_remote_offering_user(&OFFERING.into(), &USER.into(), name).await.unwrap_err());
+            told(&users.create_remote_offering_user(OFFERING, USER, name).await.unwrap_err());
         }
     }
 }

@@ -176,7 +176,9 @@ pub(crate) fn reads() -> Vec<Read> {
         read!("/api/backend-resource-requests/000000000000000000000000000000a2/", "",
             w => w.backend_resource_requests().get(REQUEST)),
         read!("/api/marketplace-resources/", "offering_uuid=000000000000000000000000000000e1&state=OK&state=Erred&\
-            project_uuid=000000000000000000000000000000b1&backend_id=hpc_alloc&o=created&page_size=300",
+            project_uuid=000000000000000000000000000000b1&\
+            customer_uuid=0000000000000000000000000000000c&name_exact=Storage of Ann&backend_id=hpc_alloc&o=created&\
+            page_size=300",
             w => w.marketplace_resources().list(&resource_query()).collect()),
         read!("/api/marketplace-resources/0000000000000000000000000000000b/", "",
             w => w.marketplace_resources().get(RESOURCE)),

@@ -320,7 +320,6 @@ fn required(exchange: &Exchange) -> &'static [&'static str] {
     match exchange.path.split('/').next().unwrap() {
         "marketplace-orders" => &["uuid", "state", "type"],
         "marketplace-component-usages" => &["uuid", "type"],
-        "marketplace-provider-offerings" => &[],
         "users" if exchange.path.ends_with("me") => &[],
         _ => &["uuid"],
     }

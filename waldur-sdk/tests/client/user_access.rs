@@ -43,8 +43,7 @@ impl World {
 
     async fn give(&self, transport: impl HttpTransport, name: &str) -> Result<Option<String>> {
         let client = self.client(transport);
-        let row =
-            client.offering_users().create_remote_offering_user(&self.offering.into(), &self.user.into(), name).await?;
+        let row = client.offering_users().create_remote_offering_user(self.offering, self.user, name).await?;
         assert_eq!((row.offering_uuid, row.user_uuid), (Some(self.offering), Some(self.user)));
         Ok(row.username.map(|name| name.as_str().to_owned()))
     }
@@ -118,8 +117,8 @@ async fn a_server_that_lets_nobody_rename_has_states_all_the_same() {
     world.give(world.waldur.clone(), "abc").await.unwrap();
     for operation in ["offering_users.rename", "offering_users.list"] {
         let client = world.client(Faults::new(world.waldur.clone()).on(op(operation), status(405)));
-        let (offering, user) = (world.offering.into(), world.user.into());
-        let error = client.offering_users().create_remote_offering_user(&offering, &user, "xyz").await.unwrap_err();
+        let (offering, user) = (world.offering, world.user);
+        let error = client.offering_users().create_remote_offering_user(offering, user, "xyz").await.unwrap_err();
         assert_eq!((error.operation(), error.kind()), (operation, ErrorKind::Unsupported));
         assert_eq!(client.features().note(&error), None);
         assert!(client.features().missing().is_empty());
@@ -234,8 +233,7 @@ async fn addresses_count_as_the_uuids_in_them_and_those_of_others_do_not() {
             "GET" => answer(200, &[], "[]"),
             _ => answer(201, &[], row.to_string()),
         });
-        let (offering, user) = (offering.parse().unwrap(), user.parse().unwrap());
-        script.client().offering_users().create_remote_offering_user(&offering, &user, "abc").await.unwrap();
+        script.client().offering_users().create_remote_offering_user(offering, user, "abc").await.unwrap();
         let sent = script.sent();
         assert_eq!(sent[0].one("user_uuid"), Some("db157a5cf7f247eba161cd90eba9ac63"));
         let body = json!({
@@ -259,14 +257,18 @@ async fn addresses_count_as_the_uuids_in_them_and_those_of_others_do_not() {
         let script = Script::always(200, "[]");
         let user: UuidOrUrl<UserUuid> = address.parse().unwrap();
         let client = script.client();
-        let error =
-            client.offering_users().create_remote_offering_user(&offering.into(), &user, "abc").await.unwrap_err();
+        let error = client.offering_users().create_remote_offering_user(offering, &user, "abc").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{address}");
         assert!(error.message().starts_with("user: the address is not one of"), "{error}");
         assert!(script.sent().is_empty(), "{address}");
     }
     for text in ["", "abc", "ftp://waldur.example.org/api/users/x/", "users/db157a5cf7f247eba161cd90eba9ac63"] {
         assert!(text.parse::<UuidOrUrl<UserUuid>>().is_err(), "{text}");
+        let script = Script::always(200, "[]");
+        let client = script.client();
+        let error = client.offering_users().create_remote_offering_user(offering, text, "abc").await.unwrap_err();
+        assert_eq!(error.message(), "user: must be a UUID or an address in Waldur's API", "{text}");
+        assert!(script.sent().is_empty(), "{text}");
     }
     let secret: UuidOrUrl<UserUuid> = "https://canary:canary@waldur.example.org/".parse().unwrap();
     assert!(!format!("{secret:?}").contains("canary"));
@@ -318,7 +320,7 @@ async fn u04_recorded_answers_to_names_are_understood() {
             _ => answer(status, &[], said.clone()),
         });
         let client = script.client();
-        let given = client.offering_users().create_remote_offering_user(&offering.into(), &user.into(), "abc").await;
+        let given = client.offering_users().create_remote_offering_user(offering, user, "abc").await;
         assert_eq!(given.as_ref().map(drop).map_err(waldur_sdk::Error::kind), wanted, "{file}");
         if let Ok(row) = given {
             assert_eq!(row.username.as_ref().map(Personal::as_str), json["username"].as_str(), "{file}");

@@ -129,7 +129,7 @@ pub fn team_member(member: &TeamMember) -> Members {
 
 pub fn offering_members(offering: &Offering) -> Members {
     let mut all = members([
-        ("uuid", shown(offering.uuid.as_ref())),
+        ("uuid", shown(Some(&offering.uuid))),
         ("name", text(offering.name.as_deref())),
         ("state", shown(offering.state.as_ref())),
         ("customer_uuid", shown(offering.customer_uuid.as_ref())),

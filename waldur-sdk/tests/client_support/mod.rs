@@ -97,7 +97,7 @@ impl Script {
 
     pub fn client_with(&self, retry: RetryPolicy) -> WaldurClient {
         WaldurClient::builder("https://waldur.example.org/api/")
-            .token(TOKEN.to_owned().into())
+            .token(TOKEN)
             .agent_mode(AgentMode::OrderProcess)
             .agent_version("9.9")
             .http(self.http(retry))

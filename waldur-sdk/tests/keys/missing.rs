@@ -10,7 +10,7 @@ use crate::{
 use serde_json::json;
 use waldur_sdk::{
     backend::OpContext,
-    process::{KeyPolicy, KeyProcessor, MissingKeys},
+    process::{KeyPolicy, KeyProcessor, MissingKeys, ServedOffering},
     testing::{
         Faults, op, status,
         waldur::{Generation, ResourceState},
@@ -132,8 +132,8 @@ async fn c32_keys_that_waldur_takes_and_does_not_list_do_not_grow_in_number() {
         made.push(world.service.keys_made());
         environment().sleep(Duration::from_mins(61)).await;
         // A back end that was built anew brings no new memory.
-        let (_, backend) = parts(world.waldur.clone(), world.service.clone());
-        keys = keys.with_backend(backend);
+        let (http, backend) = parts(world.waldur.clone(), world.service.clone());
+        keys = keys.with_offering(&ServedOffering::new(world.client(http), backend, world.offering));
     }
     assert_eq!(made, [2, 4, 5, 5, 5, 5, 5, 5], "one for each resource");
 }

@@ -11,14 +11,14 @@ use waldur_sdk::{
     backend::OpContext,
     process::{ImportOutcome, KeyProcessor, OrderProcessor, ResourceImport},
     testing::{
-        Cycle, Interleaving, Life, Limits, MemoryBackend, Scenario, drop_points, interleave, kill_points,
+        Bounds, Cycle, Interleaving, Life, MemoryBackend, Scenario, drop_points, interleave, kill_points,
         waldur::{ApiKeyState, Generation, ImportState, OrderState, ResourceState},
     },
     types::{BackendResourceRequestUuid, ResourceUuid},
 };
 
-fn limits() -> Limits {
-    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600))
+fn limits() -> Bounds {
+    Bounds::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600))
 }
 
 /// What must come out, whatever the keys are called.

@@ -5,11 +5,9 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use waldur_sdk::{
     backend::Capabilities,
-    process::{
-        HoldReason, SyncOutcome,
-        membership::{SkipReason, UnmanagedUsers},
-    },
+    process::{HoldReason, SkipReason, SyncOutcome},
     rest::HttpTransport,
+    settings::UnmanagedUsers,
     testing::{
         Action, Counting, Faults, Latency, MemoryBackend, op, status,
         waldur::{AccountState, Generation, OfferingUserState, RecordedRequest, ResourceState},

@@ -72,7 +72,7 @@ async fn what_providers_are_told_of_a_project_reaches_a_back_end_that_wants_to_k
     let faults = Faults::new(site.waldur().clone()).on(of_one, status(200).json(&row).header("x-result-count", "1"));
     let waldur = Counting::new(faults);
     let seen = Seen::default();
-    let agent = wanting(&site, &seen).waldur(waldur.clone()).build().with_service_provider(provider(&site).await);
+    let agent = wanting(&site, &seen).waldur(waldur.clone()).provider(provider(&site).await).build();
     let about = told(&agent, &seen).await;
     let known: Vec<_> = about.iter().flatten().filter(|project| project.oecd_fos_2007_code.is_some()).collect();
     assert_eq!((about.len(), known.len()), (3, 2), "{about:#?}");
@@ -84,9 +84,10 @@ async fn what_providers_are_told_of_a_project_reaches_a_back_end_that_wants_to_k
     assert_eq!(waldur.counts().total, 3, "{}", waldur.counts());
     let seen = Seen::default();
     let watching = seen.clone();
-    let quiet = site.agent().memory(|memory| memory).around(move |backend| Watching::over(backend, watching)).build();
+    let quiet = site.agent().memory(|memory| memory).around(move |backend| Watching::over(backend, watching));
+    let quiet = quiet.provider(provider(&site).await).build();
     let before = site.world.count("service_providers.projects");
-    assert_eq!(told(&quiet.with_service_provider(provider(&site).await), &seen).await, [None, None, None]);
+    assert_eq!(told(&quiet, &seen).await, [None, None, None]);
     assert_eq!(site.world.count("service_providers.projects"), before);
 }
 
@@ -96,9 +97,9 @@ async fn a_project_that_cannot_be_read_holds_nothing_up() {
     site.resource("one", &[]);
     let seen = Seen::default();
     let faults = Faults::new(site.waldur().clone()).on(op("service_providers.projects"), Action::refuse(status(403)));
-    let agent = wanting(&site, &seen).waldur(faults).build();
-    for agent in [agent.clone(), agent.with_service_provider(provider(&site).await)] {
-        let report = run(&agent).await;
+    let agent = || wanting(&site, &seen).waldur(faults.clone());
+    for agent in [agent(), agent().provider(provider(&site).await)] {
+        let report = run(&agent.build()).await;
         assert_synced(&report);
         assert_eq!(warned(&report), ["source project"]);
         assert!(seen.edit(|told| told.about.pop()).unwrap().source_project.is_none());

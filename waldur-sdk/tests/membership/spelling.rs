@@ -4,7 +4,7 @@
 use waldur_sdk::{
     backend::Capabilities,
     naming::{Comparison, KeycloakUsername},
-    process::{MembershipReport, membership::SkipReason},
+    process::{MembershipReport, SkipReason},
     testing::waldur::Generation,
 };
 

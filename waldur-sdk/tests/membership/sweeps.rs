@@ -10,10 +10,10 @@ use waldur_sdk::{
         Capabilities, LimitsAuthority, MarketplaceResource, MemberOutcome, MembershipPlan, OpContext, Overridden,
         Override, ResourceBackend,
     },
-    process::{Lanes, MembershipSync, OrderProcessor},
+    process::{MembershipSync, ServedOffering},
     rest::Http,
     testing::{
-        Counting, Cycle, Interleaving, Life, Limits, MemoryBackend, MemoryObject, Scenario, drop_points, interleave,
+        Bounds, Counting, Cycle, Interleaving, Life, MemoryBackend, MemoryObject, Scenario, drop_points, interleave,
         kill_points,
         waldur::{Generation, OfferingUserState as S},
     },
@@ -159,8 +159,8 @@ impl Scenario for Everything {
     }
 }
 
-fn bounds(site: &Site) -> Limits {
-    Limits::default().with_environment(site.environment()).with_cycle_time(Duration::from_secs(3600))
+fn bounds(site: &Site) -> Bounds {
+    Bounds::default().with_environment(site.environment()).with_cycle_time(Duration::from_secs(3600))
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,26 +190,24 @@ async fn f116_an_order_and_a_synchronisation_of_one_resource_do_not_meet() {
     site.member("a");
     let resource = site.resource("one", &["stale"]);
     site.waldur().order_on(resource).update_limits([("cpu", 9), ("mem", 9)]).pending();
-    let lanes = Lanes::new();
     let slow = waldur_sdk::testing::Latency::new(site.service().clone(), site.environment(), Duration::from_secs(1));
     // What only looks may look whenever it likes.
     let writes = Counting::new(slow).grouped_by(|request| {
         let object = request.uri().path().strip_prefix("/objects/")?.split('/').next()?;
         (request.method() != http::Method::GET).then(|| object.to_owned())
     });
-    let slow = writes.clone();
     let capabilities = Capabilities::default().with_limits_authority(LimitsAuthority::Waldur);
-    let http = Http::new(slow.clone()).with_environment(site.environment());
-    let backend = Arc::new(MemoryBackend::through(http).unwrap().with_members());
+    let http = Http::new(writes.clone()).with_environment(site.environment());
+    let memory = MemoryBackend::through(http).unwrap().with_members().with_capabilities(capabilities);
     let waldur = site.world.client(Http::new(site.waldur().clone()).with_environment(site.environment()));
-    let orders = OrderProcessor::new(waldur, backend, site.offering()).with_components(limited(["cpu", "mem"]));
-    let orders = orders.with_lanes(&lanes);
-    let members = site
-        .agent()
-        .lanes(&lanes)
-        .service(slow)
-        .memory(move |memory| memory.with_members().with_capabilities(capabilities));
-    let members = members.build();
+    let backend = Arc::new(memory);
+    let read = || {
+        let offering = ServedOffering::new(waldur.clone(), backend.clone(), site.offering());
+        offering.with_components(limited(["cpu", "mem"]))
+    };
+    // Read anew, an offering is the same to processors that were made from one value.
+    let (offering, anew) = (read(), read());
+    let (orders, members) = (offering.orders().with_offering(&anew), offering.members());
     let context = cx();
     let (orders, _) = futures_util::future::join(orders.run_once(&context), members.run_once(&context)).await;
     assert!(orders.unwrap().is_clean());

@@ -5,9 +5,9 @@ use waldur_sdk::{
     Error,
     backend::{Capabilities, EndDate, LimitsAuthority, OpContext, Status, layers},
     client::WaldurClient,
-    process::{OfferingContext, SyncOutcome, membership::Change},
+    process::{Change, OfferingContext, SyncOutcome},
     rest::Http,
-    settings::{AccountingType, AgentSettings, Component, Components},
+    settings::{AccountingType, Component, Components},
     testing::{
         Action, Faults, MemoryBackend, op, status,
         waldur::{Billing, ComponentSeed, Generation},
@@ -141,22 +141,12 @@ async fn c47_a_prepaid_budget_stays_what_was_paid_for() {
     }
 }
 
-/// The components of a settings file that knows nothing of prepaid ones, merged with Waldur's.
+/// The components of a provider who knows nothing of prepaid ones, merged with Waldur's.
 async fn merged(site: &Site) -> Components {
-    let tree = json!({ "offerings": [{
-        "name": "Storage",
-        "waldur_api_url": site.waldur().base_url(),
-        "waldur_api_token": "t",
-        "waldur_offering_uuid": site.offering().hex(),
-        "backend_type": "memory",
-        "backend_components": {
-            "credit": { "label": "Credit", "measured_unit": "h", "accounting_type": "limit" },
-        },
-    }]});
-    let settings = AgentSettings::from_value(&tree).unwrap().0;
+    let own = [Component::new("credit", AccountingType::Limit)].into_iter().collect();
     let http = Http::new(site.waldur().clone());
     let client = WaldurClient::builder(site.waldur().base_url()).token(site.waldur().token()).http(http);
-    OfferingContext::load(&client.build().unwrap(), &settings.offerings[0]).await.unwrap().components
+    OfferingContext::load(&client.build().unwrap(), site.offering(), &own).await.unwrap().components
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,14 +12,16 @@ use waldur_sdk::{
     Error, ErrorKind, Result,
     backend::{OpContext, Requirement, ResourceBackend, UsernameBackend, UsernameOutcome, UsernameRequest},
     client::{AgentMode, WaldurClient},
-    process::{Lanes, MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, SyncOutcome},
+    process::{MembershipPolicy, MembershipReport, MembershipSync, ResourceSync, ServedOffering, SyncOutcome},
     rest::{Environment, Http, HttpTransport, RetryPolicy, TracingObserver},
     settings::Components,
     testing::{
         MemoryBackend, MemoryObject, MemoryService,
         waldur::{FakeWaldur, Generation, OfferingSeed},
     },
-    types::{OfferingUserUuid, OfferingUuid, Personal, ProjectUuid, ResourceUuid, Timestamp, UserUuid},
+    types::{
+        OfferingUserUuid, OfferingUuid, Personal, ProjectUuid, ResourceUuid, ServiceProviderUuid, Timestamp, UserUuid,
+    },
 };
 
 use crate::orders::{self, World, limited};
@@ -144,7 +146,7 @@ impl Site {
             usernames: None,
             policy: MembershipPolicy::default(),
             components: limited(["cpu", "mem"]),
-            lanes: Lanes::new(),
+            provider: None,
             retry: RetryPolicy::default(),
             random: 0,
         }
@@ -180,7 +182,7 @@ pub struct Agent {
     usernames: Option<Arc<dyn UsernameBackend>>,
     policy: MembershipPolicy,
     components: Components,
-    lanes: Lanes,
+    provider: Option<ServiceProviderUuid>,
     retry: RetryPolicy,
     random: u64,
 }
@@ -231,8 +233,8 @@ impl Agent {
         self
     }
 
-    pub fn lanes(mut self, lanes: &Lanes) -> Self {
-        self.lanes = lanes.clone();
+    pub fn provider(mut self, provider: ServiceProviderUuid) -> Self {
+        self.provider = Some(provider);
         self
     }
 
@@ -260,10 +262,11 @@ impl Agent {
             Http::new(self.service).with_environment(environment).with_retry(self.retry).with_observer(TracingObserver);
         let memory = MemoryBackend::through(http).unwrap();
         let backend = (self.around)(Arc::new((self.memory)(memory)));
-        let sync = MembershipSync::new(waldur, backend, self.site.offering())
-            .with_policy(self.policy)
-            .with_components(self.components)
-            .with_lanes(&self.lanes);
+        let mut offering = ServedOffering::new(waldur, backend, self.site.offering()).with_components(self.components);
+        if let Some(provider) = self.provider {
+            offering = offering.with_service_provider(provider);
+        }
+        let sync = offering.members().with_policy(self.policy);
         match self.usernames {
             Some(usernames) => sync.with_usernames(usernames),
             None => sync,

@@ -3,11 +3,11 @@
 use crate::orders::{Edited, exchanges::fake_waldur};
 use serde_json::json;
 use waldur_sdk::{
-    ErrorKind,
+    ErrorKind, Result,
     client::WaldurClient,
     process::{OfferingContext, OrderPolicy},
     rest::Http,
-    settings::{AccountingType, AgentSettings},
+    settings::{AccountingType, AgentSettings, Components},
     testing::waldur::{Billing, FakeWaldur, Generation},
     types::{OfferingUuid, Uuid},
 };
@@ -33,6 +33,11 @@ fn client(waldur: &FakeWaldur) -> WaldurClient {
     WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http).build().unwrap()
 }
 
+async fn load(client: &WaldurClient, agent: &AgentSettings) -> Result<OfferingContext> {
+    let offering = &agent.offerings[0];
+    OfferingContext::load(client, offering.offering_uuid, &offering.components).await
+}
+
 #[tokio::test]
 async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
     for generation in [Generation::V2024, Generation::V8] {
@@ -45,7 +50,7 @@ async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
             .component("support", Billing::Fixed)
             .create();
         let agent = settings(offering);
-        let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+        let context = load(&client(&waldur), &agent).await.unwrap();
 
         let cpu = context.components.get("cpu").unwrap();
         assert_eq!((cpu.accounting_type, cpu.unit_factor.decimal()), (AccountingType::Limit, 60.into()));
@@ -71,7 +76,7 @@ async fn f164_what_a_back_end_may_want_to_know_is_handed_on_and_what_waldur_does
         .component("storage", Billing::Usage)
         .create();
     let agent = settings(offering);
-    let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+    let context = load(&client(&waldur), &agent).await.unwrap();
     let facts = context.facts();
     assert!(facts.enforce_qos);
     assert_eq!(facts.partitions, ["gpu"]);
@@ -87,7 +92,7 @@ async fn u16_a_prefix_of_home_directories_that_goes_wrong_is_warned_of() {
         let offering = waldur.offering().plugin_option("homedir_prefix", "/home");
         let offering = offering.plugin_option("enable_posix_account", posix).create();
         let agent = settings(offering);
-        let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+        let context = load(&client(&waldur), &agent).await.unwrap();
         let said: Vec<_> =
             context.warnings.iter().filter(|warning| warning.path().contains("homedir_prefix")).collect();
         assert_eq!(said.len(), expected, "{:?}", context.warnings);
@@ -101,17 +106,27 @@ async fn a_customer_that_is_no_service_provider_is_no_error() {
     waldur.change_user(waldur.agent(), waldur_sdk::testing::waldur::UserSeed::staff);
     let offering = waldur.offering().customer(seller).create();
     let agent = settings(offering);
-    let context = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap();
+    let context = load(&client(&waldur), &agent).await.unwrap();
     assert_eq!(context.service_provider, None);
 }
 
 #[tokio::test]
 async fn an_offering_that_is_not_there_is_named() {
     let waldur = fake_waldur(Generation::V8);
-    let agent = settings(OfferingUuid::new(Uuid::from_u128(0x404)));
-    let error = OfferingContext::load(&client(&waldur), &agent.offerings[0]).await.unwrap_err();
+    let offering = OfferingUuid::new(Uuid::from_u128(0x404));
+    let agent = settings(offering);
+    let error = load(&client(&waldur), &agent).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.message().starts_with("offering Cluster: "), "{error}");
+    assert!(error.message().starts_with(&format!("offering {offering}: ")), "{error}");
+}
+
+#[tokio::test]
+async fn who_has_no_settings_has_what_waldur_knows() {
+    let waldur = fake_waldur(Generation::V8);
+    let offering = waldur.offering().component("storage", Billing::Limit).create();
+    let context = OfferingContext::load(&client(&waldur), offering, &Components::default()).await.unwrap();
+    assert_eq!(context.components.get("storage").unwrap().accounting_type, AccountingType::Limit);
+    assert!(context.service_provider.is_some() && context.unknown_to_waldur().is_empty());
 }
 
 #[test]
@@ -137,7 +152,7 @@ async fn f092_a_component_that_cannot_be_read_is_told_and_no_other_is_held_up() 
         }
     });
     let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(Http::new(odd)).build().unwrap();
-    let context = OfferingContext::load(&client, &agent.offerings[0]).await.unwrap();
+    let context = load(&client, &agent).await.unwrap();
     assert!(context.components.get("storage").is_some() && context.components.get("gpu").is_none());
     assert_eq!(context.warnings.iter().map(waldur_sdk::settings::Warning::path).collect::<Vec<_>>(), ["component gpu"]);
     assert_eq!(context.unknown_to_waldur(), ["cpu"], "it is there all the same");

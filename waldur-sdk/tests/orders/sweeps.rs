@@ -13,7 +13,7 @@ use waldur_sdk::{
     backend::{CreateRequest, OpContext},
     process::OrderProcessor,
     testing::{
-        Cycle, Failure, Interleaving, Life, Limits, MemoryObject, MemoryService, Scenario,
+        Bounds, Cycle, Failure, Interleaving, Life, MemoryObject, MemoryService, Scenario,
         conformance::{self, MemorySubject, Verdict as Conformance, Work as Ordered},
         drop_points, interleave, kill_points,
         waldur::{Generation, OrderState, ResourceState as S},
@@ -100,9 +100,9 @@ impl Scenario for Work {
     }
 }
 
-fn limits() -> Limits {
+fn limits() -> Bounds {
     // Neither the service nor Waldur keeps anything of a read.
-    Limits::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600)).around_writes()
+    Bounds::default().with_environment(environment()).with_cycle_time(Duration::from_secs(3600)).around_writes()
 }
 
 /// Everything that a back end can have.

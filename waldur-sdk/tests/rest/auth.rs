@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use waldur_sdk::{
     ErrorClass, ErrorKind,
     rest::{
-        Authenticator, CachedToken, ClientCredentials, Environment, Generation, Http, PasswordGrant, PlainHttp,
-        RestClient, StaticHeader, Token, TokenSource,
+        Authenticator, CachedToken, ClientCredentials, Environment, Http, PasswordGrant, PlainHttp, RestClient,
+        StaticHeader, Token, TokenGeneration, TokenSource,
     },
     testing::{Answer, Recorded, ScriptedTransport},
 };
@@ -73,7 +73,7 @@ fn token(number: u32, expires_in: &Value) -> Answer {
 }
 
 fn credentials() -> ClientCredentials {
-    ClientCredentials::new("oidc_token_url", TOKEN_URL, PlainHttp::default(), "agent", "s3cr3t&".into()).unwrap()
+    ClientCredentials::new("oidc_token_url", TOKEN_URL, PlainHttp::default(), "agent", "s3cr3t&").unwrap()
 }
 
 fn client(http: Http, source: impl TokenSource) -> RestClient {
@@ -116,9 +116,8 @@ async fn a_token_request_is_a_form_with_the_secret_in_its_body() {
     let realm = Realm::default();
     let script = realm.script(|number| token(number, &json!(60)));
     get(&client(http(&script), credentials().with_scope("openid hpc"))).await.unwrap();
-    let password =
-        PasswordGrant::new("url", &format!("{TOKEN_URL}/"), PlainHttp::default(), "cli", "ann", "p w".into());
-    get(&client(http(&script), password.unwrap().with_client_secret("x".into()))).await.unwrap();
+    let password = PasswordGrant::new("url", &format!("{TOKEN_URL}/"), PlainHttp::default(), "cli", "ann", "p w");
+    get(&client(http(&script), password.unwrap().with_client_secret("x"))).await.unwrap();
     let requests = script.requests();
     let logins: Vec<&Recorded> = requests.iter().filter(|request| request.path().contains("realms")).collect();
     assert_eq!(
@@ -329,11 +328,11 @@ struct Hopeful;
 
 #[async_trait::async_trait]
 impl Authenticator for Hopeful {
-    async fn authenticate(&self, _: &Http, _: &mut Request<bytes::Bytes>) -> waldur_sdk::Result<Generation> {
-        Ok(Generation::default())
+    async fn authenticate(&self, _: &Http, _: &mut Request<bytes::Bytes>) -> waldur_sdk::Result<TokenGeneration> {
+        Ok(TokenGeneration::default())
     }
 
-    async fn refused(&self, _: Generation, _: &http::Response<bytes::Bytes>) -> bool {
+    async fn refused(&self, _: TokenGeneration, _: &http::Response<bytes::Bytes>) -> bool {
         true
     }
 }

@@ -211,6 +211,7 @@ async fn a_transport_failure_keeps_its_kind_and_its_cause() {
         if failure != T::Connect {
             assert_eq!((error.kind(), error.effect(), error.attempts()), (kind, effect, 1));
             assert_eq!(error.chain().last().unwrap(), "the script says so");
+            assert_eq!(format!("{error:#}"), format!("{error}: the script says so"));
         }
         let shown = "PUT https://api.example.org/things/{thing}/";
         assert!(error.to_string().starts_with("things.put: ") && error.to_string().contains(shown), "{error}");

@@ -115,7 +115,7 @@ async fn f005_refused_connection_is_retried_even_for_a_create() {
             }
         }
     });
-    let http = Http::new(ReqwestTransport::new(&options()).unwrap()).with_environment(environment);
+    let http = Http::connect(&options()).unwrap().with_environment(environment);
     let client = client(http, &format!("http://{address}/"));
     client.post("users.create", "/users/", &[]).send_unit().await.unwrap();
     assert!(closed.lock().unwrap().is_none(), "the first attempt must have been refused");

@@ -299,6 +299,11 @@ async fn sec41_verification_can_be_switched_off_only_with_the_feature_and_says_s
     let sayable = cfg!(feature = "danger-accept-invalid-certs");
     assert_eq!((asked.is::<HttpOptions>(), asked.is::<NotThere>()), (sayable, !sayable));
     assert!(HttpOptions::default().verifies_tls());
+    assert!(HttpOptions::default().verifying(true).unwrap().verifies_tls());
+    match HttpOptions::default().verifying(false) {
+        Ok(options) => assert!(sayable && !options.verifies_tls() && options.verifying(true).unwrap().verifies_tls()),
+        Err(error) => assert!(!sayable && error.kind() == ErrorKind::Config, "{error}"),
+    }
     assert_eq!(ReqwestTransport::new(&HttpOptions::default()).unwrap().verifies_tls(), Some(true));
     let Some(unverified) = asked.downcast_ref::<HttpOptions>() else { return };
     let server =

@@ -5,14 +5,14 @@ use serde_json::json;
 use waldur_sdk::{
     ErrorKind,
     client::{AgentMode, OrderQuery, WaldurClient},
-    rest::{Http, HttpOptions, ReqwestTransport},
+    rest::{Http, HttpOptions},
     types::OfferingUuid,
 };
 
 use crate::support::{environment, options};
 
 fn client(server: &mockito::ServerGuard, options: &HttpOptions) -> WaldurClient {
-    let http = Http::new(ReqwestTransport::new(options).unwrap()).with_environment(environment());
+    let http = Http::connect(options).unwrap().with_environment(environment());
     let builder = WaldurClient::builder(format!("{}/api/", server.url())).http(http);
     builder.token(SecretString::from("c4n4ry-token")).agent_mode(AgentMode::OrderProcess).build().unwrap()
 }

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use waldur_sdk::{
     Error,
-    rest::{BaseUrl, Environment, Http, HttpOptions, PlainHttp, ReqwestTransport, RestClient, StaticHeader},
+    rest::{BaseUrl, Environment, Http, HttpOptions, PlainHttp, RestClient, StaticHeader},
 };
 
 /// An answer that every call accepts.
@@ -263,7 +263,7 @@ pub fn environment() -> Environment {
 }
 
 pub fn http(options: &HttpOptions) -> Http {
-    Http::new(ReqwestTransport::new(options).unwrap()).with_environment(environment())
+    Http::connect(options).unwrap().with_environment(environment())
 }
 
 /// A client that carries [`TOKEN`].

@@ -25,7 +25,7 @@ use waldur_sdk::{
         PlanChange, Progress, ProgressObserver, ResourceBackend, Step, Verified,
     },
     client::{AgentMode, WaldurClient},
-    process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport},
+    process::{OrderOutcome, OrderPolicy, OrderProcessor, OrderReport, OrderRunReport, ServedOffering},
     rest::{Environment, Http, HttpTransport, RequestMeta, RetryPolicy, TransportError},
     settings::{AccountingType, Component, Components},
     testing::{
@@ -309,13 +309,11 @@ impl Agent {
         let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
         let memory = MemoryBackend::through(http).unwrap();
         let backend = (self.around)(Arc::new((self.memory)(memory)));
-        let processor = OrderProcessor::new(waldur, backend, self.world.offering)
-            .with_policy(self.policy)
-            .with_components(self.components);
-        match self.provider {
-            Some(provider) => processor.with_service_provider(provider),
-            None => processor,
+        let mut offering = ServedOffering::new(waldur, backend, self.world.offering).with_components(self.components);
+        if let Some(provider) = self.provider {
+            offering = offering.with_service_provider(provider);
         }
+        offering.orders().with_policy(self.policy)
     }
 
     /// One pass.

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use waldur_sdk::{
     backend::{Capabilities, OpContext, Period, ResourceBackend},
     client::{AgentMode, WaldurClient},
-    process::{PeriodUsageReport, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
+    process::{PeriodUsageReport, ServedOffering, UsageOutcome, UsagePolicy, UsageReporter, UsageRunReport},
     rest::{Environment, Http, HttpTransport, RetryPolicy},
     settings::Components,
     testing::{
@@ -289,9 +289,8 @@ impl Agent {
         let http = Http::new(self.service).with_environment(environment).with_retry(self.retry);
         let memory = MemoryBackend::through(http).unwrap().with_usage().with_capabilities(self.capabilities);
         let backend: Arc<dyn ResourceBackend> = Arc::new((self.memory)(memory));
-        UsageReporter::new(waldur, backend, self.world.offering)
-            .with_policy(self.policy)
-            .with_components(self.components)
+        let offering = ServedOffering::new(waldur, backend, self.world.offering).with_components(self.components);
+        offering.usage().with_policy(self.policy)
     }
 
     /// One run.

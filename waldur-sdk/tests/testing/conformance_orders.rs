@@ -18,7 +18,7 @@ use waldur_sdk::{
     },
     rest::Environment,
     testing::{
-        Failure, Limits as Bounds, MemoryService,
+        Bounds, Failure, MemoryService,
         conformance::{self, MemorySubject, Scene, Subject, Verdict, Work},
         kill_points,
     },

@@ -7,11 +7,11 @@ use futures_util::future::{join, select};
 use http::{Method, StatusCode};
 use waldur_sdk::{
     rest::HttpTransport,
-    testing::{Cycle, Failure, Interleaving, Latency, Life, Limits, Scenario, Schedule, Wire, interleave},
+    testing::{Bounds, Cycle, Failure, Interleaving, Latency, Life, Scenario, Schedule, Wire, interleave},
 };
 
-fn limits() -> Limits {
-    Limits::default().with_environment(virtual_time()).with_cycle_time(Duration::from_secs(3600))
+fn limits() -> Bounds {
+    Bounds::default().with_environment(virtual_time()).with_cycle_time(Duration::from_secs(3600))
 }
 
 struct Agent {

@@ -13,4 +13,5 @@ mod conformance_orders;
 mod interleave;
 mod layers;
 mod layers_backend;
+mod reports;
 mod sweeps;

@@ -14,7 +14,7 @@ use futures_util::future::{join, select};
 use waldur_sdk::{
     rest::{Anonymous, BaseUrl, Http, PlainHttp, RestClient},
     testing::{
-        Action, Counting, Cycle, Failure, Faults, Interleaving, Life, Limits, Scenario, Wire, drop_points, hang,
+        Action, Bounds, Counting, Cycle, Failure, Faults, Interleaving, Life, Scenario, Wire, drop_points, hang,
         interleave, kill_points, op, status,
     },
 };
@@ -41,8 +41,8 @@ impl Agent {
     }
 }
 
-fn limits() -> Limits {
-    Limits::default().with_environment(virtual_time()).with_cycle_time(Duration::from_secs(3600))
+fn limits() -> Bounds {
+    Bounds::default().with_environment(virtual_time()).with_cycle_time(Duration::from_secs(3600))
 }
 
 fn differs<V: Debug>(failure: Failure<V>) -> (String, V, Vec<String>) {
@@ -429,7 +429,7 @@ async fn drop_points_include_the_pauses_of_the_process() {
 
 #[test]
 fn the_sweeps_need_no_runtime() {
-    let limits = Limits::default();
+    let limits = Bounds::default();
     let mut both =
         pin!(async { (kill_points(&RecordsAhead, &limits).await, drop_points(&RecordsAhead, &limits).await) });
     let mut cx = Context::from_waker(Waker::noop());

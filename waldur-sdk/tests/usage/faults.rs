@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
     backend::{Capabilities, OpContext, Period, ResourceBackend, Usage},
-    process::{UsageOutcome, UsageReporter, usage::ResourceUsageReport},
+    process::{ResourceUsageReport, UsageOutcome, UsageReporter},
     rest::Http,
     testing::{
         Action, Counting, Faults, MemoryBackend, Overridden, Override, op, status,

@@ -7,7 +7,7 @@ use waldur_sdk::{
     backend::OpContext,
     process::{UsageOutcome, UsageReporter},
     testing::{
-        Cycle, Interleaved, Interleaving, Life, Limits, Scenario, drop_points, interleave, kill_points,
+        Bounds, Cycle, Interleaved, Interleaving, Life, Scenario, drop_points, interleave, kill_points,
         waldur::Generation,
     },
 };
@@ -94,8 +94,8 @@ impl Scenario for Month {
     }
 }
 
-fn limits(world: &World) -> Limits {
-    Limits::default().with_environment(world.environment()).with_cycle_time(Duration::from_secs(3600))
+fn limits(world: &World) -> Bounds {
+    Bounds::default().with_environment(world.environment()).with_cycle_time(Duration::from_secs(3600))
 }
 
 const BOTH: [Month; 2] = [Month::of(Generation::V2024), Month::of(Generation::V8)];

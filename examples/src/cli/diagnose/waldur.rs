@@ -20,7 +20,7 @@ use waldur_sdk::{
 };
 
 use super::PATIENCE;
-use crate::{modes::told, site::Site};
+use crate::site::Site;
 
 /// From here on a clock is worth a warning: tokens and signatures live by it.
 const NOTABLE_SKEW: SignedDuration = SignedDuration::from_secs(60);
@@ -55,7 +55,7 @@ pub(super) async fn findings(
     let client = match site.waldur(settings, offering, AgentMode::Testing, TracingObserver) {
         Ok(client) => client.until(site.environment().instant().checked_add(PATIENCE)),
         Err(error) => {
-            findings.push(failed("connection", told(&error)));
+            findings.push(failed("connection", format!("{error:#}")));
             return (findings, None);
         }
     };
@@ -71,7 +71,7 @@ pub(super) async fn findings(
         return (findings, None);
     }
     findings.extend(version(&client, offering).await);
-    let context = OfferingContext::load(&client, offering).await;
+    let context = OfferingContext::load(&client, offering.offering_uuid, &offering.components).await;
     findings.push(readable(&context));
     let context = context.ok();
     if let (Ok(me), Some(context)) = (&me, &context) {
@@ -118,7 +118,7 @@ async fn connection(client: &WaldurClient, now: impl Fn() -> Timestamp) -> Vec<F
         // That it answered is all that counts here.
         Err(error) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied) => vec![passed],
         Err(error) => {
-            let finding = failed("connection", told(&error));
+            let finding = failed("connection", format!("{error:#}"));
             vec![match remedy(&error) {
                 Some(remedy) => finding.with_remedy(remedy),
                 None => finding,
@@ -132,7 +132,7 @@ async fn version(client: &WaldurClient, offering: &OfferingSettings) -> Vec<Find
     let mut findings = vec![match client.detect().await.map(ServerFeatures::version) {
         Ok(Some(version)) => Finding::passed("version", format!("Waldur {version}")),
         Ok(None) => Finding::new("version", Outcome::Skipped, "this account is not told the version"),
-        Err(error) => Finding::new("version", Outcome::Skipped, told(&error)),
+        Err(error) => Finding::new("version", Outcome::Skipped, format!("{error:#}")),
     }];
     let identity = format!("agent-{}", offering.offering_uuid_text.trim());
     let keys = ResourceApiKeyQuery::offering(offering.offering_uuid);
@@ -183,9 +183,9 @@ fn clock(headers: &HeaderMap, before: Timestamp, after: Timestamp) -> Option<Fin
 fn token(me: &Result<CurrentUser, Error>) -> Finding {
     match me {
         Ok(_) => Finding::passed("credentials", "Waldur knows the account"),
-        Err(error) if error.kind() == ErrorKind::Unauthenticated => failed("credentials", told(error))
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => failed("credentials", format!("{error:#}"))
             .with_remedy("the token is wrong or has expired: make a new one in the profile of the agent's account"),
-        Err(error) => failed("credentials", told(error)),
+        Err(error) => failed("credentials", format!("{error:#}")),
     }
 }
 
@@ -197,10 +197,10 @@ fn readable(context: &Result<OfferingContext, Error>) -> Finding {
             Finding::passed("offering", format!("{name} of {provider}"))
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
-            failed("offering", told(error))
+            failed("offering", format!("{error:#}"))
                 .with_remedy("check waldur_offering_uuid, and give the account the role OFFERING.MANAGER")
         }
-        Err(error) => failed("offering", told(error)),
+        Err(error) => failed("offering", format!("{error:#}")),
     }
 }
 
@@ -250,7 +250,7 @@ async fn orders(client: &WaldurClient, offering: &OfferingSettings) -> Finding {
         OrderQuery::offering(offering.offering_uuid).states([OrderState::PendingProvider, OrderState::Executing]);
     match client.orders().list(&query).collect().await {
         Ok(orders) => Finding::passed("orders", format!("{} waiting or under way", orders.items().len())),
-        Err(error) => failed("orders", told(&error)).with_remedy("give the account the role OFFERING.MANAGER"),
+        Err(error) => failed("orders", format!("{error:#}")).with_remedy("give the account the role OFFERING.MANAGER"),
     }
 }
 

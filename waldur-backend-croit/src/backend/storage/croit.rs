@@ -157,7 +157,7 @@ pub(super) fn agree(wanted: Quota, found: Quota) -> bool {
 
 /// How many buckets croit lists for a user, whoever's they are.
 pub(super) async fn count(client: &CroitClient, uid: &Uid) -> Result<usize> {
-    Ok(client.buckets().of_user(uid)?.collect().await?.complete()?.into_items().len())
+    Ok(client.buckets().of_user(uid)?.all().await?.len())
 }
 
 /// The buckets of a user.
@@ -165,7 +165,7 @@ pub(super) async fn count(client: &CroitClient, uid: &Uid) -> Result<usize> {
 /// # Errors
 /// When another user's are among them, or the list may not be whole.
 pub(super) async fn buckets(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Vec<Held>> {
-    let buckets = client.buckets().of_user(uid)?.collect().await?.complete()?.into_items();
+    let buckets = client.buckets().of_user(uid)?.all().await?;
     let mut owners = Owners::default();
     for bucket in &buckets {
         owners.note(users, uid, bucket.owner.as_deref());

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 
-use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS, provision::passes};
+use super::{KeyProcessor, KeyProvision, MissingKeys, TARGET, WITH_KEYS};
 use crate::{
     backend::OpContext,
     client::{Feature, ResourceApiKeyQuery, ResourceQuery, ResourceSummary, WaldurClient},
@@ -41,9 +41,9 @@ impl Then {
     fn of(outcome: &Result<KeyProvision>) -> Self {
         match outcome {
             Ok(report) if report.deferred.is_some() => Self::Again,
-            Ok(report) if report.warnings.iter().any(|warning| !passes(&warning.error)) => Self::Refused,
+            Ok(report) if report.warnings.iter().any(|warning| !warning.error.is_passing()) => Self::Refused,
             Ok(_) => Self::Done,
-            Err(error) if passes(error) => Self::Again,
+            Err(error) if error.is_passing() => Self::Again,
             Err(_) => Self::Refused,
         }
     }
@@ -65,18 +65,18 @@ impl KeyProcessor {
     /// When resources or keys cannot be listed as a whole: unknown is not none. A server that has no keys has none to give.
     pub async fn provision_missing(&self, cx: &OpContext) -> Result<MissingKeys> {
         let waldur = self.waldur(cx);
-        if self.0.backend.keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
+        if self.backend().keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
             return Ok(MissingKeys::default());
         }
         self.look_for_missing(cx, &waldur).await?;
         let turn: Vec<ResourceUuid> = {
             let mut waiting = self.waiting();
-            let number = self.0.policy.provisions_per_pass.min(waiting.resources.len());
+            let number = self.policy().provisions_per_pass.min(waiting.resources.len());
             waiting.resources.drain(..number).collect()
         };
         let provisions: Vec<_> = stream::iter(turn)
             .map(|resource| async move { (resource, self.provision_in_lane(cx, resource, true).await) })
-            .buffer_unordered(self.0.policy.concurrency.max(1))
+            .buffer_unordered(self.policy().concurrency.max(1))
             .collect()
             .await;
         let now = waldur.environment().instant();
@@ -95,12 +95,12 @@ impl KeyProcessor {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.served.key_memory.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_for_missing(&self, cx: &OpContext, waldur: &WaldurClient) -> Result<()> {
         let now = waldur.environment().instant();
-        let is_young = |then: Instant| now.saturating_duration_since(then) < self.0.policy.look_for_missing_after;
+        let is_young = |then: Instant| now.saturating_duration_since(then) < self.policy().look_for_missing_after;
         {
             let waiting = self.waiting();
             if !waiting.resources.is_empty() || waiting.looked.is_some_and(is_young) {
@@ -108,7 +108,7 @@ impl KeyProcessor {
             }
         }
         cx.step("api keys");
-        let keys = match waldur.api_keys().list(&ResourceApiKeyQuery::offering(self.0.offering)).collect().await {
+        let keys = match waldur.api_keys().list(&ResourceApiKeyQuery::offering(self.offering())).collect().await {
             Err(error) if error.class() == ErrorClass::Unsupported => {
                 waldur.features().note(&error);
                 return Ok(());
@@ -119,7 +119,7 @@ impl KeyProcessor {
         for resource in keys.items().iter().filter_map(|key| key.resource_uuid) {
             *listed.entry(resource).or_default() += 1;
         }
-        let query = ResourceQuery::offering(self.0.offering).states(WITH_KEYS);
+        let query = ResourceQuery::offering(self.offering()).states(WITH_KEYS);
         let rows = waldur.provider_resources().summaries(&query).collect().await?.complete()?;
         let lacks = |row: &&ResourceSummary| {
             row.backend_id.is_some() && listed.get(&row.uuid).copied().unwrap_or_default() < TARGET

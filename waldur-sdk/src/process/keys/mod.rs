@@ -1,32 +1,4 @@
-//! Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
-//! them replaced one at a time.
-//!
-//! A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
-//! reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
-//! the back end's answer to the report, and nowhere else.
-//!
-//! | what is known | what happens |
-//! |---|---|
-//! | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
-//! | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
-//!
-//! While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
-//!
-//! An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
-//! where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
-//! among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
-//! their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
-//!
-//! With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
-//! hands over has to work.
-//!
-//! # Two agents
-//! Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
-//! once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
-//! that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
-//! moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
-//! way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
-//! for an offering.
+//! Keys of customers, as [`KeyProcessor`] says.
 
 mod missing;
 mod provision;
@@ -35,7 +7,6 @@ mod rotate;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -44,16 +15,14 @@ pub use report::{KeyProvision, KeyRotation, MissingKeys, RotationOutcome, StuckK
 
 pub(in crate::process) use provision::Provision;
 
-use super::{Lanes, convert::marketplace, failure::shielded};
+use super::{ServedOffering, convert::marketplace, failure::shielded, served::processor};
 use crate::{
-    backend::{
-        ApiKeys, Cancellation, MarketplaceResource, OpContext, Ownership, ResourceBackend, ResourceState as Found,
-    },
+    backend::{ApiKeys, Cancellation, MarketplaceResource, OpContext, Ownership, ResourceState as Found},
     client::{Resource, ResourceApiKey, ResourceApiKeyQuery, ResourceState, WaldurClient},
     error::{Error, ErrorClass, ErrorKind, Result},
     rest::Complete,
     settings::AgentSettings,
-    types::{BackendId, OfferingUuid, ResourceUuid},
+    types::{BackendId, ResourceUuid},
 };
 
 /// How many keys a resource has.
@@ -105,7 +74,7 @@ impl KeyPolicy {
     }
 }
 
-/// Makes and replaces the keys of one offering's customers. Cheap to clone; clones share the lanes.
+/// Makes and replaces the keys of one [offering](ServedOffering)'s customers. Cheap to clone; clones share the lanes.
 ///
 /// New resources get their keys from the [`OrderProcessor`](super::OrderProcessor) with their order.
 ///
@@ -119,17 +88,49 @@ impl KeyPolicy {
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
+/// them replaced one at a time.
+///
+/// A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
+/// reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
+/// the back end's answer to the report, and nowhere else.
+///
+/// | what is known | what happens |
+/// |---|---|
+/// | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
+/// | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
+///
+/// While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
+///
+/// An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
+/// where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
+/// among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
+/// their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
+///
+/// With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
+/// hands over has to work.
+///
+/// # Two agents
+/// Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
+/// once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
+/// that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
+/// moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
+/// way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
+/// for an offering.
 #[derive(Clone)]
 pub struct KeyProcessor(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    waldur: WaldurClient,
-    backend: Arc<dyn ResourceBackend>,
-    offering: OfferingUuid,
+    served: ServedOffering,
     policy: KeyPolicy,
-    lanes: Lanes,
-    blind: BlindKeys,
+}
+
+/// What is remembered of an offering's keys. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::process) struct KeyMemory {
+    pub(in crate::process) blind: BlindKeys,
     waiting: Arc<Mutex<missing::Waiting>>,
 }
 
@@ -156,44 +157,9 @@ impl BlindKeys {
     }
 }
 
+processor!(KeyProcessor, KeyPolicy, OrderProcess, "keys", []);
+
 impl KeyProcessor {
-    /// A processor with the default policy.
-    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        let (policy, lanes, blind) = (KeyPolicy::default(), Lanes::default(), BlindKeys::default());
-        Self(Arc::new(Inner { waldur, backend, offering, policy, lanes, blind, waiting: Arc::default() }))
-    }
-
-    /// Replaces the policy.
-    #[must_use]
-    pub fn with_policy(self, policy: KeyPolicy) -> Self {
-        self.edit(|inner| inner.policy = policy)
-    }
-
-    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
-    #[must_use]
-    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
-        self.edit(|inner| inner.backend = backend)
-    }
-
-    /// Shares lanes with other processors, so that none works on a resource while another does.
-    #[must_use]
-    pub fn with_lanes(self, lanes: &Lanes) -> Self {
-        self.edit(|inner| inner.lanes = lanes.clone())
-    }
-
-    pub(in crate::process) fn with_blind_keys(self, blind: &BlindKeys) -> Self {
-        self.edit(|inner| inner.blind = blind.clone())
-    }
-
-    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        change(Arc::make_mut(&mut self.0));
-        self
-    }
-
-    fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.until(cx.deadline)
-    }
-
     /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
     /// left a [`FollowUp::ReviewKeys`](super::FollowUp::ReviewKeys).
     ///
@@ -209,29 +175,29 @@ impl KeyProcessor {
     /// `keeps`: what Waldur does not list stays.
     async fn provision_in_lane(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
-        self.0.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
+        self.0.served.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
     }
 
     async fn provision_alone(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         cx.checkpoint()?;
-        let keys = self.0.backend.keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
+        let keys = self.backend().keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
         let row = waldur.provider_resources().get(resource).await?;
         if let Some(refusal) = self.refusal(&row) {
             return Err(refusal);
         }
         let (side, id) = self.subject(&row)?;
-        let (side, id, blind) = (&side, &id, &self.0.blind);
+        let (side, id, blind) = (&side, &id, &self.0.served.key_memory.blind);
         let (resumes, is_new, renews) = (false, false, false);
         let provision = Provision { waldur: &waldur, keys, cx, side, id, resumes, is_new, renews, keeps, blind };
-        Ok(if self.0.policy.dry_run { provision.plan().await } else { provision.run().await })
+        Ok(if self.policy().dry_run { provision.plan().await } else { provision.run().await })
     }
 
     /// Why the back end is not asked about a resource, if it is not: events come from outside, and a filter that the
     /// server does not know is ignored. The id of another offering's resource may be that of anybody's object here.
     fn refusal(&self, row: &Resource) -> Option<Error> {
         let refuse = |why: &str| Some(Error::new(ErrorKind::InvalidRequest, format!("resource {} {why}", row.uuid)));
-        if row.offering_uuid != Some(self.0.offering) {
+        if row.offering_uuid != Some(self.offering()) {
             return refuse("is not one of this offering");
         }
         let in_use = row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state));
@@ -241,19 +207,9 @@ impl KeyProcessor {
     /// The resource as the back end sees it, and its id there.
     fn subject(&self, row: &Resource) -> Result<(MarketplaceResource, BackendId)> {
         match row.backend_id.clone() {
-            Some(id) => Ok((marketplace(row, self.0.offering), id)),
+            Some(id) => Ok((marketplace(row, self.offering()), id)),
             None => Err(Error::not_ready(format!("resource {} has no back-end id", row.uuid))),
         }
-    }
-}
-
-impl fmt::Debug for KeyProcessor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyProcessor")
-            .field("offering", &self.0.offering)
-            .field("backend_type", &self.0.backend.backend_type())
-            .field("policy", &self.0.policy)
-            .finish_non_exhaustive()
     }
 }
 

@@ -118,7 +118,7 @@ impl Provision<'_> {
                 Ok(client_id) => report.reported.push(client_id),
                 Err(Unreplaced::Failed(error) | Unreplaced::Unknown(error)) => {
                     report.needs_review = true;
-                    if passes(&error) {
+                    if error.is_passing() {
                         return Err(error);
                     }
                     report.warn("api keys", error);
@@ -231,7 +231,7 @@ impl Provision<'_> {
             },
             Err(error) => error,
         };
-        if passes(&failure) {
+        if failure.is_passing() {
             // Something may have been made all the same.
             report.needs_review |= failure.effect() == Effect::Unknown;
             return Err(failure);
@@ -279,11 +279,6 @@ impl KeyProvision {
     fn warn(&mut self, step: &'static str, error: Error) {
         self.warnings.push(Warning { step, error });
     }
-}
-
-/// Whether it is worth coming back.
-pub(super) fn passes(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 /// Both halves, or nothing that could be handed over.

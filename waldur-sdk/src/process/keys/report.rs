@@ -3,8 +3,11 @@
 use std::fmt;
 
 use crate::{
-    error::{Error, Result},
-    process::Warning,
+    error::{Error, ErrorKind, Result},
+    process::{
+        Warning,
+        failure::{waits, write_error, write_not_reported},
+    },
     rest::BadRow,
     types::{ApiKeyUuid, ResourceUuid},
 };
@@ -27,6 +30,15 @@ pub struct KeyProvision {
     pub planned: usize,
     /// Whether Waldur does not list what it was handed.
     pub(super) is_unlisted: bool,
+}
+
+impl KeyProvision {
+    /// Whether all keys were made and nobody has to look again. That an object is not the resource's to give keys to is
+    /// told in [`warnings`](Self::warnings) and is clean: no pass ends it.
+    pub fn is_clean(&self) -> bool {
+        let is_told = |warning: &Warning| warning.error.kind() == ErrorKind::Foreign;
+        !self.needs_review && self.deferred.is_none() && self.warnings.iter().all(is_told)
+    }
 }
 
 /// What became of the wish to replace a key.
@@ -65,15 +77,27 @@ pub enum RotationOutcome {
     DryRun,
 }
 
+impl RotationOutcome {
+    /// Whether the key came to a good end or waits as it should. What is refused is nobody's to mend here.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Rotated | Self::NotWanted | Self::Refused(_) | Self::Unsupported | Self::DryRun => true,
+            Self::Deferred(error) => waits(error),
+            Self::Erred(_) | Self::NotReported(..) => false,
+        }
+    }
+}
+
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for RotationOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rotated => f.write_str("rotated"),
             Self::NotWanted => f.write_str("not wanted any more"),
-            Self::Refused(error) => write!(f, "refused: {error}"),
-            Self::Erred(error) => write!(f, "erred: {error}"),
-            Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::Refused(error) => write_error(f, "refused", error),
+            Self::Erred(error) => write_error(f, "erred", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
+            Self::Deferred(error) => write_error(f, "deferred", error),
             Self::Unsupported => f.write_str("the back end has no keys"),
             Self::DryRun => f.write_str("dry run"),
         }
@@ -90,6 +114,13 @@ pub struct MissingKeys {
     pub left: usize,
 }
 
+impl MissingKeys {
+    /// Whether all that had their turn have their keys. Those that are [left](Self::left) come with the next passes.
+    pub fn is_clean(&self) -> bool {
+        self.provisions.iter().all(|(_, outcome)| outcome.as_ref().is_ok_and(KeyProvision::is_clean))
+    }
+}
+
 /// What came of a look for replacements that got stuck.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -102,4 +133,13 @@ pub struct StuckKeys {
     pub unreadable: Vec<BadRow>,
     /// Why the listing is not proven whole, if it is not. The keys that came were looked at.
     pub listing_gap: Option<Error>,
+}
+
+impl StuckKeys {
+    /// Whether everything was read, and what was tried came to a good end or waits as it should. What was
+    /// [passed over](Self::skipped) is told and is clean.
+    pub fn is_clean(&self) -> bool {
+        let is_clean = |rotation: &KeyRotation| rotation.outcome.is_good() && rotation.warnings.is_empty();
+        self.listing_gap.is_none() && self.unreadable.is_empty() && self.rotations.iter().all(is_clean)
+    }
 }

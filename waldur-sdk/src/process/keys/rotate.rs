@@ -48,7 +48,7 @@ impl KeyProcessor {
             let outcome = this.rotate_alone(&cx, key, resource, client_id, &mut warnings).await;
             KeyRotation { key, resource, outcome, warnings }
         };
-        self.0.lanes.run(resource, work).await
+        self.0.served.lanes.run(resource, work).await
     }
 
     /// Looks for keys that have waited to be replaced for too long, because an event was lost or a process died, and
@@ -59,12 +59,12 @@ impl KeyProcessor {
     pub async fn reconcile_stuck(&self, cx: &OpContext) -> Result<StuckKeys> {
         let mut report = StuckKeys::default();
         let waldur = self.waldur(cx);
-        if self.0.backend.keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
+        if self.backend().keys().is_none() || waldur.features().is_missing(Feature::ApiKeys) {
             return Ok(report);
         }
-        let age = SignedDuration::try_from(self.0.policy.stuck_after).unwrap_or(SignedDuration::MAX);
+        let age = SignedDuration::try_from(self.policy().stuck_after).unwrap_or(SignedDuration::MAX);
         let Ok(before) = waldur.environment().now().checked_sub(age) else { return Ok(report) };
-        let query = ResourceApiKeyQuery::offering(self.0.offering)
+        let query = ResourceApiKeyQuery::offering(self.offering())
             .states([ResourceApiKeyState::Updating])
             .modified_before(before);
         let listing = match waldur.api_keys().list(&query).collect().await {
@@ -86,7 +86,7 @@ impl KeyProcessor {
         }
         report.rotations = stream::iter(stuck)
             .map(|(key, resource, client_id)| async move { self.rotate(cx, key, resource, client_id.as_deref()).await })
-            .buffer_unordered(self.0.policy.concurrency.max(1))
+            .buffer_unordered(self.policy().concurrency.max(1))
             .collect()
             .await;
         Ok(report)
@@ -103,7 +103,7 @@ impl KeyProcessor {
         if let Err(error) = cx.checkpoint() {
             return RotationOutcome::Deferred(error);
         }
-        let Some(keys) = self.0.backend.keys() else { return RotationOutcome::Unsupported };
+        let Some(keys) = self.backend().keys() else { return RotationOutcome::Unsupported };
         let waldur = self.waldur(cx);
         let outcome = async {
             let row = match waldur.provider_resources().get(resource).await {
@@ -115,7 +115,7 @@ impl KeyProcessor {
             if let Some(refusal) = self.refusal(&row) {
                 return Ok(RotationOutcome::Refused(refusal));
             }
-            if self.0.policy.dry_run {
+            if self.policy().dry_run {
                 return Ok(RotationOutcome::DryRun);
             }
             let (side, id) = self.subject(&row)?;
@@ -126,10 +126,10 @@ impl KeyProcessor {
             // We were stopped; nothing is wrong with the key.
             Err(error) if is_stop(&error, cx, &waldur) => RotationOutcome::Deferred(error),
             Err(error) => {
-                if self.0.policy.dry_run {
+                if self.policy().dry_run {
                     return RotationOutcome::Deferred(error);
                 }
-                let text = describe(&error, self.0.policy.expose_error_details);
+                let text = describe(&error, self.policy().expose_error_details);
                 let (_, waldur) = grace(cx, &waldur);
                 match waldur.api_keys().set_erred(key, text.message()).await {
                     Ok(()) => RotationOutcome::Erred(error),

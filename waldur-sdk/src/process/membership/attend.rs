@@ -198,7 +198,7 @@ impl MembershipSync {
             let cx = pass.cx.child(resource.hex());
             this.first_turn(&cx, &pass, &portion, row).await
         };
-        self.0.lanes.run(resource, work).await
+        self.0.served.lanes.run(resource, work).await
     }
 
     /// Brings a resource in step, in its lane. `doubtful` says that so many would lose access to anything that none is
@@ -215,7 +215,7 @@ impl MembershipSync {
             let cx = pass.cx.child(resource.hex());
             this.second_turn(&cx, &pass, due, doubtful).await
         };
-        self.0.lanes.run(resource, work).await
+        self.0.served.lanes.run(resource, work).await
     }
 
     async fn first_turn(&self, cx: &OpContext, pass: &Pass, portion: &Portion, row: Arc<Row>) -> Seen {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{listed::AccountNames, policy::UnmanagedUsers};
+use super::listed::AccountNames;
 use crate::{
     backend::Grant,
+    settings::UnmanagedUsers,
     types::{Personal, UserUuid},
 };
 

@@ -5,7 +5,6 @@ use jiff::SignedDuration;
 use super::{
     MembershipSync,
     attend::Job,
-    is_passing,
     pass::Scope,
     report::{Change, SyncOutcome},
 };
@@ -21,7 +20,7 @@ const MARK: &str = "Membership synchronisation failed: ";
 impl MembershipSync {
     /// Decides what the pass came to, and tells Waldur.
     pub(super) async fn conclude(&self, job: &mut Job<'_>, row: &Resource) {
-        let permanent = job.failures.iter().find(|error| !is_passing(error)).cloned();
+        let permanent = job.failures.iter().find(|error| !error.is_passing()).cloned();
         let passing = job.failures.first().cloned().or_else(|| job.untold.clone());
         job.report.outcome = match (permanent, passing) {
             (Some(error), _) => self.failed(job, row, error).await,

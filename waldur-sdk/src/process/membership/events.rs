@@ -207,7 +207,7 @@ impl MembershipSync {
                     let cx = pass.cx.child(resource.hex());
                     this.attend_in_lane(&cx, &pass, &row.whole(), &subject).await
                 };
-                async move { self.0.lanes.run(resource, work).await }
+                async move { self.0.served.lanes.run(resource, work).await }
             })
             .buffer_unordered(self.concurrency())
             .collect()

@@ -469,7 +469,7 @@ impl MembershipSync {
             return Ok(users);
         }
         let query = OfferingUserQuery::offering(self.offering()).restricted(true).attributes(AttributeExposure::none());
-        let rows = self.waldur(cx).offering_users().list(&query).collect().await?.complete()?.into_items();
+        let rows = self.waldur(cx).offering_users().list(&query).all().await?;
         let ours = |row: &OfferingUser| row.offering_uuid.is_none_or(|offering| offering == self.offering());
         let users = rows.into_iter().filter(|row| ours(row) && row.is_restricted == Some(true));
         let users: Arc<HashSet<UserUuid>> = Arc::new(users.filter_map(|row| row.user_uuid).collect());

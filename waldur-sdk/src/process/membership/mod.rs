@@ -1,47 +1,4 @@
-//! Members of resources, and everything about a resource that is not an order (core.md §3).
-//!
-//! One pass reads lists in bulk and resources in portions, one team for each project, compares, and writes only what
-//! differs. What is in step is kept so as it is seen; a resource about which something is to be written waits until all
-//! were seen, and is read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team
-//! is read again with it if anybody is to be removed or the team is old, and in any case if the members were settled by
-//! a newer team meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the
-//! lists as they are, where none of that holds.
-//!
-//! Before anybody is removed, the accounts in question are listed again too, and whether another resource has the
-//! back-end id by now; before anybody comes by a list of accounts that is old, who is locked out by now. A pass that
-//! changes nothing asks for none of that.
-//!
-//! | what | from | to |
-//! |---|---|---|
-//! | names of people | [`UsernameBackend`] | Waldur |
-//! | access, roles | Waldur's team, service and course accounts | back end |
-//! | paused, downscaled | Waldur | back end |
-//! | metadata | back end | Waldur, merged with what others put there |
-//! | limits | whoever has the [authority](crate::backend::LimitsAuthority) | the other side |
-//! | limits of single users | Waldur | back end |
-//! | project, end dates, effective id | [`ResourceUpkeep`](crate::backend::ResourceUpkeep) | either |
-//! | last sync, `Erred`, `OK` | what this pass came to | Waldur |
-//!
-//! # What nobody loses access by
-//! A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
-//! service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
-//! back-end id another has. Removals that are held are in the report.
-//!
-//! # What one process does not see of another
-//! Lanes, and by which team the members of a resource were settled last, are known to one process. Where events go to
-//! another process than the passes, a pass may bring somebody's roles in line by a team that is as old as its portion
-//! (seconds, for some hundred resources) and has been overtaken: a role that just went may come back until the next
-//! pass. Access does not: that is decided by what is read again, and whoever has none gets none with a role
-//! ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor have no such
-//! gap.
-//!
-//! # What fells a resource
-//! Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
-//! the resource is well again, if it was this processor that reported it.
-//!
-//! # What ends a pass early
-//! A side that is down, or refuses our credentials ([`Breaker`]): what was not begun by then is deferred, and comes first
-//! in the next pass, as does what a deadline or a stop left over.
+//! Members of resources, and everything about a resource that is not an order, as [`MembershipSync`] says.
 
 mod again;
 mod attend;
@@ -67,134 +24,99 @@ mod statuses;
 mod team;
 mod upkeep;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-pub use policy::{MembershipPolicy, RemovalGuard, UnmanagedUsers};
+pub use policy::{MembershipPolicy, RemovalGuard};
 pub use report::{
     Change, HeldRemovals, HoldReason, MembershipReport, ResourceSync, SkipReason, SkippedMember, SyncOutcome,
 };
 
 use self::memory::Memory;
-use super::Lanes;
+use super::{ServedOffering, served::processor};
 use crate::{
-    backend::{OpContext, ResourceBackend, UsernameBackend},
-    client::{Feature, WaldurClient},
-    error::{Error, ErrorClass, ErrorKind},
+    backend::{OpContext, UsernameBackend},
+    client::Feature,
+    error::{Error, ErrorKind},
     rest::{Breaker, Environment},
-    settings::Components,
-    types::{OfferingUuid, ServiceProviderUuid},
 };
 
-/// Keeps the members of one offering's resources true. Cheap to clone; clones share lanes and memory, so keep one for
-/// the life of the process.
+/// Keeps the members of one [offering](ServedOffering)'s resources true. Cheap to clone; clones share lanes and memory, so
+/// keep one for the life of the process.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
-/// use waldur_sdk::{backend::OpContext, process::{Lanes, MembershipSync, OrderProcessor}};
+/// use waldur_sdk::{backend::OpContext, process::ServedOffering};
 ///
-/// let lanes = Lanes::new();
-/// let orders = OrderProcessor::new(waldur.clone(), backend.clone(), offering).with_lanes(&lanes);
-/// let members = MembershipSync::new(waldur, backend, offering).with_lanes(&lanes);
+/// let members = ServedOffering::new(waldur, backend, offering).members();
 /// let report = members.run_once(&OpContext::new("members")).await?;
 /// for resource in report.resources.iter().filter(|resource| !resource.is_clean()) {
-///     println!("{}: {}", resource.name, resource.outcome);
+///     println!("{}: {:#}", resource.name, resource.outcome);
 /// }
-/// # drop(orders);
 /// # Ok(()) }
 /// ```
+///
+/// Members of resources, and everything about a resource that is not an order (core.md §3).
+///
+/// One pass reads lists in bulk and resources in portions, one team for each project, compares, and writes only what
+/// differs. What is in step is kept so as it is seen; a resource about which something is to be written waits until all
+/// were seen, and is read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team
+/// is read again with it if anybody is to be removed or the team is old, and in any case if the members were settled by
+/// a newer team meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the
+/// lists as they are, where none of that holds.
+///
+/// Before anybody is removed, the accounts in question are listed again too, and whether another resource has the
+/// back-end id by now; before anybody comes by a list of accounts that is old, who is locked out by now. A pass that
+/// changes nothing asks for none of that.
+///
+/// | what | from | to |
+/// |---|---|---|
+/// | names of people | [`UsernameBackend`] | Waldur |
+/// | access, roles | Waldur's team, service and course accounts | back end |
+/// | paused, downscaled | Waldur | back end |
+/// | metadata | back end | Waldur, merged with what others put there |
+/// | limits | whoever has the [authority](crate::backend::LimitsAuthority) | the other side |
+/// | limits of single users | Waldur | back end |
+/// | project, end dates, effective id | [`ResourceUpkeep`](crate::backend::ResourceUpkeep) | either |
+/// | last sync, `Erred`, `OK` | what this pass came to | Waldur |
+///
+/// # What nobody loses access by
+/// A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
+/// service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
+/// back-end id another has. Removals that are held are in the report.
+///
+/// # What one process does not see of another
+/// Lanes, and by which team the members of a resource were settled last, are known to one process. Where events go to
+/// another process than the passes, a pass may bring somebody's roles in line by a team that is as old as its portion
+/// (seconds, for some hundred resources) and has been overtaken: a role that just went may come back until the next
+/// pass. Access does not: that is decided by what is read again, and whoever has none gets none with a role
+/// ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor have no such
+/// gap.
+///
+/// # What fells a resource
+/// Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
+/// the resource is well again, if it was this processor that reported it.
+///
+/// # What ends a pass early
+/// A side that is down, or refuses our credentials ([`Breaker`]): what was not begun by then is deferred, and comes first
+/// in the next pass, as does what a deadline or a stop left over.
 #[derive(Clone)]
 pub struct MembershipSync(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    waldur: WaldurClient,
-    backend: Arc<dyn ResourceBackend>,
-    offering: OfferingUuid,
+    served: ServedOffering,
     usernames: Option<Arc<dyn UsernameBackend>>,
-    components: Components,
-    service_provider: Option<ServiceProviderUuid>,
     policy: MembershipPolicy,
-    lanes: Lanes,
     memory: Arc<Mutex<Memory>>,
 }
 
+processor!(MembershipSync, MembershipPolicy, MembershipSync, "members", [usernames, memory]);
+
 impl MembershipSync {
-    /// A processor with the default policy, without components and without anybody who gives names.
-    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        Self(Arc::new(Inner {
-            waldur,
-            backend,
-            offering,
-            usernames: None,
-            components: Components::default(),
-            service_provider: None,
-            policy: MembershipPolicy::default(),
-            lanes: Lanes::default(),
-            memory: Arc::default(),
-        }))
-    }
-
-    /// Replaces the policy.
-    #[must_use]
-    pub fn with_policy(self, policy: MembershipPolicy) -> Self {
-        self.edit(|inner| inner.policy = policy)
-    }
-
-    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
-    #[must_use]
-    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
-        self.edit(|inner| inner.backend = backend)
-    }
-
-    /// Sets the components of the offering: those of the settings merged with Waldur's. Without them no limits are
-    /// compared.
-    #[must_use]
-    pub fn with_components(self, components: Components) -> Self {
-        self.edit(|inner| inner.components = components)
-    }
-
     /// Gives people their names with `usernames`, where the offering's policy leaves that to the provider.
     #[must_use]
     pub fn with_usernames(self, usernames: Arc<dyn UsernameBackend>) -> Self {
         self.edit(|inner| inner.usernames = Some(usernames))
-    }
-
-    /// Sets the service provider that sells the offering, without which no back end is told more of a project than its
-    /// name ([`Capabilities::source_project`](crate::backend::Capabilities::source_project)).
-    #[must_use]
-    pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
-        self.edit(|inner| inner.service_provider = Some(provider))
-    }
-
-    /// Shares lanes with other processors, so that none works on a resource while another does.
-    #[must_use]
-    pub fn with_lanes(self, lanes: &Lanes) -> Self {
-        self.edit(|inner| inner.lanes = lanes.clone())
-    }
-
-    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        change(Arc::make_mut(&mut self.0));
-        self
-    }
-
-    /// The offering whose members are kept true.
-    pub fn offering(&self) -> OfferingUuid {
-        self.0.offering
-    }
-
-    fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.until(cx.deadline).stopped_by(cx.waldur_breaker())
-    }
-
-    fn backend(&self) -> &dyn ResourceBackend {
-        &*self.0.backend
-    }
-
-    fn policy(&self) -> &MembershipPolicy {
-        &self.0.policy
     }
 
     fn concurrency(&self) -> usize {
@@ -207,7 +129,7 @@ impl MembershipSync {
     }
 
     fn environment(&self) -> &Environment {
-        self.0.waldur.environment()
+        self.0.served.waldur.environment()
     }
 
     /// Looks at, or into, what is remembered. Never held over an await.
@@ -217,7 +139,7 @@ impl MembershipSync {
 
     /// Whether the error says that this server does not offer the call; notes it.
     fn is_missing(&self, error: &Error) -> bool {
-        if let Some(feature) = self.0.waldur.features().note(error) {
+        if let Some(feature) = self.0.served.waldur.features().note(error) {
             self.remember(|memory| memory.learn_missing(feature));
         }
         error.kind() == ErrorKind::Unsupported
@@ -225,22 +147,6 @@ impl MembershipSync {
 
     /// Whether this server has said that it does not have it.
     fn lacks(&self, feature: Feature) -> bool {
-        self.0.waldur.features().is_missing(feature)
+        self.0.served.waldur.features().is_missing(feature)
     }
-}
-
-impl fmt::Debug for MembershipSync {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MembershipSync")
-            .field("offering", &self.0.offering)
-            .field("backend_type", &self.0.backend.backend_type())
-            .field("usernames", &self.0.usernames.as_ref().map(|usernames| usernames.name()))
-            .field("policy", &self.0.policy)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Whether a failure may pass by itself: nothing is decided by it.
-fn is_passing(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }

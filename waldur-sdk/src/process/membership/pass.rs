@@ -273,7 +273,8 @@ impl MembershipSync {
             let authority = self.authority();
             plan.status = self.backend().status().and_then(|_| plan::status(sight));
             if plan::is_active(sight) {
-                plan.limits = limits::plan(authority, &self.0.components, &sight.row.limits, &sight.state.limits);
+                plan.limits =
+                    limits::plan(authority, &self.0.served.components, &sight.row.limits, &sight.state.limits);
             }
         }
         plan

@@ -4,11 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     backend::LimitsAuthority,
-    settings::{AgentSettings, OfferingSettings},
+    settings::{AgentSettings, OfferingSettings, UnmanagedUsers},
     types::Personal,
 };
-
-pub use crate::settings::UnmanagedUsers;
 
 /// The knobs of a [`MembershipSync`](super::MembershipSync). The defaults are the Python agent's where it has them.
 #[derive(Clone, Debug, PartialEq)]

@@ -50,7 +50,7 @@ impl MembershipSync {
     }
 
     fn service_provider(&self) -> Option<ServiceProviderUuid> {
-        self.0.service_provider
+        self.0.served.service_provider
     }
 
     /// What was read of a project. Unknown is `None`; the reason is told once for each resource.

@@ -6,7 +6,7 @@ use crate::{
     backend::{LimitsAuthority, Status},
     client::{Feature, Resource},
     error::Error,
-    process::{FollowUp, UsernameReport, Warning},
+    process::{FollowUp, UsernameReport, Warning, failure::write_error},
     rest::BadRow,
     types::{BackendId, Limit, Personal, ProjectUuid, ResourceUuid, UserUuid},
 };
@@ -91,11 +91,21 @@ pub struct ResourceSync {
 impl ResourceSync {
     pub(super) fn new(row: &Resource) -> Self {
         Self {
-            resource: row.uuid,
             name: row.name.clone().unwrap_or_default(),
             project: row.project_uuid,
             backend_id: row.backend_id.clone(),
-            outcome: SyncOutcome::Synced,
+            ..Self::of(row.uuid, SyncOutcome::Synced)
+        }
+    }
+
+    /// Of a resource of which nothing else is known.
+    pub(crate) fn of(resource: ResourceUuid, outcome: SyncOutcome) -> Self {
+        Self {
+            resource,
+            name: String::new(),
+            project: None,
+            backend_id: None,
+            outcome,
             added: Vec::new(),
             removed: Vec::new(),
             held: None,
@@ -145,6 +155,7 @@ impl SyncOutcome {
     }
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for SyncOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,9 +163,9 @@ impl fmt::Display for SyncOutcome {
             Self::Missing => f.write_str("not on the back end"),
             Self::Foreign => f.write_str("belongs to somebody else"),
             Self::NotHandled => f.write_str("left alone in its state"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
-            Self::Failing(error, times) => write!(f, "failing ({times}): {error}"),
-            Self::Erred(error) => write!(f, "erred: {error}"),
+            Self::Deferred(error) => write_error(f, "deferred", error),
+            Self::Failing(error, times) => write_error(f, format_args!("failing ({times})"), error),
+            Self::Erred(error) => write_error(f, "erred", error),
         }
     }
 }
@@ -186,6 +197,20 @@ pub enum HoldReason {
     },
     /// Too many of those who have access to anything would go at once; believed once it is seen again.
     TooManyOverall,
+}
+
+/// Names nobody. In `{:#}` the error comes with its causes.
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete(error) => write_error(f, "a list is not proven whole", error),
+            Self::EmptyTeam => f.write_str("the team came back empty; believed once it is seen again"),
+            Self::TooMany { removals, present } => {
+                write!(f, "{removals} of {present} would go at once; believed once it is seen again")
+            }
+            Self::TooManyOverall => f.write_str("too many would go at once; believed once it is seen again"),
+        }
+    }
 }
 
 /// A member of the team without access, or somebody who was left out of it.

@@ -33,7 +33,7 @@ impl Accesses {
         if let Some((_, state, message)) = self.0.get_mut(name) {
             *state = match error.kind() {
                 ErrorKind::NotFound => MemberState::MissingInIdp,
-                _ if super::is_passing(error) => MemberState::Pending,
+                _ if error.is_passing() => MemberState::Pending,
                 _ => MemberState::Error,
             };
             *message = error.customer_message().map(str::to_owned);

@@ -7,13 +7,13 @@ use super::{
     convert::limits,
     course::is_gone,
     finish::Proof,
-    reserve::{RELEASE, Reservation, passes},
+    reserve::{RELEASE, Reservation},
 };
 use crate::{
     backend::{
         CreateRequest, Created, Grant, MarketplaceResource, Origin, Ownership, Progress, SshPublicKey, Status, Verified,
     },
-    client::{Feature, Order, OrderType, Resource},
+    client::{Order, OrderType, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::keys::Provision,
     types::{Amounts, Limits, PlanUuid, WaldurAmount},
@@ -62,7 +62,7 @@ impl OrderProcessor {
         }
         let withdrawn = match self.backend().get(job.cx, &reservation.id).await {
             Ok(Some(found)) if found.ownership(request.resource.stamp()) == Ownership::Ours => Ok(()),
-            Err(unread) if passes(&unread) => Err(unread),
+            Err(unread) if unread.is_passing() => Err(unread),
             // What may not be read was not made by anybody who goes by the same account.
             Ok(_) | Err(_) => self.release(job, &request.resource, order, &reservation.id).await,
         };
@@ -123,7 +123,7 @@ impl OrderProcessor {
         }
         job.cx.step("publish");
         let handed_over = async {
-            self.publish(job, side, created.get()).await?;
+            self.publish_created(job, side, created.get()).await?;
             // A key that stands in the metadata is known to Waldur before others are made, which never stand there.
             let mut side = side.clone();
             side.metadata.extend(created.get().metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -180,57 +180,6 @@ impl OrderProcessor {
             Err(error) => job.warn("leftover", error),
         }
         self.leaves(job, order, resource, backend_id);
-    }
-
-    /// Tells Waldur what was made, as far as it does not know yet. A refusal for good is a warning and a follow-up; a
-    /// passing failure is tried again with the order.
-    async fn publish(&self, job: &Job<'_>, side: &MarketplaceResource, created: &Created) -> Result<()> {
-        let waldur = self.waldur(job.cx);
-        let resources = waldur.provider_resources();
-        // What the server has said not to have is not tried again; it was said then.
-        let has = |feature| !waldur.features().is_missing(feature);
-        let limits = async {
-            match &created.limits {
-                Some(limits) => waldur.publish_limits(side.uuid, limits).await,
-                None => Ok(()),
-            }
-        };
-        let metadata = async {
-            // The call replaces the whole object: members of others are kept.
-            let mut merged = side.metadata.clone();
-            merged.extend(created.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
-            if merged == side.metadata {
-                return Ok(());
-            }
-            resources.set_backend_metadata(side.uuid, &merged).await
-        };
-        let endpoints = async {
-            if created.endpoints.is_empty() || !has(Feature::Endpoints) {
-                return Ok(());
-            }
-            resources.set_endpoints(side.uuid, &created.endpoints).await
-        };
-        let (limits, metadata, endpoints) = join3(limits, metadata, endpoints).await;
-        for (step, result) in [("set_limits", limits), ("set_backend_metadata", metadata), ("set_endpoints", endpoints)]
-        {
-            match result {
-                Ok(()) => {}
-                // A finished order is never looked at again, so what Waldur may take later keeps this one going.
-                Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
-                    return Err(error);
-                }
-                // A server of 2024 has no such call; there is nothing to follow up.
-                Err(error) if error.class() == ErrorClass::Unsupported => {
-                    waldur.features().note(&error);
-                    job.warn(step, error);
-                }
-                Err(error) => {
-                    job.warn(step, error);
-                    job.follow_up(FollowUp::PublishResource { resource: side.uuid });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What the plan grants, if the back end wants to know. A failure is a warning: the order goes on without.

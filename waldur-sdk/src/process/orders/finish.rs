@@ -4,7 +4,7 @@ use super::{Job, OrderOutcome, OrderProcessor, failure};
 use crate::{
     backend::{Created, Removed, Verified},
     client::{Order, OrderState},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     types::Limits,
 };
 
@@ -87,7 +87,7 @@ impl OrderProcessor {
     /// still executing: `set_state_erred` has no guard on the server's side and would fell a finished order's resource
     /// (recorded: 144_erred_from_done).
     pub(super) async fn fail(&self, job: &Job<'_>, order: &Order, error: Error) -> OrderOutcome {
-        if matches!(error.class(), ErrorClass::NotReady | ErrorClass::Transient) {
+        if error.is_passing() {
             return OrderOutcome::Deferred(error);
         }
         job.cx.step("erred");
@@ -107,9 +107,5 @@ impl OrderProcessor {
 
 /// A failure that could not be reported: for a passing reason the whole order is tried again, state and all.
 fn not_reported(error: Error, cause: Error) -> OrderOutcome {
-    if matches!(cause.class(), ErrorClass::Transient | ErrorClass::NotReady) {
-        OrderOutcome::Deferred(cause)
-    } else {
-        OrderOutcome::NotReported(error, cause)
-    }
+    if cause.is_passing() { OrderOutcome::Deferred(cause) } else { OrderOutcome::NotReported(error, cause) }
 }

@@ -6,14 +6,20 @@
 //! resource: two readings are one more than a single wrong answer of Waldur's. What cannot be removed is told of in each
 //! pass. All of this is lost with the process, so that one that lives for a single pass only tells.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{MutexGuard, PoisonError},
+};
 
 use super::{Job, OrderProcessor, report::FollowUp};
 use crate::{
     backend::{DeleteRequest, OpContext, Ownership, Progress},
     client::{Order, OrderType, Resource, ResourceState},
     error::{Error, ErrorKind, Result},
-    process::{convert, failure::shielded},
+    process::{
+        convert,
+        failure::{shielded, write_error},
+    },
     types::{BackendId, OrderUuid, ResourceUuid},
 };
 
@@ -56,6 +62,17 @@ pub enum LeftoverOutcome {
     Wanted,
     /// It is still there, and nobody will remove it unless somebody acts or this passes.
     Left(Error),
+}
+
+/// In `{:#}` the error comes with its causes.
+impl fmt::Display for LeftoverOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => f.write_str("removed"),
+            Self::Wanted => f.write_str("wanted again"),
+            Self::Left(error) => write_error(f, "left over", error),
+        }
+    }
 }
 
 impl OrderProcessor {
@@ -103,7 +120,7 @@ impl OrderProcessor {
     async fn see_to_one(&self, cx: &OpContext, unwanted: Unwanted) -> LeftoverOutcome {
         let (this, cx, resource) = (self.clone(), cx.child(unwanted.order.hex()), unwanted.resource);
         let look = async move { shielded(this.look_again(&cx, &unwanted)).await };
-        self.0.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left)
+        self.0.served.lanes.run(resource, look).await.unwrap_or_else(LeftoverOutcome::Left)
     }
 
     async fn look_again(&self, cx: &OpContext, unwanted: &Unwanted) -> Result<LeftoverOutcome> {

@@ -5,9 +5,10 @@ use std::fmt;
 use super::leftover::{Leftover, LeftoverOutcome};
 use crate::{
     client::{Order, OrderState, OrderType},
-    error::{Error, ErrorClass, ErrorKind},
+    error::Error,
+    process::failure::{waits, write_error, write_not_reported},
     rest::BadRow,
-    types::{BackendId, OrderUuid, ProjectUuid, ResourceUuid},
+    types::{BackendId, Endpoint, Limits, OrderUuid, ProjectUuid, ResourceUuid},
 };
 
 /// The report of one pass.
@@ -145,15 +146,13 @@ impl OrderOutcome {
             | Self::DryRun => true,
             // A word of a newer server: whoever else's it is to act on, nobody here knows.
             Self::NotOurs(state) => !matches!(state, OrderState::Unknown(_)),
-            Self::Deferred(error) => {
-                let waits = matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Cancelled | ErrorKind::DryRun);
-                waits && error.class() == ErrorClass::NotReady
-            }
+            Self::Deferred(error) => waits(error),
             Self::NeedsAttention(_) | Self::Erred(_) | Self::NotReported(..) => false,
         }
     }
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for OrderOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -162,10 +161,10 @@ impl fmt::Display for OrderOutcome {
             Self::Executing => f.write_str("executing"),
             Self::Rejected => f.write_str("rejected"),
             Self::AwaitingDecision => f.write_str("awaiting decision"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
-            Self::NeedsAttention(error) => write!(f, "needs attention: {error}"),
-            Self::Erred(error) => write!(f, "erred: {error}"),
-            Self::NotReported(error, cause) => write!(f, "failed: {error}; not reported: {cause}"),
+            Self::Deferred(error) => write_error(f, "deferred", error),
+            Self::NeedsAttention(error) => write_error(f, "needs attention", error),
+            Self::Erred(error) => write_error(f, "erred", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
             Self::NotOurs(state) => write!(f, "left alone in state {state}"),
             Self::OtherOffering => f.write_str("left to the agent of its offering"),
             Self::DryRun => f.write_str("dry run"),
@@ -183,6 +182,13 @@ pub struct Warning {
 }
 
 /// What the caller must still see to.
+///
+/// | what | by |
+/// |---|---|
+/// | [`SyncMembers`](Self::SyncMembers) | [`MembershipSync::sync_resource`](crate::process::MembershipSync::sync_resource) |
+/// | [`PublishResource`](Self::PublishResource) | [`OrderProcessor::publish`](crate::process::OrderProcessor::publish) |
+/// | [`ReviewKeys`](Self::ReviewKeys) | [`KeyProcessor::provision`](crate::process::KeyProcessor::provision) |
+/// | [`RemoveLeftover`](Self::RemoveLeftover) | the next [`run_once`](crate::process::OrderProcessor::run_once) of the same processor, or somebody |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FollowUp {
@@ -193,13 +199,21 @@ pub enum FollowUp {
         /// Its project.
         project: Option<ProjectUuid>,
     },
-    /// Publish metadata, limits or endpoints again: Waldur refused them for now.
+    /// Publish again what Waldur refused. Nobody else has the endpoints, so they are lost to the customer if this is.
     PublishResource {
         /// The resource.
         resource: ResourceUuid,
+        /// Its object.
+        backend_id: BackendId,
+        /// The limits, if they were refused.
+        limits: Option<Limits>,
+        /// The endpoints, if they were.
+        endpoints: Vec<Endpoint>,
+        /// Whether metadata was. It may hold secrets, and is published by a synchronisation of members as the back end
+        /// tells it by then.
+        metadata: bool,
     },
-    /// Look at the customer's keys again ([`KeyProcessor::provision`](crate::process::KeyProcessor::provision)): one is
-    /// missing, or one may be live that Waldur does not know.
+    /// Look at the customer's keys again: one is missing, or one may be live that Waldur does not know.
     ReviewKeys {
         /// The resource.
         resource: ResourceUuid,
@@ -213,6 +227,22 @@ pub enum FollowUp {
         /// The object.
         backend_id: BackendId,
     },
+}
+
+impl fmt::Display for FollowUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SyncMembers { .. } => f.write_str("give the members access"),
+            Self::PublishResource { limits, endpoints, metadata, .. } => {
+                let what =
+                    [("limits", limits.is_some()), ("endpoints", !endpoints.is_empty()), ("metadata", *metadata)];
+                let what: Vec<_> = what.into_iter().filter(|(_, refused)| *refused).map(|(what, _)| what).collect();
+                write!(f, "publish {}", what.join(", "))
+            }
+            Self::ReviewKeys { .. } => f.write_str("look at the keys"),
+            Self::RemoveLeftover { backend_id, .. } => write!(f, "see whether {backend_id} is still wanted"),
+        }
+    }
 }
 
 impl FollowUp {

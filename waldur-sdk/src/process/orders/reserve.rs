@@ -98,7 +98,7 @@ impl OrderProcessor {
         reservation: &Reservation,
         failure: Error,
     ) -> Error {
-        if reservation.origin != Origin::Reserved || passes(&failure) {
+        if reservation.origin != Origin::Reserved || failure.is_passing() {
             return failure;
         }
         let given_back = async {
@@ -108,7 +108,7 @@ impl OrderProcessor {
                 // It may be of this attempt, and not show yet, or not whose it is.
                 Ok(_) => failure.effect() == Effect::Unknown,
                 // Whoever may not read it cannot have made it either; an earlier attempt might have been let.
-                Err(unread) if !passes(&unread) && reservation.is_new => failure.effect() == Effect::Unknown,
+                Err(unread) if !unread.is_passing() && reservation.is_new => failure.effect() == Effect::Unknown,
                 Err(unread) => return Err(unread),
             };
             if is_kept { Ok(()) } else { self.release(job, side, order, &reservation.id).await }
@@ -191,16 +191,12 @@ impl OrderProcessor {
 /// A reservation that cannot be taken back for good is a warning.
 fn unless_for_good(job: &Job<'_>, release: Result<()>) -> Result<()> {
     match release {
-        Err(error) if !passes(&error) => {
+        Err(error) if !error.is_passing() => {
             job.warn(RELEASE, error);
             Ok(())
         }
         release => release,
     }
-}
-
-pub(super) fn passes(error: &Error) -> bool {
-    matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
 }
 
 /// The step of a warning.

@@ -124,7 +124,7 @@ impl OrderProcessor {
         let attempt: BoxFuture<'static, Case> = Box::pin(async move { this.attempt(&cx, case).await });
         match resource {
             None => attempt.await,
-            Some(resource) => self.0.lanes.run(resource, attempt).await,
+            Some(resource) => self.0.served.lanes.run(resource, attempt).await,
         }
     }
 

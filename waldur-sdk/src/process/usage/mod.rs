@@ -1,25 +1,4 @@
-//! Usage: from what the back end measured to what Waldur bills (core.md §4).
-//!
-//! `list → measure → compare → submit → share out`: whatever Waldur has already is not sent again, so a run that finds
-//! nothing new writes nothing, and any run may be repeated.
-//!
-//! | what the back end says of a resource | what Waldur is told |
-//! |---|---|
-//! | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
-//! | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
-//! | less than nothing | nothing: such a measurement is none |
-//! | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
-//! | of a component: nothing | nothing of that component |
-//! | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
-//!
-//! Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end in
-//! the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month for
-//! both.
-//!
-//! The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
-//! listing of usage and one question to the back end for each month, and where users are told apart one listing of their
-//! accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
-//! of a month a look at the plans that it was on.
+//! Usage, as [`UsageReporter`] says.
 
 mod compare;
 mod gather;
@@ -35,30 +14,28 @@ mod sold;
 mod submit;
 mod users;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 pub use history::{HistoricalLoader, HistoricalMonth, HistoricalReport, HistoricalSpan};
 pub use policy::UsagePolicy;
 pub use report::{Decrease, PeriodUsageReport, ResourceUsageReport, UsageOutcome, UsageRunReport, UsersReport};
 
 use self::{memory::Memory, server::Server};
+use super::{ServedOffering, served::processor};
 use crate::{
-    backend::{OpContext, ResourceBackend},
-    client::WaldurClient,
+    backend::OpContext,
     error::Result,
     rest::{Breaker, Environment},
     settings::{ComponentMapping, Components},
-    types::OfferingUuid,
 };
 
-/// Reports the usage of one offering's resources. Cheap to clone; clones share what they remember between runs: refusals,
-/// plans, and how long a resource could not be measured.
+/// Reports the usage of one [offering](ServedOffering)'s resources. Cheap to clone; clones share what they remember between
+/// runs: refusals, plans, and how long a resource could not be measured.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
-/// use waldur_sdk::{backend::OpContext, client::AgentMode, process::UsageReporter};
+/// use waldur_sdk::{backend::OpContext, process::UsageReporter};
 ///
-/// let waldur = waldur.with_agent_mode(AgentMode::Report)?;
 /// let reporter = UsageReporter::new(waldur, backend, offering);
 /// let report = reporter.run_once(&OpContext::new("report")).await?;
 /// for resource in &report.resources {
@@ -68,85 +45,54 @@ use crate::{
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// Usage: from what the back end measured to what Waldur bills (core.md §4).
+///
+/// `list → measure → compare → submit → share out`: whatever Waldur has already is not sent again, so a run that finds
+/// nothing new writes nothing, and any run may be repeated.
+///
+/// | what the back end says of a resource | what Waldur is told |
+/// |---|---|
+/// | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
+/// | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
+/// | less than nothing | nothing: such a measurement is none |
+/// | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
+/// | of a component: nothing | nothing of that component |
+/// | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
+///
+/// Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end in
+/// the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month for
+/// both.
+///
+/// The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
+/// listing of usage and one question to the back end for each month, and where users are told apart one listing of their
+/// accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
+/// of a month a look at the plans that it was on.
 #[derive(Clone)]
 pub struct UsageReporter(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    waldur: WaldurClient,
-    backend: Arc<dyn ResourceBackend>,
-    offering: OfferingUuid,
-    components: Components,
+    served: ServedOffering,
     policy: UsagePolicy,
     memory: Arc<Memory>,
     server: Arc<Server>,
 }
 
+processor!(UsageReporter, UsagePolicy, Report, "usage", [memory, server]);
+
 impl UsageReporter {
-    /// A reporter with the default policy, whose components all stand for themselves.
-    pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
-        Self(Arc::new(Inner {
-            waldur,
-            backend,
-            offering,
-            components: Components::default(),
-            policy: UsagePolicy::default(),
-            memory: Arc::default(),
-            server: Arc::default(),
-        }))
-    }
-
-    /// Replaces the policy.
-    #[must_use]
-    pub fn with_policy(self, policy: UsagePolicy) -> Self {
-        self.edit(|inner| inner.policy = policy)
-    }
-
-    /// Replaces the back end, and keeps what is remembered: for one that was built anew since the offering changed.
-    #[must_use]
-    pub fn with_backend(self, backend: Arc<dyn ResourceBackend>) -> Self {
-        self.edit(|inner| inner.backend = backend)
-    }
-
-    /// Sets the components of the offering, of which some may stand for others on the back end (`target_components`).
-    #[must_use]
-    pub fn with_components(self, components: Components) -> Self {
-        self.edit(|inner| inner.components = components)
-    }
-
-    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        change(Arc::make_mut(&mut self.0));
-        self
-    }
-
-    /// The offering whose usage is reported.
-    pub fn offering(&self) -> OfferingUuid {
-        self.0.offering
-    }
-
     /// How the offering's components stand for those of the back end.
     ///
     /// # Errors
     /// `Config` when usage could not be told apart: see [`ComponentMapping::new`]. Every run ends with the same; a program
     /// that wants to say so when it starts asks here.
     pub fn mapping(&self) -> Result<ComponentMapping> {
-        ComponentMapping::new(&self.0.components)
+        ComponentMapping::new(&self.0.served.components)
     }
 
     fn components(&self) -> &Components {
-        &self.0.components
-    }
-
-    fn waldur(&self, cx: &OpContext) -> WaldurClient {
-        self.0.waldur.until(cx.deadline).stopped_by(cx.waldur_breaker())
-    }
-
-    fn backend(&self) -> &dyn ResourceBackend {
-        &*self.0.backend
-    }
-
-    fn policy(&self) -> &UsagePolicy {
-        &self.0.policy
+        &self.0.served.components
     }
 
     /// What one run's calls to Waldur stop by.
@@ -155,7 +101,7 @@ impl UsageReporter {
     }
 
     fn environment(&self) -> &Environment {
-        self.0.waldur.environment()
+        self.0.served.waldur.environment()
     }
 
     fn memory(&self) -> &Memory {
@@ -164,15 +110,5 @@ impl UsageReporter {
 
     fn server(&self) -> &Server {
         &self.0.server
-    }
-}
-
-impl fmt::Debug for UsageReporter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsageReporter")
-            .field("offering", &self.0.offering)
-            .field("backend_type", &self.0.backend.backend_type())
-            .field("policy", &self.0.policy)
-            .finish_non_exhaustive()
     }
 }

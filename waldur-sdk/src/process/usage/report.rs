@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::{
     backend::Period,
-    error::{Error, ErrorClass, ErrorKind},
+    error::{Error, ErrorKind},
+    process::failure::write_error,
     rest::BadRow,
     types::{Amounts, BackendId, ResourceUuid, WaldurAmount},
 };
@@ -38,7 +39,8 @@ impl UsageRunReport {
 
     /// Whether nothing failed: whatever was listed was read, and each month of it came to a
     /// [good](UsageOutcome::is_good) outcome. That all that was used is in Waldur is more than that: see
-    /// [`losses`](Self::losses).
+    /// [`losses`](Self::losses). A back end that measures nothing cannot fail, so with [`no_source`](Self::no_source) it
+    /// is clean: whoever expects usage of it asks for that.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
@@ -115,7 +117,7 @@ pub struct PeriodUsageReport {
 
 impl PeriodUsageReport {
     /// A report of a month that nothing was done about yet.
-    pub(super) fn new(period: Period) -> Self {
+    pub(crate) fn new(period: Period) -> Self {
         Self {
             period,
             outcome: UsageOutcome::Unmeasured,
@@ -276,13 +278,11 @@ impl UsageOutcome {
 
     /// The outcome of an error that nothing more is done about in this run.
     pub(super) fn failed(error: Error) -> Self {
-        match error.class() {
-            ErrorClass::Transient | ErrorClass::NotReady => Self::Deferred(error),
-            _ => Self::Refused(error),
-        }
+        if error.is_passing() { Self::Deferred(error) } else { Self::Refused(error) }
     }
 }
 
+/// In `{:#}` errors come with their causes.
 impl fmt::Display for UsageOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -292,15 +292,15 @@ impl fmt::Display for UsageOutcome {
             Self::Unmeasured => f.write_str("nothing measured"),
             Self::Idle => f.write_str("nothing used"),
             Self::NotYet => f.write_str("not counted yet"),
-            Self::Unreadable(error) => write!(f, "unreadable: {error}"),
+            Self::Unreadable(error) => write_error(f, "unreadable", error),
             Self::Anomaly => f.write_str("amounts went down"),
             Self::MonthEnded => f.write_str("the month ended meanwhile"),
             Self::NotBegun => f.write_str("the month has not begun in UTC"),
             Self::ServerTooOld => f.write_str("this Waldur takes no reports of past months"),
-            Self::WrongState(error) => write!(f, "not taken in this state: {error}"),
-            Self::BackfillRefused(error) => write!(f, "past month refused: {error}"),
-            Self::Refused(error) => write!(f, "refused: {error}"),
-            Self::Deferred(error) => write!(f, "deferred: {error}"),
+            Self::WrongState(error) => write_error(f, "not taken in this state", error),
+            Self::BackfillRefused(error) => write_error(f, "past month refused", error),
+            Self::Refused(error) => write_error(f, "refused", error),
+            Self::Deferred(error) => write_error(f, "deferred", error),
         }
     }
 }

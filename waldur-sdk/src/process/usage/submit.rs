@@ -220,8 +220,8 @@ impl UsageReporter {
         period: Period,
         stored: &Stored,
     ) -> Result<Timeline> {
-        let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).collect().await?.complete()?;
-        let timeline = Timeline::new(plans.items(), period, stored, resource.plan_uuid.is_some())?;
+        let plans = self.waldur(cx).component_usages().plan_periods(resource.uuid).all().await?;
+        let timeline = Timeline::new(&plans, period, stored, resource.plan_uuid.is_some())?;
         if !self.policy().dry_run {
             let plans = Plans { plan: resource.plan_uuid, timeline: Some(timeline.clone()) };
             self.memory().learn(resource.uuid, period, plans);
@@ -241,8 +241,7 @@ struct Parts {
 /// right that is missing is one of them only for a resource whose plan this process has `seen`.
 fn is_withheld(error: &Error, seen: bool) -> bool {
     let denied = error.kind() == ErrorKind::PermissionDenied && seen;
-    (denied || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported))
-        && !matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady)
+    (denied || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)) && !error.is_passing()
 }
 
 fn refused(refusal: Refusal) -> UsageOutcome {

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use super::{AccountOutcome, AccountReport, NameGiver};
 use crate::{
     client::{OfferingUser, OfferingUserState as S},
-    error::{ErrorClass, Result},
+    error::Result,
     process::failure::shielded,
 };
 
@@ -64,9 +64,7 @@ impl NameGiver<'_> {
                 Ok(()) => AccountOutcome::Deleted,
                 Err(error) => AccountOutcome::Deferred(error),
             },
-            Err(error) if matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady) => {
-                AccountOutcome::Deferred(error)
-            }
+            Err(error) if error.is_passing() => AccountOutcome::Deferred(error),
             Err(error) => match accounts.set_error_deleting(account.uuid).await {
                 Ok(()) => AccountOutcome::Failed(error),
                 Err(cause) => AccountOutcome::NotReported(error, cause),

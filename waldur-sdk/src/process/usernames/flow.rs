@@ -8,7 +8,7 @@ use super::{AccountOutcome, AccountReport, RefusedNames};
 use crate::{
     backend::{OpContext, Requirement, UsernameBackend, UsernameOutcome, UsernameRequest},
     client::{OfferingUser, OfferingUserState as S, OfferingUsers, WaldurClient},
-    error::{Error, ErrorClass, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     process::failure::shielded,
     types::Personal,
 };
@@ -102,7 +102,6 @@ impl NameGiver<'_> {
     }
 
     async fn settle(&self, account: OfferingUser, answer: Answer) -> Settled {
-        let passing = |error: &Error| matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady);
         let answer = match answer {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => return (account, AccountOutcome::DryRun),
@@ -110,7 +109,7 @@ impl NameGiver<'_> {
         };
         match answer {
             Ok(UsernameOutcome::Absent) => (account, AccountOutcome::NoName),
-            Err(error) if passing(&error) => (account, AccountOutcome::Deferred(error)),
+            Err(error) if error.is_passing() => (account, AccountOutcome::Deferred(error)),
             Ok(UsernameOutcome::Ready(_)) if self.dry_run => (account, AccountOutcome::Named),
             Ok(UsernameOutcome::Ready(name)) => self.name(account, &name).await,
             Ok(UsernameOutcome::LinkingRequired(wish)) => self.wait(account, S::PendingAccountLinking, &wish).await,

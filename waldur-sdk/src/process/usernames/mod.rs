@@ -1,17 +1,4 @@
-//! Names of people on the site, driven (core.md §3.3, usernames.md §1): who wants a name gets it from the
-//! [`UsernameBackend`](crate::backend::UsernameBackend), and Waldur is told how far that is.
-//!
-//! | the account is | and there is a name | the person has to do something | asking failed for good |
-//! |---|---|---|---|
-//! | Requested, Error creating | begin, name | begin, pending | begin, error |
-//! | Creating | name | pending | error |
-//! | Pending | name, complete | the other pending, or nothing | nothing |
-//! | anything else, or has a name | nothing is asked | | |
-//!
-//! The back end is asked before Waldur is told anything: while it has no answer, nothing moves. A name that is there is
-//! never replaced: the account is read once more just before it gets one. A name that Waldur refused is not offered
-//! again for a day, unless the back end gives another one. One account's failure is its own. A server of 2024 knows no
-//! states: it is told names and nothing else.
+//! Names of people on the site, as [`UsernameReport`] says.
 
 mod assigned;
 mod deletion;

@@ -1,8 +1,33 @@
 //! What came of giving names.
 
-use crate::{error::Error, naming::NamedBy, process::Warning, types::OfferingUserUuid};
+use std::fmt;
+
+use crate::{
+    error::Error,
+    naming::NamedBy,
+    process::{
+        Warning,
+        failure::{write_error, write_not_reported},
+    },
+    types::OfferingUserUuid,
+};
 
 /// What came of giving names in one pass.
+///
+/// Names of people on the site, driven (core.md §3.3, usernames.md §1): who wants a name gets it from the
+/// [`UsernameBackend`](crate::backend::UsernameBackend), and Waldur is told how far that is.
+///
+/// | the account is | and there is a name | the person has to do something | asking failed for good |
+/// |---|---|---|---|
+/// | Requested, Error creating | begin, name | begin, pending | begin, error |
+/// | Creating | name | pending | error |
+/// | Pending | name, complete | the other pending, or nothing | nothing |
+/// | anything else, or has a name | nothing is asked | | |
+///
+/// The back end is asked before Waldur is told anything: while it has no answer, nothing moves. A name that is there is
+/// never replaced: the account is read once more just before it gets one. A name that Waldur refused is not offered
+/// again for a day, unless the back end gives another one. One account's failure is its own. A server of 2024 knows no
+/// states: it is told names and nothing else.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UsernameReport {
@@ -60,6 +85,25 @@ pub enum AccountOutcome {
     Deleting,
     /// It is gone.
     Deleted,
+}
+
+/// In `{:#}` errors come with their causes.
+impl fmt::Display for AccountOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("named"),
+            Self::LeftToOthers => f.write_str("left to others"),
+            Self::NoName => f.write_str("no name"),
+            Self::Asked => f.write_str("asked to do something"),
+            Self::StillWaiting => f.write_str("has still to do what was asked for"),
+            Self::DryRun => f.write_str("dry run"),
+            Self::Failed(error) => write_error(f, "failed", error),
+            Self::NotReported(error, cause) => write_not_reported(f, error, cause),
+            Self::Deferred(error) => write_error(f, "deferred", error),
+            Self::Deleting => f.write_str("being removed"),
+            Self::Deleted => f.write_str("removed"),
+        }
+    }
 }
 
 impl AccountOutcome {

@@ -9,7 +9,7 @@ use super::{
     nearest::nearest,
     problem::{Found, Problem, Rule, Warning, child, into_error},
 };
-use crate::error::Result;
+use crate::{error::Result, rest::MUST_VERIFY};
 
 /// Proof that a problem has been recorded: only the reader makes one. Carry it on with `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,19 @@ impl<'a> Section<'a> {
         }
         let from = from.unwrap_or(name);
         Setting::new(child(self.path, from), self.members.get(from), self.report)
+    }
+
+    /// The key `verify_ssl` of a server: whether its certificate is verified. `true` unless the operator says otherwise,
+    /// who is told `warning` then; that is a problem in a build without the feature `danger-accept-invalid-certs`. Goes
+    /// into [`HttpOptions::verifying`](crate::rest::HttpOptions::verifying).
+    pub fn verify_ssl(&mut self, warning: &str) -> bool {
+        let verify = self.key("verify_ssl").boolean().or(true);
+        if !verify && cfg!(feature = "danger-accept-invalid-certs") {
+            self.warn("verify_ssl", warning);
+        } else if !verify {
+            self.refuse("verify_ssl", MUST_VERIFY);
+        }
+        verify
     }
 
     /// Whether a key is written at all, be it `null`.

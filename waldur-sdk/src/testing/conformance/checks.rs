@@ -146,9 +146,7 @@ pub(super) async fn two_creates_at_once_make_one_object(subject: &dyn Subject) -
     // One of them may lose the race for a passing reason; a repeat then has to succeed.
     for result in [first, second] {
         if let Err(error) = result {
-            ensure(matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady), || {
-                format!("one of two creates failed for good: {error}")
-            })?;
+            ensure(error.is_passing(), || format!("one of two creates failed for good: {error}"))?;
             done("the repeat", one.create(&cx(), &request).await)?;
         }
     }
@@ -281,7 +279,7 @@ pub(super) async fn an_outage_while_creating_is_not_success(subject: &dyn Subjec
     match outcome {
         Ok(_) => Err("create succeeded during an outage".into()),
         Err(error) => {
-            ensure(matches!(error.class(), ErrorClass::Transient | ErrorClass::NotReady), || {
+            ensure(error.is_passing(), || {
                 format!("an outage has to be of class Transient or NotReady, is {:?}", error.class())
             })?;
             done("create after the outage", backend.create(&cx(), &request).await)?;

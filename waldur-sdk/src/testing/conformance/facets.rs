@@ -1,5 +1,7 @@
 //! Abilities that not every back end has.
 
+use std::collections::BTreeSet;
+
 use super::{
     Outcome, Subject,
     checks::{cx, id_of, make},
@@ -97,14 +99,20 @@ pub(super) async fn members_and_status_of_a_foreign_object_are_refused(subject: 
     if !subject.plant(&id, true).await {
         return Ok(Some("the subject cannot plant an object"));
     }
-    let before = must("get", backend.get(&cx(), &id).await)?;
+    let before = seen(&*backend, &id).await?;
     change_foreign(subject, &*backend, &resource, &id).await?;
-    let after = must("get", backend.get(&cx(), &id).await)?;
-    let seen = |state: &Option<crate::backend::ResourceState>| {
-        state.as_ref().map(|state| (state.members.clone(), state.status, state.limits.clone()))
-    };
-    ensure(seen(&before) == seen(&after), || "a stranger's object was changed".into())?;
+    ensure(before == seen(&*backend, &id).await?, || "a stranger's object was changed".into())?;
     Ok(None)
+}
+
+/// What can be seen of an object. Nobody has to tell the members of a stranger's.
+async fn seen(backend: &dyn ResourceBackend, id: &BackendId) -> Result<impl PartialEq + use<>, String> {
+    let state = must("get", backend.get(&cx(), id).await)?;
+    let members: Option<BTreeSet<_>> = match backend.members() {
+        Some(members) => listed(members, id).await.map(|list| list.into_items().into_iter().collect()).ok(),
+        None => None,
+    };
+    Ok((members, state.map(|state| (state.status, state.limits))))
 }
 
 async fn change_foreign(

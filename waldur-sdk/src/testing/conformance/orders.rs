@@ -9,7 +9,7 @@ use super::{
 use crate::{
     backend::{Ownership, Stamp},
     testing::{
-        Failure, Interleaving, Life, Limits, drop_points, failure::Story, interleave, kill_points, life::Undisturbed,
+        Bounds, Failure, Interleaving, Life, drop_points, failure::Story, interleave, kill_points, life::Undisturbed,
         waldur::OrderState,
     },
     types::BackendId,
@@ -169,7 +169,7 @@ impl<S: Subject> Scene<'_, S> {
 
     /// Whether the order comes to the same under every harness.
     async fn survives(&self, world: &World<S>) -> Result<(), String> {
-        let bounds = Limits::default().with_environment(world.subject.environment()).around_writes();
+        let bounds = Bounds::default().with_environment(world.subject.environment()).around_writes();
         let told = |failure: Failure<Seen>| failure.to_string();
         Box::pin(kill_points(self, &bounds)).await.map_err(told)?;
         Box::pin(drop_points(self, &bounds)).await.map_err(told)?;

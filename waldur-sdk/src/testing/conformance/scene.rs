@@ -16,7 +16,7 @@ use crate::{
     },
     client::{AgentMode, WaldurClient},
     error::{ErrorClass, Result},
-    process::{OrderProcessor, OrderRunReport},
+    process::{OrderProcessor, OrderRunReport, ServedOffering},
     rest::{Http, HttpTransport},
     settings::AccountingType,
     testing::{
@@ -270,7 +270,8 @@ impl<S: Subject> World<S> {
         let http = Http::new(waldur).with_environment(self.subject.environment());
         let client = WaldurClient::builder(self.waldur.base_url()).token(self.waldur.token()).http(http);
         let client = client.agent_mode(AgentMode::OrderProcess).build()?;
-        Ok(OrderProcessor::new(client, backend, self.offering).with_components(self.subject.components()))
+        let served = ServedOffering::new(client, backend, self.offering).with_components(self.subject.components());
+        Ok(served.orders())
     }
 
     /// One pass of one agent that nothing happens to.

@@ -9,7 +9,7 @@ pub use explorer::Schedule;
 use explorer::{Explorer, Mode, Trace};
 use gate::{Crew, Gate};
 
-use super::{Cycle, Failure, Life, Limits, Scenario, failure::Story, life::Undisturbed, scenario::Watched};
+use super::{Bounds, Cycle, Failure, Life, Scenario, failure::Story, life::Undisturbed, scenario::Watched};
 
 /// Lets several agents work on one world, one request at a time in every order asked for, and compares the final state
 /// with that of the same agents one after another (faults.md row 110).
@@ -32,7 +32,7 @@ use super::{Cycle, Failure, Life, Limits, Scenario, failure::Story, life::Undist
 pub async fn interleave<S: Scenario>(
     scenario: &S,
     interleaving: &Interleaving,
-    limits: &Limits,
+    limits: &Bounds,
 ) -> Result<Interleaved, Failure<S::Verdict>> {
     let expected = one_after_another(scenario, interleaving, limits).await?;
     let mut result = Interleaved { schedules: 0, decisions: 0 };
@@ -136,7 +136,7 @@ pub struct Interleaved {
 async fn one_after_another<S: Scenario>(
     scenario: &S,
     interleaving: &Interleaving,
-    limits: &Limits,
+    limits: &Bounds,
 ) -> Result<S::Verdict, Failure<S::Verdict>> {
     let mut world = scenario.world();
     scenario.prepare(&mut world).await;
@@ -157,7 +157,7 @@ async fn alone<S: Scenario>(
     agent: usize,
     number: usize,
     story: &Story,
-    limits: &Limits,
+    limits: &Bounds,
 ) -> Result<(), Failure<S::Verdict>> {
     let life = Life::new(Arc::new(Undisturbed(story.clone())), agent, number);
     let process = scenario.start(world, &life);
@@ -182,7 +182,7 @@ async fn to_rest<S: Scenario>(scenario: &S, mut process: S::Agent, cycles: usize
 async fn together<S: Scenario>(
     scenario: &S,
     interleaving: &Interleaving,
-    limits: &Limits,
+    limits: &Bounds,
     explorer: &mut Explorer,
 ) -> Result<(Trace, S::Verdict), Failure<S::Verdict>> {
     let mut world = scenario.world();

@@ -205,7 +205,6 @@ impl MemoryBackend {
             _ => return Err(Error::new(ErrorKind::Decode, format!("{id}: what was read is no object of the service"))),
         };
         state.limits = self.of_service(&object.limits)?;
-        state.members = self.members.then(|| object.members.iter().cloned().collect());
         state.metadata = Some(metadata(id));
         Ok(state)
     }
