@@ -1,8 +1,9 @@
 //! Orders, keys, members and usage of one offering in a service of one's own, against a marketplace in memory:
 //! `cargo run -p waldur-examples --example embed_whole_agent`.
 //!
-//! Each processor does one pass when it is asked to. Made from one value, they share a client, a back end and the lanes in
-//! which the work on one resource is done one thing after the other; when which of them runs is the service's business.
+//! Each processor does one pass when it is asked to. They are made from one value, so they share a client, a back end
+//! and the lanes, in which the work on one resource is done one thing after the other. Your service decides which of
+//! them runs when.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
 use std::{error::Error, sync::Arc};

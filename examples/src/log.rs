@@ -1,8 +1,8 @@
 //! Log lines on stderr, as text or as one JSON object a line. No secret gets this far: errors and events of the SDK
 //! carry none.
 //!
-//! A thread of its own writes them. Whoever reads stderr slowly, or not at all, holds no order up: lines that find no
-//! room are dropped and counted.
+//! A thread of its own writes them. A slow reader of stderr, or none at all, holds no order up: lines that find no room
+//! are dropped and counted.
 
 use std::{
     env,

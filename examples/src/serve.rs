@@ -1,4 +1,4 @@
-//! Any transport as a server on a socket: a fake then serves clients that are not written in Rust.
+//! Makes a server on a socket from any transport, so that a fake can serve clients that are not written in Rust.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

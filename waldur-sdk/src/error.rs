@@ -89,7 +89,7 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// Leave everything as it is and come back in the next cycle.
+    /// Leave everything as it is and come back in the next pass.
     NotReady,
     /// Leave everything as it is and repeat soon, within limits.
     Transient,

@@ -1,10 +1,11 @@
 //! The heartbeat: a file whose age tells whether the agent lives (core.md §5.9).
 //!
-//! It is written anew beside its place, under a name that nobody can guess, and then moved there: no link is ever followed
-//! and no reader sees half of it. What is there and is no file of ours, a link included, is never replaced.
-//! `/tmp/waldur-site-agent-heartbeat`, where the Python agent has its own, is kept up for those who watch it.
+//! It is written beside its place under a name that nobody can guess, and then moved there. So no link is ever
+//! followed, and no reader sees half of it. If something else is in its place, also a link, that is never replaced.
+//! `/tmp/waldur-site-agent-heartbeat`, the file of the Python agent, is written as well, for programs that watch it.
 //!
-//! A reader believes no file from the future, and where everybody may put files, none of anybody's but root's and its own.
+//! A reader believes no file from the future. In a directory where everybody may put files, it believes only root's
+//! files and its own user's.
 
 use std::{
     env,

@@ -2,7 +2,7 @@
 //!
 //! | in the file | here |
 //! |---|---|
-//! | `yes`, `no`, `on`, `off` | booleans where a boolean is wanted, and the words as written where text is |
+//! | `yes`, `no`, `on`, `off` | booleans if a boolean is wanted, the words as written if text is wanted |
 //! | `0077` | octal, 63 |
 //! | `12:30` | the text as written; PyYAML makes 750 of it, and refuses it where text is wanted |
 //! | thirty-two digits under a key that ends in `uuid` | text, with a warning; PyYAML makes a number of them |

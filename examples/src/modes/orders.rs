@@ -83,6 +83,10 @@ impl Work for OrderWork {
         log(&self.name, &report);
         let mut summary = summary(&report);
         self.publish(cx, &report, &mut summary).await;
+        // Who does not answer has no keys to give, either.
+        if report.not_ready.is_some() {
+            return Ok(summary);
+        }
         match self.keys.reconcile_stuck(cx).await {
             Ok(stuck) => note_keys(&self.name, &stuck, &mut summary),
             Err(error) => {

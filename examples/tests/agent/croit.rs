@@ -12,7 +12,7 @@ use serde_json::json;
 use waldur_backend_croit::testing::{FakeCroit, SeedUser};
 use waldur_examples::{agent::pass, config, exit::Exit, modes::Mode, site::Site};
 use waldur_sdk::{
-    backend::OpContext,
+    backend::{Capabilities, OpContext, Overridden, Override, ResourceBackend},
     settings::AgentSettings,
     testing::waldur::{Billing, FakeWaldur, Generation, OrderState},
     types::{OfferingUuid, ResourceUuid},
@@ -128,6 +128,41 @@ async fn s21_a_user_that_can_have_no_api_keys_fails_no_pass_and_is_told_once() {
         assert_eq!(outcomes.get("without_keys").copied().unwrap_or_default(), told, "{outcomes:?}");
         // The offering is read anew, and the back end built.
         environment().sleep(Duration::from_hours(2)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f044_an_agent_whose_token_is_refused_asks_once_in_each_pass_for_all_who_wait_for_keys() {
+    let (settings, waldur, offering, _) = with_api_keys();
+    for number in 0..25 {
+        let uid = format!("waldur_{number}");
+        waldur.resource(offering).name(&uid).slug(&uid).backend_id(&uid).create();
+    }
+    // With a back end that says before that it is not ready, that is all that is asked.
+    for is_asked_before in [false, true] {
+        let croit = FakeCroit::builder().token("another-token").build();
+        let mut site = Site::over(to(waldur.clone()), to(croit.clone()), environment());
+        if is_asked_before {
+            site = site.with_layer(|backend| Arc::new(Overridden(Preflight(backend))));
+        }
+        let (mut units, _) = site.units(&settings, &[Mode::OrderProcess], false).unwrap();
+        for asked in 1..=3 {
+            pass(&mut units, &OpContext::new("test")).await;
+            assert_eq!(croit.gateway().rejected_signatures(), asked, "{is_asked_before}");
+            environment().sleep(Duration::from_hours(2)).await;
+        }
+    }
+}
+
+struct Preflight(Arc<dyn ResourceBackend>);
+
+impl Override for Preflight {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &*self.0
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_preflight()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writes that the gateway acknowledges and does not have.
+//! Repeats writes that the gateway acknowledged and lost.
 
 use waldur_sdk::{
     ErrorKind, Result,

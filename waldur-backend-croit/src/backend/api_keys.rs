@@ -1,12 +1,12 @@
 //! Keys of customers as Waldur's API keys (s3.md §4), where `credentials_mode` says so.
 //!
-//! The access key of a new pair is drawn here, so that a pair whose answer got lost has a name by which it is taken back.
-//! On RadosGW the gateway draws the secret, and no URL carries one; croit takes both halves from us.
+//! The access key of a new pair is drawn here: if the answer gets lost, the pair can be deleted by its name. On RadosGW
+//! the gateway draws the secret, so no URL carries one; croit takes both halves from us.
 //!
-//! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out its keys, or to
-//! take away those in use. With `credentials_mode: both` the key that stands in the metadata is known to customers, though
-//! it may be none of Waldur's, and is not pruned; nothing is while it is not known which one that is. When the resource has
-//! ended, it goes with the others.
+//! Only a user that carries the resource's stamp is touched: a name alone proves too little to hand out keys, or to
+//! delete keys in use. With `credentials_mode: both`, customers know the key in the metadata, although Waldur may not
+//! list it. So it is never pruned, and while it is unknown which key that is, none is pruned. When the resource has
+//! ended, it is deleted with the others.
 
 use std::collections::BTreeSet;
 
@@ -149,11 +149,10 @@ impl S3Backend {
     /// # Errors
     /// `NotReady` while it is not known which one that is: any of them may be about to be published.
     fn unpublished(&self, resource: &MarketplaceResource, keys: Vec<S3Key>) -> Result<Vec<S3Key>> {
-        let credentials = self.0.settings.credentials;
-        if !credentials.publishes() || keys.is_empty() {
+        if !self.0.settings.credentials.publishes() || keys.is_empty() {
             return Ok(keys);
         }
-        let published = metadata::choose(&keys, &[&resource.metadata], credentials);
+        let published = metadata::choose(&keys, &[&resource.metadata]);
         let published = published.map(|key| key.access_key.clone());
         let published = published.ok_or_else(|| Error::not_ready("it is not known which of the keys is published"))?;
         Ok(keys.into_iter().filter(|key| key.access_key != published).collect())
@@ -213,13 +212,15 @@ impl S3Backend {
 }
 
 impl Inner {
-    /// What croit's list says of a user, or what was read back of it a moment ago: nobody is to list everybody anew for each
-    /// key of an order.
+    /// What croit's list says of a user, or what it said a moment ago: nobody is to list everybody anew for each key.
     async fn account(&self, storage: &Storage, id: &BackendId, uid: &Uid) -> Result<Account> {
-        match self.recent.account(uid, storage.environment().instant()) {
-            Some(account) => Ok(account),
-            None => storage.account(uid).await?.ok_or_else(|| missing(id)),
+        let now = storage.environment().instant();
+        if let Some(account) = self.recent.account(uid, now) {
+            return Ok(account);
         }
+        let account = storage.account(uid).await?.ok_or_else(|| missing(id))?;
+        self.recent.shows(uid, &account, now);
+        Ok(account)
     }
 
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use waldur_sdk::{
     Error, Result,
-    backend::{CreateRequest, Finding, Outcome, Surroundings},
+    backend::{CreateRequest, Finding, MarketplaceResource, Outcome, Surroundings},
     settings::{AccountingType, Component, Components, Warning},
     types::{BackendAmount, Decimal, JsonObject, Limit, Limits, UnitFactor, WaldurAmount, lenient},
 };
@@ -19,6 +19,8 @@ pub(super) struct Ceilings {
     objects: Option<Dimension>,
     /// Components that are billed by usage or limit, and neither limited nor measured here, with the reason.
     strangers: Vec<(String, &'static str)>,
+    /// What may be ordered and is only Waldur's.
+    adopted: BTreeSet<String>,
 }
 
 /// A component and where its ceiling comes from.
@@ -30,6 +32,8 @@ struct Dimension {
     enforced: bool,
     /// Where the ceiling comes from.
     accounting: AccountingType,
+    /// How Waldur bills it, where that is known.
+    billed: Option<AccountingType>,
     /// Counted in months (core.md §6.4): what an order names is a ceiling, but what Waldur has on record later may be
     /// what is left of it, and is not compared.
     prepaid: bool,
@@ -79,6 +83,7 @@ impl Ceilings {
         for component in components.iter().filter(|component| !component.is_fixed()) {
             if component.is_adopted {
                 found.strangers.extend(is_billed(component).then(|| (component.name.clone(), NOT_IN_THE_FILE)));
+                found.adopted.insert(component.name.clone());
                 continue;
             }
             let (backend_name, enforced) = own_keys(component)?;
@@ -103,6 +108,7 @@ impl Ceilings {
                 factor: component.unit_factor,
                 enforced,
                 accounting: component.accounting_type,
+                billed: component.billing_type.as_ref().map(AccountingType::from),
                 prepaid: component.is_prepaid == Some(true),
                 // For other components it is not a resource's limit (core.md §6.4).
                 fixed: component.limit.filter(|_| component.accounting_type == AccountingType::Usage),
@@ -133,9 +139,9 @@ impl Ceilings {
     /// What a new resource wants.
     ///
     /// # Errors
-    /// `Rejected` when an option is no whole number, or out of range; `Config` as [`Self::must_be_named`].
+    /// `Rejected` when an option is no whole number, or out of range; `Config` as [`Self::must_take_effect`].
     pub(super) fn of_create(&self, request: &CreateRequest) -> Result<Wishes> {
-        self.must_be_named(&request.limits)?;
+        self.must_take_effect(&request.limits, &request.resource)?;
         let sources = [&request.resource.options, &request.resource.attributes];
         self.wishes(|dimension| {
             if !dimension.enforced {
@@ -156,9 +162,9 @@ impl Ceilings {
     /// plan, which come with an order that changes nothing but options, must not undo the options.
     ///
     /// # Errors
-    /// `Rejected` for what is out of range; `Config` as [`Self::must_be_named`].
-    pub(super) fn of_limits(&self, limits: &Limits) -> Result<Wishes> {
-        self.must_be_named(limits)?;
+    /// `Rejected` for what is out of range; `Config` as [`Self::must_take_effect`].
+    pub(super) fn of_limits(&self, limits: &Limits, resource: &MarketplaceResource) -> Result<Wishes> {
+        self.must_take_effect(limits, resource)?;
         self.wishes(|dimension| match limits.get(&dimension.component) {
             Some(limit) if dimension.enforced && (dimension.is_ordered() || *limit == CLOSED) => Ok(Wish::Set(*limit)),
             _ => Ok(Wish::Keep),
@@ -206,22 +212,37 @@ impl Ceilings {
         self.wishes(|dimension| Ok(wish(dimension))).unwrap_or(Wishes::IDLE)
     }
 
-    /// A name that is misspelt in the file is two components: one that is never ordered, and one that only Waldur has.
+    /// Whatever a wrong word in the file makes of it, what is sold is a ceiling. A name that is misspelt there is two
+    /// components: one that Waldur does not have, and one that only Waldur has. One that is measured by the file, and sold by
+    /// its limit in Waldur, has a ceiling only where the customer or the operator has chosen one.
     ///
     /// # Errors
-    /// `Config` when the limits name such a one, and not a component whose ceiling is sold: the user would have none.
-    fn must_be_named(&self, limits: &Limits) -> Result<()> {
-        let only_waldurs = |(name, why): &&(String, &str)| *why == NOT_IN_THE_FILE && limits.contains_key(name);
-        let is_unnamed = |dimension: &&Dimension| {
-            dimension.enforced && dimension.is_ordered() && !limits.contains_key(&dimension.component)
-        };
-        match (self.strangers.iter().find(only_waldurs), self.dimensions().find(is_unnamed)) {
-            (Some((theirs, _)), Some(Dimension { component: ours, .. })) => Err(Error::config(format!(
-                "{ours}: is sold by its limit, and what was ordered names {theirs}, which only Waldur has: if they are \
-                 one, call it {theirs} in backend_components, too"
-            ))),
-            _ => Ok(()),
+    /// `Config` when what the limits name would have no effect for such a reason.
+    fn must_take_effect(&self, limits: &Limits, resource: &MarketplaceResource) -> Result<()> {
+        let sources = [&resource.options, &resource.attributes];
+        for dimension in self.dimensions().filter(|dimension| dimension.enforced) {
+            let (ours, ordered) = (&dimension.component, limits.get(&dimension.component));
+            if dimension.is_ordered() {
+                let theirs = limits.keys().find(|name| self.adopted.contains(*name));
+                if let Some(theirs) = theirs.filter(|_| dimension.billed.is_none() && ordered.is_none()) {
+                    return Err(Error::config(format!(
+                        "{ours}: is sold by its limit, and what was ordered names {theirs}, which only Waldur has: if they \
+                         are one, call it {theirs} in backend_components, too"
+                    )));
+                }
+                continue;
+            }
+            let is_sold = matches!(dimension.billed, Some(AccountingType::Limit | AccountingType::One));
+            let is_capped = || matches!(dimension.chosen(&sources), Ok(Some(Limit::At(_))));
+            let is_ceiling = ordered.is_some_and(|limit| *limit != Limit::Unlimited && *limit != CLOSED);
+            if is_sold && is_ceiling && !is_capped() {
+                return Err(Error::config(format!(
+                    "{ours}: is sold by its limit in Waldur, and measured by its accounting_type in backend_components: \
+                     the user would have no ceiling"
+                )));
+            }
         }
+        Ok(())
     }
 
     fn wishes(&self, wish: impl Fn(&Dimension) -> Result<Wish<Limit>>) -> Result<Wishes> {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use waldur_sdk::{
     Effect, Error, ErrorKind, Result,
-    backend::{CreateRequest, Created, MarketplaceResource, OpContext, Verified},
-    types::BackendId,
+    backend::{CreateRequest, Created, MarketplaceResource, OpContext, Ownership, Verified},
 };
 
 use super::{
@@ -39,7 +38,7 @@ impl Inner {
         self.must_see(&storage, &uid).await?;
         let _written = self.recent.writing(&uid, storage.environment());
         cx.step("user");
-        let Ensured { account, is_new, first_key } = self.ensure_user(&storage, &uid, request).await?;
+        let Ensured { account, is_new, is_stamped, first_key } = self.ensure_user(&storage, &uid, request).await?;
         cx.checkpoint()?;
         let publishes = self.settings.credentials.publishes();
         if is_new && !publishes {
@@ -49,8 +48,8 @@ impl Inner {
         cx.step("quota");
         self.set_quotas(&storage, &uid, &account, wishes).await.map_err(not_there(id))?;
         cx.step("verify");
-        let needs = Needs { stamp: is_new || storage.can_stamp(), key: publishes };
-        let found = self.read_back(cx, || whole(&storage, id, &uid, needs, wishes)).await?;
+        let needs = Needs { stamp: is_new || storage.can_stamp(), keys: publishes, key: publishes && is_stamped };
+        let found = self.read_back(cx, || whole(&storage, request, &uid, needs, wishes)).await?;
         self.memory.shows(&uid);
         self.recent.shows(&uid, &found.account, storage.environment().instant());
         let created = self.created(&storage, &uid, request, &found, is_new).await?;
@@ -97,9 +96,14 @@ impl Inner {
                 metadata::published_summary(published)
             }
         };
-        let created = Created::default()
-            .with_metadata(self.metadata(uid, found, published, summary)?)
-            .with_endpoint("S3 endpoint", metadata::endpoint(&self.settings));
+        let is_wanted = self.settings.credentials.publishes();
+        let key = metadata::choose(&found.keys, published).filter(|_| is_wanted);
+        if is_wanted && key.is_none() {
+            warnings.push(metadata::no_key(&found.keys, false));
+        }
+        let metadata = metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary);
+        let created =
+            Created::default().with_metadata(metadata).with_endpoint("S3 endpoint", metadata::endpoint(&self.settings));
         Ok(warnings.into_iter().fold(created, Created::with_warning))
     }
 
@@ -110,7 +114,9 @@ impl Inner {
         let with_key = self.settings.credentials.publishes();
         let new = NewAccount { uid: uid.clone(), name: display_name(resource), email, with_key };
         let refused = match storage.create(&new, &self.settings).await {
-            Ok(Made { account, first_key }) => return Ok(Ensured { account, is_new: true, first_key }),
+            Ok(Made { account, first_key }) => {
+                return Ok(Ensured { account, is_new: true, is_stamped: true, first_key });
+            }
             Err(refused) => refused,
         };
         let taken = refused.kind() == ErrorKind::AlreadyExists;
@@ -160,26 +166,19 @@ impl Inner {
             let stamped = storage.stamp(uid, stamp::address(stamp, uid)).await.map_err(not_there(id))?;
             account = stamped.unwrap_or(account);
         }
-        if self.settings.credentials.publishes() {
+        let is_stamped = self.state(id, uid, &account)?.ownership(stamp) == Ownership::Ours;
+        if is_stamped && self.settings.credentials.publishes() {
             let keys = match keys {
                 Some(keys) => keys,
                 None => storage.keys(uid).await.map_err(not_there(id))?,
             };
-            if !has_one_to_publish(&keys, request) {
+            // The only one is that which the storage has made with the user, for an attempt that was cut short.
+            if metadata::choose(&keys, &[&request.resource.metadata]).is_none() {
                 storage.mint(uid).await.map_err(not_there(id))?;
             }
         }
-        Ok(Ensured { account, is_new: false, first_key: None })
+        Ok(Ensured { account, is_new: false, is_stamped, first_key: None })
     }
-}
-
-/// Whether a user that is adopted has a key that may be published. Of several each may be a customer's own, which Waldur
-/// lists. The only one is that which the storage has made with the user, for an attempt that was cut short: whoever has
-/// customers' keys has two.
-fn has_one_to_publish(keys: &[S3Key], request: &CreateRequest) -> bool {
-    let published = [&request.resource.metadata];
-    let is_meant = |key: &S3Key| key.is_for_metadata() || metadata::is_published(key, &published);
-    keys.len() == 1 || keys.iter().any(is_meant)
 }
 
 /// Somebody has to find out how the storage names it.
@@ -196,6 +195,8 @@ struct Ensured {
     account: Account,
     /// Whether it was made just now.
     is_new: bool,
+    /// Whether it carries the resource's stamp.
+    is_stamped: bool,
     first_key: Option<AccessKeyId>,
 }
 
@@ -203,6 +204,9 @@ struct Ensured {
 #[derive(Clone, Copy)]
 struct Needs {
     stamp: bool,
+    /// Whether its keys are to be read.
+    keys: bool,
+    /// Whether one of them has to be one that may be published.
     key: bool,
 }
 
@@ -210,13 +214,20 @@ struct Needs {
 ///
 /// # Errors
 /// `Inconsistent` when something of it does not show.
-async fn whole(storage: &Storage, id: &BackendId, uid: &Uid, needs: Needs, wishes: Wishes) -> Result<AccountWithKeys> {
-    let found = storage.whole(uid, needs.key).await?;
+async fn whole(
+    storage: &Storage,
+    request: &CreateRequest,
+    uid: &Uid,
+    needs: Needs,
+    wishes: Wishes,
+) -> Result<AccountWithKeys> {
+    let id = &request.backend_id;
+    let found = storage.whole(uid, needs.keys).await?;
     let found = found.ok_or_else(|| inconsistent(id, "it was created but cannot be read"))?;
     if needs.stamp && found.account.email.is_none() {
         return Err(inconsistent(id, "it was stamped, but the stamp does not show"));
     }
-    if needs.key && found.keys.is_empty() {
+    if needs.key && metadata::choose(&found.keys, &[&request.resource.metadata]).is_none() {
         return Err(inconsistent(id, "a key was made, but does not show"));
     }
     verify(storage, id, &found.account, wishes)?;

@@ -6,7 +6,7 @@ use waldur_sdk::{Error, ErrorKind, Result, types::JsonObject};
 
 use crate::{
     s3::{Quota, Quotas, S3Key, Uid},
-    settings::{CredentialsMode, S3Settings},
+    settings::S3Settings,
 };
 
 const SUMMARY: &str = "storage_summary";
@@ -145,17 +145,14 @@ pub(super) fn is_published(key: &S3Key, published: &[&JsonObject]) -> bool {
 }
 
 /// The key to publish: the one that is published already if the user still has it, else one that was made for that, else
-/// the first by position. Where customers have API keys too, any of several others may be one, so that none is chosen.
-pub(super) fn choose<'a>(
-    keys: &'a [S3Key],
-    published: &[&JsonObject],
-    credentials: CredentialsMode,
-) -> Option<&'a S3Key> {
+/// the only one. Of several each may be a customer's own, which Waldur lists, so that none is chosen; whoever has such keys
+/// has two.
+pub(super) fn choose<'a>(keys: &'a [S3Key], published: &[&JsonObject]) -> Option<&'a S3Key> {
     let mut known = published.iter().filter_map(|metadata| published_key(metadata));
     let recorded = known.find_map(|known| keys.iter().find(|key| key.access_key == known));
     let made_for_it = || keys.iter().find(|key| key.is_for_metadata());
-    let first = || keys.first().filter(|_| keys.len() == 1 || !credentials.issues());
-    recorded.or_else(made_for_it).or_else(first)
+    let only = || keys.first().filter(|_| keys.len() == 1);
+    recorded.or_else(made_for_it).or_else(only)
 }
 
 #[cfg(test)]

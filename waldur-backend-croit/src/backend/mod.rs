@@ -56,8 +56,8 @@ const AT_A_TIME: usize = 8;
 
 /// The back end: one S3 user for each resource, on the flavour of storage that the settings name. Cheap to clone.
 ///
-/// A user carries the resource's stamp as its e-mail address. Its key pair is minted by the storage when it is
-/// created, so that no secret stands in a URL. Its ceilings are quotas on the user and on each of its buckets.
+/// A user carries the resource's stamp as its e-mail address. The storage mints its key pair when the user is created,
+/// so no secret is in a URL. Its ceilings are quotas on the user and on each of its buckets.
 #[derive(Clone, Debug)]
 pub struct S3Backend(Arc<Inner>);
 
@@ -153,19 +153,6 @@ impl Inner {
         self.settings.prefixes.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix))
     }
 
-    /// What is published about a user, where `published` is so already.
-    fn metadata(
-        &self,
-        uid: &Uid,
-        found: &AccountWithKeys,
-        published: &[&JsonObject],
-        summary: Option<Value>,
-    ) -> Result<JsonObject> {
-        let credentials = self.settings.credentials;
-        let key = metadata::choose(&found.keys, published, credentials).filter(|_| credentials.publishes());
-        Ok(metadata::all(&self.settings, uid, quotas(&found.account)?, key, summary))
-    }
-
     /// What `view` shows of the user of a back-end id.
     async fn inspect_one(
         &self,
@@ -217,9 +204,11 @@ impl Inner {
                 metadata::published_summary(published)
             }
         };
-        let told = found.and_then(|found| {
-            let mut metadata = self.metadata(uid, &found, published, summary)?;
-            self.mind_the_key(&found.keys, published, &mut metadata, state);
+        let told = found.and_then(|AccountWithKeys { account, keys }| {
+            let quotas = quotas(&account)?;
+            let key = self.choose(&keys, published, state.stamp.is_some());
+            let mut metadata = metadata::all(&self.settings, uid, quotas, key, summary);
+            self.mind_the_key(&keys, key, published, &mut metadata, state);
             Ok(metadata)
         });
         match told {
@@ -308,7 +297,7 @@ impl ResourceBackend for S3Backend {
     }
 
     async fn set_limits(&self, cx: &OpContext, change: &LimitChange) -> Result<Progress<Verified<Limits>>> {
-        let wishes = self.0.ceilings.of_limits(&change.limits)?;
+        let wishes = self.0.ceilings.of_limits(&change.limits, &change.resource)?;
         let state = self.0.change_quotas(cx, &change.backend_id, &change.resource, wishes).await?;
         Verified::limits(&change.limits, &state).map(Progress::Done)
     }
@@ -351,10 +340,11 @@ impl ResourceBackend for S3Backend {
 }
 
 /// Builds the back end from settings, under the words `ceph_s3`, `croit_s3` and `croit_usage`. The settings choose the
-/// flavour; the last word is croit's, and means `usage_model: gb_days`.
+/// flavour. `croit_usage` needs croit, and means `usage_model: gb_days`.
 ///
-/// `soft_delete` is refused where no component sets a quota, as nothing would be closed. Suspending the user is no way
-/// out: that wants to be asked for (s3.md §8), and a restoration could not tell it from a suspension by the operator.
+/// `soft_delete` is refused where no component sets a quota, because then nothing would close the user. To suspend it
+/// instead is no solution: suspension has to be switched on (s3.md §8), and a restoration could not tell it from a
+/// suspension by the operator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct S3Factory;
 

@@ -1,5 +1,5 @@
-//! The key that stands in the metadata, where a user has none that may: the operator took it away, or the user is from a
-//! time when all its keys were its customers' own.
+//! Makes a key for the metadata, if a user has none that may be published: the operator deleted it, or all its keys are
+//! API keys of customers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use waldur_sdk::{
     Result,
-    backend::{MarketplaceResource, OpContext, ResourceState},
+    backend::{CONSISTENCY, MarketplaceResource, OpContext, ResourceState},
     types::{BackendId, JsonObject},
 };
 
@@ -31,6 +31,13 @@ struct Looks {
 /// For so long a user has to be without any key until it is believed.
 const BELIEVED: Duration = Duration::from_mins(1);
 
+impl Looks {
+    /// Whether a user is without any key for good.
+    fn is_bare(&self, id: &BackendId, now: Instant) -> bool {
+        self.bare.get(id).is_some_and(|since| now.saturating_duration_since(*since) >= BELIEVED)
+    }
+}
+
 impl Keyless {
     fn all(&self) -> MutexGuard<'_, Looks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -38,11 +45,25 @@ impl Keyless {
 }
 
 impl Inner {
+    /// The key to publish of a user that was seen, if any. Of several keys of one without a stamp, for which none is made,
+    /// it is the first (s3.md §4) where customers are to have no API keys.
+    pub(super) fn choose<'a>(
+        &self,
+        keys: &'a [S3Key],
+        published: &[&JsonObject],
+        is_stamped: bool,
+    ) -> Option<&'a S3Key> {
+        let credentials = self.settings.credentials;
+        let first = || keys.first().filter(|_| !is_stamped && !credentials.issues());
+        metadata::choose(keys, published).or_else(first).filter(|_| credentials.publishes())
+    }
+
     /// Notices what the keys of a user say of the one that is published. What stands there of a user without any opens
     /// nothing any more, whichever process published it; it goes when looks of two passes have found none.
     pub(super) fn mind_the_key(
         &self,
         keys: &[S3Key],
+        key: Option<&S3Key>,
         published: &[&JsonObject],
         told: &mut JsonObject,
         state: &mut ResourceState,
@@ -54,15 +75,19 @@ impl Inner {
         let mut looks = self.keyless.all();
         looks.wanting.remove(&state.id);
         let is_sure = if keys.is_empty() {
-            let since = *looks.bare.entry(state.id.clone()).or_insert(now);
-            now.saturating_duration_since(since) >= BELIEVED
+            looks.bare.entry(state.id.clone()).or_insert(now);
+            looks.is_bare(&state.id, now)
         } else {
             looks.bare.remove(&state.id);
             true
         };
-        match metadata::choose(keys, published, self.settings.credentials) {
+        match key {
             Some(key) if metadata::is_published(key, published) || key.is_for_metadata() => {}
-            Some(key) => drop(state.first_published.insert(metadata::CREDENTIALS.to_owned(), key.access_key.clone())),
+            Some(key) => {
+                state.first_published.insert(metadata::CREDENTIALS.to_owned(), key.access_key.clone());
+                // Whatever stands there opens nothing, and goes also where it turns out that nothing may take its place.
+                state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
+            }
             None => {
                 if is_sure {
                     state.withdrawn.insert(metadata::CREDENTIALS.to_owned());
@@ -92,10 +117,10 @@ impl S3Backend {
         if !self.0.keyless.all().wanting.remove(id) {
             return Ok(());
         }
-        self.0.memory.has_its_turn_next(id);
         let made = self.make_published_key(cx, id, resource).await;
-        if made.is_err() {
-            self.0.keyless.all().wanting.insert(id.clone());
+        match made {
+            Ok(()) => self.0.memory.has_its_turn_next(id),
+            Err(_) => drop(self.0.keyless.all().wanting.insert(id.clone())),
         }
         made
     }
@@ -103,8 +128,13 @@ impl S3Backend {
     async fn make_published_key(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
         cx.step("mint key");
         let (uid, storage) = self.0.target(cx, id)?;
-        let keys = storage.keys(&uid).await?;
-        if metadata::choose(&keys, &[&resource.metadata], self.0.settings.credentials).is_some() {
+        let mut keys = storage.keys(&uid).await?;
+        let now = storage.environment().instant();
+        if keys.is_empty() && !self.0.keyless.all().is_bare(id, now) {
+            cx.pause(storage.environment(), CONSISTENCY).await?;
+            keys = storage.keys(&uid).await?;
+        }
+        if metadata::choose(&keys, &[&resource.metadata]).is_some() {
             return Ok(());
         }
         self.make(cx, resource, id, S3Key::mint_for_metadata(&uid)?).await.map(drop)

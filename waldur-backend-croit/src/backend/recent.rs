@@ -1,13 +1,14 @@
-//! What was seen a moment ago, where croit would have to list everybody to show it once more.
+//! What was seen a moment ago. To see it again, croit would have to list all users.
 //!
-//! It stands for what is for [`FRESH`], and where nothing is destroyed or written to the user by it:
+//! It is used for [`FRESH`], and only where nothing is destroyed or written to the user because of it:
 //!
-//! * A pass looks at all its users by one list. Where it looks again at a single one, which it does at each whose metadata
-//!   changed, that list will do: so a pass costs one list, and one more for each [`FRESH`] that it takes. Who is not on it,
-//!   or was written to by this back end since, is looked for anew: absence wants its own proof, and what we have written is
-//!   not to be told as it was before. Orders may have a back end of their own; what those write is told by the next list.
-//! * What was read back after a write is good enough for the rest of the same order: on croit its keys are made without
-//!   reading the user again, and what turns out to be as it should is not looked at once more.
+//! * A pass looks at all its users by one list. It looks again at each user whose metadata changed, and uses that list
+//!   for it. So a pass costs one list, and one more for each [`FRESH`] that it takes. A user that is not on the list,
+//!   or to which this back end has written since, is looked for anew: absence needs its own proof, and what we have
+//!   written must not be reported as it was before. Orders may have a back end of their own; the next list shows what
+//!   they wrote.
+//! * What was read back after a write is used for the rest of the same order: on croit, keys are made without reading
+//!   the user again. What was read for the first one of several keys is used for the others.
 //!
 //! Whoever changes a quota, deletes, or takes keys away, reads the user first, each time.
 
@@ -50,7 +51,7 @@ struct Seen {
     list: Option<(Instant, Arc<UserList>)>,
     /// When this back end wrote to a user last.
     writes: BTreeMap<Uid, Instant>,
-    /// What was read back of users after they were written to, and when.
+    /// What was read of users since they were written to, and when.
     accounts: BTreeMap<Uid, (Account, Instant)>,
 }
 
@@ -65,14 +66,14 @@ impl Recent {
         Writing { recent: self, uid: uid.clone(), environment: environment.clone() }
     }
 
-    /// A user was read back after it was written to.
+    /// A user was read, and whoever wrote to it has ended.
     pub(super) fn shows(&self, uid: &Uid, account: &Account, now: Instant) {
         let mut seen = self.seen();
         seen.accounts.retain(|_, (_, since)| is_fresh(*since, now));
         seen.accounts.insert(uid.clone(), (account.clone(), now));
     }
 
-    /// What was read back of a user a moment ago.
+    /// What was read of a user a moment ago.
     pub(super) fn account(&self, uid: &Uid, now: Instant) -> Option<Account> {
         let seen = self.seen();
         let (account, since) = seen.accounts.get(uid)?;

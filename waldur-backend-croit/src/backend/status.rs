@@ -1,11 +1,11 @@
 //! Pausing as suspension of the user, where `suspend_on_pause` says so (s3.md §8). RadosGW only: croit has no call for it.
 //!
-//! A restoration lifts what Waldur has suspended and nothing else: an operator who locks a customer out must not be
-//! overruled by a pass that finds the resource active. Who suspended a user stands at the end of its display name, written
-//! and taken away in the same write as the suspension. The resource's UUID is in that mark, and no user is made with a name
-//! that ends in it: what a customer calls a resource lifts nothing. A mark without a suspension is one that somebody else
-//! has lifted: it says nothing of the next one, and is taken away when it is seen. That a suspension holds reads and not
-//! only writes is what RadosGW means by it.
+//! A restoration only lifts suspensions by Waldur. If an operator locks a customer out, a pass that finds the resource
+//! active must not undo that. So a mark at the end of the display name says that Waldur suspended the user; it is
+//! written and removed in the same write as the suspension. The mark has the resource's UUID, and no user is made with
+//! a name that ends in a mark: so no name that a customer gives to a resource can lift a suspension. A mark without a
+//! suspension means that somebody else has lifted it; the mark is removed when it is seen. On RadosGW, a suspension
+//! stops reads as well as writes.
 //!
 //! Where `suspend_on_pause` is not set, or not any more, the upkeep lifts what Waldur has suspended.
 

@@ -1,17 +1,17 @@
 //! Looking at many users without asking for each (performance.md §3).
 //!
-//! No storage tells of all users at once all that is to be kept in step: RadosGW's list has names and nothing else, croit's
-//! has everything but keys and buckets. So a pass over many sees by the list that each is there, and looks closely at
-//! those whose turn it is, so that each has its turn within [`ROUND`] passes: a quota that was changed by hand is found
-//! then, and what is stored is published anew. Of the others it is told what was seen last, as far as it says anything:
-//! no limits, no metadata.
+//! No storage has one call that shows everything about all users: RadosGW's list has names and nothing else, croit's
+//! has everything but keys and buckets. So a pass over many users sees from the list that each is there, and looks
+//! closely at those whose turn it is. Each has its turn within [`ROUND`] passes. A quota that was changed by hand is
+//! found then, and the summary of what is stored is published again. For the others, the answer is what was seen last,
+//! without limits and metadata.
 //!
-//! Turns go by the clock on the wall as long as nothing else is known: a process that has just begun, or lives for a
+//! As long as nothing else is known, turns go by the clock. So a process that has just begun, or that lives for a
 //! single pass, goes on where another one would be.
 //!
-//! What was not seen before is read by itself, though without its metadata until its turn comes, and so is what the list
-//! does not show: absence wants its own proof. Nothing is changed on the word of this: whoever changes something reads
-//! the user first.
+//! Two kinds of users are read one by one: those that were not seen before (without metadata until their turn comes),
+//! and those that the list does not show, because absence needs its own proof. Nothing is changed because of this:
+//! whoever changes a user reads it first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,11 +1,11 @@
-//! Keeping quotas what they are to be, outside of orders (s3.md §5).
+//! Keeps quotas as they should be, outside of orders (s3.md §5).
 //!
-//! Waldur has the say: users are made for it, and nobody else is to change them. Limits that were ordered are compared by
-//! the processor, as [`LimitsAuthority::Waldur`](waldur_sdk::backend::LimitsAuthority) says; but it sees one number, that
-//! of the user, and there is one of each bucket too. The customer's own safety limits are options, of which it knows
-//! nothing. So both are compared here, with what the look at the user has just shown: where that agrees, or it was not
-//! this user's turn, nothing is asked and nothing written. Where it does not agree, resource and user are read once more
-//! before: an order may have changed both since they were listed.
+//! Waldur's limits win ([`LimitsAuthority::Waldur`](waldur_sdk::backend::LimitsAuthority)): the users are made for
+//! Waldur, and nobody else should change them. The processor compares ordered limits, but it does not see everything.
+//! It sees the quota of the user and not the one on each bucket, and it does not know the customer's own safety limits,
+//! which are options. So both are compared here with what the look at the user has just shown. If they agree, or it was
+//! not this user's turn, nothing is asked and nothing is written. If they do not, resource and user are read once more
+//! first, because an order may have changed both since they were listed.
 
 use async_trait::async_trait;
 use waldur_sdk::{
@@ -24,14 +24,14 @@ impl ResourceUpkeep for S3Backend {
     }
 
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
-        self.give_published_key(cx, id, &about.resource).await?;
-        let Some(news) = self.0.memory.take_news(id) else { return Ok(()) };
+        let given = self.give_published_key(cx, id, &about.resource).await;
+        let Some(news) = self.0.memory.take_news(id) else { return given };
         let kept = self.0.keep(cx, id, about, news).await;
         if kept.is_err() {
             // So that the next pass looks again: what is known to be wrong is not to wait for its turn.
             self.0.memory.forget(id);
         }
-        kept
+        given.and(kept)
     }
 }
 

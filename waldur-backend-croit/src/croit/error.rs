@@ -1,5 +1,5 @@
-//! croit's errors in the SDK's words. It has no codes of its own worth the name, and some of its 500s are no faults but
-//! answers (croit-api.md §4): those are told apart by call and text, and never repeated.
+//! croit's errors in the SDK's words. croit has hardly any codes of its own, and some of its 500s are ordinary refusals
+//! (croit-api.md §4): those are recognised by call and text, and never repeated.
 
 use bytes::Bytes;
 use http::Response;

@@ -43,9 +43,9 @@ impl Keys<'_> {
         call.secret_answer().send_json().await
     }
 
-    /// Gives a user a key pair. Never repeated once it may have arrived, since croit is not known to take an access key
-    /// twice: where the outcome is unclear, or croit has the key already, the keys are read, and the pair that is there
-    /// in both halves was put there.
+    /// Gives a user a key pair. Never repeated once it may have arrived, because nobody knows whether croit accepts an
+    /// access key twice. If the outcome is unclear, or croit has the key already, the keys are read; if the pair is
+    /// there with both halves, the call has succeeded.
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` with [`KEY_EXISTS`](error::KEY_EXISTS) when the access key has another secret, or

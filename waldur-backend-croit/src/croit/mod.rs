@@ -15,15 +15,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! No croit server was at hand: what is here follows croit-api.md, the contract as the Python plugins use it and as far
-//! as their authors measured it. Where that leaves something open, an answer that could mean two things is an error.
+//! No croit server was at hand. What is here follows croit-api.md: the contract as the Python plugins use it, as far as
+//! their authors measured it. Where that leaves something open, an answer that could mean two things is an error.
 //!
-//! What would be dangerous cannot be said: a name that a path could be changed by, a quota that is not a checked number,
-//! and the call that replaces all keys of a user at a time (it does so some time later). What croit can do only in an
-//! unsafe way is done so: it takes the secret of a key in the query, so that croit's own access log has it. Here it is
-//! in no error, log and `Debug`.
+//! Dangerous calls cannot be made:
 //!
-//! All writes on one user pass one after the other, as on RadosGW, which is underneath.
+//! - no name that could change a path;
+//! - no quota that is not a checked number;
+//! - no replacement of all keys of a user at once (croit carries it out some time later).
+//!
+//! One unsafe thing cannot be avoided: croit takes the secret of a key in the query, so croit's own access log has it.
+//! Here it is in no error, log and `Debug`.
+//!
+//! All writes on one user go one after the other, because croit is over a RadosGW.
 
 mod buckets;
 pub mod error;
@@ -115,7 +119,7 @@ impl CroitClient {
         Ok(Self { rest, http, writes: Serial::new(), tenant: None })
     }
 
-    /// Looks for users in `tenant`, too: whichever of `name` and `tenant$name` the list of users has, it is `name`.
+    /// Looks for users in `tenant`, too: a user is `name`, whether the list of users has `name` or `tenant$name`.
     #[must_use]
     pub fn in_tenant(mut self, tenant: Tenant) -> Self {
         self.tenant = Some(tenant);

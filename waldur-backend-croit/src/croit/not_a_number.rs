@@ -1,4 +1,4 @@
-//! Numbers that JSON does not have, and some of croit's answers do (croit-api.md §3).
+//! Numbers such as `NaN`, which are not JSON and are in some of croit's answers (croit-api.md §3).
 
 use std::borrow::Cow;
 

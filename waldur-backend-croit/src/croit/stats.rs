@@ -39,7 +39,8 @@ impl Series {
     }
 }
 
-/// What was stored at one moment. croit draws one every 180 s, or fewer in a long window, which are averages then.
+/// What was stored at one moment. croit has one reading every 180 s; in a long window it has fewer, and they are
+/// averages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Point {

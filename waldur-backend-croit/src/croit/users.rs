@@ -26,12 +26,12 @@ impl Users<'_> {
     /// All users. croit has no call for one of them, and no pages.
     ///
     /// # Errors
-    /// `Decode` when the answer is no list: nothing is read into that.
+    /// `Decode` when the answer is no list.
     pub async fn all(&self) -> Result<UserList> {
         self.read(UserList::default()).await
     }
 
-    /// Of all users those that are named: the others pass by while the list arrives, and nothing is kept of them.
+    /// Those of all users that are named. The others are skipped while the list arrives, and nothing is kept of them.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -39,7 +39,7 @@ impl Users<'_> {
         self.read(UserList { wanted: Some(names(uids)), ..UserList::default() }).await
     }
 
-    /// As [`Self::among`], and whether a name is one of the others' can be told, too.
+    /// As [`Self::among`]. Afterwards it is also known whether a name is one of the others'.
     pub(crate) async fn among_names(&self, uids: impl IntoIterator<Item = &Uid>) -> Result<UserList> {
         self.read(UserList { wanted: Some(names(uids)), others: Some(BTreeSet::new()), ..UserList::default() }).await
     }
@@ -139,8 +139,8 @@ pub struct UserList {
     some_others: Vec<String>,
     /// Whether anybody is listed.
     shows_somebody: bool,
-    /// Names among those that were asked for which somebody in another tenant has.
-    namesakes: BTreeSet<String>,
+    /// Names among those that were asked for which somebody in another tenant has, and the e-mail addresses of those.
+    namesakes: BTreeMap<String, Vec<Option<String>>>,
     bad: Vec<BadRow>,
 }
 
@@ -162,7 +162,7 @@ impl UserList {
                 user.uid = plain(user.uid);
                 let name = user.uid.rsplit_once('$').map(|(_tenant, name)| name);
                 if let Some(name) = name.filter(|name| self.is_wanted(name)) {
-                    self.namesakes.insert(name.to_owned());
+                    self.namesakes.entry(name.to_owned()).or_default().push(user.email.clone());
                 }
                 if self.is_wanted(&user.uid) {
                     self.users.entry(user.uid.clone()).or_default().push(user);
@@ -216,9 +216,9 @@ impl UserList {
         name(uid).is_ok_and(|name| self.is_wanted(name))
     }
 
-    /// Whether somebody in another tenant has this name: in croit's paths they are the same.
-    pub(crate) fn has_namesake(&self, uid: &Uid) -> bool {
-        self.namesakes.contains(uid.name())
+    /// Those in other tenants who have this name, by their e-mail addresses: in croit's paths they are the same.
+    pub(crate) fn namesakes(&self, uid: &Uid) -> Option<&[Option<String>]> {
+        self.namesakes.get(uid.name()).map(Vec::as_slice)
     }
 
     /// Whether anybody is listed: one who is looked for and not found is not missing for want of a list.

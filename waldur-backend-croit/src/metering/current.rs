@@ -52,8 +52,7 @@ enum Known {
     Unreadable(Error),
 }
 
-/// The sums of some users. Buckets of others pass by without a trace, so what is kept does not grow with the number of
-/// buckets.
+/// The sums of some users. Buckets of others are skipped, so memory does not grow with the number of buckets.
 #[derive(Clone, Debug)]
 pub struct Sums {
     users: BTreeMap<String, Known>,

@@ -1,12 +1,14 @@
-//! What was stored how long: gigabyte-days, from a series of readings (s3.md §6.2). In decimals throughout.
+//! Gigabyte-days: how much was stored for how long, from a series of readings (s3.md §6.2). In decimals throughout.
 //!
-//! A reading holds until the next one: storage keeps its size until somebody writes or deletes. A gap holds the reading
-//! before it, since it is the statistics that paused and not the customer's data; but no longer than [`PAUSE`]. What was
-//! stored in a longer one nobody has seen: the user may have been removed in it with all its data, and made anew. Of that
-//! as much counts as both readings around it prove, which is the smaller one, and it is told how long that was. Before
-//! the first reading there is nothing. The last reading holds for one step, which is the shortest time between two points:
-//! statistics that stopped for good must not go on billing, whether the series ends there or goes on in gaps. Should they
-//! begin again, the amount grows and never shrinks.
+//! | in the series | what counts |
+//! |---|---|
+//! | before the first reading | nothing |
+//! | a reading | it holds until the next one: storage keeps its size until somebody writes or deletes |
+//! | a gap of at most [`PAUSE`] | the reading before it: it is the statistics that paused, not the customer's data |
+//! | a longer gap | the smaller of the two readings around it: the user may have been removed with all its data, and made anew. The result tells how long such gaps were |
+//! | after the last reading | one more step, which is the shortest time between two points. Statistics that stopped for good must not go on billing, whether the series ends there or goes on in gaps |
+//!
+//! If the statistics begin again, the amount grows and never shrinks.
 
 use std::ops::Range;
 
@@ -37,7 +39,7 @@ impl Sample {
     }
 }
 
-/// A gap of so many seconds is bridged by the reading before it: six hours.
+/// The longest gap that the reading before it bridges, in seconds: six hours.
 pub const PAUSE: i64 = 6 * 60 * 60;
 
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -47,12 +49,12 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub struct UnitDays {
     /// Units times days, rounded half up to two places.
     pub amount: Decimal,
-    /// Of so many seconds there is no reading to go by, from the first one on.
+    /// For how many seconds there is no proof, from the first reading on.
     pub unproven: i64,
 }
 
-/// The unit-days that the readings make within `window`; `factor` is how many bytes the unit has. `None` when there is
-/// nothing to tell it from: less than two points, no time between them, or gaps alone.
+/// The unit-days that the readings make within `window`; `factor` is how many bytes the unit has. `None` when that
+/// cannot be known: fewer than two points, no time between them, or nothing but gaps.
 ///
 /// # Errors
 /// `Inconsistent` when the readings are not in the order of time or one is negative; `InvalidRequest` when the result is

@@ -1,7 +1,7 @@
-//! What is reported, from what a gateway tells. Pure: no calls, no clocks.
+//! Computes what is reported from what a gateway says. Pure: no calls, no clocks.
 //!
 //! Two models (s3.md §6): [`current`] is what is stored now, [`gb_days`] is what was stored how long. Unknown is never
-//! zero, and each says of every user by itself that it could not be told.
+//! zero: for each user by itself, a model says if the usage is not known.
 
 pub mod current;
 pub mod gb_days;
@@ -19,8 +19,9 @@ use crate::backend::ceilings::own_keys;
 
 /// The components of an offering that are measured, found by their `backend_name`: `storage` and `objects`.
 ///
-/// Measured is what is billed by usage, and what is billed by its limit, of which Waldur shows the usage and bills none.
-/// What is billed once or by the plan is not, and what only Waldur has is not in the file that says what is what.
+/// Measured are components that are billed by usage, and those that are billed by limit (Waldur shows their usage and
+/// does not bill it). Not measured are components that are billed once or by the plan, and those that only Waldur has:
+/// the file does not say what they are.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
     storage: Option<Measured>,
@@ -76,9 +77,9 @@ impl Meter {
         ))
     }
 
-    /// Why the unit of what is stored belongs to the other model, if it does: what was reported under the component's key
-    /// so far means something else then. `over_time`: it is measured in days times bytes. What is sold by no unit that is
-    /// told was stored now, as far as anybody knows: so it is where nobody has said otherwise.
+    /// Why the unit of the storage component fits the other model, if it does. Then what was reported under the
+    /// component's key so far means something else. `over_time`: it is measured in days times bytes. A component
+    /// without a unit is taken for one that measures what is stored now, which is the default.
     pub fn unit_of_other_model(&self, over_time: bool) -> Option<String> {
         let Measured { component, unit, .. } = self.storage.as_ref()?;
         let is_told = !unit.trim().is_empty() && unit != "unit";

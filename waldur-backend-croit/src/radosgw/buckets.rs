@@ -61,8 +61,8 @@ impl Buckets<'_> {
         })
     }
 
-    /// Adds up what everybody's buckets hold, one by one while the list arrives ([`Call::fold_rows`]): about 1 KB a bucket
-    /// comes, and one of them at a time is kept.
+    /// Adds up what everybody's buckets hold, one by one while the list arrives ([`Call::fold_rows`]): about 1 KB for
+    /// each bucket is sent, and one bucket at a time is kept.
     ///
     /// # Errors
     /// Also for a list that was cut short.
@@ -94,8 +94,8 @@ impl Buckets<'_> {
         call.bulk().max_body(bytes.min(EVERYBODYS_LISTING)).fold_rows("bucket", begin, each).await
     }
 
-    /// As [`Self::fold_all`], for the buckets of one user, each as a [`BucketUsage`] or a [`Bucket`]. Nothing comes also
-    /// when there is no such user.
+    /// As [`Self::fold_all`], for the buckets of one user, each as a [`BucketUsage`] or a [`Bucket`]. A user that does
+    /// not exist has no buckets here, either.
     ///
     /// # Errors
     /// As [`Self::fold_all`].
@@ -121,8 +121,8 @@ impl Buckets<'_> {
         })
     }
 
-    /// One bucket with what it holds; `None` when the gateway says that it does not exist. Of this, as of every
-    /// `NotFound` below, one more call makes sure.
+    /// One bucket with what it holds; `None` when the gateway says that it does not exist. One more call makes sure of
+    /// that, and of every `NotFound` below.
     ///
     /// # Errors
     /// Everything else.

@@ -17,7 +17,7 @@ pub const USER_EXISTS: &str = "UserAlreadyExists";
 pub const EMAIL_EXISTS: &str = "EmailExists";
 /// The access key is another user's.
 pub const KEY_EXISTS: &str = "KeyExists";
-/// On the deletion of a user: it still owns buckets.
+/// A user cannot be deleted, because it still owns buckets.
 pub const USER_HAS_BUCKETS: &str = "BucketAlreadyExists";
 /// The bucket still holds objects.
 pub const BUCKET_NOT_EMPTY: &str = "BucketNotEmpty";

@@ -45,7 +45,7 @@ impl Keys<'_> {
         self.create_if(uid, id, |_| Ok(())).await
     }
 
-    /// As [`Self::create`], if `permit` has nothing against the user, as it is read just before.
+    /// As [`Self::create`]. The user is read first, and `permit` may refuse it.
     ///
     /// # Errors
     /// Also that of `permit`, with nothing done.
@@ -71,8 +71,8 @@ impl Keys<'_> {
         self.0.in_turn(uid, create).await
     }
 
-    /// Has the gateway mint both halves of one more pair. The answer has **all** keys of the user, since the gateway
-    /// does not say which is new; never repeated once it may have arrived.
+    /// Lets the gateway mint both halves of one more pair. The answer has **all** keys of the user, because the gateway
+    /// does not say which one is new. Never repeated once it may have arrived.
     ///
     /// # Errors
     /// `NotFound`.

@@ -14,11 +14,15 @@
 //! # drop(created); Ok(()) }
 //! ```
 //!
-//! What would be dangerous cannot be said: there is no `DELETE` of a quota (the gateway deletes the *user*), no quota
-//! that is not a checked number (it would be stored as unlimited), no change of a key without its user, no trimming
-//! of the usage log, and no secret in a URL: the gateway mints them, since its access log keeps every request line.
+//! Dangerous calls cannot be made:
 //!
-//! All writes on one user pass one after the other, because the gateway answers 500 to the loser of two.
+//! - no `DELETE` of a quota: the gateway deletes the *user*;
+//! - no quota that is not a checked number: it would be stored as unlimited;
+//! - no change of a key without its user;
+//! - no trimming of the usage log;
+//! - no secret in a URL, because the gateway's access log keeps every request line: the gateway mints the secrets.
+//!
+//! All writes on one user go one after the other: of two at once, the gateway answers 500 to one.
 
 mod buckets;
 mod caps;

@@ -110,7 +110,7 @@ pub struct Stored {
     pub num_objects: u64,
 }
 
-/// A user without its keys, which whoever reads users would otherwise hold for everybody.
+/// A user without its keys, so that a reader of users does not hold everybody's secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct User {
@@ -242,8 +242,7 @@ impl Bucket {
     }
 }
 
-/// Whose a bucket is and what it holds: all that metering reads of it. What it holds may be unreadable without the row
-/// being so.
+/// Whose a bucket is and what it holds: all that metering needs. If what it holds cannot be read, the owner still can.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct BucketUsage {

@@ -25,8 +25,8 @@ impl S3Key {
         Ok(Self { user: uid.to_string(), access_key, secret_key })
     }
 
-    /// The same for a pair that is to stand in the metadata. Its access key says so, as nothing else does where nothing is
-    /// on record: a pair that is one customer's API key must not be taken for it. 60 bits are left.
+    /// The same for a pair that will be published in the metadata. Its access key says so: a customer's API key must
+    /// not be taken for it, and nothing else may tell them apart. 60 bits of it are random.
     ///
     /// # Errors
     /// As [`Self::mint`].

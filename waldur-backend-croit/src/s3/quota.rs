@@ -1,5 +1,9 @@
-//! Quotas that cannot be misread. The gateway takes whatever is no number, and everything from 2^63-1 up, for
-//! *unlimited*, 0 for *nothing at all*, and every negative number for *unlimited* (radosgw-api.md §3).
+//! Quotas that the gateway cannot misread (radosgw-api.md §3).
+//!
+//! | sent | the gateway reads |
+//! |---|---|
+//! | something that is no number, a number from 2^63-1 up, a negative number | *unlimited* |
+//! | 0 | *nothing at all* |
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! AWS Signature Version 4 as RadosGW wants it (radosgw-api.md §1), over a kept implementation.
+//! AWS Signature Version 4 as RadosGW wants it (radosgw-api.md §1), by the maintained crate `aws-sigv4`.
 //!
 //! Signed are exactly `host;x-amz-content-sha256;x-amz-date`. The payload hash is always sent; a request with a body
-//! goes out as `UNSIGNED-PAYLOAD`, because the gateway answers 501 to an admin body under a real hash. Region and
-//! service are of no account to the gateway, but belong to the scope.
+//! goes out as `UNSIGNED-PAYLOAD`, because the gateway answers 501 to an admin body under a real hash. The gateway
+//! ignores region and service, but they are part of the scope.
 
 use std::{
     fmt,

@@ -1,8 +1,11 @@
-//! A customer's own buckets, through S3 and with a key of the customer's: as far as emptying and deleting them goes.
+//! A customer's own buckets, through S3 and with a key of the customer's: only what it takes to empty and delete them.
 //!
-//! Measured on RadosGW 16.2.15: a list of versions has the plain objects of a bucket without versions too, as version
-//! `null`; the order to delete many is taken without a checksum; a bucket with unfinished uploads can be deleted, and
-//! they go with it; a name with control characters can be listed in its encoded form, and not be sent in XML.
+//! Measured on RadosGW 16.2.15:
+//!
+//! - a list of versions also has the plain objects of a bucket without versions, as version `null`;
+//! - the request that deletes many objects is accepted without a checksum;
+//! - a bucket with unfinished uploads can be deleted, and they go with it;
+//! - a name with control characters can be listed in its encoded form, but not be sent in XML.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -1,5 +1,5 @@
-//! The little XML that S3 speaks. A pull parser: nothing nests on the stack, a document type and entities of one's own
-//! are refused.
+//! The little XML that S3 speaks. A pull parser without recursion. Document types, and entities that a document
+//! defines, are refused.
 
 use std::collections::BTreeMap;
 

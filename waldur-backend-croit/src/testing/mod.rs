@@ -40,15 +40,15 @@
 //! - **Creates that overlap are not exclusive**: each answers 200 with keys of its own, and the last one's record
 //!   stands, so that all other keys are dead. Nor are e-mail and access key unique then. A delete that overlaps a
 //!   modification answers 200, and the user is there again, with keys that cannot log in. (All measured;
-//!   [`FakeRadosGwBuilder::exclusive_creates`] turns the first off.)
-//! - **Every write is kept** that is acknowledged, unless a test says otherwise: the gateway loses one now and then where
-//!   several processes write to one user. [`FakeRadosGw::lose_writes`].
+//!   [`FakeRadosGwBuilder::exclusive_creates`] makes creates exclusive.)
+//! - **Every write that is acknowledged is kept**, unless a test says otherwise by [`FakeRadosGw::lose_writes`]: the
+//!   real gateway now and then loses one when several processes write to one user.
 //! - **Dangerous calls are dangerous**: `DELETE ?quota` deletes the user, and so does any delete whose first
 //!   sub-resource in the order of sending is not its own (`DELETE ?sync&caps`); `?key` with a uid that nobody has changes
 //!   or deletes the key of whoever holds it; `DELETE /admin/usage` without a user forgets everybody.
 //!
-//! A request whose future is dropped before it is done was not carried out. Faults on the wire (lost answers, delays,
-//! broken bodies) are the business of the layers around a transport, not of this.
+//! A request whose future is dropped before it is done was not carried out. For faults on the wire (lost answers,
+//! delays, broken bodies), put layers around it.
 //!
 //! # What it is not
 //! It does not have: S3 over the wire (the tenant's side are methods: [`put_object`](FakeRadosGw::put_object) …), SigV2

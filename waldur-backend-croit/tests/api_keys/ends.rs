@@ -1,17 +1,23 @@
 //! What is left of keys when a resource ends and its user stays, and who gets keys that had none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::json;
 use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     backend::OpContext,
     process::{OrderOutcome, OrderPolicy},
-    testing::waldur::{OrderState, ResourceState},
+    testing::{
+        Faults, op, status,
+        waldur::{OrderState, ResourceState},
+    },
 };
 
 use crate::{
-    common::On,
+    common::{On, environment},
     world::{BOTH, World},
 };
 
@@ -100,6 +106,38 @@ async fn resources_from_before_there_were_api_keys_get_some_and_keep_their_own()
         // Nobody hands out keys of a user that is not the resource's beyond doubt.
         assert_eq!((world.reported(unstamped).len(), world.live_of("waldur-u").len()), (0, 1));
         world.assert_sound();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_keys_that_waldur_takes_and_does_not_list_do_not_grow_in_number_whoever_makes_them() {
+    for (on, mode) in BOTH.into_iter().flat_map(|on| ["api_keys", "both"].map(|mode| (on, mode))) {
+        let world = World::new(on).in_mode(mode);
+        for number in 0..25 {
+            let uid = format!("u-{number}");
+            let resource = world.waldur.resource(world.offering).name(&uid).slug(&uid).backend_id(&uid).create();
+            let user = SeedUser::new(&uid).email(&format!("waldur-{}-{uid}@invalid", resource.hex()));
+            let old = format!("OLD{number}");
+            world.fake().add_user(user.key(&old, "secret-of-theirs")).unwrap();
+            let shown = json!({ "s3_credentials": { "access_key": old, "secret_key": "secret-of-theirs" } });
+            world.waldur.change_resource(resource, |row| row.backend_metadata(shown));
+        }
+        let nothing = status(200).header("x-result-count", "0").json(&json!([]));
+        let waldur = Faults::new(world.waldur.clone()).on(op("api_keys.list"), nothing);
+        let live = || world.fake().users().into_iter().map(|user| user.keys.len()).collect::<Vec<_>>();
+        let total = || live().into_iter().sum::<usize>();
+        // A process for each pass, every half an hour.
+        for run in 1..=96 {
+            let before = total();
+            let report = world.keys(waldur.clone(), world.gate.clone());
+            report.provision_missing(&OpContext::new("keys")).await.unwrap();
+            assert!(total() - before <= 1, "{on:?} {mode} {run}");
+            environment().sleep(Duration::from_mins(30)).await;
+        }
+        // With `both` the published one is not among them.
+        let most = if mode == "both" { 5 } else { 4 };
+        assert!(live().into_iter().all(|number| number <= most), "{on:?} {mode}: {:?}", live());
+        assert!(live().contains(&most), "{on:?} {mode}: {:?}", live());
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is different on croit (s3.md §11, croit-api.md).
 
 use crate::common::{
-    Failure, GIB, Gate, STAMP, TOKEN, UID, components, count, create, cx, delete, id, limits, now, published_key_works,
-    quotas, request, set_limits, update_options, usage_components,
+    Failure, GIB, Gate, STAMP, TOKEN, UID, Upon, components, count, create, cx, delete, id, limits, now,
+    published_key_works, quotas, request, resource, set_limits, update_options, usage_components,
 };
 use serde_json::{Value, json};
 use waldur_backend_croit::{
@@ -360,6 +360,65 @@ async fn a_user_in_a_tenant_is_found_whichever_way_the_list_names_it() {
     assert_eq!(backend.get(&cx(), &id()).await.unwrap_err().kind(), ErrorKind::Inconsistent);
     gate.fake.remove_user(UID);
     assert_eq!(delete(&backend).await.unwrap(), Removed::Deleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f051_a_user_that_was_made_in_another_tenant_is_not_absent() {
+    let fake = FakeRadosGw::builder().clock(now).build();
+    let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake).tenants_in_names().build();
+    let gate = Gate::over_croit(croit);
+    create(&with(&gate, json!({ "default_tenant": "acme" })), &request(json!({}))).await.unwrap();
+    for tenant in [json!({}), json!({ "default_tenant": "other" })] {
+        let backend = with(&gate, tenant);
+        let found = backend.get(&cx(), &id()).await;
+        for error in [found.unwrap_err(), delete(&backend).await.unwrap_err()] {
+            assert_eq!((error.kind(), error.class()), (ErrorKind::Inconsistent, ErrorClass::Transient), "{error}");
+            assert!(error.message().contains("default_tenant"), "{error}");
+        }
+        assert_eq!(gate.fake.users().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f051_with_a_namesake_in_another_tenant_absence_takes_two_lists() {
+    let fake = FakeRadosGw::builder().clock(now).build();
+    let croit = FakeCroit::builder().token(TOKEN).clock(now).gateway(fake).tenants_in_names().build();
+    let gate = Gate::over_croit(croit);
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+    let namesake = format!("other${UID}");
+    gate.fail("GET /api/s3/users", 1, Failure::Status(200, json!([{ "uid": namesake }]).to_string()));
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::Deleted, "the list lagged once");
+    gate.fake.add_user(SeedUser::new(&namesake)).unwrap();
+    gate.take_log();
+    assert_eq!(delete(&backend(&gate)).await.unwrap(), Removed::AlreadyAbsent);
+    assert_eq!(gate.take_log(), ["GET /api/s3/users"; 2]);
+    assert!(gate.fake.user(&namesake).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn f051_a_404_to_the_keys_of_a_user_that_is_listed_says_nothing_of_the_user() {
+    let gate = Gate::croit();
+    gate.fake.add_user(SeedUser::new(UID).email(STAMP).key("OURKEY", "our-secret")).unwrap();
+    let keys = format!("GET /api/s3/users/{UID}/keys");
+    let gone = Failure::Status(404, r#"{"code":404,"message":"no such user"}"#.to_owned());
+    gate.fail(&keys, u32::MAX, gone);
+    let backend = with(&gate, json!({ "credentials_mode": "both" }));
+    let state = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await.remove(&id()).unwrap();
+    let state = state.unwrap().unwrap();
+    assert_eq!(state.warnings.len(), 1, "{state:?}");
+    assert!(state.metadata.is_none() && state.withdrawn.is_empty(), "{state:?}");
+    let known = waldur_sdk::testing::complete(Vec::new());
+    let error = backend.keys().unwrap().prune(&cx(), &resource(json!({})), &id(), &known).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Inconsistent, "{error}");
+    // One that went away since it was listed is gone.
+    gate.mend();
+    let fake = gate.fake.clone();
+    let way = Upon::new(&gate, "/keys", 0, move || {
+        fake.remove_user(UID);
+    });
+    let backend = gate.backend_over(way, json!({}), &usage_components());
+    let state = backend.inspect(&cx(), &Inspection::of(&[id()], Aspects::ALL)).await.remove(&id()).unwrap();
+    assert!(state.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

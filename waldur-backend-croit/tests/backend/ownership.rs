@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{
     Failure, GIB, Gate, On, STAMP, UID, backend, backend_with, components, create, cx, delete, environment, limits,
     now, order, published_key_works, quotas, request, resource, server_error, set_limits, update_options,
-    usage_components,
+    usage_components, user,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -61,6 +61,71 @@ async fn s21_an_order_that_adopts_publishes_no_key_of_a_customers_own() {
             let backend = gate.backend(json!({ "credentials_mode": mode }), &usage_components());
             let created = create(&backend, &request).await.unwrap();
             assert_eq!(created.metadata["s3_credentials"]["access_key"], "ONE");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_a_key_that_was_made_to_be_published_and_does_not_show_lets_no_other_take_its_place() {
+    let stale = |on: On| {
+        let keys = json!([
+            { "user": UID, "access_key": "ONE", "secret_key": "secret-of-one" },
+            { "user": UID, "access_key": "TWO", "secret_key": "secret-of-two" },
+        ]);
+        let body = if on == On::Croit { keys } else { user(UID, json!({ "email": STAMP, "keys": keys })) };
+        Failure::Status(200, body.to_string())
+    };
+    let modes = ["metadata", "both"];
+    for (on, mode) in [On::RadosGw, On::Croit].into_iter().flat_map(|on| modes.map(|mode| (on, mode))) {
+        for is_lost in [true, false] {
+            let gate = Gate::on(on);
+            let two = SeedUser::new(UID).email(STAMP).key("ONE", "secret-of-one").key("TWO", "secret-of-two");
+            gate.fake.add_user(two).unwrap();
+            if is_lost {
+                gate.fake.lose_writes("key.create", 1);
+            } else {
+                // The first one is that before the key is made.
+                let look = if on == On::Croit {
+                    format!("GET /api/s3/users/{UID}/keys")
+                } else {
+                    "GET /admin/user?uid=".into()
+                };
+                gate.fail_after(1, &look, 1, stale(on));
+            }
+            let backend = gate.backend(json!({ "credentials_mode": mode }), &usage_components());
+            let request = request(json!({})).with_origin(Origin::Recorded);
+            let published = json!(create(&backend, &request).await.unwrap().metadata);
+            assert!(!published.to_string().contains("secret-of-"), "{on:?} {mode} {is_lost}: {published}");
+            assert_eq!(published_key_works(&gate.fake, &published), Some(true), "{on:?} {mode} {is_lost}");
+            assert_eq!(gate.fake.user(UID).unwrap().keys.len(), 3, "{on:?} {mode} {is_lost}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_an_order_makes_no_key_for_a_user_without_the_resources_stamp() {
+    // croit cannot stamp a user that is there.
+    for mode in ["metadata", "both"] {
+        for (keys, recorded, wanted) in [
+            (vec!["ONE", "TWO"], None, None),
+            (vec!["ONE", "TWO"], Some("TWO"), Some("TWO")),
+            (vec!["ONE"], None, Some("ONE")),
+            (vec![], None, None),
+        ] {
+            let gate = Gate::croit();
+            let user = keys.iter().fold(SeedUser::new(UID), |user, key| user.key(key, "a-secret"));
+            gate.fake.add_user(user).unwrap();
+            let mut request = request(json!({ "storage_limit": 5 })).with_origin(Origin::Recorded);
+            if let Some(key) = recorded {
+                request.resource.metadata.insert("s3_credentials".to_owned(), json!({ "access_key": key }));
+            }
+            let backend = gate.backend(json!({ "credentials_mode": mode }), &usage_components());
+            let created = create(&backend, &request).await.unwrap();
+            let published = created.metadata.get("s3_credentials").map(|pair| pair["access_key"].clone());
+            assert_eq!(published, wanted.map(Into::into), "{mode} {keys:?}");
+            assert_eq!(gate.fake.user(UID).unwrap().keys.len(), keys.len(), "{mode} {keys:?}");
+            let told: Vec<_> = created.warnings.iter().filter(|told| told.to_string().contains("no key")).collect();
+            assert_eq!(told.len(), usize::from(wanted.is_none()), "{mode} {keys:?}: {:?}", created.warnings);
         }
     }
 }

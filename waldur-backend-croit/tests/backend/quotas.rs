@@ -5,9 +5,10 @@ use crate::common::{
     set_limits, update_options, usage_components,
 };
 use serde_json::json;
+use waldur_backend_croit::testing::SeedUser;
 use waldur_sdk::{
     ErrorClass, ErrorKind,
-    backend::{Aspects, Inspection, Origin, ResourceBackend as _, Surroundings},
+    backend::{Aspects, Inspection, LimitChange, Origin, ResourceBackend as _, Surroundings},
     settings::{AccountingType, Component, Components, RawSettings, WaldurComponent},
     types::{Limit, Limits, UnitFactor},
 };
@@ -124,7 +125,73 @@ async fn a_ceiling_that_is_sold_and_that_the_order_does_not_name_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waldur_sells_by_its_limit_is_a_ceiling_though_the_file_has_it_measured() {
+    let bare = usage_components();
+    let fixed = |component: &Component| {
+        let mut component = component.clone();
+        component.limit = Some(Limit::At(9_u32.into()));
+        component
+    };
+    let fixed: Components = bare.iter().map(fixed).collect();
+    // (Waldur's word, what the customer chose, a `limit` in the file) and whether it is carried out.
+    for (billing, chosen, file, is_good) in [
+        ("limit", json!({}), &bare, false),
+        ("one", json!({}), &bare, false),
+        ("limit", json!({ "storage_limit": 0 }), &bare, false),
+        ("limit", json!({ "storage_limit": 7 }), &bare, true),
+        ("limit", json!({}), &fixed, true),
+        ("usage", json!({}), &bare, true),
+    ] {
+        let theirs = [WaldurComponent::new("s3_storage", billing), WaldurComponent::new("s3_objects", "usage")];
+        let gate = Gate::new();
+        let backend = backend_with(gate.clone(), json!({}), &file.merge_waldur(&theirs).0);
+        let limits: Limits = [("s3_storage".to_owned(), Limit::At(100_u32.into()))].into();
+        let mut order = request(json!({ "object_limit": 5 })).with_limits(limits.clone());
+        order.resource.options = chosen.as_object().unwrap().clone().into();
+        let mut change = LimitChange::new(order.resource.clone(), id(), limits);
+        let created = create(&backend, &order).await;
+        if is_good {
+            created.unwrap();
+            assert!(backend.set_limits(&cx(), &change).await.is_ok());
+        } else {
+            gate.fake.add_user(SeedUser::new(UID).email(STAMP)).unwrap();
+            for error in [created.unwrap_err(), backend.set_limits(&cx(), &change).await.unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::Config, "{billing} {chosen}: {error}");
+                assert!(error.message().starts_with("s3_storage: is sold by its limit in Waldur"), "{error}");
+            }
+        }
+        // What takes a ceiling away, or closes, is as it was.
+        for limit in [Limit::Unlimited, Limit::At(0_u32.into())] {
+            change.limits = [("s3_storage".to_owned(), limit)].into();
+            assert!(backend.set_limits(&cx(), &change).await.is_ok());
+        }
+        assert_eq!(quotas(&gate)[0].1, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_name_what_only_waldur_has_stop_nothing_where_the_file_is_right() {
+    let file = components(AccountingType::Limit, &json!({}));
+    let theirs = ["s3_storage", "s3_objects", "traffic"].map(|name| WaldurComponent::new(name, "limit"));
+    let gate = Gate::new();
+    let backend = backend_with(gate.clone(), json!({}), &file.merge_waldur(&theirs).0);
+    create(&backend, &request(json!({})).with_limits(limits(5, 7))).await.unwrap();
+    let traffic: Limits = [("traffic".to_owned(), Limit::At(10_u32.into()))].into();
+    // A change names what it changes, and a resource may be older than what is sold now.
+    set_limits(&backend, traffic.clone()).await.unwrap();
+    assert_eq!(quotas(&gate), [(true, 5 * GIB, 7); 2]);
+    let restored = request(json!({})).with_limits(traffic).with_origin(Origin::Recorded);
+    create(&backend, &restored).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceiling() {
+    for kind in [AccountingType::Limit, AccountingType::One] {
+        a_misspelt_component(kind, if kind == AccountingType::One { "one" } else { "limit" }).await;
+    }
+}
+
+async fn a_misspelt_component(accounting: AccountingType, billing: &str) {
     let misspelt = |component: &Component| {
         let mut component = component.clone();
         if component.name == "s3_storage" {
@@ -132,8 +199,8 @@ async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceilin
         }
         component
     };
-    let file: Components = components(AccountingType::Limit, &json!({})).iter().map(misspelt).collect();
-    let theirs = ["s3_storage", "s3_objects", "traffic"].map(|name| WaldurComponent::new(name, "limit"));
+    let file: Components = components(accounting, &json!({})).iter().map(misspelt).collect();
+    let theirs = ["s3_storage", "s3_objects", "traffic"].map(|name| WaldurComponent::new(name, billing));
     let gate = Gate::new();
     let backend = backend_with(gate.clone(), json!({}), &file.merge_waldur(&theirs).0);
     let order = request(json!({})).with_limits(limits(100, 10_000));
@@ -150,7 +217,7 @@ async fn a_component_that_is_misspelt_in_the_file_makes_no_user_without_a_ceilin
     assert_eq!((created.warnings.len(), quotas(&gate)), (1, [(true, -1, 7); 2]));
 
     // Nor does a stranger beside what is sold stop anything.
-    let file = components(AccountingType::Limit, &json!({}));
+    let file = components(accounting, &json!({}));
     let backend = backend_with(Gate::new(), json!({}), &file.merge_waldur(&theirs).0);
     let mut all = limits(5, 7);
     all.insert("traffic".to_owned(), Limit::At(1_u32.into()));

@@ -15,14 +15,16 @@ use serde_json::json;
 use tokio::time::Instant;
 use waldur_sdk::{
     ErrorKind,
-    process::{MembershipReport, SyncOutcome},
-    rest::{HttpTransport, TransportError},
+    backend::OpContext,
+    client::WaldurClient,
+    process::{KeyProcessor, MembershipReport, SyncOutcome},
+    rest::{Http, HttpTransport, TransportError},
     settings::AccountingType,
     testing::waldur::Generation,
 };
 
 use crate::{
-    common::{Gate, On},
+    common::{Gate, On, environment},
     world::{World, pass},
 };
 
@@ -90,6 +92,51 @@ async fn f044_sec51_refused_credentials_stop_a_pass_over_hundreds_of_users() {
             // As many as are asked at a time, and the list.
             assert!(storage.asked() <= 9, "{on:?}: {}", storage.asked());
         }
+    }
+}
+
+/// Keys for older resources, over a storage that is down. One resource has its keys.
+fn keys_over(world: &World, storage: Down) -> KeyProcessor {
+    let resources = world.resources(60);
+    for client_id in ["one", "two"] {
+        world.waldur.api_key(resources[0], client_id).create();
+    }
+    let http = Http::new(world.waldur.clone()).with_environment(environment());
+    let client = WaldurClient::builder(world.waldur.base_url()).http(http).token(world.waldur.token());
+    let backend = world.gate.backend_over(storage, json!({ "credentials_mode": "api_keys" }), &world.components());
+    KeyProcessor::new(client.build().unwrap(), Arc::new(backend), world.offering)
+}
+
+#[tokio::test(start_paused = true)]
+async fn f044_refused_credentials_stop_the_making_of_keys() {
+    for on in [On::RadosGw, On::Croit] {
+        let world = World::on(on, Generation::V8, AccountingType::Usage);
+        let storage = Down::new(&world);
+        let keys = keys_over(&world, storage.clone());
+        for _pass in 0..2 {
+            storage.answer(if on == On::RadosGw { 403 } else { 401 });
+            let report = keys.provision_missing(&OpContext::new("keys")).await.unwrap();
+            assert_eq!((report.provisions.len(), report.left, storage.asked()), (4, 59, 4), "{on:?}");
+        }
+        storage.answer(0);
+        let report = keys.provision_missing(&OpContext::new("keys")).await.unwrap();
+        let made = report.provisions.iter().flat_map(|(_, outcome)| &outcome.as_ref().unwrap().reported).count();
+        assert_eq!((report.provisions.len(), report.left, made), (20, 39, 40), "{on:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f041_a_gateway_that_is_down_stops_the_making_of_keys() {
+    for status in [503, HANGS] {
+        let world = World::new(Generation::V8);
+        let storage = Down::new(&world);
+        let keys = keys_over(&world, storage.clone());
+        storage.answer(status);
+        let begun = Instant::now();
+        let report = keys.provision_missing(&OpContext::new("keys")).await.unwrap();
+        assert_eq!((report.provisions.len(), report.left), (4, 59), "{status}");
+        let (elapsed, asked) = (begun.elapsed(), storage.asked());
+        assert!(asked <= 16 && elapsed <= Duration::from_mins(3), "{status}: {asked} {elapsed:?}");
     }
 }
 

@@ -24,10 +24,10 @@ use crate::{
     names,
 };
 
-/// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to the
-/// Waldur project whose group is bound to it, if that is one alone. (`project_prefix` is not for groups: leave it out.)
-/// What carries a stamp is told with it, whatever Waldur its UUID is from; what carries several, or does not show whether
-/// it carries one, is left out.
+/// Projects whose name begins with `allocation_prefix`; with none, all of them but Harbor's own. A project belongs to
+/// the Waldur project whose group is bound to it, if there is exactly one. (`project_prefix` is not for groups: leave
+/// it out.) A project with a stamp is listed with it, whichever Waldur the UUID is from. A project with several stamps,
+/// or whose list Harbor does not show, is left out.
 #[async_trait]
 impl Importer for HarborBackend {
     async fn list(&self, cx: &OpContext) -> Result<Complete<Importable>> {

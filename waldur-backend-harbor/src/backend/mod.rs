@@ -43,10 +43,11 @@ const BY_THEMSELVES: usize = 64;
 /// has a role. Cheap to clone; clones share what is remembered.
 ///
 /// A project carries the resource's stamp as an entry of its own list of vulnerabilities that do not count
-/// ([`Allowlist`](crate::client::Allowlist)); beside it, the number that was published when it was made counts.
+/// ([`Allowlist`](crate::client::Allowlist)). Without a stamp, the number that was published when the project was made
+/// decides.
 ///
-/// People never appear here: who is in the group is the identity provider's business, so there is no
-/// [`MemberDirectory`](waldur_sdk::backend::MemberDirectory), and nobody is ever added or stale.
+/// No people appear here. The identity provider decides who is in the group, so there is no
+/// [`MemberDirectory`](waldur_sdk::backend::MemberDirectory).
 #[derive(Clone, Debug)]
 pub struct HarborBackend(Arc<Inner>);
 
@@ -132,8 +133,8 @@ impl ResourceBackend for HarborBackend {
         self.0.delete_project(cx, request).await.map(Progress::Done)
     }
 
-    /// One call for every hundred projects on the registry, and once an hour another one: once in a pass, however many
-    /// portions it has. What carries no stamp is held against the number that was published when it was made.
+    /// One call for every hundred projects on the registry, and once an hour another one; once in a pass, however many
+    /// portions it has. For a project without a stamp, its number is compared with the published one.
     async fn inspect(&self, cx: &OpContext, inspection: &Inspection<'_>) -> ById<Option<ResourceState>> {
         let mut states = self.0.inspect_many(cx, inspection).await;
         self.0.compare_with(&mut states, inspection.records);
@@ -165,7 +166,7 @@ impl ResourceBackend for HarborBackend {
     }
 }
 
-/// Scales down to one unit. There is no pause: Harbor has no word for it.
+/// Scales down to one unit. Harbor cannot pause a project.
 #[async_trait]
 impl StatusControl for HarborBackend {
     async fn set_status(
@@ -181,7 +182,7 @@ impl StatusControl for HarborBackend {
 
 /// Builds the back end from settings, under the word `harbor`.
 ///
-/// `soft_delete` is refused: it closes a resource by a limit of 0, which is none to Harbor.
+/// `soft_delete` is refused: it closes a resource by a limit of 0, which Harbor reads as no limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HarborFactory;
 

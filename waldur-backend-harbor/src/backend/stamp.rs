@@ -1,14 +1,15 @@
 //! Whose a project is, and what else is noted on it.
 //!
-//! Harbor has no field for notes on a project: its metadata are a fixed set, labels are anybody's who maintains the
-//! project. The one place that takes free text, comes with every reading of a project and is not for the customer to
-//! write (below the role of a project's administrator) is the project's own list of vulnerabilities that do not count.
-//! An entry there that is no vulnerability has no effect, whichever list the project goes by.
+//! Harbor has no field for notes on a project. Its metadata are a fixed set, and every maintainer of the project may
+//! change its labels. The stamp needs a place that takes free text, that comes with every reading of a project, and
+//! that customers cannot write. There is one: the project's own list of vulnerabilities that do not count. (Only
+//! administrators of the project can write it.) An entry that is not the name of a vulnerability has no effect,
+//! whichever list the project uses.
 //!
-//! That list is empty in a new project, whatever the request for it says, and is replaced as a whole: of two that put a
-//! stamp on one project, the later would have it. So a project is never without: the request that makes it carries the
-//! stamp as well ([`with_auto_scan_text`](crate::client::NewProject::with_auto_scan_text)), until the one on the list is
-//! there. Whoever finds a project that has neither did not make it, however long ago its maker died.
+//! In a new project that list is empty, whatever the creating request says, and it can only be replaced as a whole. So
+//! if two resources put a stamp on one project, the later one would win. Therefore a project is never without a stamp:
+//! the request that makes it carries one as well, in `auto_scan`, which counts until the list has its own. A project
+//! with neither was made by somebody else, even if its maker died long ago.
 
 use waldur_sdk::{
     backend::{MarketplaceResource, Stamp},

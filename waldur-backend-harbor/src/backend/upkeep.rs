@@ -24,16 +24,16 @@ use crate::{
 /// The usual pause between two synchronisations, in seconds.
 const CYCLE: i64 = 5 * 60;
 
-/// In how many cycles each project is looked at once: an hour.
+/// In how many passes each project is looked at once: an hour.
 const ROUND: i64 = 12;
 
 /// Rounds of a day.
 const DAY: i64 = 24;
 
-/// So many cycles after its last look nothing is remembered of a resource.
+/// After so many passes without a look, a resource is forgotten.
 const FORGOTTEN: i64 = DAY * ROUND;
 
-/// In which cycle each project was looked at last.
+/// In which pass each project was looked at last.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     last: HashMap<ResourceUuid, i64>,
@@ -65,11 +65,11 @@ impl Looks {
     }
 }
 
-/// Harbor tells of members only project by project, so that asking for all of them in every cycle would cost more than
-/// everything else together. Each project therefore has its turn, five minutes of every hour, by the resource's UUID:
-/// a cycle looks at every twelfth. Turns go by the clock on the wall, so that a process that runs once looks at those
-/// whose turn it is; and they come five minutes later in every hour, and on every day, so that one that runs at the same
-/// minute of each looks at all of them in the end.
+/// Harbor lists members for each project by itself. To ask for all of them in every pass would cost more than
+/// everything else together. So each project has its turn, five minutes of every hour, which depends on the resource's
+/// UUID: a pass looks at a twelfth of the projects. Turns go by the clock, so a process for a single pass looks at the
+/// projects whose turn it is. Each hour, and each day, the turns come five minutes later. So a process that always runs
+/// at the same minute also looks at all of them in the end.
 #[async_trait]
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {

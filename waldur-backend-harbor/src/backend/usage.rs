@@ -18,12 +18,12 @@ use super::{
 };
 use crate::client::{HarborClient, ProjectId, ProjectName, Quota};
 
-/// Storage as it is now. Harbor keeps no history, so that a month that is over is [`Usage::NotYet`] for ever. Of those
-/// that the listing does not name, a few are asked about by themselves; of the others it is not known what they use.
+/// Storage as it is now. Harbor keeps no history, so a month that is over is [`Usage::NotYet`] for ever. If the listing
+/// does not name some projects, a few of them are read one by one; the usage of the others is unknown.
 ///
-/// Nobody is billed what a project stores that is known to be another resource's, or to have been given the name of ours.
-/// That is known from what this very back end has looked at before, as for a synchronisation. One that does nothing but
-/// measure sees names and numbers alone: the number is told with the measurement, and held against the published one.
+/// Nobody is billed for a project that is known to be another resource's, or that got the name of ours later. This back
+/// end knows that from what it has read before, for example in a synchronisation. A back end that only measures sees
+/// names and numbers and no stamps. So the number goes with the measurement, and is compared with the published one.
 #[async_trait]
 impl UsageSource for HarborBackend {
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage> {

@@ -16,10 +16,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What would be dangerous cannot be said: a quota is changed only by who was shown that it is the project's own
-//! ([`ProjectQuota`]); no number is taken for another; a project is always asked for by name, and Harbor told so, since
-//! it reads a name of digits as a number; absence is told by `HEAD` and never by a filtered list, which answers callers
-//! with a wrong password as well. No cookie is ever sent: with one, Harbor refuses every write.
+//! Dangerous calls cannot be made:
+//!
+//! - To change a quota takes a value that proves whose it is ([`ProjectQuota`]).
+//! - Each kind of number has a type of its own.
+//! - A project is always asked for by name, and Harbor is told that it is a name: it would read a name of digits as a
+//!   number.
+//! - Absence is proven by `HEAD`, never by a filtered list, which also answers callers with a wrong password.
+//! - No cookie is ever sent: with one, Harbor refuses every write.
 
 pub mod error;
 mod groups;

@@ -27,14 +27,14 @@
 //! replayed against it in `tests/fake_harbor`. Where they say nothing: harbor.md, and the API's contract.
 //!
 //! # What to expect
-//! - **403, 404 and 401** are as confusing as there. To a robot, a project that does not exist is 403 on everything but
-//!   `HEAD /projects`; to an administrator it is 404. A wrong password is 401, but a list of projects answers it with
-//!   public projects, and `health` and `systeminfo` with what everybody may know.
-//! - **Rights** of robots are checked call by call. What can be given to one depends on
-//!   [the release](Settings::version); a robot that a test [puts there](FakeHarbor::add_robot) has what the test says.
-//! - **Numbers**: a quota has an id of its own; what is refused because a name is taken uses up a number.
-//! - **A limit in the body of a new project** is set aside without a word when the caller lacks `project:create` in the
-//!   system, or asks for 0; without [quotas](Settings::quota_per_project) there is no row at all.
+//! - **403, 404 and 401** are as confusing as on the real server. To a robot, a project that does not exist is 403 on
+//!   everything but `HEAD /projects`; to an administrator it is 404. A wrong password is 401, but a list of projects
+//!   answers it with public projects, and `health` and `systeminfo` with what everybody may know.
+//! - **Rights** of robots are checked call by call. Which rights a robot can have depends on [the
+//!   release](Settings::version); a robot that a test [adds](FakeHarbor::add_robot) has the rights that the test gives.
+//! - **Numbers**: a quota has an id of its own; a request that is refused because the name is taken uses up a number.
+//! - **A limit in the body of a new project** is silently ignored when the caller lacks `project:create` in the system,
+//!   or asks for 0; without [quotas](Settings::quota_per_project) there is no row at all.
 //! - **Names**: a digits-only segment of a path is an id, unless `X-Is-Resource-Name` says that it is a name. A
 //!   repository's name is decoded twice. A deleted project's name is free again.
 //! - **Pages**: ten rows unless asked, 100 at most. The total of a list of members ignores the name that was asked for. From
@@ -47,8 +47,8 @@
 //! - **A session cookie** ([`Settings::session_cookie`]) makes every later write 403 for whoever sends it back.
 //! - **Read-only mode** is 403 too, with the code `DENIED`.
 //!
-//! A request whose future is dropped before it is done was not carried out. Faults on the wire (lost answers, delays,
-//! broken bodies, pages of a proxy) are the business of the layers around a transport, not of this.
+//! A request whose future is dropped before it is done was not carried out. For faults on the wire (lost answers,
+//! delays, broken bodies, pages of a proxy), put layers around it.
 //!
 //! # What it is not
 //! It has no registry over the wire: images come and go by methods ([`push`](FakeHarbor::push) …). It does not know
@@ -57,11 +57,15 @@
 //! know is answered `501 NOT_MODELLED` and listed in [`FakeHarbor::unmodelled`]: a test should find that empty. The same
 //! goes for keys of `q` and `sort` that it does not know.
 //!
-//! Inventions, which nobody should lean on: sentences of 422 about bodies, beyond those recorded, among them the one about
-//! a missing content type; a repository whose name was encoded once is not found; 500 where a group's name is taken by one
-//! of another kind or longer than its column; what members with lesser roles may do is a summary of the server's table; the
-//! counts of roles in a summary, beyond that of administrators; that read-only mode and the check for a token come before
-//! everything else; the additions of an image, which are those of the recorded one.
+//! Inventions on which no test should depend:
+//!
+//! - sentences of 422 about bodies, beyond those recorded, also the one about a missing content type;
+//! - a repository whose name was encoded once is not found;
+//! - 500 if a group's name is taken by one of another kind, or is longer than its column;
+//! - what members with lesser roles may do: a summary of the server's table;
+//! - the counts of roles in a summary, except that of administrators;
+//! - read-only mode, and the check for a token, come before everything else;
+//! - the additions of an image are those of the recorded one.
 //!
 //! [`HttpTransport`]: waldur_sdk::rest::HttpTransport
 

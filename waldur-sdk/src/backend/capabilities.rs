@@ -5,15 +5,16 @@ use crate::naming::Comparison;
 /// Whose limits win where Waldur's and the back end's differ outside an order (core.md §3.7).
 ///
 /// Limits change by orders. Where both sides differ without one, somebody changed a quota by hand, or a unit was read
-/// wrongly; which of them is right cannot be told from the numbers. So nobody wins unless the back end says so: an
-/// agent that copied either side by default would undo an administrator's decision, or sell it.
+/// wrongly; the numbers do not tell which. So nobody wins unless the back end says so. An agent that copied Waldur's
+/// side by default would undo an administrator's decision; one that copied the back end's would sell what nobody
+/// ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitsAuthority {
     /// Nobody: a difference is reported, and left.
     #[default]
     None,
-    /// The back end: Waldur is told. For systems whose operators set quotas by hand and mean it.
+    /// The back end: Waldur is told. For systems whose operators set quotas by hand on purpose.
     Backend,
     /// Waldur: the back end is set. For systems that nobody else is to change.
     Waldur,
@@ -32,8 +33,9 @@ pub struct Capabilities {
     pub plan_quotas: bool,
     /// A create request needs the SSH keys of the provider's users; costs one listing an order.
     pub ssh_keys: bool,
-    /// How often the team is read while it comes back empty, before a create goes on without (`team_fetch_attempts`).
-    /// 0 counts as 1. The pause between is 3 s.
+    /// How often the team is read while it comes back empty, before a create goes on without (`team_fetch_attempts`). 0
+    /// counts as 1. Between two readings, the pause is
+    /// [`OrderPolicy::team_fetch_delay`](crate::process::OrderPolicy::team_fetch_delay).
     pub team_fetch_attempts: u32,
     /// Whose limits win where both sides differ outside an order. Default nobody's.
     pub limits_authority: LimitsAuthority,
@@ -52,24 +54,27 @@ pub struct Capabilities {
     /// (`skip_resource_team_diff`).
     pub skip_team_diff: bool,
     /// What providers are told of a project beside its name is needed
-    /// ([`Surroundings::source_project`](super::Surroundings::source_project), `requires_source_project`); costs one call
-    /// for each project in every cycle.
+    /// ([`Surroundings::source_project`](super::Surroundings::source_project), `requires_source_project`); costs one
+    /// call for each project in every pass.
     pub source_project: bool,
-    /// Objects are asked about some hundred at a time ([`inspect`](super::ResourceBackend::inspect), the lists of members
-    /// and of users' limits), and what is answered is dropped before the next: states of thousands of objects weigh more
-    /// than the list they come from. For a back end that reads each object by calls of its own, and for one that keeps its
-    /// listing for the pass ([`Inspection::pass`](super::Inspection::pass)). Any other is asked once in a cycle, about all.
+    /// The processor asks about a few hundred objects at a time ([`inspect`](super::ResourceBackend::inspect), the
+    /// lists of members and of users' limits), and drops what it was told before it asks about the next. This saves
+    /// memory: states of thousands of objects weigh more than the list they come from.
+    ///
+    /// For a back end that reads each object by calls of its own, and for one that keeps its listing for the pass
+    /// ([`Inspection::pass`](super::Inspection::pass)). Any other is asked once in a pass, about all objects.
     pub in_portions: bool,
-    /// Ids of objects stand in what is published about resources, under names that end in `_id`, and a name may be given
-    /// to another object: the usage of one whose id is known not to be the published one
-    /// ([`UsageReport::published_id`](super::UsageReport::published_id)) is not billed. Costs nothing but longer rows.
+    /// The metadata of resources hold the ids of their objects, under names that end in `_id`. For systems that may
+    /// give the name of an object to another one: if the id of what was measured
+    /// ([`UsageReport::published_id`](super::UsageReport::published_id)) differs from the published one, its usage is
+    /// not billed. Costs nothing but longer rows.
     pub published_ids: bool,
-    /// Usage of a month that is over cannot be told any more: it is *not yet* known for ever. Who wants to load such months
-    /// is told so before anybody is asked.
+    /// The back end cannot tell the usage of a month that is over. Whoever wants to load such months is told so before
+    /// anything is asked.
     pub no_history: bool,
-    /// When the back end takes the names of two members for the same, which is how its lists of members and of users'
-    /// limits are compared with Waldur's: a directory that lists `Alice` for whom Waldur calls `alice` has nobody to add
-    /// and nobody to remove. Default [`Comparison::Exact`]; the type of the target's names knows
+    /// How this back end compares member names, for example without regard to case. Its lists of members and of users'
+    /// limits are compared with Waldur's in the same way: then `Alice` on the back end is `alice` of Waldur, and nobody
+    /// is added or removed. Default [`Comparison::Exact`]; the type for the names of a system knows it
     /// ([`KeycloakUsername::COMPARISON`](crate::naming::KeycloakUsername::COMPARISON)).
     pub member_names: Comparison,
 }
@@ -89,7 +94,7 @@ impl Capabilities {
         self
     }
 
-    /// Ping before every cycle.
+    /// Ping before every pass.
     #[must_use]
     pub const fn with_preflight(mut self) -> Self {
         self.preflight = true;

@@ -1,6 +1,6 @@
 //! Abilities that not every back end has. Each is a small trait, reached through an accessor of
-//! [`ResourceBackend`](super::ResourceBackend) that answers `None` unless overridden: an ability cannot be claimed
-//! without being written, nor written and forgotten.
+//! [`ResourceBackend`](super::ResourceBackend) that answers `None` unless overridden. So nobody can claim an ability
+//! without writing it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -29,8 +29,8 @@ pub trait MemberDirectory: Send + Sync {
     /// The users with access to each of `ids`. A list that is not proven whole must be an error.
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> BTreeMap<BackendId, Result<Complete<String>>>;
 
-    /// Carries the plan out and says what became of each user. Adding who is there and removing who is not are
-    /// successes. One user's failure does not stop the others.
+    /// Carries out the plan and says what became of each user. To add a user who has access already, and to remove one
+    /// who has none, are successes. One user's failure does not stop the others.
     ///
     /// # Errors
     /// Only when nothing could be tried; an object that carries another resource's stamp is refused.
@@ -42,14 +42,13 @@ pub trait MemberDirectory: Send + Sync {
         plan: &MembershipPlan,
     ) -> Result<Vec<MemberOutcome>>;
 
-    /// Told, in every cycle, of those who had access before it and keep it, as they are to be now: brings roles and
-    /// whatever else depends on them in line, and has to cost nothing when nothing changed. A role is given before
-    /// another is taken, so that a failure leaves nobody with less than both. The answer names those who were changed
+    /// Called in every pass with the users who had access before and keep it, and with the roles that they should have.
+    /// Sets roles and whatever depends on them; it has to cost nothing when nothing changed. Give a new role before you
+    /// take the old one, so that a failure leaves nobody with too little. The answer names the users who were changed
     /// or could not be. The default has nothing to do.
     ///
-    /// Another process may have taken somebody's access between that look and this call, whom the next look tells
-    /// apart. So who has no access any more gets none back here, and no roles: that is no success but
-    /// [`ErrorKind::NotFound`].
+    /// Another process may have taken somebody's access since the lists were read. So a user without access must not
+    /// get access or roles here: answer [`ErrorKind::NotFound`] for that user. The next pass sees what is true.
     ///
     /// # Errors
     /// As [`Self::apply`].
@@ -63,8 +62,8 @@ pub trait MemberDirectory: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Told that what the offering knows of a person changed ([`Grant::attributes`], names, address). The default has
-    /// nothing to do.
+    /// Called when something that the offering knows of a person changed ([`Grant::attributes`], names, address). The
+    /// default has nothing to do.
     ///
     /// # Errors
     /// When it could not be passed on.
@@ -72,9 +71,9 @@ pub trait MemberDirectory: Send + Sync {
         Ok(())
     }
 
-    /// The names that the back end itself gave to people, by account, of those asked about; whom it knows by no name of
-    /// its own it leaves out. Asked in every cycle if `username_reconciliation_enabled`; Waldur is told of the names that
-    /// it has otherwise. The default has none.
+    /// The names that the back end itself gave to people, by account. Leave out the accounts that have no such name.
+    /// Asked in every pass if `username_reconciliation_enabled`; where Waldur has another name, it is told this one.
+    /// The default has none.
     ///
     /// # Errors
     /// When they could not be read; all names stay then.
@@ -103,7 +102,7 @@ impl MembershipPlan {
         Self { add, remove: Vec::new() }
     }
 
-    /// Plans to remove `names`, as far as they are on the proven list of those who have access.
+    /// Plans to remove those of `names` that are on the proven list of users with access.
     #[must_use]
     pub fn and_remove(mut self, names: &[String], present: &Complete<String>) -> Self {
         let present: HashSet<&String> = present.items().iter().collect();
@@ -152,15 +151,17 @@ pub enum MemberChange {
 /// Measures what resources use.
 #[async_trait]
 pub trait UsageSource: Send + Sync {
-    /// The usage of each of `ids` in `period`, as far as the month has come. An id that is missing from the answer counts
-    /// as [`Usage::Unreadable`], and so does one that the back end does not know: that it is gone is no proof of zero.
+    /// The usage of each of `ids` in `period`, as far as the month has come. An id that is missing from the answer
+    /// counts as [`Usage::Unreadable`]. So does an id that the back end does not know: an object that is gone may have
+    /// used something.
     ///
-    /// An id may have been written into a resource by hand: a back end that reads a stamp along with the counters puts it
-    /// into the report ([`UsageReport::with_stamp`]), so that nobody is billed another's usage.
+    /// Somebody may have typed another resource's id into this one. So a back end that reads the stamp along with the
+    /// counters puts it into the report ([`UsageReport::with_stamp`]): then nobody is billed for another's usage.
     ///
-    /// Of a month that is over a back end without a history answers [`Usage::NotYet`], never with what it measures now.
+    /// For a month that is over, a back end without a history answers [`Usage::NotYet`], never with what it measures
+    /// now.
     ///
-    /// A period names days and no instants: a back end whose counters are by the hour cuts them by [`Period::bounds`] in
+    /// A period is a range of days, without a time zone. A back end that counts by the hour takes [`Period::bounds`] in
     /// the zone that it was built with, `BuildEnv::time_zone` (the setting `timezone`).
     async fn usage(&self, cx: &OpContext, ids: &[BackendId], period: Period) -> BTreeMap<BackendId, Usage>;
 }
@@ -221,14 +222,14 @@ impl fmt::Display for Period {
     }
 }
 
-/// What was found out about the usage of one resource. Unknown is never zero.
+/// What is known about the usage of one resource. Unknown is never zero.
 #[derive(Clone, Debug)]
 pub enum Usage {
-    /// Measured, by positive evidence; zero too. Only this reaches Waldur.
+    /// Measured. Zero has to be measured, too. Only this reaches Waldur.
     Measured(UsageReport),
     /// The back end has not counted yet.
     NotYet,
-    /// It could not be found out.
+    /// It could not be read.
     Unreadable(Error),
 }
 
@@ -242,11 +243,11 @@ pub struct UsageReport {
     pub per_user: BTreeMap<String, Amounts>,
     /// The stamp on what was measured, where the back end read one: another resource's usage is never billed.
     pub stamp: Option<Stamp>,
-    /// What of the month the amounts do not prove, in a sentence for the operator. They are reported all the same: they are
-    /// as high as what was seen, and no higher.
+    /// For which part of the month there is no proof, in a sentence for the operator. The amounts are reported all the
+    /// same, because they are no higher than what was seen.
     pub unproven: Option<String>,
-    /// The id of what was measured, and the name that it is published under, which ends in `_id`. Where no stamp was read,
-    /// an object with another id than the published one is another resource's. Needs
+    /// The id of the object that was measured, and the name under which ids are published (it ends in `_id`). If no
+    /// stamp was read and the id differs from the published one, the object is another resource's. Needs
     /// [`Capabilities::published_ids`](super::Capabilities::published_ids).
     pub published_id: Option<(&'static str, String)>,
 }
@@ -264,7 +265,7 @@ impl UsageReport {
         self
     }
 
-    /// Says what of the month the amounts do not prove.
+    /// Says for which part of the month there is no proof.
     #[must_use]
     pub fn with_unproven(mut self, unproven: Option<String>) -> Self {
         self.unproven = unproven;
@@ -305,8 +306,8 @@ pub trait StatusControl: Send + Sync {
     ///
     /// # Errors
     /// When the resource is not in that status now, or nothing is known about it; an object that carries another
-    /// resource's stamp is refused. A status that the back end has no word
-    /// for is [`Unsupported`](crate::ErrorClass::Unsupported).
+    /// resource's stamp is refused. A status that the back end does not know is
+    /// [`Unsupported`](crate::ErrorClass::Unsupported).
     async fn set_status(
         &self,
         cx: &OpContext,
@@ -323,11 +324,11 @@ pub trait ApiKeys: Send + Sync {
     /// Makes one key.
     ///
     /// # Errors
-    /// When no key was made, or its secret did not arrive: what may have been made then is known to nobody and goes
-    /// with the next [`Self::prune`].
+    /// When no key was made, or its secret did not arrive. A key that was made and did not arrive is known to nobody;
+    /// the next [`Self::prune`] removes it.
     async fn mint(&self, cx: &OpContext, resource: &MarketplaceResource, id: &BackendId) -> Result<IssuedKey>;
 
-    /// Takes one key back that was minted and could not be handed over. Taking back what is gone is a success.
+    /// Deletes one key that was made and could not be handed over. If it is gone already, that is a success.
     async fn revoke(
         &self,
         cx: &OpContext,
@@ -340,8 +341,8 @@ pub trait ApiKeys: Send + Sync {
     /// may be gone already, when an earlier replacement was cut short; it is replaced all the same.
     ///
     /// # Errors
-    /// When the old key still holds, or that cannot be found out: then nobody gets the new one, and it goes with the next
-    /// [`Self::prune`].
+    /// When the old key still works, or may still work. Nobody gets the new key then; the next [`Self::prune`] removes
+    /// it.
     async fn rotate(
         &self,
         cx: &OpContext,
@@ -350,11 +351,11 @@ pub trait ApiKeys: Send + Sync {
         client_id: &str,
     ) -> Result<IssuedKey>;
 
-    /// Removes keys that nobody knows. `known` is proven whole, so what is not on it was never handed out. An empty list is
-    /// meant as it is: no key may be left, since the resource has ended and its object is kept.
+    /// Removes keys that nobody knows. `known` is proven whole, so a key that is not on it was never handed out. An
+    /// empty list means that no key may be left: the resource has ended and its object is kept.
     ///
     /// # Errors
-    /// When some of them may be left; whoever asked goes on without.
+    /// When some of them may be left. The processor goes on all the same.
     async fn prune(
         &self,
         cx: &OpContext,
@@ -363,9 +364,10 @@ pub trait ApiKeys: Send + Sync {
         known: &Complete<String>,
     ) -> Result<u32>;
 
-    /// The first halves of the live keys that go if nobody knows them. Asked for before Waldur is asked which ones it
-    /// knows, so that a key which another process makes and reports in between is not taken for an unknown one: what of
-    /// these Waldur does not list is revoked. `None`, the default: [`Self::prune`] looks for itself, after Waldur's list.
+    /// The first halves of all live keys that may be pruned. The processor asks for them first, then for Waldur's list,
+    /// and revokes those that Waldur does not list. So a key that another process makes and reports in between is not
+    /// taken for an unknown one. `None`, the default: the processor calls [`Self::prune`], which looks for itself after
+    /// Waldur's list was read.
     ///
     /// # Errors
     /// When they cannot be read, or the object is not the resource's.
@@ -382,8 +384,8 @@ pub trait ApiKeys: Send + Sync {
 /// Lists what could be imported into Waldur.
 #[async_trait]
 pub trait Importer: Send + Sync {
-    /// Every object of the kind that this back end makes, proven whole. One that cannot be read is among them
-    /// ([`Importable::unreadable`]), and keeps none of the others back.
+    /// Every object of the kind that this back end makes, proven whole. An object that cannot be read is in the list as
+    /// [`Importable::unreadable`]; the others are listed all the same.
     ///
     /// # Errors
     /// When the list cannot be read, or not be proven whole.
@@ -400,10 +402,10 @@ pub struct Importable {
     pub parent: Option<String>,
     /// Its limits, in Waldur's units.
     pub limits: Limits,
-    /// The stamp on it, where the list tells. What carries one belongs to a resource, of this offering or of another one on
-    /// the same system, and is never offered.
+    /// The stamp on it, if the list tells. An object with a stamp belongs to a resource, of this offering or of another
+    /// one on the same system. It is never offered.
     pub stamp: Option<Stamp>,
-    /// Why nothing but the id could be read, if so. Nobody knows whose it is then, so it is not offered; the others are.
+    /// Why nothing but the id could be read, if so. Then nobody knows whose the object is, and it is not offered.
     pub failure: Option<Error>,
 }
 
@@ -426,17 +428,17 @@ impl Importable {
     }
 }
 
-/// Finishes orders later (core.md §2.8). Only a back end that has this facet may answer
-/// [`Progress::Pending`], and only for it is `order.backend_id` taken for a handle.
+/// Finishes orders later (core.md §2.8). Only a back end that has this facet may answer [`Progress::Pending`]. Only
+/// then does the processor read `order.backend_id` as a handle.
 ///
-/// An order has one handle at a time, and its work goes on step by step: when the work behind the handle has come to
-/// its end, the processor begins what is left of the order, which may leave another handle in the first one's place. A
-/// process that dies in between asks about the old handle again, and begins the next step again: as everywhere, the
+/// An order has one handle at a time, and its work goes on step by step. When the work behind the handle has ended, the
+/// processor begins what is left of the order; that may put another handle in the first one's place. If the process
+/// dies in between, the next one asks about the old handle again and begins the next step again. So, as everywhere, the
 /// same request for the same order must not begin the same work twice.
 #[async_trait]
 pub trait PendingOrders: Send + Sync {
-    /// How far the work behind [`PendingWork::handle`] is. Work that has ended is read back, as it would have been at
-    /// once: limits against [`PendingWork::limits`], a removal by its absence.
+    /// How far the work behind [`PendingWork::handle`] is. Work that has ended is read back, as it would be without a
+    /// handle: limits are compared with [`PendingWork::limits`], and a removal is proven by absence.
     ///
     /// # Errors
     /// A [`Transient`](crate::ErrorClass::Transient) or [`NotReady`](crate::ErrorClass::NotReady) error leaves the
@@ -483,7 +485,7 @@ impl PendingWork {
     }
 }
 
-/// Which work has come to its end. What does not fit the order's type fails the order.
+/// Which work has ended. An answer that does not fit the order's type fails the order.
 #[derive(Debug)]
 pub enum Settled {
     /// A creation or restoration.

@@ -35,7 +35,7 @@ impl Finding {
         Self { check: check.into(), outcome: Outcome::Passed, detail: detail.into(), remedy: None }
     }
 
-    /// A check that came out otherwise.
+    /// A check with another outcome.
     pub fn new(check: impl Into<String>, outcome: Outcome, detail: impl Into<String>) -> Self {
         Self { check: check.into(), outcome, detail: detail.into(), remedy: None }
     }
@@ -47,7 +47,7 @@ impl Finding {
         self
     }
 
-    /// A check whose result speaks for itself; what the server does not offer is skipped.
+    /// A check that passed if the result is `Ok`. What the server does not offer is skipped.
     pub fn of_result(check: impl Into<String>, result: Result<()>) -> Self {
         match result {
             Ok(()) => Self::passed(check, "ok"),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use super::request::MarketplaceResource;
 use crate::types::BackendId;
 
-/// A question about objects: which, what of them, and what is known of them already.
+/// A question about objects: which ones, what about them, and what Waldur has about them already.
 ///
 /// ```
 /// # use waldur_sdk::{backend::{Aspects, Inspection, OpContext, ResourceBackend}, types::BackendId};
@@ -20,9 +20,9 @@ pub struct Inspection<'a> {
     pub ids: &'a [BackendId],
     /// What is wanted of them.
     pub aspects: Aspects,
-    /// What Waldur has about their resources. A synchronisation tells it; whoever else asks may know nothing.
+    /// What Waldur has about their resources. A membership synchronisation gives it; other callers may give nothing.
     pub records: &'a dyn Records,
-    /// All that the same pass asks about, where this is a portion of them ([`Capabilities::in_portions`]).
+    /// All objects that the same pass asks about, if this is a portion of them ([`Capabilities::in_portions`]).
     ///
     /// [`Capabilities::in_portions`]: super::Capabilities::in_portions
     pub pass: Option<&'a PassIds>,
@@ -76,8 +76,8 @@ impl Aspects {
     pub const EXISTENCE: Self = Self { limits: false, metadata: false };
 }
 
-/// What Waldur has about resources, by the id of the object. Put together when it is asked for, so whoever does not ask
-/// does not pay.
+/// What Waldur has about resources, by the id of the object. It is put together when it is asked for, so it costs
+/// nothing if nobody asks.
 pub trait Records: Send + Sync {
     /// The resources that have this id: none where that is not known, and more than one where several share an object.
     fn of(&self, id: &BackendId) -> Vec<MarketplaceResource>;
@@ -97,8 +97,9 @@ impl Records for BTreeMap<BackendId, MarketplaceResource> {
     }
 }
 
-/// The ids of all objects that one pass asks about, a portion at a time. A back end that answers from one listing keeps it
-/// for the pass: clones are equal to each other and to no other pass's, whatever the ids are.
+/// The ids of all objects that one pass asks about, a portion at a time. A back end that answers from one listing keeps
+/// it as long as this value is the same: clones are equal to each other, and different from those of any other pass,
+/// whatever the ids are.
 #[derive(Clone)]
 pub struct PassIds(Arc<[BackendId]>);
 

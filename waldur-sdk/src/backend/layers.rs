@@ -60,10 +60,10 @@ impl Operation {
 /// What a layer does around each operation.
 #[async_trait]
 pub trait Around: Send + Sync + 'static {
-    /// Called before.
+    /// Called before the operation.
     ///
     /// # Errors
-    /// The error is the operation's result, and the operation does not run. Its class does what a back end's would.
+    /// The error is the operation's result, and the operation does not run. It is treated as an error of the back end.
     fn before(&self, _operation: Operation) -> Result<()> {
         Ok(())
     }
@@ -71,8 +71,8 @@ pub trait Around: Send + Sync + 'static {
     /// Runs the operation. The default only awaits it.
     ///
     /// # Errors
-    /// The error stands in place of the operation's own result, which is lost: whether the operation was carried out is
-    /// unknown then, and found out by the next attempt.
+    /// The error replaces the operation's own result. Whether the operation was carried out is then unknown; the next
+    /// attempt finds out.
     async fn run(&self, _operation: Operation, _cx: &OpContext, work: BoxFuture<'_, ()>) -> Result<()> {
         work.await;
         Ok(())
@@ -116,8 +116,8 @@ impl<B: ResourceBackend, A: Around> Layered<B, A> {
     }
 }
 
-/// Ends operations that take longer than `limit` with a [`ErrorKind::Timeout`]; what they did is then unknown and is
-/// found out by the next run.
+/// Ends operations that take longer than `limit` with a [`ErrorKind::Timeout`]; what they did is then unknown, and the
+/// next pass finds out.
 pub fn timeout<B: ResourceBackend>(inner: B, limit: Duration, environment: Environment) -> Layered<B, Timeout> {
     Layered::new(inner, Timeout { limit, environment })
 }
@@ -136,8 +136,8 @@ where
     Layered::new(inner, Observed { observer, environment })
 }
 
-/// Lets `review` speak first on every order that waits for the provider: rules of a site, whatever its back end is.
-/// `None` leaves the word to the back end.
+/// Asks `review` first about every order that waits for the provider: for rules of a site that do not depend on the
+/// back end. `None` leaves the decision to the back end.
 pub fn reviewed<B, R>(inner: B, review: R) -> Overridden<Reviewed<B, R>>
 where
     B: ResourceBackend,

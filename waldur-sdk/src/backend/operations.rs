@@ -1,8 +1,8 @@
 //! Every method of a back end and of its facets, listed once.
 //!
-//! Whatever stands in front of a back end (a pointer, a [layer](super::layers), an [`Override`](super::Override)) has all
-//! of its methods, too. Each is a macro that writes one method and lets [`operations!`] repeat it. A method that is new in
-//! a trait gets its row here; Clippy's `missing_trait_methods` refuses to go on without.
+//! Three things stand in front of a back end and need all of its methods: a pointer, a [layer](super::layers), an
+//! [`Override`](super::Override). Each is a macro that writes one method, and [`operations!`] repeats it for all. A new
+//! method of a trait gets a row here; without it, Clippy's `missing_trait_methods` fails.
 
 use std::{collections::BTreeMap, sync::Arc};
 

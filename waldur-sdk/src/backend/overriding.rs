@@ -1,4 +1,4 @@
-//! A back end of which single methods are replaced: [`Override`], [`Overridden`].
+//! Replaces single methods of a back end: [`Override`], [`Overridden`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +30,8 @@ macro_rules! overriding {
                 $method:ident($($with:ident: $with_type:ty),*) -> $result:ty $(, each $ids:expr)?;
         )* })*
     ) => {
-        /// Changes single methods of a back end; whatever is not written goes to [`Override::inner`]. [`Overridden`] makes a back
-        /// end of it.
+        /// Changes single methods of a back end. Methods that you do not write go to [`Override::inner`].
+        /// [`Overridden`] turns it into a back end.
         ///
         /// ```
         /// use std::sync::Arc;
@@ -59,9 +59,9 @@ macro_rules! overriding {
         /// }
         /// ```
         ///
-        /// A method of a facet is called as `Operation`s are in [`layers`](super::layers): `members_apply` for
-        /// `members.apply`. A facet that the inner back end lacks is added by its accessor, with an implementation of its
-        /// trait.
+        /// Methods of facets have the names of the `Operation`s in [`layers`](super::layers), with `_` for `.`:
+        /// `members_apply` for `members.apply`. To add a facet that the inner back end lacks, write its accessor and an
+        /// implementation of its trait.
         #[async_trait]
         pub trait Override: Send + Sync + 'static {
             /// The back end that does everything else.

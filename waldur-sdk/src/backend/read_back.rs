@@ -8,16 +8,16 @@ use crate::{
     rest::Environment,
 };
 
-/// How long after a write a reading may still show what was before: what [`read_back`] is usually given.
+/// How long after a write a reading may still show what was before. The usual budget of [`read_back`].
 pub const CONSISTENCY: Duration = Duration::from_secs(10);
 
-/// Looks with `look` until it sees what was written, `budget` long: a service of several replicas lags, and rights on a
-/// new object take a moment.
+/// Calls `look` until it sees what was written, for as long as `budget`. A service of several replicas lags, and rights
+/// on a new object take a moment.
 ///
 /// `look` reads once and judges what it read. [`ErrorKind::Inconsistent`] (not there yet, still there, another value:
-/// what [`Verified`](super::Verified) says) and [`ErrorKind::PermissionDenied`] are taken for "not yet". The first look
-/// is at once, and the pauses between the looks are safe points: they double from a fiftieth of `budget` to a fifth.
-/// Nothing is written again; a back end whose server loses writes does that around this.
+/// what [`Verified`](super::Verified) says) and [`ErrorKind::PermissionDenied`] mean "not yet". The first look is at
+/// once. The pauses between looks double from a fiftieth of `budget` to a fifth, and are safe points. Nothing is
+/// written again; if a server loses writes, its back end repeats them around this call.
 ///
 /// ```
 /// use waldur_sdk::backend::{CONSISTENCY, OpContext, Removed, ResourceBackend, Verified, read_back};
@@ -32,7 +32,7 @@ pub const CONSISTENCY: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// # Errors
-/// That of the last look when `budget` ends; every other error of `look` at once; [`ErrorKind::Cancelled`] as
+/// The last look's error when `budget` ends; any other error of `look` at once; [`ErrorKind::Cancelled`] as
 /// [`OpContext::pause`].
 pub async fn read_back<T, Looking>(
     cx: &OpContext,

@@ -1,4 +1,4 @@
-//! From the word in a settings file to a back end.
+//! Makes the back end that a settings file names.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{
     types::{OfferingUuid, ServiceProviderUuid},
 };
 
-/// Makes back ends of one or more types out of settings. Does no I/O: a wrong setting is an error here, an
-/// unreachable server is not.
+/// Makes back ends of one or more types from settings. Does no I/O: a wrong setting is an error here, a server that
+/// cannot be reached is not.
 pub trait BackendFactory: Send + Sync + 'static {
     /// The words by which settings choose it (`ceph_s3`), in lower case.
     fn backend_types(&self) -> &'static [&'static str];
@@ -42,7 +42,7 @@ where
     }
 }
 
-/// Connects with [`ReqwestTransport`](crate::rest::ReqwestTransport).
+/// Connects with [`ReqwestTransport`](crate::rest::ReqwestTransport), which needs a Tokio runtime.
 #[cfg(feature = "reqwest")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReqwestConnector;
@@ -54,7 +54,7 @@ impl Connector for ReqwestConnector {
     }
 }
 
-/// What Waldur says about an offering and some back ends want to know before they begin (core.md §7.1).
+/// What some back ends want to know of their offering before they begin (core.md §7.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OfferingFacts {
@@ -62,7 +62,7 @@ pub struct OfferingFacts {
     pub service_provider: Option<ServiceProviderUuid>,
     /// The names of the partitions of a cluster.
     pub partitions: Vec<String>,
-    /// The plug-in option `enforce_qos`: whether limits are put into force by qualities of service.
+    /// The plug-in option `enforce_qos`: whether limits are enforced by qualities of service.
     pub enforce_qos: bool,
     /// The plug-in option `username_anonymized_prefix`, which may be empty.
     pub anonymized_prefix: Option<String>,
@@ -216,8 +216,8 @@ impl BuildEnv {
         self
     }
 
-    /// A pipeline to a server, with its own connections and its own retry budget. The authorities of the settings are
-    /// trusted besides those of the options.
+    /// A pipeline to a server, with its own connections and its own retry budget. The certificate authorities of the
+    /// settings are trusted as well as those of the options.
     ///
     /// # Errors
     /// As [`Connector::connect`].

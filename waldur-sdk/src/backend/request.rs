@@ -1,4 +1,4 @@
-//! What a back end is asked to do. Everything is resolved: no request needs a look at Waldur.
+//! What a back end is asked to do. Requests are complete: a back end never has to ask Waldur.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -9,8 +9,8 @@ use crate::types::{
     ProjectUuid, ResourceUuid, Timestamp,
 };
 
-/// Who a back-end object belongs to: the UUID of the Waldur resource. Written where the back end can carry it, read
-/// back before anything is touched.
+/// Which resource an object belongs to: the resource's UUID in Waldur. It is written on the object where the system has
+/// room for it, and read before anything is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp(pub ResourceUuid);
 
@@ -61,7 +61,7 @@ pub struct MarketplaceResource {
 }
 
 impl MarketplaceResource {
-    /// A resource that has nothing but its identity.
+    /// A resource with its identity and nothing else.
     pub fn new(uuid: ResourceUuid, offering: OfferingUuid, name: impl Into<String>, slug: impl Into<String>) -> Self {
         Self {
             uuid,
@@ -98,7 +98,7 @@ impl MarketplaceResource {
 pub struct Candidate {
     /// 0 for the first.
     pub attempt: u32,
-    /// Why the one before would not do.
+    /// Why the one before cannot be used.
     pub collision: Option<Collision>,
 }
 
@@ -113,7 +113,7 @@ impl Candidate {
     }
 }
 
-/// Why a candidate for a back-end id would not do.
+/// Why a candidate for a back-end id cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Collision {
     /// Waldur says that another resource has it.
@@ -122,7 +122,7 @@ pub enum Collision {
     Duplicate,
 }
 
-/// How the id of a create request came to be known.
+/// Where the id of a create request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Reserved for this order, now or by an attempt that was cut short. Only an object with our stamp may be adopted.
@@ -142,7 +142,7 @@ pub struct CreateRequest {
     pub resource: MarketplaceResource,
     /// The id to create under. Waldur holds it already.
     pub backend_id: BackendId,
-    /// How the id came to be known.
+    /// Where the id comes from.
     pub origin: Origin,
     /// What was ordered, in Waldur's units.
     pub limits: Limits,
@@ -169,7 +169,7 @@ impl CreateRequest {
         }
     }
 
-    /// Sets how the id came to be known.
+    /// Sets where the id comes from.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
@@ -323,12 +323,12 @@ pub struct Grant {
     /// end.
     pub umask: Option<u32>,
     /// What else the offering is told of the user, by the name of the attribute without `user_`; empty where that is
-    /// not known (orders). Personal, so `Debug` does not show it.
+    /// not known, as in orders. Personal, so `Debug` does not show it.
     pub attributes: JsonObject,
 }
 
 impl Grant {
-    /// A user with nothing but a name.
+    /// A user with a name and nothing else.
     pub fn new(username: impl Into<String>) -> Self {
         Self {
             username: username.into(),
@@ -360,7 +360,7 @@ impl fmt::Debug for Grant {
     }
 }
 
-/// An order that waits for the provider's word.
+/// An order that waits for the provider's decision.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PendingOrder {
@@ -389,7 +389,7 @@ impl PendingOrder {
     }
 }
 
-/// The provider's word.
+/// The provider's decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evaluation {
     /// Approve and provision.
@@ -399,7 +399,7 @@ pub enum Evaluation {
         /// Why, for the customer.
         comment: Option<String>,
     },
-    /// Decide later; asked again in the next cycle.
+    /// Decide later; asked again in the next pass.
     Pending,
     /// As [`Pending`](Self::Pending), and the customer is told what it waits for, where the server can.
     Waiting {

@@ -74,17 +74,18 @@ pub struct ResourceState {
     pub status: Status,
     /// What is to be published about it; `None` when it was not asked for.
     pub metadata: Option<JsonObject>,
-    /// Names of metadata that this back end publishes at other times or with other settings, and not now: whatever
-    /// stands under them is taken away, also where [`Self::metadata`] are not told.
+    /// Names of metadata that this back end publishes with other settings or at other times, but not now. They are
+    /// removed from what Waldur has, also where [`Self::metadata`] is `None`.
     pub withdrawn: BTreeSet<String>,
-    /// Names of metadata that hand out a key, where customers are to have the keys of
-    /// [`ApiKeys`](super::ApiKeys) now: withdrawn too, but not before Waldur lists a whole set of those. Until then a
-    /// customer would be left with no key at all.
+    /// Names of metadata that hand out a key, where customers are to have the keys of [`ApiKeys`](super::ApiKeys) now.
+    /// Removed from the metadata once Waldur lists two API keys for the resource; until then they stay, so that the
+    /// customer is never without a key.
     pub replaced_by_keys: BTreeSet<String>,
-    /// The first half of the key that a member of [`Self::metadata`] hands out for the first time, by the member's name. One
-    /// that Waldur lists among the customer's API keys is one person's, and is not published to all who read the resource.
+    /// Keys that [`Self::metadata`] would hand out for the first time: the name of the metadata, and the first half of
+    /// the key. If Waldur lists that key among the customer's API keys, it belongs to one person, and it is not
+    /// published to everybody who reads the resource.
     pub first_published: BTreeMap<String, String>,
-    /// What could not be read beside this, for the operator: it holds nothing up.
+    /// What else could not be read, for the operator. It holds nothing up.
     pub warnings: Vec<Error>,
 }
 
@@ -117,8 +118,8 @@ impl ResourceState {
         }
     }
 
-    /// The error of an object that may not be changed for `wanted`: [`foreign`], with both stamps in its source. Those
-    /// are for whoever looks into it; the customer's text does without.
+    /// The error of an object that may not be changed for `wanted`: [`foreign`], with both stamps in its source. The
+    /// stamps are for the operator; the customer's text does not have them.
     pub fn foreign_to(&self, wanted: Stamp) -> Error {
         let found = match self.stamp {
             Some(stamp) => format!("the stamp of resource {}", stamp.0.hex()),
@@ -157,7 +158,7 @@ pub struct Created {
     pub metadata: JsonObject,
     /// How the customer reaches it.
     pub endpoints: Vec<Endpoint>,
-    /// What the operator should know of: it did not hold the order up.
+    /// What the operator should know. It did not hold the order up.
     pub warnings: Vec<Error>,
 }
 
@@ -203,9 +204,9 @@ pub enum Removed {
 /// A result that was read back from the back end after the change, and agreed with what was asked.
 ///
 /// It can only be made by showing what was read ([`Verified::created`], [`Verified::limits`], [`Verified::removed`]).
-/// The processor takes no other word for a creation, a change of limits or a removal, whether it ended at once or later.
-/// A change of options or of the plan alone is done when the back end acknowledges it, and an order that asks for
-/// nothing new when there is nothing to do.
+/// For a creation, a change of limits or a removal, the processor accepts nothing else, whether the work ended at once
+/// or later. A change of options or of the plan alone is done when the back end acknowledges it. An order that asks for
+/// nothing new is done at once.
 #[derive(Debug)]
 #[must_use]
 pub struct Verified<T> {
@@ -224,8 +225,8 @@ impl<T> Verified<T> {
         self.result
     }
 
-    /// What the operator is to know of it although it succeeded: the [warnings](ResourceState::warnings) of what was read.
-    /// Those of a creation are [its own](Created::warnings).
+    /// What the operator should know although it succeeded: the [warnings](ResourceState::warnings) of what was read. A
+    /// creation has [its own](Created::warnings).
     pub fn warnings(&self) -> &[Error] {
         &self.warnings
     }
@@ -257,8 +258,7 @@ impl Verified<Created> {
 }
 
 impl Verified<Limits> {
-    /// Holds the limits that were read against those wanted. Components that the back end does not limit are passed
-    /// over.
+    /// Holds the limits that were read against those wanted. Components that the back end does not limit are skipped.
     ///
     /// # Errors
     /// [`ErrorKind::Inconsistent`] naming the component, both values and the id.
@@ -281,8 +281,8 @@ impl Verified<Removed> {
     }
 }
 
-/// The error of an object that carries somebody else's stamp, or none where one is needed. With what was read of it at
-/// hand, [`ResourceState::foreign_to`] says more.
+/// The error of an object that carries somebody else's stamp, or none where one is needed. If you have read the object,
+/// [`ResourceState::foreign_to`] says more.
 pub fn foreign(id: &BackendId) -> Error {
     Error::new(ErrorKind::Foreign, format!("{id} exists and belongs to somebody else")).for_customer()
 }
@@ -322,11 +322,11 @@ pub enum Progress<T> {
     /// Finished.
     Done(T),
     /// Going on. The handle is stored with the order; [`PendingOrders::check`](super::PendingOrders::check) is asked
-    /// about it in later cycles.
+    /// about it in later passes.
     Pending {
         /// The back end's own id of the work, at most 255 bytes.
         handle: String,
-        /// Not worth asking before this has passed.
+        /// How long to wait before the first question.
         poll_after: Option<Duration>,
     },
 }

@@ -17,10 +17,12 @@ pub trait UserLimits: Send + Sync {
     /// are not named. An id that is missing from the answer counts as unknown.
     async fn list(&self, cx: &OpContext, ids: &[BackendId]) -> ById<BTreeMap<String, Limits>>;
 
-    /// Replaces the limits of one user, in Waldur's units; without any, the user has only the resource's own.
+    /// Replaces the limits of one user, in Waldur's units. If `limits` is empty, only the resource's own limits hold
+    /// for the user.
     ///
     /// # Errors
-    /// When they could not be set, or the object carries another resource's stamp. The other users' are set all the same.
+    /// When they could not be set, or the object carries another resource's stamp. The limits of other users are set
+    /// all the same.
     async fn set(
         &self,
         cx: &OpContext,
@@ -31,23 +33,26 @@ pub trait UserLimits: Send + Sync {
     ) -> Result<()>;
 }
 
-/// Keeps in step what surrounds a resource: its project, its end, its name on a system further behind. Called for every
-/// resource in every cycle, so whatever did not change has to cost nothing. Each method's default has nothing to do.
+/// Keeps in step what surrounds a resource: its project, its last day, its name on a system behind the back end. Called
+/// for every resource in every pass, so it has to cost nothing if nothing changed. Each method's default has nothing to
+/// do.
 #[async_trait]
 pub trait ResourceUpkeep: Send + Sync {
-    /// Whether [`sync_project`](Self::sync_project) has something to change, as far as the last look at the object shows.
-    /// Asks nobody. Then resource and object are read again before it is called: an order may have changed both since they
-    /// were listed, and must not be undone. `about` lacks nothing that it is called with.
+    /// Whether [`sync_project`](Self::sync_project) has something to change, as far as the last look at the object
+    /// shows. Sends nothing. If it has, resource and object are read again before [`sync_project`](Self::sync_project)
+    /// is called: an order may have changed both since they were listed, and must not be undone. `about` is as complete
+    /// here as there.
     ///
-    /// The default does not know. It suits whoever compares with what it reads itself, or writes nothing that orders do.
+    /// The default does not know. That is right for a back end that reads before it compares, or that writes nothing
+    /// which orders write as well.
     ///
     /// # Errors
-    /// When it cannot be told; that counts as if there were something.
+    /// When it cannot be told. Then the processor goes on as if there were something.
     async fn is_behind(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<bool> {
         Ok(false)
     }
 
-    /// Brings name, description, last day and field of science of the project in line on the back end.
+    /// Sets name, description, last day and field of science of the project on the back end to what Waldur has.
     ///
     /// # Errors
     /// When it could not be done.
@@ -55,8 +60,8 @@ pub trait ResourceUpkeep: Send + Sync {
         Ok(())
     }
 
-    /// Compares the last day on both sides. Where the back end's is to be changed it changes it; where Waldur's is, it
-    /// says so.
+    /// Compares the last day on both sides. If the back end's should change, changes it. If Waldur's should change,
+    /// answers with the new one.
     ///
     /// # Errors
     /// When it could not be done.
@@ -67,7 +72,7 @@ pub trait ResourceUpkeep: Send + Sync {
     /// The resource's name on the system behind the back end, if there is such a thing and it is known.
     ///
     /// # Errors
-    /// When it could not be found out.
+    /// When it could not be read.
     async fn effective_id(&self, _cx: &OpContext, _id: &BackendId, _about: &Surroundings) -> Result<Option<String>> {
         Ok(None)
     }
@@ -77,9 +82,9 @@ pub trait ResourceUpkeep: Send + Sync {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Surroundings {
-    /// The resource; its project and its last day are among it.
+    /// The resource, with its project and its last day.
     pub resource: MarketplaceResource,
-    /// What was ordered, where Waldur has the say over it and the resource is in use; empty otherwise.
+    /// The ordered limits, if Waldur has the authority over limits and the resource is in use; empty otherwise.
     pub limits: Limits,
     /// What the project is about.
     pub project_description: Option<String>,
@@ -109,7 +114,7 @@ pub struct SourceProject {
 }
 
 impl Surroundings {
-    /// A resource of whose surroundings nothing is known.
+    /// A resource with nothing known about its surroundings.
     pub fn new(resource: MarketplaceResource) -> Self {
         Self {
             resource,

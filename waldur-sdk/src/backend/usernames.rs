@@ -10,8 +10,8 @@ use crate::{
     types::{JsonObject, OfferingUserUuid, Personal, UserUuid},
 };
 
-/// Gives people their names on the site, where the provider is the one to do so. One instance serves an offering for
-/// the life of a process.
+/// Gives people their names on the site, where the provider does that. One instance serves an offering as long as the
+/// process lives.
 #[async_trait]
 pub trait UsernameBackend: Send + Sync + 'static {
     /// The name under which settings choose it (`username_management_backend`).
@@ -22,11 +22,11 @@ pub trait UsernameBackend: Send + Sync + 'static {
     ///
     /// # Errors
     /// Of class [`Transient`](crate::ErrorClass::Transient) or [`NotReady`](crate::ErrorClass::NotReady): asked again
-    /// in the next cycle. Any other: the account is marked as failed, and tried again in the next cycle too.
+    /// in the next pass. Any other: the account is marked as failed, and tried again in the next pass, too.
     async fn username(&self, cx: &OpContext, request: &UsernameRequest) -> Result<UsernameOutcome>;
 
-    /// What [`username`](Self::username) would answer, found out without giving, reserving or writing anything. A dry
-    /// run asks this and nothing else. The default does not know.
+    /// What [`username`](Self::username) would answer. Gives, reserves and writes nothing. A dry run calls this and
+    /// nothing else. The default does not know.
     ///
     /// # Errors
     /// As of [`username`](Self::username).
@@ -34,19 +34,19 @@ pub trait UsernameBackend: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Told of everybody who has an account at the offering now, before members are compared. The default has nothing
-    /// to do.
+    /// Called with everybody who has an account at the offering now, before members are compared. The default has
+    /// nothing to do.
     ///
     /// # Errors
-    /// A failure is reported; the cycle goes on.
+    /// A failure is reported; the pass goes on.
     async fn sync_profiles(&self, _cx: &OpContext, _accounts: &[UsernameRequest]) -> Result<()> {
         Ok(())
     }
 
-    /// Told of names whose people have no account at the offering any more. The default has nothing to do.
+    /// Called with the names of people who have no account at the offering any more. The default has nothing to do.
     ///
     /// # Errors
-    /// A failure is reported; the names are told again in the next cycle.
+    /// A failure is reported, and the next pass calls again with the same names.
     async fn deactivate(&self, _cx: &OpContext, _usernames: &[String]) -> Result<()> {
         Ok(())
     }
@@ -80,7 +80,7 @@ pub struct UsernameRequest {
 }
 
 impl UsernameRequest {
-    /// A person of whom nothing is known.
+    /// A person about whom nothing is known.
     pub fn new(account: OfferingUserUuid) -> Self {
         Self {
             account,
@@ -102,7 +102,7 @@ impl UsernameRequest {
 pub enum UsernameOutcome {
     /// This is the name.
     Ready(Personal),
-    /// There is none, and nothing is to be said about it (the provider gives names by other means).
+    /// There is none, and that is all right: the provider gives names by other means.
     Absent,
     /// The person has to link an account first.
     LinkingRequired(Requirement),

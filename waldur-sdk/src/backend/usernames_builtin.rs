@@ -1,4 +1,4 @@
-//! Those who name people without asking any other system.
+//! Username back ends that ask no other system.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,8 +38,8 @@ impl UsernameBackend for NoUsernames {
     }
 }
 
-/// Makes a name that nobody at the offering has, and remembers it until Waldur shows it: two people of one name who ask
-/// at once get different ones, and whoever asks again gets the same.
+/// Makes a name that nobody at the offering has, and remembers it until Waldur shows it. So two people of the same name
+/// who ask at once get different names, and a person who asks again gets the same one.
 #[derive(Debug)]
 pub struct GeneratedUsernames {
     word: &'static str,
@@ -161,9 +161,9 @@ impl UsernameBackend for WaldurUsernames {
     }
 
     /// # Errors
-    /// `AlreadyExists` when another account has the name, or one that differs by case or by Unicode's normal form
-    /// alone: systems behind it may take the two for one person. `Rejected` for the name of a system's own account,
-    /// as which nobody gets in because Waldur knew them by it.
+    /// `AlreadyExists` when another account has the name, or one that differs only by case or by Unicode's normal form:
+    /// systems behind it may take the two for one person. `Rejected` for the name of a system's own account: nobody
+    /// should get in as one because of a name in Waldur.
     async fn username(&self, _cx: &OpContext, request: &UsernameRequest) -> Result<UsernameOutcome> {
         if let Some(name) = &request.username {
             return Ok(UsernameOutcome::Ready(name.clone()));
@@ -194,7 +194,7 @@ fn anonymized(environment: &BuildEnv, form: NameForm) -> GeneratedUsernames {
 
 type Factory = Arc<dyn Fn(&BuildEnv) -> Result<Arc<dyn UsernameBackend>> + Send + Sync>;
 
-/// From the word of `username_management_backend` to whoever names people.
+/// Makes the username back end that `username_management_backend` names.
 ///
 /// ```
 /// use waldur_sdk::backend::UsernameRegistry;
@@ -236,7 +236,8 @@ impl UsernameRegistry {
         self.0.keys().copied()
     }
 
-    /// Makes the one that the settings name. A word that is not known is warned of and names nobody (core.md §6.3).
+    /// Makes the one that the settings name. For an unknown word it warns, and makes one that names nobody (core.md
+    /// §6.3).
     ///
     /// # Errors
     /// What the factory finds wrong in the settings.

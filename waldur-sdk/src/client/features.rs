@@ -1,4 +1,4 @@
-//! What a server lacks, found out once.
+//! What a server lacks. It is found out once.
 
 use std::{
     collections::BTreeSet,

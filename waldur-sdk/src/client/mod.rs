@@ -30,10 +30,10 @@
 //! the server is too old for fail with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
 //!
 //! # Repeating
-//! Calls that core.md §1.6 marks as safe to repeat are repeated after transient failures, `POST`s included. So a
-//! transition that was carried out while its answer got lost may answer with a
-//! [`Conflict`](crate::ErrorKind::Conflict) in the end: read the object again and decide anew. One of them is not repeated:
-//! [`Orders::set_state_erred`], which a server may carry out on an order that somebody else has ended meanwhile.
+//! Calls that core.md §1.6 marks as safe to repeat are repeated after transient failures, `POST`s included. So a change
+//! of state may be carried out, lose its answer, and end with a [`Conflict`](crate::ErrorKind::Conflict) from the
+//! repetition: then read the object again and decide anew. One call is marked and not repeated all the same:
+//! [`Orders::set_state_erred`]. A server may carry it out on an order that somebody else has ended meanwhile.
 
 mod accounts;
 mod agent_events;

@@ -353,8 +353,8 @@ impl<'a> Orders<'a> {
     pub async fn set_state_erred(self, order: OrderUuid, details: &ErrorDetails) -> Result<()> {
         const PATH: &str = "/api/marketplace-orders/{order}/set_state_erred/";
         let call = self.rest.post("orders.set_state_erred", PATH, &[&order.hex()]).json(details);
-        // Column I calls it repeatable, but the server lets it fell an order that somebody else has ended meanwhile
-        // (recorded: 144_erred_from_done), so whoever repeats it looks at the order first.
+        // Column I calls it repeatable, but the server lets it make an order erred that somebody else has ended
+        // meanwhile (recorded: 144_erred_from_done), so whoever repeats it looks at the order first.
         call.send_unit().await.map_err(explain)
     }
 

@@ -148,8 +148,8 @@ const OFFERINGS: [&str; 3] =
 
 impl OfferingUsers<'_> {
     /// Gives a user access to an offering under a user name, or corrects the name of one who has access (usernames.md
-    /// §1): the list is read first; who is there gets the name by `PATCH`, who is not is added by `POST`, and who is
-    /// added by somebody else meanwhile is found there. Nothing is written when all is as it should be.
+    /// §1): the list is read first. A user who is on it gets the name by `PATCH`, another one is added by `POST`. If
+    /// somebody else adds the user meanwhile, that account is used. Nothing is written if the name is right already.
     ///
     /// `offering` and `user` are UUIDs or addresses, as ids or as text.
     ///

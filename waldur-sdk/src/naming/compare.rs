@@ -36,8 +36,8 @@ impl Comparison {
         left == right || self.key(left) == self.key(right)
     }
 
-    /// The names that differ and are the same to the system all the same, in groups of two and more: whoever has one
-    /// of them is taken for whoever has another. Each group is sorted.
+    /// Names that differ, but are the same to the system, in groups of two and more: the system takes their owners for
+    /// one person. Each group is sorted.
     ///
     /// ```
     /// use waldur_sdk::naming::Comparison;

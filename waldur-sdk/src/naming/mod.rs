@@ -2,8 +2,8 @@
 //!
 //! # User names at an offering
 //!
-//! [`UsernameOptions`] reads from an offering's options whose part they are, [`UsernameGenerationPolicy::username`]
-//! makes them, in one of two [forms](NameForm). Back ends that give such names are in
+//! [`UsernameOptions`] reads from an offering's options who names people there. [`UsernameGenerationPolicy::username`]
+//! makes the names, in one of two [forms](NameForm). The username back ends that use them are in
 //! [`backend`](crate::backend::UsernameRegistry).
 //!
 //! | policy | recommended | compat, as Waldur makes them |
@@ -47,13 +47,13 @@
 //!
 //! # Names of things
 //!
-//! Each system has a type that cannot hold a name it refuses, with three ways in:
+//! For each system there is a type that only holds names which the system accepts. There are three ways to make one:
 //!
-//! | way | a text that is no name | two texts, one name |
+//! | way | a text that is not a valid name | can two texts give the same name? |
 //! |---|---|---|
 //! | `new` | is an error | never |
 //! | `from_lossy` | becomes the nearest name; applying it twice changes nothing more | possible |
-//! | `derive` | becomes the nearest name and a hash | not but by intent |
+//! | `derive` | becomes the nearest name and a hash | only on purpose |
 //!
 //! ```
 //! use waldur_sdk::naming::HarborProjectName;

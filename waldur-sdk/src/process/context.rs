@@ -12,7 +12,7 @@ use crate::{
     types::{JsonObject, OfferingUuid, ServiceProviderUuid},
 };
 
-/// An offering as its provider and Waldur know it together. Load it before the back end is built, which then sees the
+/// What the provider and Waldur together know of an offering. Load it before the back end is built, which then sees the
 /// merged components.
 ///
 /// ```no_run
@@ -32,17 +32,17 @@ pub struct OfferingContext {
     pub offering: Offering,
     /// The provider's own components, and those that only Waldur has.
     pub components: Components,
-    /// The service provider that sells the offering; `None` when the customer is none any more. Only back ends that
-    /// want SSH keys need it.
+    /// The service provider that sells the offering; `None` when the customer is not a service provider any more. Only
+    /// back ends that want SSH keys or more of a project than its name need it.
     pub service_provider: Option<ServiceProviderUuid>,
     /// What the operator should know about the merge and the offering's options.
     pub warnings: Vec<Warning>,
 }
 
 impl OfferingContext {
-    /// Reads the offering and its service provider: two calls. `components` are the provider's own, those of the settings
-    /// file for one ([`OfferingSettings::components`](crate::settings::OfferingSettings::components)): what they say of a
-    /// component is preferred to what Waldur says. Who has none gives none.
+    /// Reads the offering and its service provider: two calls. `components` are the provider's own, for example those
+    /// of the settings file ([`OfferingSettings::components`](crate::settings::OfferingSettings::components)). Where
+    /// they and Waldur differ, they win. They may be empty.
     ///
     /// # Errors
     /// `NotFound` when there is no such offering, or none that this account may see; otherwise as every call.
@@ -83,7 +83,7 @@ impl OfferingContext {
             .anonymized_prefix(names.anonymized_prefix)
     }
 
-    /// The provider's components that Waldur does not have: nothing of them can be ordered, and no usage be reported.
+    /// The provider's components that Waldur does not have. They cannot be ordered, and their usage cannot be reported.
     pub fn unknown_to_waldur(&self) -> Vec<&str> {
         let theirs = |name: &str| self.offering.components.iter().any(|component| component.kind == name);
         self.components.iter().map(|component| component.name.as_str()).filter(|name| !theirs(name)).collect()

@@ -54,9 +54,14 @@ const ALIVE: [ResourceState; 5] = [
 ///
 /// What exists on the back end and not in Waldur, offered for import (core.md §2.12).
 ///
-/// A provider asks in Waldur for a list, the agent makes it: every object of the back end that no resource of the
-/// offering has, that carries nobody's stamp, and whose parent there belongs to a project of Waldur, becomes a row that
-/// the provider can import with a click. Nothing is changed on the back end, and rows that exist are left alone.
+/// A provider asks in Waldur for a list, and the agent makes it. The provider can import each row with a click. Offered
+/// is every object of the back end
+///
+/// - that no resource of the offering has;
+/// - that carries no stamp;
+/// - whose parent on the back end belongs to a project of Waldur.
+///
+/// Nothing is changed on the back end, and rows that exist are left alone.
 #[derive(Clone, Debug)]
 pub struct ResourceImport {
     served: ServedOffering,
@@ -64,17 +69,17 @@ pub struct ResourceImport {
     expose_error_details: bool,
 }
 
-/// What came of the wish for a list.
+/// What came of the request for a list.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ImportReport {
     /// How it ended.
     pub outcome: ImportOutcome,
-    /// What Waldur has no resource of, and what became of each. Empty when the lists could not be had.
+    /// The objects without a resource in Waldur, and what became of each. Empty when the lists could not be read.
     pub items: Vec<ImportItem>,
 }
 
-/// The end of the wish for a list.
+/// The end of the request for a list.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ImportOutcome {
@@ -88,13 +93,13 @@ pub enum ImportOutcome {
     Erred(Error),
     /// It failed, and telling Waldur failed as well: first the failure, then why it was not reported.
     NotReported(Error, Error),
-    /// Waldur does not let this account work on it. Another run will meet the same: somebody has to look.
+    /// Waldur does not let this account work on it. Another run would end in the same way: somebody has to look.
     Refused(Error),
     /// Left as it is; another run goes on with it.
     Deferred(Error),
 }
 
-/// An object that Waldur has no resource of.
+/// An object without a resource in Waldur.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ImportItem {
@@ -217,11 +222,11 @@ impl ResourceImport {
         Ok(found.into_iter().map(|(_, item)| item).collect())
     }
 
-    /// Carries out the wish for a list: the event `importable_resources`. May be repeated: what was offered before is
-    /// not offered again, and a wish that was left half done is gone on with.
+    /// Carries out the request for a list, as the event `importable_resources` asks. May be repeated: what was offered
+    /// before is not offered again, and a request that was left half done is continued.
     ///
     /// # Errors
-    /// When the wish cannot be read.
+    /// When the request cannot be read.
     pub async fn run(&self, cx: &OpContext, request: BackendResourceRequestUuid) -> Result<ImportReport> {
         let cx = &cx.child(request.hex());
         let waldur = self.served.waldur(cx);

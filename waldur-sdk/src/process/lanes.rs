@@ -2,9 +2,9 @@
 
 use crate::{rest::Serial, types::ResourceUuid};
 
-/// The lanes of resources: an order and a membership synchronisation of one resource run one after the other, and neither
-/// decides by what the other is just changing. Reports of usage and imports write nothing that needs them. The processors
-/// of one [`ServedOffering`](super::ServedOffering) have the same ones. Cheap to clone; clones are the same lanes.
+/// The lanes of resources: an order and a membership synchronisation of one resource run one after the other, and
+/// neither decides by what the other is changing. Usage and imports write nothing that needs them. The processors of
+/// one [`ServedOffering`](super::ServedOffering) share their lanes. Cheap to clone; clones are the same lanes.
 #[derive(Clone, Debug, Default)]
 pub struct Lanes(Serial<ResourceUuid>);
 

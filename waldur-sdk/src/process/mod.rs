@@ -14,8 +14,8 @@
 //! It drives everything in the caller's task. Dropping it at any await leaves a state that the next pass finishes.
 //!
 //! # After an event
-//! A message says where to look, never what is true. Passes find everything without any, but for the wish for a list of what
-//! could be imported.
+//! A message says where to look, never what is true. Passes find everything without messages, with one exception: the
+//! request for a list of what could be imported.
 //!
 //! | [`object_type`](crate::client::ObservableObject) | `action` | call |
 //! |---|---|---|
@@ -29,7 +29,7 @@
 //! | `offering_resources_sync` | | [`MembershipSync::run_once`], then [`OrderProcessor::run_once`] |
 //! | `importable_resources` | | [`ResourceImport::run`] |
 //!
-//! For the usage of one resource there is no event, and [`UsageReporter::report_resource`] for whoever wants it at once.
+//! There is no event about usage. To report the usage of one resource at once, call [`UsageReporter::report_resource`].
 
 mod context;
 mod convert;

@@ -13,11 +13,12 @@ use crate::{
     types::{OfferingUuid, ServiceProviderUuid},
 };
 
-/// An offering as it is served: Waldur on one side, the back end on the other, and what is sold. Make all its processors
-/// from one: they share the lanes in which the work on one resource is done one thing after the other, so that none
-/// decides by what another is just changing, and what is remembered of keys. Cheap to clone; clones share that too.
+/// An offering as it is served: Waldur on one side, the back end on the other, and what is sold. Make all its
+/// processors from one value. Then they share two things: the [lanes](Lanes), in which the work on one resource is done
+/// one thing after the other, and what is remembered of keys. Cheap to clone; clones share both.
 ///
-/// A client in the [mode](AgentMode) of one processor calls in that of each; one in another mode, or in none, stays so.
+/// If the client is in the [mode](AgentMode) of a processor, each processor gets a client in its own mode. A client in
+/// another mode, or in none, stays so.
 ///
 /// ```no_run
 /// # async fn example(waldur: waldur_sdk::client::WaldurClient, backend: std::sync::Arc<dyn waldur_sdk::backend::ResourceBackend>, offering: waldur_sdk::types::OfferingUuid) -> waldur_sdk::Result<()> {
@@ -49,8 +50,8 @@ pub struct ServedOffering {
 }
 
 impl ServedOffering {
-    /// An offering without components and service provider. Of what they are for, see [`Self::with_components`] and
-    /// [`Self::with_service_provider`].
+    /// An offering without components and service provider. [`Self::with_components`] and
+    /// [`Self::with_service_provider`] say what they are for.
     pub fn new(waldur: WaldurClient, backend: Arc<dyn ResourceBackend>, offering: OfferingUuid) -> Self {
         let (components, lanes, key_memory) = (Components::default(), Lanes::default(), KeyMemory::default());
         Self { waldur, backend, offering, components, service_provider: None, lanes, key_memory }
@@ -71,8 +72,8 @@ impl ServedOffering {
         Self { components, ..self }
     }
 
-    /// Sets the service provider that sells it. Without, no back end is told users' SSH keys, nor more of a project than
-    /// its name ([`Capabilities::source_project`](crate::backend::Capabilities::source_project)).
+    /// Sets the service provider that sells it. Without it, no back end is told SSH keys of users, or anything but the
+    /// name of a project ([`Capabilities::source_project`](crate::backend::Capabilities::source_project)).
     #[must_use]
     pub fn with_service_provider(self, provider: ServiceProviderUuid) -> Self {
         Self { service_provider: Some(provider), ..self }
@@ -84,7 +85,7 @@ impl ServedOffering {
         Self { backend, ..self }
     }
 
-    /// Shares the lanes of values that were made apart, as where modes have back ends of their own.
+    /// Shares lanes between several values, for example if each mode has a back end of its own.
     #[must_use]
     pub fn with_lanes(self, lanes: &Lanes) -> Self {
         Self { lanes: lanes.clone(), ..self }
@@ -171,8 +172,8 @@ macro_rules! processor {
                 self.edit(|inner| inner.policy = policy)
             }
 
-            /// Goes on with an offering that was read anew, or a back end that was built anew, and keeps its client, its
-            /// lanes and what it remembers.
+            /// Goes on with an offering that was read anew or a back end that was built anew. Keeps the client, the
+            /// lanes and what is remembered.
             #[must_use]
             pub fn with_offering(self, offering: &$crate::process::ServedOffering) -> Self {
                 self.edit(|inner| inner.served.renew(offering))

@@ -1,4 +1,4 @@
-//! Leaving a service alone that is down, or does not take our credentials (faults.md rows 41, 44).
+//! Leaves a service alone that is down or refuses our credentials (faults.md rows 41, 44).
 
 use std::{
     fmt,

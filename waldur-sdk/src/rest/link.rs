@@ -1,8 +1,8 @@
 //! `Link` headers (RFC 8288): the next page of a list.
 //!
-//! A link is data, never a destination. Only the parameter that names the page is taken from it, and is sent to the
-//! origin and path that the list was asked from (security.md S16). A link that leads elsewhere is still read that way,
-//! but the list it belongs to is never proven whole.
+//! A link is data, never a destination. Only the parameter that names the page is taken from it. The next request goes
+//! to the origin and path that the list was asked from (security.md S16). If a link leads elsewhere, it is read in the
+//! same way, but then the list is never proven whole.
 
 use http::{HeaderMap, header};
 use url::Url;

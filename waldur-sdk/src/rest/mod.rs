@@ -2,14 +2,14 @@
 //! people need it.
 //!
 //! - [`Http`] is the pipeline over a [`HttpTransport`]: credentials, attempts, the retry table, the budget, deadlines.
-//! - [`RestClient`] adds a [`BaseUrl`] and an [`Authenticator`], which never leave each other; a [`Call`] is one request
-//!   being built. What an API says in its error bodies is read by its client's
-//!   [`error reader`](RestClient::with_error_reader), once and before anything is repeated.
-//! - Lists are read entry by entry ([`Call::send_rows`], [`Call::send_page`]) and page by page ([`Pager`]), with a proof
-//!   of their end ([`Complete`]) for whoever removes what they do not name. One that is too long to keep is added up while
-//!   it arrives ([`Call::fold_rows`]).
-//! - A [`Breaker`] spares a service that is down, or refuses our credentials, the rest of a run.
-//! - [`poll_until`] waits until something is so; [`Serial`] keeps writes to one object apart.
+//! - [`RestClient`] adds a [`BaseUrl`] and an [`Authenticator`]; credentials are only ever sent to that base. A
+//!   [`Call`] is one request being built. The [`error reader`](RestClient::with_error_reader) of a client reads what
+//!   its API says in error bodies, once and before anything is repeated.
+//! - Lists are read entry by entry ([`Call::send_rows`], [`Call::send_page`]) and page by page ([`Pager`]), with a
+//!   proof of their end ([`Complete`]) for code that removes what a list does not name. A list that is too long to keep
+//!   is added up while it arrives ([`Call::fold_rows`]).
+//! - A [`Breaker`] leaves a service alone for the rest of a run once it is down or refuses our credentials.
+//! - [`poll_until`] waits until a condition holds; [`Serial`] runs writes to one object one after the other.
 //! - Sleep, clocks and randomness come from an [`Environment`]. Every future is driven by its caller and may be dropped.
 //!
 //! ```

@@ -1,10 +1,10 @@
 //! Lists, page by page, with a proof of their end.
 //!
-//! A list that was cut short looks exactly like a short list. Whoever removes what a list does not name needs more: a
-//! [`Complete`], which only a pager that saw the end, and whose count agrees with the server's, can make.
+//! A list that was cut short looks exactly like a short list. Code that removes what a list does not name needs more: a
+//! [`Complete`]. A pager makes one only if it has seen the end of the list and its count agrees with the server's.
 //!
-//! No paging by numbers can prove more than that: an entry added for every one removed, between two pages, keeps the
-//! count. Irreversible acts take a second observation.
+//! Paging by numbers cannot prove more: if, between two pages, one entry is removed and another one added, the count
+//! stays the same. So before you do something irreversible, read the list a second time.
 
 use std::{
     collections::{HashSet, VecDeque},

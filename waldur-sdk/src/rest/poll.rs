@@ -1,9 +1,10 @@
-//! Waiting until something is so. No retry: a retry repeats what failed, this repeats what succeeded and said "not yet".
+//! Waits until a condition holds. This is not a retry: a retry repeats a call that failed, this repeats a call that
+//! succeeded and said "not yet".
 //!
 //! For what a service does in its own time: a server that is being built, a volume that is being copied, a deletion that
-//! runs on. What our own write came to is read back by [`read_back`](crate::backend::read_back): it looks at once and for
-//! seconds, takes a wrong reading for a late one, and ends with the run. A back end that would wait longer than a pass may
-//! does neither, and answers with [`Progress::Pending`](crate::backend::Progress::Pending).
+//! takes long. To see what our own write came to, use [`read_back`](crate::backend::read_back): it looks at once and for
+//! seconds, and takes a wrong reading for a late one. If it may take longer than a pass, use neither, and answer with
+//! [`Progress::Pending`](crate::backend::Progress::Pending).
 
 use std::time::Duration;
 

@@ -10,9 +10,9 @@
 //! | 401 | one renewal of the credentials, not counted | the same |
 //! | TLS, redirect, other 4xx, wrong or too large body | no | no |
 //!
-//! A client that reads more from an error's body ([`RestClient::with_error_reader`](super::RestClient::with_error_reader))
-//! overrules the table: what it calls not retryable is not repeated; what it calls retryable is, if the call is
-//! idempotent or was not carried out.
+//! A client that reads more from an error's body
+//! ([`RestClient::with_error_reader`](super::RestClient::with_error_reader)) overrules the table. What it calls not
+//! retryable is not repeated. What it calls retryable is repeated if the call is idempotent or was not carried out.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

@@ -1,4 +1,4 @@
-//! Lists, entry by entry: what one entry lacks is its own affair.
+//! Lists, entry by entry: an entry that cannot be read does not fail the others.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -16,17 +16,17 @@ use super::BoxFuture;
 /// Runs operations on one key one after the other, in the order in which they were first polled; operations on
 /// different keys run side by side. For servers that lose or refuse concurrent writes to one object.
 ///
-/// An async mutex would do the same until a task that holds it is not polled: then everybody hangs who waits, the one
-/// who would have to poll that task included ("futurelock"). Here whoever waits drives the operation before its own, so
-/// nobody depends on another being polled:
+/// An async mutex would do the same, until a task that holds it is no longer polled. Then all that wait for it hang,
+/// perhaps also the task that should poll the first one ("futurelock"). Here a caller that waits also drives the
+/// operation before its own, so none depends on another being polled:
 ///
-/// - The operation of a caller that went away after it began is finished by those who wait behind it; with nobody
-///   behind it, it is dropped, as if it had been awaited plainly.
-/// - The operation of a caller that went away before it began never begins.
+/// - If a caller goes away after its operation began, those who wait behind it finish the operation. If nobody waits,
+///   it is dropped, as any future would be.
+/// - If a caller goes away before its operation began, it never begins.
 /// - An operation that panics panics in its own caller; the next one begins.
 ///
 /// An operation may thus run inside another caller's task: it must not wait for a further operation on the same key.
-/// Clones share the keys. Nothing is kept of a key that is idle.
+/// Clones share the keys. A key without operations takes no memory.
 pub struct Serial<K> {
     lanes: Lanes<K>,
 }

@@ -51,8 +51,11 @@ pub struct Component {
     pub target_components: BTreeMap<String, Decimal>,
     /// The whole map as written, for keys of the back end's own (`backend_name`, `enforce_limits`…).
     pub raw: RawSettings,
-    /// Whether it is none of the file: Waldur alone has it ([`Components::merge_waldur`](super::Components::merge_waldur)).
+    /// Whether it is not in the file, and only Waldur has it
+    /// ([`Components::merge_waldur`](super::Components::merge_waldur)).
     pub is_adopted: bool,
+    /// How Waldur bills it; `None` where it does not have it, or was not asked.
+    pub billing_type: Option<BillingType>,
 }
 
 impl Component {
@@ -80,6 +83,7 @@ impl Component {
             target_components: BTreeMap::new(),
             raw: RawSettings::default(),
             is_adopted: false,
+            billing_type: None,
         }
     }
 
@@ -135,6 +139,7 @@ impl Component {
             target_components: target_components(&mut section),
             raw: RawSettings::default(),
             is_adopted: false,
+            billing_type: None,
             // Last, so that every key is read when it is missing.
             is_prepaid: prepaid(accounting_type?, is_prepaid),
             accounting_type: accounting_type?,
@@ -214,6 +219,11 @@ pub enum AccountingType {
 
 impl AccountingType {
     const WORDS: [(&'static str, Self); 3] = [("usage", Self::Usage), ("limit", Self::Limit), ("one", Self::One)];
+
+    /// The word of the settings, or `fixed`.
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS.into_iter().find_map(|(word, one)| (one == self).then_some(word)).unwrap_or("fixed")
+    }
 }
 
 impl From<&BillingType> for AccountingType {

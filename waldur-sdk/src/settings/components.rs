@@ -81,7 +81,8 @@ impl Components {
     }
 
     /// These components, and those of Waldur that the file does not have (core.md §6.5). The file wins, but for one
-    /// thing: what either side calls prepaid is, since no monthly limit may replace what was paid for. Whatever Waldur
+    /// thing: what either side calls prepaid is, since no monthly limit may replace what was paid for. That the two bill a
+    /// component by different things is warned of, and [`Component::billing_type`] keeps Waldur's word. Whatever Waldur
     /// says, there is a result: what makes no sense is warned of.
     #[must_use]
     pub fn merge_waldur(&self, waldur: &[WaldurComponent]) -> (Self, Vec<Warning>) {
@@ -89,6 +90,13 @@ impl Components {
         let mut warnings = Vec::new();
         for theirs in waldur {
             let ours = merged.entry(theirs.component_type.clone()).or_insert_with(|| theirs.adopt(&mut warnings));
+            ours.billing_type = Some(theirs.billing_type.clone());
+            let is_told = !matches!(theirs.billing_type, BillingType::Unknown(_));
+            if is_told && ours.accounting_type != AccountingType::from(&theirs.billing_type) {
+                let (file, waldur) = (ours.accounting_type.word(), theirs.billing_type.as_str());
+                let text = format!("is billed by {waldur:?} in Waldur, and by {file:?} in the file, which counts here");
+                warnings.push(Warning::new(format!("component {}", theirs.component_type), text));
+            }
             if theirs.is_prepaid == Some(true) && ours.is_prepaid != Some(true) {
                 if ours.is_prepaid.is_some() {
                     let text = "is prepaid in Waldur and not in the file; it is taken for prepaid";

@@ -75,8 +75,8 @@ impl ComponentMapping {
         Ok(Self { sources, ambiguous })
     }
 
-    /// The components of which it cannot be told whose usage was measured: the back end knows one quantity by the name of
-    /// two components. They are left out of [usage](Self::usage_from_targets).
+    /// The components whose usage cannot be told apart: the back end has one quantity for the names of two components.
+    /// They are left out of [usage](Self::usage_from_targets).
     pub fn ambiguous(&self, measured: &Amounts) -> Vec<String> {
         let is_measured = |targets: &BTreeSet<String>| targets.iter().any(|target| measured.contains_key(target));
         self.ambiguous.iter().filter(|(_, targets)| is_measured(targets)).map(|(name, _)| name.clone()).collect()
@@ -87,8 +87,9 @@ impl ComponentMapping {
         self.sources.is_empty()
     }
 
-    /// What was measured of targets, as what was sold: the sum of `target / factor`. A component of which one target was
-    /// not measured was not measured, whatever the back end says under its own name; what is neither stays as it is.
+    /// What was measured of targets, as what was sold: the sum of `target / factor`. If one target of a component was
+    /// not measured, the component was not measured, whatever the back end reports under the component's own name.
+    /// Quantities that are neither component nor target stay as they are.
     ///
     /// # Errors
     /// `InvalidRequest` for an amount that is out of range.

@@ -1,7 +1,7 @@
-//! With this a back end proves itself: on fakes, without a socket, under virtual time, in seconds.
+//! Tests for back ends: on fakes, without a socket, in virtual time, in seconds.
 //!
-//! A fake is a [`HttpTransport`](crate::rest::HttpTransport), and so is everything that can be put around one. A test
-//! builds its client on a stack of them:
+//! A fake is an [`HttpTransport`](crate::rest::HttpTransport), and so is every layer around one. A test builds its
+//! client on a stack of them:
 //!
 //! ```
 //! use waldur_sdk::{
@@ -38,12 +38,12 @@
 //! | what if the back end itself is wrong in one method? | [`Override`] |
 //! | does my service alarm about the right things? | [`reports`] |
 //!
-//! Deaths, dropped futures and two agents multiply into thousands of cases that nobody writes by hand. A [`Scenario`] is
-//! written once and runs under all three harnesses; each compares the final state with that of a run without faults.
-//! A failure names the fault and tells the run request by request.
+//! Killed processes, dropped futures and two agents make thousands of cases that nobody writes by hand. You write a
+//! [`Scenario`] once, and it runs under all three harnesses. Each compares the final state with that of a run without
+//! faults. A failure names the fault and shows the run request by request.
 //!
-//! Nothing here panics and nothing asserts: harnesses return a [`Failure`], checkers return data. `unwrap` on either
-//! prints what a reader needs.
+//! Nothing here panics or asserts: harnesses return a [`Failure`], checkers return data. `unwrap` on either prints what
+//! you need.
 //!
 //! # Virtual time
 //!
@@ -62,8 +62,8 @@
 //! ```
 //!
 //! Give it to the client, to [`Latency`] and [`Faults`], and to the harnesses through [`Bounds::with_environment`], so
-//! that a cycle that hangs is found at once. If wall-clock time matters, add `with_wall` with a closure that adds the
-//! elapsed virtual time to a fixed date. The harnesses themselves run under any runtime, and under none.
+//! that a cycle that hangs is found at once. If the date matters, add `with_wall` with a closure that adds the elapsed
+//! virtual time to a fixed date. The harnesses themselves run under any runtime, and under none.
 
 use std::{
     future::poll_fn,

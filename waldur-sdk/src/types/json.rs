@@ -1,4 +1,4 @@
-//! JSON objects whose members are other people's business.
+//! JSON objects of free form.
 
 use std::{
     fmt,

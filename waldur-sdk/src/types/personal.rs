@@ -1,4 +1,4 @@
-//! What says who somebody is.
+//! Personal data: values that say who somebody is.
 
 use std::{borrow::Borrow, fmt};
 

@@ -40,6 +40,15 @@ fn older(world: &World, number: usize) -> Vec<ResourceUuid> {
         .collect()
 }
 
+/// Another resource, whose keys Waldur lists.
+fn listed(world: &World) {
+    let resource = world.existing("listed");
+    for client_id in ["one", "two"] {
+        world.service.seed_key("listed", client_id);
+        world.waldur.api_key(resource, client_id).create();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn c32_older_resources_get_keys_a_few_in_each_pass_and_lose_none() {
     let world = World::new(Generation::V8);
@@ -92,6 +101,7 @@ async fn c32_a_list_that_is_not_whole_gives_nobody_keys() {
 async fn c32_what_passes_is_tried_again_and_stops_no_other() {
     let world = World::new(Generation::V8);
     let resources = older(&world, 2);
+    listed(&world);
     let faults = Faults::new(world.service.clone()).on(op("keys.mint").nth(1), status(503));
     let keys = few(processor(&world, world.waldur.clone(), faults));
     let first = pass(&keys).await;
@@ -135,7 +145,102 @@ async fn c32_keys_that_waldur_takes_and_does_not_list_do_not_grow_in_number() {
         let (http, backend) = parts(world.waldur.clone(), world.service.clone());
         keys = keys.with_offering(&ServedOffering::new(world.client(http), backend, world.offering));
     }
-    assert_eq!(made, [2, 4, 5, 5, 5, 5, 5, 5], "one for each resource");
+    assert_eq!(made, [1, 2, 3, 4, 5, 5, 5, 5], "one in each look, and one for each resource");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_a_list_that_lags_is_waited_for() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 3);
+    // The first two are before anything was made.
+    let nothing = || status(200).header("x-result-count", "0").json(&json!([]));
+    let faults = Faults::new(world.waldur.clone());
+    let faults = faults.on(op("api_keys.list").nth(3), nothing()).on(op("api_keys.list").nth(4), nothing());
+    let report = pass(&processor(&world, faults, world.service.clone())).await;
+    assert_eq!((report.provisions.len(), report.left), (3, 0));
+    for (_, outcome) in &report.provisions {
+        assert!(outcome.as_ref().unwrap().warnings.is_empty(), "{report:?}");
+    }
+    assert!(resources.iter().all(|resource| reported(&world, *resource).len() == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn f044_refused_credentials_end_the_pass_over_resources_without_keys() {
+    for is_listed in [false, true] {
+        let world = World::new(Generation::V8);
+        older(&world, 25);
+        if is_listed {
+            listed(&world);
+        }
+        let faults = Faults::new(world.service.clone()).on(op("keys.mint"), status(401));
+        let keys = processor(&world, world.waldur.clone(), faults);
+        for _pass in 0..2 {
+            let report = pass(&keys).await;
+            assert_eq!((report.provisions.len(), report.left), (if is_listed { 4 } else { 1 }, 25), "{is_listed}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f041_a_back_end_that_is_down_ends_the_pass_over_resources_without_keys() {
+    let world = World::new(Generation::V8);
+    older(&world, 25);
+    listed(&world);
+    let service = world.service.clone();
+    let faults = Faults::new(service.clone()).on(op("keys.mint").first(4), status(503));
+    let keys = processor(&world, world.waldur.clone(), faults);
+    let report = pass(&keys).await;
+    assert_eq!((report.provisions.len(), report.left, service.keys_made()), (4, 25, 0));
+    let report = pass(&keys).await;
+    assert_eq!((report.provisions.len(), report.left, service.keys_made()), (20, 5, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_a_resource_that_ended_before_its_turn_lacks_nothing() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 5);
+    let gone = resources[4].hex();
+    let gone = when("gone", move |request| request.uri().path().contains(&gone)).and(op("provider_resources.get"));
+    let faults = Faults::new(world.waldur.clone()).on(gone, status(404).json(&json!({ "detail": "Not found." })));
+    let keys = few(processor(&world, faults, world.service.clone()));
+    let mut provisions = pass(&keys).await.provisions;
+    for resource in &resources {
+        world.waldur.change_resource(*resource, |row| row.state(ResourceState::Terminated));
+    }
+    let made = world.service.keys_made();
+    for _pass in 0..2 {
+        provisions.extend(pass(&keys).await.provisions);
+    }
+    assert_eq!((provisions.len(), world.service.keys_made()), (5, made));
+    for (resource, outcome) in &provisions {
+        assert!(outcome.as_ref().unwrap().warnings.is_empty(), "{resource}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_rights_that_were_missing_are_not_waited_for_for_a_day() {
+    let world = World::new(Generation::V8);
+    let resources = older(&world, 1);
+    let faults = Faults::new(world.service.clone()).on(op("keys.mint").first(2), status(403));
+    let keys = processor(&world, world.waldur.clone(), faults);
+    for made in [0, 0, 2] {
+        assert_eq!(pass(&keys).await.provisions.len(), 1);
+        assert_eq!(reported(&world, resources[0]).len(), made);
+        environment().sleep(Duration::from_mins(61)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_the_keys_of_an_order_processor_remember_from_pass_to_pass() {
+    let world = World::new(Generation::V8);
+    older(&world, 5);
+    let orders = world.agent().memory(waldur_sdk::testing::MemoryBackend::with_keys).build();
+    for (turn, left) in [(5, 0), (0, 0)] {
+        world.waldur.forget_requests();
+        let report = pass(&orders.keys()).await;
+        assert_eq!((report.provisions.len(), report.left), (turn, left));
+        assert_eq!(world.waldur.requests().is_empty(), turn == 0, "nobody asks for an hour");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,10 +248,10 @@ async fn c32_who_is_refused_keys_is_told_so_once_a_day_and_stands_in_nobodys_way
     let world = World::new(Generation::V8);
     let resources = older(&world, 5);
     let last = resources.iter().enumerate().max_by_key(|(_, resource)| **resource).map(|(number, _)| number).unwrap();
-    let way = format!("/objects/res-{last}/keys");
-    let refused = when("others", move |request| request.uri().path() != way).and(op("keys.mint"));
-    let faults = Faults::new(world.service.clone()).on(refused, status(403));
-    let keys = few(processor(&world, world.waldur.clone(), faults));
+    for (number, _) in resources.iter().enumerate().filter(|(number, _)| *number != last) {
+        world.service.put(format!("res-{number}"), world.object_of(resources[last], 4, 8));
+    }
+    let keys = few(processor(&world, world.waldur.clone(), world.service.clone()));
     let mut told = Vec::new();
     for _hour in 0..4 {
         told.extend(pass(&keys).await.provisions.into_iter().map(|(resource, _)| resource));

@@ -60,7 +60,8 @@ async fn the_file_wins_and_waldur_adds_what_it_does_not_have() {
         assert!(context.components.get("support").unwrap().is_fixed());
         assert!(context.service_provider.is_some());
         assert_eq!(context.offering.plugin_options.get("enforce_qos"), Some(&json!(true)));
-        assert!(context.warnings.is_empty(), "{:?}", context.warnings);
+        let warned: Vec<_> = context.warnings.iter().map(waldur_sdk::settings::Warning::path).collect();
+        assert_eq!(warned, ["component cpu"], "who pays by what differs");
         assert_eq!(waldur.requests().len(), 2, "the offering and its service provider");
     }
 }

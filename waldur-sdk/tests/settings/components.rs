@@ -3,7 +3,7 @@
 use waldur_sdk::{
     ErrorKind,
     settings::{AccountingType, BackendLimit, Component, Components, WaldurComponent, Warning},
-    types::{BackendAmount, Decimal, Limit, Limits, UnitFactor, WaldurAmount},
+    types::{BackendAmount, BillingType, Decimal, Limit, Limits, UnitFactor, WaldurAmount},
 };
 
 fn component(name: &str, accounting_type: AccountingType, factor: &str) -> Component {
@@ -42,11 +42,20 @@ fn c68_fixed_component_of_waldur_is_merged_and_ignored() {
     for name in ["setup", "switch", "future"] {
         assert!(merged.get(name).unwrap().is_fixed(), "{name}");
     }
-    assert_eq!(merged.get("cpu").unwrap().accounting_type, AccountingType::Limit, "the file wins");
+    let cpu = merged.get("cpu").unwrap();
+    assert_eq!(
+        (cpu.accounting_type, &cpu.billing_type),
+        (AccountingType::Limit, &Some(BillingType::Usage)),
+        "the file wins"
+    );
+    assert_eq!(merged.get("mem").unwrap().billing_type, None, "Waldur does not have it");
     let warnings: Vec<_> = warnings.iter().map(Warning::to_string).collect();
     assert_eq!(
         warnings,
-        ["component future: Waldur's billing type \"per-moon\" is unknown; its limits and usage are ignored"]
+        [
+            "component cpu: is billed by \"usage\" in Waldur, and by \"limit\" in the file, which counts here",
+            "component future: Waldur's billing type \"per-moon\" is unknown; its limits and usage are ignored"
+        ]
     );
     let limits = Limits::from([("cpu".into(), at("1")), ("setup".into(), at("5")), ("future".into(), at("5"))]);
     let converted = merged.limits_to_backend(&limits).unwrap();

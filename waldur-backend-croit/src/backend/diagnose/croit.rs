@@ -1,4 +1,4 @@
-//! A croit: whether it lets us in, who is there, and whether it draws what is billed by.
+//! A croit: does it let us in, who is there, and does it have the statistics that bills are made from?
 
 use waldur_sdk::{
     ErrorKind, Result,

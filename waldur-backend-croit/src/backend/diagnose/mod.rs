@@ -1,6 +1,6 @@
 //! Is the storage there, may we do what we need, and what should the operator know before a customer does?
 //!
-//! Asks and changes nothing: what needs a right to write is tried on a user that nobody has.
+//! Changes nothing: rights to write are tried on a user that does not exist.
 
 mod croit;
 mod radosgw;

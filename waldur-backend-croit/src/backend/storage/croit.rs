@@ -5,7 +5,13 @@ use std::sync::Arc;
 use futures_util::future::join;
 use waldur_sdk::{Effect, Error, ErrorKind, Result, rest::BadRow};
 
-use super::{super::metadata::Summary, Account, AccountWithKeys, Held, Made, NewAccount, Owners, Published, Sight};
+use super::{
+    super::{
+        metadata::Summary,
+        stamp::{self, Mark},
+    },
+    Account, AccountWithKeys, Held, Made, NewAccount, Owners, Published, Sight,
+};
 use crate::{
     croit::{Bucket, CroitClient, NewUser, User, UserList, error},
     s3::{AccessKeyId, Quota, Quotas, S3Key, Uid},
@@ -38,7 +44,7 @@ pub(super) async fn with_keys(client: &CroitClient, users: &UserList, uid: &Uid)
     let Some(account) = users.get(uid)?.map(Account::from) else {
         return prove_absence(client, users, uid).await.map(|()| None);
     };
-    Ok(still_there(own_keys(client, uid).await)?.map(|keys| AccountWithKeys { account, keys }))
+    Ok(keys_of_listed(client, users, uid).await?.map(|keys| AccountWithKeys { account, keys }))
 }
 
 /// The list and the keys at once, of a user that is ours: a stranger's keys are not asked for.
@@ -46,7 +52,11 @@ pub(super) async fn whole(client: &CroitClient, uid: &Uid) -> Result<Option<Acco
     let (users, keys) = join(client.users().among([uid]), own_keys(client, uid)).await;
     let users = users?;
     let Some(account) = users.get(uid)?.map(Account::from) else { return Ok(None) };
-    Ok(still_there(keys)?.map(|keys| AccountWithKeys { account, keys }))
+    match keys {
+        // It was written to a moment ago: whoever asks looks again.
+        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
+        keys => Ok(Some(AccountWithKeys { account, keys: keys? })),
+    }
 }
 
 /// Keys and buckets at once.
@@ -63,34 +73,52 @@ pub(super) async fn sight(
     if is_anothers(&account) {
         return Ok(Some(Sight { account, published: None }));
     }
-    let keys = async { if with_keys { own_keys(client, uid).await } else { Ok(Vec::new()) } };
+    let keys = async { if with_keys { keys_of_listed(client, users, uid).await } else { Ok(Some(Vec::new())) } };
     let (keys, summary) = join(keys, async { summary(client, users, uid).await?.finish() }).await;
-    let Some(keys) = still_there(keys).transpose() else { return Ok(None) };
+    let Some(keys) = keys.transpose() else { return Ok(None) };
     Ok(Some(Sight { account, published: Some(Published { keys, summary }) }))
 }
 
-/// `None` of a user that went away since it was listed.
-fn still_there<T>(read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(None),
-        read => read.map(Some),
+/// The keys of a user that is on the list; `None` where it went away since. croit's word that there is no such user is not
+/// enough for that: in a tenant it may have the keys under another name.
+///
+/// # Errors
+/// `Inconsistent` where another list shows the user, too.
+async fn keys_of_listed(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<Option<Vec<S3Key>>> {
+    match own_keys(client, uid).await {
+        Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => {
+            if client.users().again(users).await?.get(uid)?.is_none() {
+                return Ok(None);
+            }
+            let text = format!("{uid}: croit lists the user, and says of its keys that there is no such user");
+            Err(Error::new(ErrorKind::Inconsistent, text).with_operation("keys.list").with_source(gone))
+        }
+        keys => keys.map(Some),
     }
 }
 
 /// Whether a user that is not listed is not there: croit has no keys of whom it does not know. Where it lists a user of
-/// that name in another tenant the keys are that one's, as its paths name no tenants, and the list is all there is.
+/// that name in another tenant the keys are that one's, as its paths name no tenants, and another list is the second proof.
+/// One with our stamp on this very name is ours, though: it was made when another tenant was set, or none.
 ///
 /// Where the list shows others, whatever form of a 404 that says something is the second proof; an empty one is no first.
 pub(super) async fn prove_absence(client: &CroitClient, users: &UserList, uid: &Uid) -> Result<()> {
-    if users.has_namesake(uid) {
-        return Ok(());
+    let unclear = |text: &str| {
+        let error = Error::new(ErrorKind::Inconsistent, format!("{uid}: {text}")).with_operation("users.all");
+        Err(error.with_retryable(true).with_effect(Effect::NotApplied))
+    };
+    if let Some(namesakes) = users.namesakes(uid) {
+        let is_ours = |email: &Option<String>| matches!(stamp::read(email.as_deref(), uid), Mark::Stamp(_));
+        if namesakes.iter().any(is_ours) {
+            return unclear("croit lists the user in another tenant than that of default_tenant");
+        }
+        return match client.users().again(users).await?.get(uid)? {
+            Some(_) => unclear("croit lists the user now, and did not a moment ago"),
+            None => Ok(()),
+        };
     }
     match client.keys().list(uid).await {
-        Ok(_keys) => {
-            let text = format!("{uid}: croit does not list the user, and has its keys");
-            let error = Error::new(ErrorKind::Inconsistent, text).with_operation("users.all");
-            Err(error.with_retryable(true).with_effect(Effect::NotApplied))
-        }
+        Ok(_keys) => unclear("croit does not list the user, and has its keys"),
         Err(gone) if gone.code() == Some(error::NO_SUCH_USER) => Ok(()),
         Err(gone) if gone.code() == Some(error::UNCLEAR_ABSENCE) && users.shows_somebody() => Ok(()),
         Err(error) => Err(error),

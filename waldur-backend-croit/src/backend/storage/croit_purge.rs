@@ -1,5 +1,5 @@
-//! Deleting a user of croit's with all its data: croit has no call for that, so its buckets are emptied through S3 with
-//! a key of the user's own.
+//! Deletes a croit user with all its data. croit has no call for that, so the buckets are emptied through S3 with a key
+//! of the user's own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

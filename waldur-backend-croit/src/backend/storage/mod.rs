@@ -2,14 +2,15 @@
 //!
 //! The life of a resource (`create`, `change`, `metadata`, `importer`) is written against [`Storage`] and [`View`], and
 //! knows no flavour. What only one flavour has (the listing of everybody's buckets, statistics over time, suspension)
-//! is no method here: who wants it matches on [`Storage`], and so says what the other flavour does instead.
+//! is not a method here. Code that needs it matches on [`Storage`], and so has to say what the other flavour does
+//! instead.
 //!
 //! What differs, and where that is kept:
 //!
-//! * Reading. RadosGW reads one user a call, its keys with it. croit has nothing but the list of all users, without
-//!   usable keys. A [`View`] is a moment's look at the users: the list, or the promise to ask for each. Whoever looks at
-//!   many takes one view; whoever reads back what was written takes a new one each time. That croit's list does not show
-//!   a user is no proof of its absence; that croit knows of no keys of it is.
+//! * Reading. RadosGW reads one user in a call, with its keys. croit only has the list of all users, without usable
+//!   keys. A [`View`] is one look at the users: the list, or on RadosGW a reading of each user when it is asked for.
+//!   Take one view to look at many users; take a new one each time to read back what was written. A user that is
+//!   missing from croit's list is not proven absent; a user of which croit knows no keys is.
 //! * Keys. RadosGW mints them; to croit we bring our own ([`Storage::mint`]).
 //! * Quotas. RadosGW takes both in one write, to the byte; croit one by one, rounded up to whole KiB
 //!   ([`Storage::agree`]).

@@ -1,4 +1,4 @@
-//! Whether croit's list of one user's buckets is that user's.
+//! Checks that the buckets which croit lists for a user are that user's.
 
 use waldur_sdk::{Error, ErrorKind, Result};
 

@@ -1,10 +1,11 @@
-//! What users store now, and what they stored over a month, by croit. It has no list that answers for all of them: one
-//! call for each, several at a time, and one that says who exists and whose each user is.
+//! What users store now, and what they stored over a month, by croit. croit has no list of that for all users. So there
+//! is one call for each, several at a time, and one list that says which users exist and whose they are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures_util::stream::{self, StreamExt as _};
@@ -91,10 +92,26 @@ const MONTHS: usize = 12;
 /// measured once: every report asks for the last month too, which would double its calls for ever. Lost with the process.
 #[derive(Debug, Default)]
 pub(in crate::backend) struct Past {
-    months: Mutex<BTreeMap<Period, BTreeMap<Uid, Usage>>>,
+    months: Mutex<BTreeMap<Period, BTreeMap<Uid, Known>>>,
     /// One month that is over at a time, beside the current one.
     turn: Serial<()>,
 }
+
+#[derive(Clone, Debug)]
+struct Known {
+    usage: Usage,
+    /// For what may be another one later: when it was measured.
+    since: Option<Instant>,
+}
+
+impl Known {
+    fn holds(&self, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.saturating_duration_since(since) < GAPS_HOLD)
+    }
+}
+
+/// For so long nobody looks whether croit has got readings for hours that it had none of.
+const GAPS_HOLD: Duration = Duration::from_hours(6);
 
 impl Past {
     /// What users stored within a month, times how long.
@@ -112,8 +129,10 @@ impl Past {
         if !month.is_over {
             return over_time(cx, meter, client, &month, uids).await;
         }
-        let mut found = self.months().get(&month.period).cloned().unwrap_or_default();
-        found.retain(|uid, _| uids.contains(uid));
+        let now = client.environment().instant();
+        let known = self.months().get(&month.period).cloned().unwrap_or_default();
+        let holds = known.into_iter().filter(|(uid, known)| uids.contains(uid) && known.holds(now));
+        let mut found: BTreeMap<Uid, Usage> = holds.map(|(uid, known)| (uid, known.usage)).collect();
         let uids: BTreeSet<Uid> = uids.into_iter().filter(|uid| !found.contains_key(uid)).collect();
         if uids.is_empty() {
             return Ok(found);
@@ -126,7 +145,7 @@ impl Past {
         match measured {
             Ok(measured) => {
                 if month.is_settled {
-                    self.learn(month.period, &measured);
+                    self.learn(month.period, &measured, now);
                 }
                 found.extend(measured);
             }
@@ -136,22 +155,26 @@ impl Past {
     }
 
     /// Remembers what more readings can add nothing to: a whole series, and that there is none where somebody else asked
-    /// about has one. A croit that answers gaps for everybody may be restoring what it has.
-    fn learn(&self, period: Period, measured: &BTreeMap<Uid, Usage>) {
+    /// about has one. A croit that answers gaps for everybody may be restoring what it has. A series with gaps is remembered
+    /// for some hours.
+    fn learn(&self, period: Period, measured: &BTreeMap<Uid, Usage>, now: Instant) {
         let is_measuring = measured.values().any(|usage| matches!(usage, Usage::Measured(_)));
-        let sure = measured.iter().filter(|(_, usage)| match usage {
-            Usage::Measured(report) => report.unproven.is_none(),
-            Usage::NotYet => is_measuring,
-            Usage::Unreadable(_) => false,
+        let known = measured.iter().filter_map(|(uid, usage)| {
+            let since = match usage {
+                Usage::Measured(report) => report.unproven.is_some().then_some(now),
+                Usage::NotYet if is_measuring => None,
+                Usage::NotYet | Usage::Unreadable(_) => return None,
+            };
+            Some((uid.clone(), Known { usage: usage.clone(), since }))
         });
         let mut months = self.months();
-        months.entry(period).or_default().extend(sure.map(|(uid, usage)| (uid.clone(), usage.clone())));
+        months.entry(period).or_default().extend(known);
         while months.len() > MONTHS {
             months.pop_first();
         }
     }
 
-    fn months(&self) -> MutexGuard<'_, BTreeMap<Period, BTreeMap<Uid, Usage>>> {
+    fn months(&self) -> MutexGuard<'_, BTreeMap<Period, BTreeMap<Uid, Known>>> {
         self.months.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

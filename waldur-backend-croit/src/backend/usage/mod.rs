@@ -6,11 +6,12 @@
 //! | `current` | `croit` | the list of users, and the buckets of each |
 //! | `gb_days` | `croit` | the list of users, and the statistics of each over the month |
 //!
-//! What is stored now has no history: of a month that is over it is *not yet* known, for ever. Statistics have one: each
-//! report is measured anew from the beginning of the month, and a month that is over can be.
+//! `current` has no history: a month that is over stays *not yet* measured. `gb_days` has one: each report is measured
+//! anew from the beginning of the month, also for a month that is over.
 //!
-//! An id may have been written into a resource by hand, so the stamp of a user is reported with what it stores, wherever
-//! its record is read: on croit that is always, on RadosGW where few are asked about. A listing of buckets shows none.
+//! Somebody may have typed a stranger's user name into a resource. So the stamp of a user is reported with what it
+//! stores, wherever its record is read: on croit always, on RadosGW if few users are asked about. A listing of buckets
+//! shows no stamps.
 
 mod croit;
 mod radosgw;

@@ -1,11 +1,14 @@
 //! What users store now, by RadosGW.
 //!
-//! Few users are read one by one, and their records too: whose they are stands there. Many are read by one listing of
-//! everybody's buckets, which is added up while it arrives, so that a report costs one call and flat memory. Where others
-//! have very many more buckets, or the gateway cannot list them all, users are read one by one again, and the listing is
-//! tried once in a while ([`Listing`]). A listing shows nothing of a user without buckets, and nothing of one that does not
-//! exist: that few of those are there is proven by reading them, that many are by the list of users, for as long as its
-//! pages cost less.
+//! | case | how they are read |
+//! |---|---|
+//! | few users | one by one, with their records, which have the stamps |
+//! | many users | by one listing of everybody's buckets, which is added up while it arrives: a report costs one call and flat memory |
+//! | many users, but others have very many more buckets, or the gateway cannot list them all | one by one; the listing is tried once in a while ([`Listing`]) |
+//!
+//! The listing shows neither a user without buckets nor that a user does not exist. So users that it does not show are
+//! read one by one if they are few, and looked up in the list of users if they are many and the pages of that list cost
+//! less.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -42,15 +42,22 @@ use crate::testing::FakeRadosGw;
 /// as a 500; users in no order; buckets without statistics (`usageSum: null`); series with gaps, averages and a bare
 /// `NaN`; an unknown graph that is a 404; tokens that expire; 201 or 204 for a new user.
 ///
-/// Inventions are, where that leaves something open: the texts of refusals beyond the words that are documented; that a
-/// taken name is answered 409 and a taken e-mail address 500 ([`FakeCroitBuilder::conflicts_are_faults`] makes both a
-/// 500); that an access key which exists is refused with 409, whoever holds it; `userQuota: null` for a user that never
-/// had one, and `null` for a ceiling that there is not; a fraction in `numObjects`; 400 for a body that cannot be read;
-/// which user comes first in the list; how a user in a tenant is called there
-/// ([`FakeCroitBuilder::tenants_in_names`]), and that paths name it without.
+/// Where that leaves something open, these are inventions:
 ///
-/// The Python plugin `ceph-s3` 1.0.7 went through the life of a resource against it (creation, adoption, keys, rotation,
-/// pruning, quotas, metadata, GB-days, deletion) and found nothing amiss; that says that both read the contract alike.
+/// - the texts of refusals, beyond the words that are documented;
+/// - 409 for a taken name and 500 for a taken e-mail address ([`FakeCroitBuilder::conflicts_are_faults`] makes both a
+///   500);
+/// - 409 for an access key that exists, whoever has it;
+/// - `userQuota: null` for a user that never had one, and `null` for a ceiling that does not exist;
+/// - a fraction in `numObjects`;
+/// - 400 for a body that cannot be read;
+/// - which user comes first in the list;
+/// - the name of a user in a tenant in the list ([`FakeCroitBuilder::tenants_in_names`]), and that paths name it
+///   without the tenant.
+///
+/// The Python plugin `ceph-s3` 1.0.7 went through the life of a resource against it (creation, adoption, keys,
+/// rotation, pruning, quotas, metadata, GB-days, deletion) and found nothing wrong. That shows that both read the
+/// contract in the same way.
 ///
 /// # What it is not
 /// It has no call that replaces all keys of a user at once, and nothing of croit beside S3. What it does not know is

@@ -51,10 +51,10 @@ macro_rules! names {
                 Self(Self::RULE.nearest(text))
             }
 
-            /// A name of its own for every text, also as [`Self::COMPARISON`] compares: the text itself if it is a name that
-            /// does not look hashed and is spelt as the target compares it, otherwise the nearest name and the first 32
-            /// bits of the text's SHA-256. That tells texts apart that nobody chose
-            /// with ill intent; whose object it is, only its stamp tells.
+            /// A name of its own for every text, also as [`Self::COMPARISON`] compares: the text itself if it is a name
+            /// that does not look hashed and is spelt as the target compares it, otherwise the nearest name and the
+            /// first 32 bits of the text's SHA-256. Two texts get the same name only if somebody looks for such a pair
+            /// on purpose; so only its stamp proves whose an object is.
             pub fn derive(text: &str) -> Self {
                 Self(Self::RULE.distinct(text, Self::COMPARISON))
             }

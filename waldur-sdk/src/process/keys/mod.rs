@@ -49,8 +49,8 @@ pub struct KeyPolicy {
     pub provisions_per_pass: usize,
     /// How long it takes until such resources are looked for again. Default an hour.
     pub look_for_missing_after: Duration,
-    /// Report which keys would be made or replaced, and write nothing. What would be pruned is not known without pruning.
-    /// Default no.
+    /// Report which keys would be made or replaced, and write nothing. (Which keys would be pruned cannot be known
+    /// without pruning.) Default no.
     pub dry_run: bool,
 }
 
@@ -92,32 +92,32 @@ impl KeyPolicy {
 /// Keys of customers (core.md §2.11): every resource of a back end that has [`ApiKeys`] gets two, and the customer has
 /// them replaced one at a time.
 ///
-/// A key lives on the back end and is handed over by Waldur, so it is known there or it is worthless: what cannot be
-/// reported is taken back, and what an interrupted run left behind is removed by the next one. The secret is held from
-/// the back end's answer to the report, and nowhere else.
+/// A key works on the back end, and Waldur hands it over. A key that Waldur does not know is worthless, so a key that
+/// cannot be reported is deleted, and the next run removes what an interrupted one left behind. The secret is held only
+/// between the back end's answer and the report.
 ///
 /// | what is known | what happens |
 /// |---|---|
 /// | Waldur lists keys, each with its `client_id` | others are pruned, the missing ones minted |
-/// | the list cannot be had, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
+/// | the list cannot be read, is empty, or a row lacks its `client_id` | nothing is pruned, all are minted |
 ///
-/// While the list cannot be had, no more than that are minted for a resource by one process, however often it comes back.
+/// While the list cannot be read, one process mints no more than two keys for a resource, however often it comes back.
 ///
-/// An empty list proves nothing, however whole it is: it shows what was reported, and keys may be older than reports. Only
-/// where this order made the resource, an earlier attempt was cut short, and its keys are reported by now, is what is not
-/// among them taken for that attempt's. After a Restore that was cut short nobody can tell one from the other: both keep
-/// their keys, and somebody is asked to look, which prunes whatever Waldur does not list by then.
+/// An empty list proves nothing, even if it is whole: keys may be older than the time when keys are reported. There is
+/// one exception. If this order made the resource and an earlier attempt was cut short, then any key that is not among
+/// those reported now is from that attempt, and is pruned. After a Restore that was cut short, nobody can tell the keys
+/// apart: all stay, and a follow-up asks for another look, which prunes what Waldur does not list by then.
 ///
-/// With a soft end every key goes, and a Restore replaces those that Waldur still lists: they may be dead, and what Waldur
+/// A soft end deletes every key. A Restore replaces the keys that Waldur still lists: they may be dead, and what Waldur
 /// hands over has to work.
 ///
 /// # Two agents
-/// Lanes keep the processors of one process apart. Of two processes that bring the same resource's keys to their number at
-/// once, each may mint its own. What is pruned was on the back end before Waldur was asked which keys it knows, so a key
-/// that the other makes and reports meanwhile stays. One that it has in hand all that time may go, and is reported a
-/// moment later: Waldur then lists a key that does not hold, which the customer finds out and has replaced. The other
-/// way round, a key that holds and that nobody knows, cannot come of it. Closing that gap would take a lease; run one agent
-/// for an offering.
+/// Lanes keep the processors of one process apart, but not two processes. If two of them make the missing keys of one
+/// resource at the same time, each may mint its own. Pruned are only keys that were on the back end before Waldur was
+/// asked which keys it knows. So a key that the other process makes and reports in between stays. A key that the other
+/// process has made earlier and not reported yet may be pruned, and is then reported: Waldur lists a key that does not
+/// work, until the customer has it replaced. The opposite, a key that works and that nobody knows, cannot happen. To
+/// close that gap would take a lease, so run one agent for an offering.
 #[derive(Clone)]
 pub struct KeyProcessor(Arc<Inner>);
 
@@ -163,7 +163,7 @@ impl KeyProcessor {
     /// Brings the keys of a resource to their number, and removes those that nobody knows. For a resource whose order
     /// left a [`FollowUp::ReviewKeys`](super::FollowUp::ReviewKeys).
     ///
-    /// What stopped it half-way is in [`KeyProvision::deferred`], beside what was done until then.
+    /// If it stopped half-way, [`KeyProvision::deferred`] says why, beside what was done until then.
     ///
     /// # Errors
     /// When the resource cannot be read, has no back-end id, or the back end has no [`ApiKeys`]; `InvalidRequest` when the
@@ -172,7 +172,7 @@ impl KeyProcessor {
         self.provision_in_lane(cx, resource, false).await
     }
 
-    /// `keeps`: what Waldur does not list stays.
+    /// `keeps`: what Waldur does not list stays, and a resource that has ended meanwhile has nothing missing.
     async fn provision_in_lane(&self, cx: &OpContext, resource: ResourceUuid, keeps: bool) -> Result<KeyProvision> {
         let (this, cx) = (self.clone(), cx.child(resource.hex()));
         self.0.served.lanes.run(resource, async move { this.provision_alone(&cx, resource, keeps).await }).await
@@ -182,7 +182,13 @@ impl KeyProcessor {
         cx.checkpoint()?;
         let keys = self.backend().keys().ok_or_else(|| Error::unsupported("keys of customers"))?;
         let waldur = self.waldur(cx);
-        let row = waldur.provider_resources().get(resource).await?;
+        let row = match waldur.provider_resources().get(resource).await {
+            Err(error) if keeps && error.is_not_found() => return Ok(KeyProvision::default()),
+            row => row?,
+        };
+        if keeps && !is_in_use(&row) {
+            return Ok(KeyProvision::default());
+        }
         if let Some(refusal) = self.refusal(&row) {
             return Err(refusal);
         }
@@ -200,8 +206,7 @@ impl KeyProcessor {
         if row.offering_uuid != Some(self.offering()) {
             return refuse("is not one of this offering");
         }
-        let in_use = row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state));
-        if in_use { None } else { refuse("is not in use") }
+        if is_in_use(row) { None } else { refuse("is not in use") }
     }
 
     /// The resource as the back end sees it, and its id there.
@@ -211,6 +216,10 @@ impl KeyProcessor {
             None => Err(Error::not_ready(format!("resource {} has no back-end id", row.uuid))),
         }
     }
+}
+
+fn is_in_use(row: &Resource) -> bool {
+    row.state.as_ref().is_some_and(|state| WITH_KEYS.contains(state))
 }
 
 /// The way to both sides for what must come to its end: later than the deadline if need be, and also when the caller

@@ -7,13 +7,16 @@ use super::{
     rotate::{Unreplaced, Work},
 };
 use crate::{
-    backend::{ApiKeys, IssuedKey, MarketplaceResource, OpContext},
+    backend::{ApiKeys, CONSISTENCY, IssuedKey, MarketplaceResource, OpContext, read_back},
     client::{Feature, ResourceApiKey, WaldurClient},
     error::{Effect, Error, ErrorClass, ErrorKind, Result},
     process::{Warning, failure::shielded},
     rest::Complete,
     types::BackendId,
 };
+
+/// So many keys of a resource that Waldur does not list are enough.
+const MANY: usize = 2 * TARGET;
 
 /// The keys of one resource. Whoever runs it has the resource's lane.
 pub(in crate::process) struct Provision<'a> {
@@ -77,13 +80,17 @@ impl Provision<'_> {
         }
         let is_blind = matches!(sight, Sight::Unknown);
         report.needs_review |= is_blind;
+        let is_doubtful = self.keeps && matches!(sight, Sight::Empty);
+        if is_doubtful && !self.lacks(report).await? {
+            return Ok(());
+        }
         for _missing in 0..self.missing(&sight) {
             self.cx.checkpoint()?;
             if !self.add(is_blind, report).await? {
                 break;
             }
             // Of a list that is cut down to what a token may see, an empty one would call for more each time.
-            if self.keeps && matches!(sight, Sight::Empty) && report.reported.len() == 1 && !self.shows(report).await {
+            if is_doubtful && report.reported.len() == 1 && !self.shows(report).await? {
                 break;
             }
         }
@@ -174,16 +181,50 @@ impl Provision<'_> {
         })
     }
 
-    /// Whether Waldur lists a key that it was handed a moment ago, as far as it says.
-    async fn shows(&self, report: &mut KeyProvision) -> bool {
-        report.is_unlisted = matches!(self.sight().await, Ok(Sight::Empty));
-        if report.is_unlisted {
-            report.needs_review = true;
-            let text =
-                "Waldur has taken a key and does not list it: no more are made, lest there be two more each time";
+    /// Whether a resource of which Waldur lists no key has not got many, as far as the back end tells. Earlier runs may have
+    /// made those, of which nothing is remembered.
+    ///
+    /// # Errors
+    /// For a passing reason.
+    async fn lacks(&self, report: &mut KeyProvision) -> Result<bool> {
+        let number = match self.before().await.0 {
+            Ok(live) => live.map_or(0, |live| live.len()),
+            Err(error) if error.is_passing() => return Err(error),
+            // Whoever makes the first one learns more.
+            Err(_unread) => 0,
+        };
+        if number >= MANY {
+            let text = format!("there are {number} keys that Waldur does not list: no more are made");
             report.warn("api keys", Error::new(ErrorKind::Inconsistent, text));
+            (report.is_hopeless, report.needs_review) = (true, true);
         }
-        !report.is_unlisted
+        Ok(number < MANY)
+    }
+
+    /// Whether Waldur lists a key that it was handed a moment ago, as far as it says. A replica may lag.
+    ///
+    /// # Errors
+    /// When it was stopped.
+    async fn shows(&self, report: &mut KeyProvision) -> Result<bool> {
+        let look = || async {
+            match self.sight().await {
+                Ok(Sight::Empty) => {
+                    let text = "Waldur has taken a key and does not list it: no more are made, lest there be two more each \
+                                time";
+                    Err(Error::new(ErrorKind::Inconsistent, text))
+                }
+                _ => Ok(()),
+            }
+        };
+        match read_back(self.cx, self.waldur.environment(), CONSISTENCY, look).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Inconsistent => {
+                (report.is_unlisted, report.is_hopeless, report.needs_review) = (true, true, true);
+                report.warn("api keys", error);
+                Ok(false)
+            }
+            Err(stopped) => Err(stopped),
+        }
     }
 
     async fn before(&self) -> Before {
@@ -279,6 +320,11 @@ impl KeyProvision {
     fn warn(&mut self, step: &'static str, error: Error) {
         self.warnings.push(Warning { step, error });
     }
+}
+
+/// Whether the same would come of asking for anything else.
+pub(super) fn is_down(error: &Error) -> bool {
+    error.is_outage() || error.kind() == ErrorKind::Unauthenticated
 }
 
 /// Both halves, or nothing that could be handed over.

@@ -30,11 +30,13 @@ pub struct KeyProvision {
     pub planned: usize,
     /// Whether Waldur does not list what it was handed.
     pub(super) is_unlisted: bool,
+    /// Whether it takes somebody to mend what was the matter.
+    pub(super) is_hopeless: bool,
 }
 
 impl KeyProvision {
-    /// Whether all keys were made and nobody has to look again. That an object is not the resource's to give keys to is
-    /// told in [`warnings`](Self::warnings) and is clean: no pass ends it.
+    /// Whether all keys were made and nobody has to look again. An object that may not get keys, because it is not the
+    /// resource's, counts as clean: it is in [`warnings`](Self::warnings), and no further pass would change it.
     pub fn is_clean(&self) -> bool {
         let is_told = |warning: &Warning| warning.error.kind() == ErrorKind::Foreign;
         !self.needs_review && self.deferred.is_none() && self.warnings.iter().all(is_told)
@@ -78,7 +80,8 @@ pub enum RotationOutcome {
 }
 
 impl RotationOutcome {
-    /// Whether the key came to a good end or waits as it should. What is refused is nobody's to mend here.
+    /// Whether the key came to a good end or waits as it should. A refused one counts as good: nothing can be done
+    /// about it here.
     pub fn is_good(&self) -> bool {
         match self {
             Self::Rotated | Self::NotWanted | Self::Refused(_) | Self::Unsupported | Self::DryRun => true,
@@ -115,7 +118,8 @@ pub struct MissingKeys {
 }
 
 impl MissingKeys {
-    /// Whether all that had their turn have their keys. Those that are [left](Self::left) come with the next passes.
+    /// Whether all resources that had their turn have their keys now. Those that are [left](Self::left) have their turn
+    /// in the next passes.
     pub fn is_clean(&self) -> bool {
         self.provisions.iter().all(|(_, outcome)| outcome.as_ref().is_ok_and(KeyProvision::is_clean))
     }
@@ -127,7 +131,7 @@ impl MissingKeys {
 pub struct StuckKeys {
     /// Those that were tried again.
     pub rotations: Vec<KeyRotation>,
-    /// Those that were passed over, and why.
+    /// Those that were skipped, and why.
     pub skipped: Vec<(ApiKeyUuid, &'static str)>,
     /// Rows of the listing that could not be read.
     pub unreadable: Vec<BadRow>,
@@ -137,7 +141,7 @@ pub struct StuckKeys {
 
 impl StuckKeys {
     /// Whether everything was read, and what was tried came to a good end or waits as it should. What was
-    /// [passed over](Self::skipped) is told and is clean.
+    /// [skipped](Self::skipped) counts as clean.
     pub fn is_clean(&self) -> bool {
         let is_clean = |rotation: &KeyRotation| rotation.outcome.is_good() && rotation.warnings.is_empty();
         self.listing_gap.is_none() && self.unreadable.is_empty() && self.rotations.iter().all(is_clean)

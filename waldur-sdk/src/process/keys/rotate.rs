@@ -28,13 +28,15 @@ pub(super) struct Work<'a> {
 }
 
 impl KeyProcessor {
-    /// Replaces a key for which Waldur asks, and hands the new one over (core.md §2.11): what the event
-    /// `resource_api_key_rotation` says. The event is a hint; whether the key is to be replaced, and its first half, are
-    /// read again; only where this account may never read them, the event's own word counts.
+    /// Replaces a key and hands the new one over, as the event `resource_api_key_rotation` asks (core.md §2.11). The
+    /// event is a hint: whether the key has to be replaced, and its first half, are read again. Only if this account
+    /// may never read them, what the event says counts.
     ///
-    /// Whatever goes wrong, the customer is told: the key becomes `Erred`. It goes on waiting where Waldur does not say now
-    /// what is wanted, or whether it has got the new key. Where the resource is not one of this offering, or is not in use,
-    /// neither side hears of it.
+    /// | what goes wrong | what happens |
+    /// |---|---|
+    /// | Waldur does not say now what is wanted, or whether it has got the new key | the key goes on waiting |
+    /// | the resource is not one of this offering, or is not in use | nothing is done on either side |
+    /// | anything else | the key becomes `Erred`, so that the customer sees it |
     pub async fn rotate(
         &self,
         cx: &OpContext,

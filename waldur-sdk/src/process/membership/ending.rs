@@ -135,7 +135,7 @@ impl MembershipSync {
         }
         match self.as_it_is_now(job, row).await {
             Ok(Some(now)) if now.state == row.state && now.error_message == row.error_message => {}
-            // Well already, or felled by something else meanwhile: the next pass goes on from there.
+            // Well already, or made erred by something else meanwhile: the next pass goes on from there.
             Ok(Some(_)) => return SyncOutcome::Synced,
             Ok(None) => return SyncOutcome::NotHandled,
             Err(error) => {

@@ -1,7 +1,7 @@
-//! Hints from outside: somebody's role changed, an account was made or closed, an attribute changed (core.md §3.10).
+//! Events: somebody's role changed, an account was made or closed, an attribute changed (core.md §3.10).
 //!
-//! An event may be late, twice, or about what has changed back since: it says where to look, never what is true. What
-//! is true is read, so that events in any order come to the same end. What fails here is in the report's
+//! An event may be late, doubled, or about something that has changed back since. So it says where to look, never what
+//! is true. What is true is read, so events in any order lead to the same end. What failed is in the report's
 //! [`follow_ups`](MembershipReport::follow_ups), for a full look later.
 
 use std::{
@@ -41,8 +41,8 @@ enum Subject {
 
 impl MembershipSync {
     /// The roles of a person in a project changed. The team is read again: who is in it gets access, who is not loses
-    /// it, whatever the event says. Only where the event says `granted` and the team does not, or the other way round
-    /// for a resource whose members are locked out, nothing is taken: a full look settles that.
+    /// it, whatever the event says. In a resource whose members are locked out, nobody has access. One exception: if
+    /// the event says `granted` and the person is not in the team, nothing is taken now. The next full pass decides.
     ///
     /// # Errors
     /// When the back end is not ready, or the resources of the project cannot all be listed. Those that came are attended
@@ -233,7 +233,7 @@ impl MembershipSync {
         job.report
     }
 
-    /// An event fells nothing and counts as nothing: what failed is looked at by the next pass.
+    /// An event makes nothing erred and counts as no failure: the next pass looks again at what failed.
     fn conclude_event(job: &mut Job<'_>) {
         let error = job.failures.first().or(job.untold.as_ref()).cloned();
         let held = job.report.held.as_ref().map(|_| Error::not_ready("a removal waits for a full look"));

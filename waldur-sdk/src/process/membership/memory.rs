@@ -1,10 +1,13 @@
-//! What a processor remembers from one pass to the next. Lost with the process, and then most of it only costs calls,
-//! or makes a removal or an `Erred` wait. Two things are lost for good: that a name was once Waldur's, so that where
-//! unknown people are left alone, whoever left in between is; and which metadata were published, so that those whose
-//! names the back end dropped in between stay in Waldur.
+//! What a processor remembers from one pass to the next. It is lost with the process. Most of it then only costs calls,
+//! or makes a removal or an `Erred` wait. Two things are lost for good:
 //!
-//! What concerns nobody and nothing any more is forgotten after a week: a resource that an order has in hand is on no
-//! list for a while, and must be no stranger afterwards.
+//! - **Which names were once Waldur's.** If unknown people are left alone, somebody who left the team in between counts
+//!   as unknown and keeps the access.
+//! - **Which metadata were published.** If the back end has dropped a name of metadata in between, its value stays in
+//!   Waldur.
+//!
+//! What is on no list any more is forgotten after a week and not at once, because a resource that an order works on is
+//! on no list for a while.
 
 use std::{
     borrow::Cow,
@@ -38,7 +41,7 @@ pub(super) struct Memory {
     attributes: Option<(Instant, AttributeExposure)>,
     /// What the server lacks, as far as no report has told it.
     untold: Vec<Feature>,
-    /// Whether the server lets only its staff fell a resource.
+    /// Whether the server lets only its staff make a resource erred.
     may_not_err: bool,
     /// The last name that each person had, and when it was seen.
     names: HashMap<UserUuid, (String, Instant)>,

@@ -57,16 +57,21 @@ use crate::{
 ///
 /// Members of resources, and everything about a resource that is not an order (core.md §3).
 ///
-/// One pass reads lists in bulk and resources in portions, one team for each project, compares, and writes only what
-/// differs. What is in step is kept so as it is seen; a resource about which something is to be written waits until all
-/// were seen, and is read once more first, in its [lane](super::Lanes): what the lists said may be old by then. Its team
-/// is read again with it if anybody is to be removed or the team is old, and in any case if the members were settled by
-/// a newer team meanwhile, after an event say. Only the roles of those who keep their access are brought in line by the
-/// lists as they are, where none of that holds.
+/// One pass reads lists in bulk, resources in portions, and one team for each project. It compares both sides and
+/// writes only what differs. A resource that is in step is settled as it is seen. A resource that needs a write waits
+/// until all were seen. Then it is read once more, in its [lane](super::Lanes), because the lists may be old by then.
 ///
-/// Before anybody is removed, the accounts in question are listed again too, and whether another resource has the
-/// back-end id by now; before anybody comes by a list of accounts that is old, who is locked out by now. A pass that
-/// changes nothing asks for none of that.
+/// Its team is read again, too,
+///
+/// - if anybody is to be removed;
+/// - if the team is old;
+/// - if a newer team has settled the members meanwhile, for example after an event.
+///
+/// If none of these applies, roles (and nothing else) are set from the lists as first read.
+///
+/// Two more questions are asked, but not by a pass that changes nothing. Before anybody is removed: the accounts in
+/// question again, and whether another resource has the same back-end id by now. Before anybody is added from a list of
+/// accounts that is old: who is locked out by now.
 ///
 /// | what | from | to |
 /// |---|---|---|
@@ -79,26 +84,30 @@ use crate::{
 /// | project, end dates, effective id | [`ResourceUpkeep`](crate::backend::ResourceUpkeep) | either |
 /// | last sync, `Erred`, `OK` | what this pass came to | Waldur |
 ///
-/// # What nobody loses access by
-/// A list that is not proven whole; an empty team, or many at once, seen only once ([`RemovalGuard`]); an account of a
-/// service or of a course; a protected name; a failed reading; one look alone, or one at a single resource whose
-/// back-end id another has. Removals that are held are in the report.
+/// # What takes nobody's access
+/// - A list that is not proven whole, or a failed reading.
+/// - A first look. Every removal takes a second one; an empty team, or many removals at once, wait for a later pass
+///   ([`RemovalGuard`]).
+/// - A look at a single resource, if another resource has the same back-end id.
 ///
-/// # What one process does not see of another
-/// Lanes, and by which team the members of a resource were settled last, are known to one process. Where events go to
-/// another process than the passes, a pass may bring somebody's roles in line by a team that is as old as its portion
-/// (seconds, for some hundred resources) and has been overtaken: a role that just went may come back until the next
-/// pass. Access does not: that is decided by what is read again, and whoever has none gets none with a role
-/// ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor have no such
-/// gap.
+/// Never removed are accounts of services and of courses that are in use, and protected names. Removals that are held
+/// are in the report.
 ///
-/// # What fells a resource
-/// Only failures of the back end that do not pass by themselves, three passes in a row. Its `Erred` is taken back when
-/// the resource is well again, if it was this processor that reported it.
+/// # Two processes
+/// A process knows only its own lanes, and only the team by which it settled the members itself. If events go to
+/// another process than the passes, a pass may set roles from a team that is a few seconds old: a role that was just
+/// taken may come back until the next pass. Access cannot come back in this way. It is decided by what is read again,
+/// and a user without access gets none with a role
+/// ([`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile)). Clones of one processor share what
+/// they know, so they have no such gap.
+///
+/// # What makes a resource erred
+/// Failures of the back end that do not pass by themselves, in three passes in a row; nothing else. When the resource
+/// is well again, this processor takes back the `Erred` that it reported.
 ///
 /// # What ends a pass early
-/// A side that is down, or refuses our credentials ([`Breaker`]): what was not begun by then is deferred, and comes first
-/// in the next pass, as does what a deadline or a stop left over.
+/// A side that is down, or refuses our credentials ([`Breaker`]). What was not begun by then is deferred and comes
+/// first in the next pass. So does what a deadline or a stop left over.
 #[derive(Clone)]
 pub struct MembershipSync(Arc<Inner>);
 

@@ -21,17 +21,17 @@ pub struct MembershipPolicy {
     pub consented_users_only: bool,
     /// When removals wait for a second look.
     pub removals: RemovalGuard,
-    /// Whose limits win, in place of what the back end says of itself. Default what it says.
+    /// Whose limits win. Default: what the back end's capabilities say.
     pub limits_authority: Option<LimitsAuthority>,
-    /// How many cycles in a row a resource has to fail for good before Waldur is told. Default 3. Whatever may pass by
-    /// itself never counts.
+    /// How many passes in a row a resource has to fail for good before Waldur is told. Default 3. Failures that may
+    /// pass by themselves never count.
     pub failures_before_erred: u32,
-    /// Whether any error of a resource that is seen to be well is cleared, as the Python agent does, and not only those
-    /// that this processor reported. Default no.
+    /// If a resource is well again, clear any error that it has, as the Python agent does, and not only an error that
+    /// this processor reported. Default no.
     pub clear_any_error: bool,
-    /// How often Waldur is told, at the most, that a resource was seen. Default once an hour.
+    /// At most how often Waldur is told that a resource was seen. Default once an hour.
     pub last_sync_interval: Duration,
-    /// Whether accounts whose deletion was requested are taken through to *Deleted*. Default no.
+    /// Whether accounts whose deletion was requested are brought to *Deleted*. Default no.
     pub drive_deletion: bool,
     /// Whether Waldur is told the names that the back end itself gave to people
     /// ([`assigned_names`](crate::backend::MemberDirectory::assigned_names)), in place of those that it has
@@ -39,21 +39,24 @@ pub struct MembershipPolicy {
     pub reconcile_usernames: bool,
     /// The mask of home directories that come with access (`default_homedir_umask`). Default none: the back end's own.
     pub homedir_umask: Option<u32>,
-    /// Whether the process ends with the pass, so that there is no later one to take a second look. Removals that wait
-    /// for one ([`RemovalGuard`]) are looked at again at the end of the same pass, [`RemovalGuard::confirm_after`] after
-    /// the first look and by lists that are all read anew; the bounds are the same, and what the second look does not
-    /// want as well, or what is first seen by it, stays. With a deadline before that, nothing is waited for. Default no.
+    /// Whether the process ends with the pass, so that there is no later pass for a second look. Removals that need one
+    /// ([`RemovalGuard`]) are then looked at again at the end of the same pass, [`RemovalGuard::confirm_after`] after
+    /// the first look, with lists that are all read anew. The bounds are the same. A removal is carried out only if
+    /// both looks want it. If the deadline is earlier, there is no second look. Default no.
     ///
-    /// The rest of what is remembered from pass to pass is lost all the same: no resource comes to `Erred`, since that
-    /// takes several passes in a row; a name that Waldur refused is offered once in every run; who left since the last
-    /// run is not told to the username back end; and metadata whose names the back end dropped in between stay.
+    /// Whatever else is remembered from pass to pass is lost:
+    ///
+    /// - no resource comes to `Erred`, since that takes several passes in a row;
+    /// - a name that Waldur refused is offered again in every run;
+    /// - the username back end is not told who left since the last run;
+    /// - metadata whose names the back end has dropped since the last run stay.
     pub single_pass: bool,
     /// Tell Waldur what went wrong in technical words (`expose_backend_error_details`). Default yes.
     pub expose_error_details: bool,
     /// Resources, teams and accounts in work at once. Default 8.
     pub concurrency: usize,
-    /// Report what would be done and write nothing, neither to Waldur nor to the back end; whoever names people is asked
-    /// for a [preview](crate::backend::UsernameBackend::preview) alone. Default no.
+    /// Report what would be done and write nothing, neither to Waldur nor to the back end. The username back end is
+    /// only asked for a [preview](crate::backend::UsernameBackend::preview). Default no.
     pub dry_run: bool,
 }
 
@@ -94,19 +97,19 @@ impl MembershipPolicy {
     }
 }
 
-/// When the removal of people waits for a second look, because the list that it follows from may be wrong although the
-/// server said that it is whole (core.md §3.4; faults.md rows 108, 152).
+/// When removals wait for a second look: a list may be wrong although the server said that it is whole (core.md §3.4;
+/// faults.md rows 108, 152).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemovalGuard {
-    /// So many removals from one resource are always believed, if the team is not empty. Default 5.
+    /// Up to so many removals from one resource are carried out at once, if the team is not empty. Default 5.
     pub free: usize,
-    /// More than these are believed up to this share of those who have access, in percent. Default 20. The same bounds
-    /// hold for all resources of a pass together.
+    /// More than `free` are carried out at once if they are at most this share of those who have access, in percent.
+    /// Default 20. The same bounds hold for all resources of a pass together.
     pub percent: u8,
-    /// How long after the first look the second one must come. Default 60 s; a pass sooner than that is no second look.
-    /// With zero, the look that every removal takes just before it is carried out is enough. Programs that run once
-    /// and end need [`MembershipPolicy::single_pass`].
+    /// How long after the first look the second one may come. Default 60 s; an earlier pass does not count. With zero,
+    /// the look that precedes every removal is enough. Programs that run once and end need
+    /// [`MembershipPolicy::single_pass`].
     pub confirm_after: Duration,
 }
 

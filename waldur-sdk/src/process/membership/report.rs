@@ -25,8 +25,8 @@ pub struct MembershipReport {
     pub listing_gap: Option<Error>,
     /// What went wrong beside the resources.
     pub warnings: Vec<Warning>,
-    /// What this Waldur turned out not to have. Each is told once in the life of a client and its clones; what it was
-    /// for is left out from then on ([`Feature::consequence`]).
+    /// What this Waldur turned out not to have. Each feature is reported once in the life of a client and its clones;
+    /// [`Feature::consequence`] says what is left out from then on.
     pub missing_features: Vec<Feature>,
     /// Why nothing was done: the back end's preflight said that it is not ready.
     pub not_ready: Option<Error>,
@@ -116,7 +116,7 @@ impl ResourceSync {
         }
     }
 
-    /// Whether it is in step with nothing left over.
+    /// Whether it is in step and nothing is left to do.
     pub fn is_clean(&self) -> bool {
         matches!(self.outcome, SyncOutcome::Synced) && self.held.is_none() && self.warnings.is_empty()
     }
@@ -134,17 +134,17 @@ impl ResourceSync {
 pub enum SyncOutcome {
     /// In step.
     Synced,
-    /// The back end has no such object. Nothing was done: an order makes it, or a forced resynchronisation.
+    /// The back end has no such object. Nothing was done: only an order, or a forced resynchronisation, makes one.
     Missing,
     /// The object of that id is somebody else's. Nothing was done.
     Foreign,
-    /// Not a resource to be kept in step: the state it is in, or that it has no back-end id yet.
+    /// Not to be kept in step: because of its state, or because it has no back-end id yet.
     NotHandled,
     /// Something failed that may pass by itself. The state of the resource stays, the next pass tries again.
     Deferred(Error),
-    /// Something failed for good, for so many passes in a row; Waldur has not been told yet.
+    /// Something failed for good, in so many passes in a row. Waldur has not been told yet.
     Failing(Error, u32),
-    /// It failed for good once too often: the resource is `Erred`.
+    /// It failed for good too often: the resource is `Erred`.
     Erred(Error),
 }
 
@@ -184,18 +184,18 @@ pub struct HeldRemovals {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HoldReason {
-    /// A list that says so is not proven whole.
+    /// The list from which the removals follow is not proven whole.
     Incomplete(Error),
-    /// The team came back empty; believed once it is seen again.
+    /// The team came back empty. They are carried out once that is seen again.
     EmptyTeam,
-    /// So many of those who have access would go at once; believed once it is seen again.
+    /// Too many of those who have access would go at once. They are carried out once that is seen again.
     TooMany {
         /// Who would go.
         removals: usize,
         /// Who has access.
         present: usize,
     },
-    /// Too many of those who have access to anything would go at once; believed once it is seen again.
+    /// Too many would go at once, over all resources together. They are carried out once that is seen again.
     TooManyOverall,
 }
 
@@ -233,13 +233,13 @@ pub enum SkipReason {
     Restricted,
     /// The account at the offering is being removed, or gone.
     Leaving,
-    /// Whether the person is locked out could not be found out.
+    /// It could not be read whether the person is locked out.
     Unknown,
     /// Another member has the same name.
     SameName,
-    /// The person does not consent to the offering's terms, or not any more, where that is asked for
-    /// ([`MembershipPolicy::consented_users_only`](super::MembershipPolicy::consented_users_only)). Told of those who lose
-    /// access by it: Waldur leaves everybody without consent out of the team.
+    /// The person has not consented to the offering's terms, and only those who have get access
+    /// ([`MembershipPolicy::consented_users_only`](super::MembershipPolicy::consented_users_only)). Reported only for
+    /// people who lose access because of it: Waldur leaves everybody without consent out of the team.
     NoConsent,
 }
 
@@ -251,7 +251,7 @@ pub enum Change {
     Status(Status),
     /// Metadata were published.
     Metadata,
-    /// Limits were brought in line with those of the other side.
+    /// Limits were set to those of the other side.
     Limits(LimitsAuthority),
     /// A limit differs and nobody has the authority to say which is right.
     LimitsDiffer {
@@ -264,13 +264,13 @@ pub enum Change {
     },
     /// The limits of a user were set or taken away.
     UserLimits(Personal),
-    /// Roles, or what depends on them, were brought in line.
+    /// Roles, or what depends on them, were corrected.
     Reconciled(Personal),
-    /// The last day was brought in line in Waldur.
+    /// The last day was corrected in Waldur.
     EndDate,
-    /// The name on the system behind was brought in line in Waldur.
+    /// The name on the system behind the back end was corrected in Waldur.
     EffectiveId,
-    /// What is told about the access of the members was brought in line.
+    /// What Waldur is told about the access of members was corrected.
     Statuses,
     /// Waldur was told that the resource was seen.
     LastSync,

@@ -1,4 +1,4 @@
-//! Who gets access to a new resource, and that nobody keeps it to one that has ended.
+//! Gives access to a new resource, and takes all access to one that has ended.
 
 use std::{collections::BTreeMap, slice};
 

@@ -84,8 +84,8 @@ impl OrderProcessor {
     }
 
     /// What a failure after provisioning began comes to. Only a permanent one is reported, and only while the order is
-    /// still executing: `set_state_erred` has no guard on the server's side and would fell a finished order's resource
-    /// (recorded: 144_erred_from_done).
+    /// still executing: `set_state_erred` has no guard on the server's side and would make the resource of a finished
+    /// order erred (recorded: 144_erred_from_done).
     pub(super) async fn fail(&self, job: &Job<'_>, order: &Order, error: Error) -> OrderOutcome {
         if error.is_passing() {
             return OrderOutcome::Deferred(error);

@@ -1,10 +1,10 @@
-//! Objects that were made for an order which somebody else had ended by then, and whose resource is gone too: no order
-//! will ever remove them (faults.md row 115).
+//! Objects that nobody wants: while one was made, somebody else ended its order, and its resource is gone, too. No
+//! order will ever remove such an object (faults.md row 115).
 //!
-//! The pass that finds one leaves it and says so ([`FollowUp::RemoveLeftover`]); the passes after it look again. What is
-//! still nobody's by Waldur's word, and still ours by its stamp, is removed then, by the same call as for a terminated
-//! resource: two readings are one more than a single wrong answer of Waldur's. What cannot be removed is told of in each
-//! pass. All of this is lost with the process, so that one that lives for a single pass only tells.
+//! The pass that finds one leaves it and says so ([`FollowUp::RemoveLeftover`]). The next pass looks again. If Waldur
+//! still says that nobody wants the object, and its stamp is still ours, it is removed by the same call as for a
+//! terminated resource. Two looks, because one answer of Waldur's may be wrong. What cannot be removed is reported in
+//! each pass. All of this is lost with the process, so a process that lives for a single pass only reports.
 
 use std::{
     fmt,

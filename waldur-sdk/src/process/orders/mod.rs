@@ -54,9 +54,9 @@ use crate::{
 ///
 /// Orders: from the customer's wish to the real thing (core.md §2).
 ///
-/// `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated, so a process
-/// that is killed between any two requests, or two agents that work on one offering, end in the state of a run
-/// without faults.
+/// `stamp → find → reserve → create → configure → verify → record → done`: every step can be repeated. A process may be
+/// killed between any two requests, and two agents may work on one offering: the end is the state of a run without
+/// faults.
 ///
 /// | order type | what happens |
 /// |---|---|
@@ -64,14 +64,18 @@ use crate::{
 /// | Update | [`update_options`](crate::backend::ResourceBackend::update_options), [`update_plan`](crate::backend::ResourceBackend::update_plan), [`set_limits`](crate::backend::ResourceBackend::set_limits), whatever changed, in this order |
 /// | Terminate | [`delete`](crate::backend::ResourceBackend::delete), or no access, no keys and zero limits if `soft_delete` |
 ///
-/// What a failure comes to is decided by its [`ErrorClass`](crate::ErrorClass) alone: *not ready* and *transient*
-/// leave the order as it is; *duplicate* and *foreign* move a creation on to the next name; everything else is
-/// reported to the customer, but never for an order that is finished.
+/// The [`ErrorClass`](crate::ErrorClass) of a failure alone decides what happens:
 ///
-/// A pass tries every order once and then, in rounds, those whose pause is over; nobody's pause holds another up. It
-/// begins nothing more once credentials were refused, so that no account is locked for it. When many orders in a row
-/// failed for a passing reason, the other side counts as down: from then on a single order at a time is tried, and the
-/// rest goes on only if that succeeds. What was not begun comes first in the next pass.
+/// | class | what happens |
+/// |---|---|
+/// | *not ready*, *transient* | the order stays as it is |
+/// | *duplicate*, *foreign* | a creation goes on to the next name |
+/// | any other | the order becomes erred, with an explanation; but not an order that is finished |
+///
+/// A pass tries every order once. Then it goes in rounds through those that failed and whose pause is over, so no order
+/// waits for another's pause. Once credentials were refused it begins nothing more, so that no account gets locked.
+/// When many orders in a row failed for a reason that may pass, the other side counts as down. From then on one order
+/// at a time is tried, and the rest goes on only if that succeeds. What was not begun comes first in the next pass.
 #[derive(Clone)]
 pub struct OrderProcessor(Arc<Inner>);
 

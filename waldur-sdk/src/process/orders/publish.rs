@@ -13,9 +13,9 @@ use crate::{
 
 impl OrderProcessor {
     /// Sends again what Waldur refused when an order ended ([`FollowUp::PublishResource`]): the endpoints as they were
-    /// made, and those limits that were refused as the back end has them by now. Whoever has the resource's metadata
-    /// refused synchronises it. May be repeated until Waldur takes it. Nothing is sent for any other follow-up, and for a
-    /// resource that is on its way out or has another object by now.
+    /// made, and the refused limits as the back end has them by now. (Refused metadata are published by the next
+    /// membership synchronisation.) May be repeated until Waldur accepts it. Sends nothing for any other follow-up, or
+    /// if the resource is on its way out or has another object by now.
     ///
     /// # Errors
     /// When Waldur refuses again, or either side cannot be asked.

@@ -34,8 +34,8 @@ impl OrderRunReport {
     }
 
     /// Whether everything that was listed was read and came to a good end or goes on as it should, with nothing left
-    /// over. Members who have no access yet are no more than waiting: a synchronisation finds them by itself, while
-    /// keys, what is published and objects are looked at by nobody once their order is done.
+    /// over. Members without access do not count: a synchronisation finds them by itself. But nobody looks again at
+    /// keys, published metadata and objects once their order is done.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
@@ -108,7 +108,7 @@ pub enum OrderOutcome {
     AwaitingDecision,
     /// Left as it is; the next pass tries again.
     Deferred(Error),
-    /// Left as it is, and so will every later pass leave it until somebody acts.
+    /// Left as it is. Later passes will leave it, too, until somebody acts.
     NeedsAttention(Error),
     /// Reported erred.
     Erred(Error),
@@ -133,8 +133,9 @@ impl OrderOutcome {
         }
     }
 
-    /// Whether the order came to a good end or waits as it should. A deferred order does when the back end said that it
-    /// is not ready, and when the caller wanted it so (a stop, a dry run); not when something is down, refused or wrong.
+    /// Whether the order came to a good end or waits as it should. A deferred order is good if the back end said that
+    /// it is not ready, or if the caller wanted it so (a stop, a dry run). It is not if something is down, refused or
+    /// wrong.
     pub fn is_good(&self) -> bool {
         match self {
             Self::Done
@@ -199,7 +200,8 @@ pub enum FollowUp {
         /// Its project.
         project: Option<ProjectUuid>,
     },
-    /// Publish again what Waldur refused. Nobody else has the endpoints, so they are lost to the customer if this is.
+    /// Publish again what Waldur refused. If this follow-up is lost, the customer never gets the endpoints: nobody else
+    /// has them.
     PublishResource {
         /// The resource.
         resource: ResourceUuid,
@@ -209,8 +211,8 @@ pub enum FollowUp {
         limits: Option<Limits>,
         /// The endpoints, if they were.
         endpoints: Vec<Endpoint>,
-        /// Whether metadata was. It may hold secrets, and is published by a synchronisation of members as the back end
-        /// tells it by then.
+        /// Whether metadata was. It may hold secrets, so it is not here: a membership synchronisation publishes what
+        /// the back end has by then.
         metadata: bool,
     },
     /// Look at the customer's keys again: one is missing, or one may be live that Waldur does not know.

@@ -1,5 +1,5 @@
-//! The id comes before the object: it is written to Waldur first, so that a process that dies in between leaves a
-//! trace and not an orphan.
+//! The id is written to Waldur before the object is made. So a process that dies in between leaves a trace in Waldur
+//! and not an orphan on the back end.
 
 use super::{Job, OrderProcessor};
 use crate::{

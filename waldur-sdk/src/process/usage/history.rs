@@ -47,7 +47,7 @@ impl HistoricalSpan {
     }
 }
 
-/// Loads usage of the past into Waldur, month by month, and puts right what differs: amounts may go down.
+/// Loads usage of the past into Waldur, month by month, and corrects what differs. Amounts may go down.
 ///
 /// ```no_run
 /// # async fn example(reporter: waldur_sdk::process::UsageReporter) -> waldur_sdk::Result<()> {
@@ -114,8 +114,8 @@ impl HistoricalLoader {
         self
     }
 
-    /// Reports zeros too, and users of whom nothing was measured as having used nothing (`--reconcile-stale`). Only what
-    /// was measured is put right: unknown is no zero here either.
+    /// Reports zeros, too, and reports 0 for users who are not among those measured (`--reconcile-stale`). Only months
+    /// that were measured are corrected: unknown is not zero here either.
     #[must_use]
     pub fn reconciling_stale(mut self) -> Self {
         self.reconcile = true;

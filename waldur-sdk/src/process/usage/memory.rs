@@ -1,6 +1,6 @@
-//! What a reporter remembers between its runs. It saves calls and repeats; what is billed is decided by what Waldur has.
-//! One thing only is known nowhere else, where Waldur does not tell the plans of a resource: the plan under which this
-//! process reported last, without which a change of plan would not be noticed.
+//! What a reporter remembers between its runs. It saves calls and repeated refusals; what is billed depends on what
+//! Waldur has. One thing is known nowhere else, if Waldur does not tell the plans of a resource: the plan under which
+//! this process reported last. Without it, a change of plan would not be noticed.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -48,26 +48,31 @@ use crate::{
 ///
 /// Usage: from what the back end measured to what Waldur bills (core.md §4).
 ///
-/// `list → measure → compare → submit → share out`: whatever Waldur has already is not sent again, so a run that finds
+/// `list → measure → compare → submit → share out`: what Waldur has already is not sent again. So a run that finds
 /// nothing new writes nothing, and any run may be repeated.
 ///
 /// | what the back end says of a resource | what Waldur is told |
 /// |---|---|
-/// | [`Measured`](crate::backend::Usage::Measured), zero among it | that, if it differs from what Waldur has |
-/// | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no word | nothing |
-/// | less than nothing | nothing: such a measurement is none |
-/// | anything, if several resources have its id | nothing: it cannot be told whose usage it is |
+/// | [`Measured`](crate::backend::Usage::Measured), also zero | that, if it differs from what Waldur has |
+/// | [`NotYet`](crate::backend::Usage::NotYet), [`Unreadable`](crate::backend::Usage::Unreadable), no answer | nothing |
+/// | a negative amount | nothing: that is no measurement |
+/// | anything, if several resources have its id | nothing: nobody knows whose usage it is |
 /// | of a component: nothing | nothing of that component |
 /// | less than Waldur has, and it may not be less | nothing of that month, or nothing of that component |
 ///
-/// Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end in
-/// the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month for
-/// both.
+/// Amounts are rounded once, to two decimals and half to even, before they are compared and sent. Months begin and end
+/// in the zone of the [`UsagePolicy`]; Waldur counts in UTC, so each report carries an instant that lies in its month
+/// in both zones.
 ///
-/// The calls of a run do not grow with the resources that did not change: the offering, one listing of resources, one
-/// listing of usage and one question to the back end for each month, and where users are told apart one listing of their
-/// accounts and one of their shares for each month. Each resource that changed adds one report, and with the first change
-/// of a month a look at the plans that it was on.
+/// Resources that did not change cost no calls of their own.
+///
+/// | call | how often |
+/// |---|---|
+/// | the offering; the listing of resources | once in a run |
+/// | the listing of usage; the question to the back end | once for each month |
+/// | the listing of accounts, and of users' shares, if the back end tells users apart | once; once for each month |
+/// | the report | once for each resource that changed |
+/// | the plans that a resource was on | with its first change of a month |
 #[derive(Clone)]
 pub struct UsageReporter(Arc<Inner>);
 

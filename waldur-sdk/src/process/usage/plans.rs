@@ -1,9 +1,9 @@
 //! Which rows of Waldur a report goes to when the resource changed its plan within the month (core.md §4.5, §10 #2).
 //!
-//! Waldur keeps a row for each component, month and *plan*, and files a report about a resource under the plan that it is
-//! on. A back end measures the month as a whole. So that the rows add up to what was measured, the row of the last plan
-//! gets what the earlier ones do not hold, and where there are rows it is said which plan is meant: the resource may be
-//! on another one when the report arrives.
+//! Waldur keeps a row for each component, month and *plan*, and files a report under the plan that the resource is on.
+//! A back end measures the month as a whole. So the row of the last plan gets what the earlier rows do not hold: then
+//! the rows add up to what was measured. If there are rows already, the report names the plan, because the resource may
+//! be on another one when the report arrives.
 
 use std::collections::{BTreeMap, HashMap};
 

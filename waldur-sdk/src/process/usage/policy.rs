@@ -12,29 +12,31 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct UsagePolicy {
-    /// How many months each run covers, the current one included (`reporting_periods`): 1 to 12, default 2. What is
-    /// outside of that counts as the nearest.
+    /// How many months each run covers, the current one included (`reporting_periods`): 1 to 12, default 2. Other
+    /// numbers count as the nearest of these.
     pub reporting_periods: u8,
     /// The zone in which months begin and end (`timezone`). Default UTC.
     pub timezone: TimeZone,
-    /// What to do when an amount is less than what Waldur has already, and may not be
-    /// ([`decreasing_usage`](crate::backend::Capabilities::decreasing_usage)): leave that component out and report the
-    /// others, or report nothing of that month (`omit_anomalous_usage_components`). Default no: nothing.
+    /// What to do when an amount is less than what Waldur has already, and may not go down
+    /// ([`decreasing_usage`](crate::backend::Capabilities::decreasing_usage)). Yes: leave that component out and report
+    /// the others. No: report nothing of that month (`omit_anomalous_usage_components`). Default no.
     pub omit_anomalous_components: bool,
     /// Report what each user used, where the back end can tell. Default yes.
     pub per_user: bool,
-    /// Look which plan a resource was reported on, before the first report of this process that changes an amount of a
-    /// month, and again when the plan is another. It costs one call for each of those. Without it, a change of plan is
-    /// found out one report late, and that report is too high by what was used before the change. With it, an account that
-    /// may not read the plans of a resource changes no amount of a month that an earlier process reported: nobody could
-    /// tell whether that would bill it twice. Default yes.
+    /// Read on which plans a resource was, before this process changes an amount of a month for the first time, and
+    /// again when the plan has changed. Each reading costs one call. Default yes.
+    ///
+    /// - Without it, a change of plan is noticed one report late, and that report is too high by what was used before
+    ///   the change.
+    /// - With it, if the account may not read the plans of a resource, amounts that an earlier process reported are not
+    ///   changed: nobody could tell whether they would be billed twice.
     pub watch_plan_changes: bool,
     /// Resources in flight at once. Default 8.
     pub concurrency: usize,
     /// Months that the back end is asked about at once. Default 4.
     pub backend_concurrency: usize,
-    /// How often and how long a transient failure is tried again: 10 times, and no later than 60 s after the first of an
-    /// unbroken series of failures, whichever resources they met; pauses from 1 s doubling to at most 15 s, with jitter.
+    /// How often and how long a transient failure is tried again: 10 times, with pauses from 1 s doubling to at most 15
+    /// s, with jitter. The 60 s begin with the first failure of an unbroken series, whichever resources it is about.
     pub retry: RetryPolicy,
     /// Say what would be reported, and report nothing. Default no.
     pub dry_run: bool,

@@ -38,16 +38,16 @@ impl UsageRunReport {
     }
 
     /// Whether nothing failed: whatever was listed was read, and each month of it came to a
-    /// [good](UsageOutcome::is_good) outcome. That all that was used is in Waldur is more than that: see
-    /// [`losses`](Self::losses). A back end that measures nothing cannot fail, so with [`no_source`](Self::no_source) it
-    /// is clean: whoever expects usage of it asks for that.
+    /// [good](UsageOutcome::is_good) outcome. That does not mean that everything that was used is in Waldur: see
+    /// [`losses`](Self::losses). A back end that measures nothing cannot fail, so with [`no_source`](Self::no_source)
+    /// it is clean: whoever expects usage of it asks for that.
     pub fn is_clean(&self) -> bool {
         self.unreadable.is_empty()
             && self.listing_gap.is_none()
             && self.outcomes().all(|period| period.outcome.is_good() && period.users.failed.is_none())
     }
 
-    /// What was used, or may have been, and is not in Waldur: a line for each, to be shown to somebody.
+    /// What was used, or may have been used, and is not in Waldur. One line for each, to be shown to somebody.
     pub fn losses(&self) -> Vec<String> {
         let of = |resource: &ResourceUsageReport| {
             let uuid = resource.resource;
@@ -57,8 +57,7 @@ impl UsageRunReport {
         self.resources.iter().flat_map(of).collect()
     }
 
-    /// How many runs in a row, this one included, the resource that is worst off could not be measured: what to raise an
-    /// alarm by.
+    /// For how many runs in a row, this one included, the worst resource could not be measured. Raise an alarm by it.
     pub fn stalest(&self) -> u32 {
         self.resources.iter().map(|resource| resource.stale_runs).max().unwrap_or_default()
     }
@@ -100,16 +99,16 @@ pub struct PeriodUsageReport {
     pub split: Vec<String>,
     /// Components of which the users' amounts do not add up to the total. The total counts.
     pub unequal: Vec<String>,
-    /// Components of which users' amounts were measured and no total. They were not sent.
+    /// Components with amounts of users and no total. They were not sent.
     pub untotalled: Vec<String>,
-    /// Components of which it cannot be told whose usage was measured, since somebody added one in Waldur by the name of
-    /// what another stands for ([`ComponentMapping`](crate::settings::ComponentMapping)). They were not sent.
+    /// Components whose usage cannot be told apart: somebody has added a component in Waldur whose name is the back-end
+    /// name of another ([`ComponentMapping`](crate::settings::ComponentMapping)). They were not sent.
     pub ambiguous: Vec<String>,
-    /// What of the month the back end could not prove: so much may be missing from the amounts.
+    /// For which part of the month the back end has no proof. So much may be missing from the amounts.
     pub unproven: Option<String>,
     /// What became of the users' amounts.
     pub users: UsersReport,
-    /// A refusal is of an earlier run: the values are the same, so nothing was sent again.
+    /// The refusal is from an earlier run. The values are the same, so nothing was sent again.
     pub remembered: bool,
     /// How often it was tried in this run.
     pub attempts: u32,
@@ -136,7 +135,7 @@ impl PeriodUsageReport {
         }
     }
 
-    /// What was used in the month, or may have been, and is not in Waldur: a line for each. Names no user.
+    /// What was used in the month, or may have been used, and is not in Waldur. One line for each. Names no user.
     pub fn losses(&self) -> Vec<String> {
         let month = self.period;
         let mut lines = Vec::new();
@@ -221,11 +220,11 @@ pub enum UsageOutcome {
     DryRun,
     /// Nothing was measured that could be reported.
     Unmeasured,
-    /// Nothing was used, and that is not reported: only where history is loaded.
+    /// Nothing was used, and that is not reported. Only when history is loaded.
     Idle,
     /// The back end has not counted yet.
     NotYet,
-    /// It could not be found out what was used. Nothing was reported.
+    /// It could not be read what was used. Nothing was reported.
     Unreadable(Error),
     /// Amounts went down that must not. Nothing was reported.
     Anomaly,
@@ -233,7 +232,7 @@ pub enum UsageOutcome {
     MonthEnded,
     /// The month has not begun for Waldur, which counts in UTC.
     NotBegun,
-    /// The month is over, or about to end, and this Waldur would take the report for one of the month that follows.
+    /// The month is over, or about to end, and this Waldur would file the report under the month that follows.
     ServerTooOld,
     /// The resource is in a state in which Waldur takes no usage, or gone.
     WrongState(Error),
@@ -246,8 +245,7 @@ pub enum UsageOutcome {
 }
 
 impl UsageOutcome {
-    /// Whether nobody has to do anything about it. That something was lost all the same is told by
-    /// [`PeriodUsageReport::losses`].
+    /// Whether nobody has to do anything about it. Something may still be lost: see [`PeriodUsageReport::losses`].
     pub fn is_good(&self) -> bool {
         match self {
             Self::Submitted

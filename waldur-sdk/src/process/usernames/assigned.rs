@@ -1,4 +1,5 @@
-//! Names that the back end itself gave to people (core.md §5.7, §7.2): Waldur is told of those that it has otherwise.
+//! Names that the back end itself gave to people (core.md §5.7, §7.2): where Waldur has another name, it is told this
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// What came of giving names in one pass.
 ///
-/// Names of people on the site, driven (core.md §3.3, usernames.md §1): who wants a name gets it from the
+/// Names of people on the site (core.md §3.3, usernames.md §1): an account that wants a name gets it from the
 /// [`UsernameBackend`](crate::backend::UsernameBackend), and Waldur is told how far that is.
 ///
 /// | the account is | and there is a name | the person has to do something | asking failed for good |
@@ -24,15 +24,16 @@ use crate::{
 /// | Pending | name, complete | the other pending, or nothing | nothing |
 /// | anything else, or has a name | nothing is asked | | |
 ///
-/// The back end is asked before Waldur is told anything: while it has no answer, nothing moves. A name that is there is
-/// never replaced: the account is read once more just before it gets one. A name that Waldur refused is not offered
-/// again for a day, unless the back end gives another one. One account's failure is its own. A server of 2024 knows no
-/// states: it is told names and nothing else.
+/// - The back end is asked before Waldur is told anything. While it has no answer, nothing changes.
+/// - A name that an account has is never replaced: the account is read once more just before it gets one.
+/// - A name that Waldur refused is not offered again for a day, unless the back end gives another one.
+/// - A failure of one account does not affect the others.
+/// - A server of 2024 knows no states. It is told names and nothing else.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UsernameReport {
-    /// Whose part it is to name people; `None` when that was not asked, because there is no
-    /// [`UsernameBackend`](crate::backend::UsernameBackend), or could not be found out.
+    /// Who names people at this offering. `None` if that was not asked, because there is no
+    /// [`UsernameBackend`](crate::backend::UsernameBackend), or could not be read.
     pub named_by: Option<NamedBy>,
     /// One entry for each account that wanted a name or was to be removed.
     pub accounts: Vec<AccountReport>,
@@ -67,13 +68,13 @@ pub enum AccountOutcome {
     Named,
     /// Somebody else was faster; the account was left as it is.
     LeftToOthers,
-    /// There is no name for it, and nothing to be said.
+    /// There is no name for it, and that is all right.
     NoName,
     /// The person was asked to do something.
     Asked,
     /// The person has still to do what was asked for.
     StillWaiting,
-    /// A dry run: the username back end would be asked, and what it would say is not known beforehand.
+    /// A dry run: the username back end would be asked, and it has no preview of its answer.
     DryRun,
     /// Asking for a name failed for good: the account is marked as failed.
     Failed(Error),

@@ -14,9 +14,9 @@
 //! ```
 //!
 //! # Whatever dies
-//! [`orders`] carries out orders of every kind on the back end, and kills the process around every write, drops its future
-//! wherever it waits, lets two agents meet, and loses writes. One call, for which a subject says beside the above how a
-//! back end is built over a [`Life`] and what its system holds:
+//! [`orders`] carries out orders of every kind on the back end, and kills the process around every write, drops its
+//! future wherever it waits, lets two agents meet, and loses writes. It is one call. For it, a subject also says how a
+//! back end is built over a [`Life`], and what its system holds:
 //!
 //! ```
 //! use waldur_sdk::testing::{MemoryService, conformance::{self, MemorySubject, Scene, Verdict, Work}};
@@ -33,7 +33,7 @@
 //! ```
 //!
 //! Under virtual time (see [`testing`](crate::testing#virtual-time)) that takes seconds: [`Subject::environment`] names
-//! its clocks. A [`Scene`] is a [`Scenario`] as well, for what a back end wants to be held against beyond that.
+//! its clocks. A [`Scene`] is also a [`Scenario`], so a back end can run further harnesses over it.
 //!
 //! # One call after another
 //! | group | checks |
@@ -46,18 +46,24 @@
 //! | facets | members, status, import: only where the back end has them |
 //! | keys | different, whole, pruned and replaced one at a time: only where the back end has them |
 //! | usage | every id answered for, by its month, shares within the total; an outage is not zero; only where it is measured |
-//! | membership | what a synchronisation relies on in every cycle, only where the back end has it: see below |
+//! | membership | what a synchronisation relies on in every pass, only where the back end has it: see below |
 //!
 //! # What a membership synchronisation relies on
 //! [`MembershipSync`](crate::process::MembershipSync) compares what a back end says with what Waldur says, and writes
-//! where they differ, in every cycle. So whatever was set has to read back as it was set, or it is set again for ever:
-//! members by [`MemberDirectory::list`](crate::backend::MemberDirectory::list), the status and the limits (in Waldur's
-//! units) by [`ResourceBackend::inspect`], metadata the same at every reading, limits of users by
-//! [`UserLimits::list`](crate::backend::UserLimits::list). A list that could not be read is an error and never an empty
-//! one: an empty list of members is an invitation to add everybody, an absent object one to do nothing at all.
-//! [`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile) and
-//! [`ResourceUpkeep`](crate::backend::ResourceUpkeep) are called in every cycle and have to cost nothing when nothing
-//! changed; the second call of the same says so here.
+//! where they differ, in every pass. So whatever was set has to read back as it was set; otherwise it is set again for
+//! ever.
+//!
+//! | what | is read by |
+//! |---|---|
+//! | members | [`MemberDirectory::list`](crate::backend::MemberDirectory::list) |
+//! | the status, and the limits in Waldur's units | [`ResourceBackend::inspect`] |
+//! | metadata | the same, and equal at every reading |
+//! | limits of users | [`UserLimits::list`](crate::backend::UserLimits::list) |
+//!
+//! A list that could not be read is an error and never an empty list: an empty list of members would mean that
+//! everybody has to be added. [`MemberDirectory::reconcile`](crate::backend::MemberDirectory::reconcile) and
+//! [`ResourceUpkeep`](crate::backend::ResourceUpkeep) are called in every pass and have to cost nothing when nothing
+//! changed. The suite makes the same call twice and looks at the second.
 
 mod checks;
 mod facets;

@@ -270,8 +270,8 @@ impl<S: Subject> World<S> {
         let http = Http::new(waldur).with_environment(self.subject.environment());
         let client = WaldurClient::builder(self.waldur.base_url()).token(self.waldur.token()).http(http);
         let client = client.agent_mode(AgentMode::OrderProcess).build()?;
-        let served = ServedOffering::new(client, backend, self.offering).with_components(self.subject.components());
-        Ok(served.orders())
+        let served = ServedOffering::new(client, backend, self.offering);
+        Ok(served.with_components(self.subject.components()).orders())
     }
 
     /// One pass of one agent that nothing happens to.

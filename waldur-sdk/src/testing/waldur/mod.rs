@@ -26,35 +26,41 @@
 //! ```
 //!
 //! # Two generations
-//! [`Generation::V2024`] answers as the recordings of a real server of October 2024 do, its quirks included: pages of
-//! HTML for 404 and 500, success without a body, a broken `set_state_erred` without a traceback, an order that stays
-//! `done` while its resource is flipped to `Erred`. A comment `recorded: NNN` in this module names the exchange.
-//! Paths that came later answer with its 404 page.
+//! [`Generation::V2024`] answers like the recordings of a real server of October 2024, with its quirks: pages of HTML
+//! for 404 and 500, success without a body, a `set_state_erred` that breaks without a traceback, an order that stays
+//! `done` while its resource becomes `Erred`. A comment `recorded: NNN` in this module names the exchange. Paths that
+//! came later are answered with its 404 page.
 //!
-//! [`Generation::V8`] follows the published schema of 8.0.5 and core.md §1. Where neither says anything it does as
-//! generation 2024 does. Accounts of courses and the statuses of members are in core.md §1.6 only. Its own inventions,
-//! which no test should lean on, are: the sentences in `detail` and
-//! `status`; 409 for a wrong state of an offering user; `PROJECT.…` as the role in `team/`; `old_options` and
-//! `new_options` in the attributes of an order that changes options; `Invalid token.` for a bearer token that is not
-//! valid; of usage, which component a refusal names, that `date` is an instant whose month counts in UTC, and that months
-//! to come are taken. Keys of customers, queues and logs of agents, effective ids and end dates are not in that schema:
-//! their answers are made after core.md, and 200 or 201 with a sentence where it says nothing.
+//! [`Generation::V8`] follows the published schema of 8.0.5 and core.md §1. Where neither says anything, it answers
+//! like generation 2024. Accounts of courses and the statuses of members are in core.md §1.6 only. Keys of customers,
+//! queues and logs of agents, effective ids and end dates are not in that schema: their answers follow core.md, and
+//! where that says nothing, they are 200 or 201 with a sentence.
+//!
+//! It has inventions on which no test should depend:
+//!
+//! - the sentences in `detail` and `status`;
+//! - 409 for a wrong state of an offering user;
+//! - `PROJECT.…` as the role in `team/`;
+//! - `old_options` and `new_options` in the attributes of an order that changes options;
+//! - `Invalid token.` for a bearer token that is not valid;
+//! - of usage: which component a refusal names, that `date` is an instant whose month counts in UTC, and that future
+//!   months are accepted.
 //!
 //! # Usage
 //! Reports are kept by component, plan and month, as the recordings 196 to 218 show: repeating one changes its row, a
-//! change of plan within the month begins another ([`FakeWaldur::switch_plan`]). Generation 2024 ignores `date` and files
-//! everything under the month that it is; generation 8 follows it, and can refuse months that are over
-//! ([`FakeWaldur::with_backfilling`]). A plan counts from when usage or plan periods were first asked for, or from the
-//! resource's making if that was the first plan. There is no billing, and no reuse of an earlier month's amounts.
+//! change of plan within the month begins another ([`FakeWaldur::switch_plan`]). Generation 2024 ignores `date` and
+//! files everything under the month that it is; generation 8 follows it, and can refuse months that are over
+//! ([`FakeWaldur::with_backfilling`]). A plan counts from the moment when usage or plan periods were first asked for;
+//! the first plan counts from the creation of the resource. There is no billing, and amounts of an earlier month are
+//! not reused.
 //!
 //! # What it does not serve
-//! The plug-in API of SLURM (`marketplace-slurm-remote`) but for limits, events, writing customers, users, projects and
-//! offerings (seed them). Such a call is answered with 501 and listed by
-//! [`FakeWaldur::unserved`]: better no answer than a made-up one.
+//! Not served are the plug-in API of SLURM (`marketplace-slurm-remote`) except limits, events, and writing customers,
+//! users, projects and offerings (seed them). Such a call is answered with 501 and listed by [`FakeWaldur::unserved`].
 //!
-//! It has no fingerprints of SSH keys and no bills (`billing_price_estimate` is zero). Of a user it shows names and
-//! e-mail, and to offerings that are told more what a test put there; of a partition its name. Consent to terms shows
-//! in teams that are asked for with `has_consent`, which servers before 8.1 ignore, and nowhere else.
+//! It has no fingerprints of SSH keys and no bills (`billing_price_estimate` is zero). It shows names and e-mail of a
+//! user, and other attributes to offerings that may see them, if a test has set them. Of a partition it shows the name.
+//! Consent to terms only shows in teams that are asked for with `has_consent`, which servers before 8.1 ignore.
 //!
 //! # Determinism
 //! Ids count up; the clock begins at 2026-01-01T00:00:00Z and goes on by a millisecond per request and per seeded row,
