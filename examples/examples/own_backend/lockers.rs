@@ -1,6 +1,5 @@
 //! A back end of one's own: lockers, which a small REST service rents out. This file is all there is to it, from the
-//! operator's settings to the last call; `tests/own_backend.rs` holds it against the contract, and its orders against
-//! deaths of the process, dropped futures and a second agent: one call for each.
+//! operator's settings to the last call; `tests/own_backend.rs` holds it against the contract, and kills it everywhere.
 
 use std::{collections::BTreeMap, sync::Arc};
 
