@@ -192,13 +192,20 @@ impl BackendFactory for HarborFactory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        let (settings, warnings) = environment.settings.read(HarborSettings::read)?;
-        if environment.settings.core.soft_delete {
-            let text = "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
-            return Err(Error::config(text));
+        const SOFT_DELETE: &str =
+            "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
+        match (build(environment), environment.settings.core.soft_delete) {
+            (built, false) => built,
+            (Ok(_), true) => Err(Error::config(SOFT_DELETE)),
+            // Whoever mends one mistake is to know of the other.
+            (Err(error), true) => Err(Error::config(format!("{}; {SOFT_DELETE}", error.message())).with_source(error)),
         }
-        let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
-        let backend = HarborBackend::new(http, settings, &environment.components)?;
-        Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
     }
+}
+
+fn build(environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
+    let (settings, warnings) = environment.settings.read(HarborSettings::read)?;
+    let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
+    let backend = HarborBackend::new(http, settings, &environment.components)?;
+    Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
 }

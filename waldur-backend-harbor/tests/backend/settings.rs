@@ -154,6 +154,9 @@ fn the_component_has_to_be_there_and_billed_by_limit() {
     }
     let error = build(&with(json!({ "soft_delete": true })), components()).unwrap_err();
     assert!(error.message().contains("soft_delete"), "{error}");
+    let error = build(&with(json!({ "soft_delete": true, "harbor_url": 7 })), components()).unwrap_err();
+    let told = format!("{error:#}");
+    assert!(["soft_delete", "harbor_url"].iter().all(|key| told.contains(key)), "{told}");
 }
 
 #[test]
