@@ -20,7 +20,7 @@ use waldur_sdk::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let setting = |name: &str| env::var(name).map_err(|_| format!("{name} is not set"));
 
-    // A client of Waldur. It repeats what may be repeated, and gives up within a minute.
+    // A client of Waldur. It repeats what may be repeated, and gives up within three minutes.
     let waldur = WaldurClient::builder(setting("WALDUR_API_URL")?)
         .token(setting("WALDUR_API_TOKEN")?)
         .agent_mode(AgentMode::OrderProcess)

@@ -49,8 +49,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("left to do: {follow_up}");
         orders.publish(&cx, follow_up).await?;
     }
-    // New resources got their keys with the order. Here are those that customers want replaced, if no event came of it, and
-    // those of resources that are older than the keys.
+    // New resources got their keys with the order. Here are those that customers want replaced, if no event came of it
+    // within `KeyPolicy::stuck_after` (to be set to zero where no events are read), and those of resources that are older
+    // than the keys.
     for rotation in &keys.reconcile_stuck(&OpContext::new("keys")).await?.rotations {
         println!("key {}: {:#}", rotation.key, rotation.outcome);
     }

@@ -24,7 +24,8 @@ pub struct S3Settings {
     pub endpoint: BaseUrl,
     /// `s3_region`: what is published as the region. Default `default`.
     pub region: String,
-    /// `naming`, and what goes with it. Default `seed`.
+    /// `naming`, and what goes with it. Default `seed`, by `user_prefix` (default `waldur_`), `slug_separator` (default `_`)
+    /// and `max_username_length` (default 64 bytes); see [`SeedNaming::new`].
     pub naming: Naming,
     /// `user_prefix` and `allocation_prefix`: what a user is called by that was made for Waldur before there were stamps.
     /// The Python plugin named by the second, whatever its settings said of the first. An empty one says nothing.
@@ -141,7 +142,7 @@ impl S3Settings {
     /// Settings for RadosGW: where tenants reach the gateway, the key of an administrator, and all defaults.
     ///
     /// ```
-    /// use waldur_backend_croit::{S3Backend, S3Settings, radosgw::S3Key, settings::CredentialsMode};
+    /// use waldur_backend_croit::{S3Backend, S3Settings, s3::S3Key, settings::CredentialsMode};
     /// use waldur_sdk::{
     ///     rest::{Http, HttpOptions},
     ///     settings::{AccountingType, Component, Components},

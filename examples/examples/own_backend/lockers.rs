@@ -4,7 +4,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 use waldur_sdk::{
@@ -16,7 +15,7 @@ use waldur_sdk::{
     naming::SlugNaming,
     rest::{BaseUrl, Call, HttpOptions, PlainHttp, RestClient, StaticHeader},
     settings::{BackendLimit, Components, Read, Section, Warning},
-    types::{BackendAmount, BackendId, Limit, Limits, ResourceUuid},
+    types::{BackendAmount, BackendId, Limit, Limits, ResourceUuid, SecretString},
 };
 
 /// What the operator writes under `backend_settings`, a line for each key.

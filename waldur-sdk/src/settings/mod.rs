@@ -7,9 +7,9 @@
 //! A back end reads its `backend_settings` with the same reader, one line for each key:
 //!
 //! ```
-//! use secrecy::SecretString;
 //! use waldur_sdk::rest::{BaseUrl, PlainHttp};
 //! use waldur_sdk::settings::{BackendSettings, Read, Section};
+//! use waldur_sdk::types::SecretString;
 //!
 //! #[derive(Debug)]
 //! struct RegistrySettings {
