@@ -169,6 +169,10 @@ impl HarborSettings {
         let bytes_per_unit = section.key("storage_bytes_per_unit").integer(1..=1_u64 << 50).or(BYTES_PER_UNIT);
         let unverified = "Harbor's certificate is not verified: anybody on the way can take the password";
         let verify_ssl = section.verify_ssl(unverified);
+        if section.key("soft_delete").boolean().or(false) {
+            section
+                .refuse("soft_delete", "closes a resource by a limit of 0, which Harbor does not have; leave it out");
+        }
         section.finish()?;
         let settings = Self {
             group_prefix,

@@ -262,7 +262,7 @@ impl Inner {
             .ids()
             .iter()
             .map(BackendId::as_str)
-            .filter(|name| gap.is_some() && !facts.contains_key(*name))
+            .filter(|name| gap.is_some() && !facts.contains_key(*name) && !self.known().is_gone(name))
             .map(str::to_owned)
             .collect();
         // A row that cannot be read is nobody's who was asked for, where all of those were.

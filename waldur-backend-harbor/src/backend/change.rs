@@ -2,13 +2,13 @@
 
 use waldur_sdk::{
     Error, ErrorKind, Result,
-    backend::{CONSISTENCY, LimitChange, MarketplaceResource, OpContext, Status, Verified, read_back},
+    backend::{CONSISTENCY, LimitChange, MarketplaceResource, OpContext, Ownership, Status, Verified, read_back},
     types::{BackendId, Limits},
 };
 
 use super::{
     Inner,
-    sight::{Seen, allowlist, inconsistent, unless_gone},
+    sight::{Facts, Seen, allowlist, inconsistent, ownership, unless_gone},
     stamp::{self, Marks},
 };
 use crate::client::{HarborClient, ProjectName, Quota, StorageLimit};
@@ -145,14 +145,18 @@ impl Inner {
             return Err(Error::new(ErrorKind::Inconsistent, text).with_retryable(true));
         }
         let list = allowlist(&project)?;
-        let mut marks = stamp::read(list).stamped(resource.stamp());
+        let mut marks = stamp::read(list);
+        // A name alone is no proof, and a stamp would be one.
+        if ownership(resource, &Facts::of(&project)) == Ownership::Ours {
+            marks = marks.stamped(resource.stamp());
+        }
         change(&mut marks);
         let Some(list) = stamp::written(list, &marks) else {
             return Ok(self.seen(project, seen.quota));
         };
         client.projects().set_allowlist(name, &list).await?;
         let project = client.projects().get(name).await?;
-        if stamp::of(&project) != marks {
+        if stamp::read(allowlist(&project)?) != marks {
             return Err(inconsistent(name, "a note was written to it, but does not show"));
         }
         Ok(self.seen(project, seen.quota))

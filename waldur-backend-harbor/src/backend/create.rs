@@ -45,7 +45,11 @@ impl Place {
     fn is_unfinished(&self) -> bool {
         match self {
             Self::New(_) => true,
-            Self::There(project) => stamp::born_with(project) != Mark::None && project.repo_count == Some(0),
+            Self::There(project) => {
+                let is_unstamped =
+                    project.cve_allowlist.as_ref().is_some_and(|list| stamp::read(list).stamp == Mark::None);
+                is_unstamped && stamp::born_with(project) != Mark::None && project.repo_count == Some(0)
+            }
         }
     }
 }

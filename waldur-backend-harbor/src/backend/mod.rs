@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use waldur_sdk::{
-    Error, Result,
+    Result,
     backend::{
         Aspects, BackendFactory, BuildEnv, ById, Candidate, Capabilities, CreateRequest, Created, DeleteRequest,
         Finding, Importer, Inspection, LimitChange, MarketplaceResource, OpContext, Progress, Removed, ResourceBackend,
@@ -176,7 +176,7 @@ impl StatusControl for HarborBackend {
         id: &BackendId,
         status: Status,
     ) -> Result<()> {
-        self.0.change_status(cx, resource, id, status).await
+        self.0.change_status(cx, resource, id, status).await.map_err(upkeep::nobodys_fault)
     }
 }
 
@@ -192,20 +192,9 @@ impl BackendFactory for HarborFactory {
     }
 
     fn build(&self, environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-        const SOFT_DELETE: &str =
-            "soft_delete: closes a resource by a limit of 0, which Harbor does not have; leave it out";
-        match (build(environment), environment.settings.core.soft_delete) {
-            (built, false) => built,
-            (Ok(_), true) => Err(Error::config(SOFT_DELETE)),
-            // Whoever mends one mistake is to know of the other.
-            (Err(error), true) => Err(Error::config(format!("{}; {SOFT_DELETE}", error.message())).with_source(error)),
-        }
+        let (settings, warnings) = environment.settings.read(HarborSettings::read)?;
+        let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
+        let backend = HarborBackend::new(http, settings, &environment.components)?;
+        Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
     }
-}
-
-fn build(environment: &BuildEnv) -> Result<(Arc<dyn ResourceBackend>, Vec<Warning>)> {
-    let (settings, warnings) = environment.settings.read(HarborSettings::read)?;
-    let http = environment.http(&HttpOptions::default().verifying(settings.verify_ssl)?)?;
-    let backend = HarborBackend::new(http, settings, &environment.components)?;
-    Ok((Arc::new(backend.with_time_zone(environment.time_zone.clone())), warnings))
 }

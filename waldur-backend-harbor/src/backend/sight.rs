@@ -121,6 +121,7 @@ impl Known {
         if whole.is_some() {
             self.facts.clear();
         }
+        self.gone.retain(|name| !listed.contains_key(name));
         self.facts.extend(listed);
         if whole.is_some() {
             let facts = &self.facts;

@@ -74,19 +74,16 @@ impl Looks {
 impl ResourceUpkeep for HarborBackend {
     async fn sync_project(&self, cx: &OpContext, id: &BackendId, about: &Surroundings) -> Result<()> {
         let (resource, cycle) = (&about.resource, cycle(self.0.client.environment().now()));
-        if self.0.known().take_void_note(id.as_str()) {
-            self.0.drop_void_note(cx, id, resource).await.map_err(nobodys_fault)?;
-        }
-        self.0.drop_false_stamps(cx, id, resource).await.map_err(nobodys_fault)?;
+        let tidied = self.0.tidy_marks(cx, id, resource).await.map_err(nobodys_fault);
         if !self.0.looks().is_due(resource.uuid, cycle) {
-            return Ok(());
+            return tidied;
         }
         let reasserted = self.0.reassert(cx, id, resource).await.map_err(nobodys_fault);
         // What passes is looked at in the next cycle again; what somebody has to mend, in its next turn.
         if reasserted.as_ref().err().is_none_or(|error| error.code() == Some(LATER)) {
             self.0.looks().done(resource.uuid, cycle);
         }
-        reasserted
+        tidied.and(reasserted)
     }
 }
 
@@ -129,6 +126,14 @@ impl Inner {
             self.unbind(cx, &client, &project, former).await?;
         }
         note(seen, vec![group.as_str().to_owned()]).await.map(drop)
+    }
+
+    /// Takes notes away that say what is not so, and stamps of others.
+    async fn tidy_marks(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
+        if self.known().take_void_note(id.as_str()) {
+            self.drop_void_note(cx, id, resource).await?;
+        }
+        self.drop_false_stamps(cx, id, resource).await
     }
 
     /// Takes away what others have written beside the stamp of ours, if the project is proven to be ours.
@@ -238,7 +243,7 @@ fn unproven(id: &BackendId) -> Error {
 }
 
 /// A right that the account lacks, or a name that cannot be had, is nothing that the resource could be blamed for.
-fn nobodys_fault(error: Error) -> Error {
+pub(super) fn nobodys_fault(error: Error) -> Error {
     if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Config) {
         Error::not_ready(error.message().to_owned())
             .with_code(LATER)

@@ -152,8 +152,11 @@ async fn without_any_one_right_what_needs_it_fails_by_its_name_and_is_finished_w
             if needed_by.contains(&work) {
                 let error: Error = outcome.expect_err(right);
                 // What is looked after beside the orders waits for the operator, and fells no resource.
-                let kind =
-                    if matches!(work, W::Role | W::Move) { ErrorKind::NotReady } else { ErrorKind::PermissionDenied };
+                let kind = if matches!(work, W::Role | W::Move | W::Downscale) {
+                    ErrorKind::NotReady
+                } else {
+                    ErrorKind::PermissionDenied
+                };
                 assert_eq!(error.kind(), kind, "{work:?} without {right}: {error}");
                 assert!(error.message().contains(right), "{work:?} without {right}: {error}");
                 assert_untouched(work, right, &gate, &before(work, Vec::new()));

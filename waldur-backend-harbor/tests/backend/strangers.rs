@@ -29,6 +29,13 @@ fn orders(waldur: &FakeWaldur, harbor: &FakeHarbor, offering: waldur_sdk::types:
 
 #[tokio::test(start_paused = true)]
 async fn h13_a_robot_that_may_only_list_opens_no_strangers_project_once_it_may_more() {
+    // In the first attempt, or in one after an attempt that reserved the name and came to nothing.
+    for is_down_first in [false, true] {
+        robot_that_may_only_list(is_down_first).await;
+    }
+}
+
+async fn robot_that_may_only_list(is_down_first: bool) {
     let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
     let offering = waldur.offering().component("storage", Billing::Limit).create();
     let project = waldur.project("Team").slug("team").create();
@@ -44,11 +51,17 @@ async fn h13_a_robot_that_may_only_list_opens_no_strangers_project_once_it_may_m
     let harbor = harbor.build();
     harbor.add_project(SeedProject::new(NAME).quota(3 * GIB).group("strangers", 1)).unwrap();
     let before = harbor.project(NAME);
+    let login = harbor.robot_login().to_owned();
+    if is_down_first {
+        harbor.edit_robot(&login, |robot| *robot.disabled = true);
+        orders(&waldur, &harbor, offering).run_once(&cx()).await.unwrap();
+        assert_eq!(waldur.resource_view(resource).backend_id, NAME);
+        harbor.edit_robot(&login, |robot| *robot.disabled = false);
+    }
     let report = orders(&waldur, &harbor, offering).run_once(&cx()).await.unwrap();
     assert!(matches!(report.orders[0].outcome, OrderOutcome::Erred(_)), "{}", report.orders[0].outcome);
     assert_eq!(waldur.resource_view(resource).backend_id, "");
     // The operator grants what the order's error named.
-    let login = harbor.robot_login().to_owned();
     harbor.edit_robot(&login, |robot| *robot.permissions = Permission::needed());
     for _pass in 0..2 {
         pass_time(TURN).await;
@@ -75,6 +88,17 @@ async fn on_a_project_of_which_only_the_name_is_known_no_group_gets_a_role() {
     let after = site.gate.fake.project(NAME).unwrap();
     assert_eq!((after.groups(), &after.allowlist), (before.groups(), &before.allowlist));
     assert_eq!(site.waldur.resource_view(site.resource).state, ResourceState::Ok, "nobody blames the resource");
+    // Nor is it changed or deleted: not even what is written to it may make it the resource's.
+    site.waldur.change_resource(site.resource, |row| row.downscaled(true));
+    site.pass().await;
+    site.waldur.change_resource(site.resource, |row| row.downscaled(false));
+    site.pass().await;
+    let order = site.waldur.order_on(site.resource).terminate().pending();
+    orders(&site.waldur, &site.gate.fake, site.offering).run_once(&cx()).await.unwrap();
+    assert_eq!(site.waldur.order_view(order).state, OrderState::Erred);
+    let after = site.gate.fake.project(NAME).unwrap();
+    assert_eq!((after.groups(), &after.allowlist), (before.groups(), &before.allowlist));
+    site.waldur.change_resource(site.resource, |row| row.state(ResourceState::Ok));
     // Somebody has looked, and says that it is.
     site.waldur.change_resource(site.resource, |row| row.backend_metadata(json!({ "harbor_project_id": before.id })));
     assert_synced(&site.pass().await);

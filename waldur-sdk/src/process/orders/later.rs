@@ -69,7 +69,10 @@ impl OrderProcessor {
         match (&order.kind, settled, changes) {
             (OrderType::Create | OrderType::Restore, Settled::Created(created), _) => {
                 let team = self.team(job, &resource).await;
-                self.complete_create(job, order, &work.resource, &team, created).await
+                // As with a creation that ends at once: what the order says counts.
+                let mut side = work.resource;
+                side.limits.extend(work.limits);
+                self.complete_create(job, order, &side, &team, created).await
             }
             (OrderType::Update, Settled::Options, Some(changes)) => {
                 self.apply(job, order, changes.after_options(), Proof::acknowledged()).await

@@ -4,8 +4,8 @@ use futures_util::future::{join, join3};
 
 use super::{FollowUp, Job, OrderProcessor, course::is_gone};
 use crate::{
-    backend::{Created, MarketplaceResource, OpContext, Origin, ResourceState},
-    client::Feature,
+    backend::{Created, MarketplaceResource, OpContext, Origin, ResourceState, Status},
+    client::{Feature, Resource},
     error::{Error, ErrorClass, ErrorKind, Result},
     process::{convert, failure::shielded},
     types::{BackendId, Endpoint, Limits, ResourceUuid},
@@ -42,20 +42,23 @@ impl OrderProcessor {
         if is_gone(&row) || row.backend_id.as_ref() != Some(id) {
             return Ok(());
         }
-        // An order may have changed them since.
         let limits = match refused {
-            Some(refused) => {
-                let stamp = convert::marketplace(&row, self.offering()).stamp();
-                let found = ResourceState::owned(self.backend().get(cx, id).await?, id, stamp, Origin::Recorded)?;
-                found.limits.into_iter().filter(|(name, _)| refused.contains_key(name)).collect()
-            }
-            None => Limits::new(),
+            Some(refused) => self.limits_again(cx, &row, id, &refused).await?,
+            None => None,
         };
+        if limits.is_none() && endpoints.is_empty() {
+            return Ok(());
+        }
         if self.policy().dry_run {
             return Err(Error::new(ErrorKind::DryRun, format!("more of resource {resource} would be published")));
         }
         cx.step("publish");
-        let limits = async { if limits.is_empty() { Ok(()) } else { waldur.publish_limits(resource, &limits).await } };
+        let limits = async {
+            match &limits {
+                Some(limits) => waldur.publish_limits(resource, limits).await,
+                None => Ok(()),
+            }
+        };
         let endpoints = async {
             if endpoints.is_empty() {
                 return Ok(());
@@ -64,6 +67,35 @@ impl OrderProcessor {
         };
         let (limits, endpoints) = join(limits, endpoints).await;
         limits.and(endpoints)
+    }
+
+    /// The limits that Waldur is to have, of which some were `refused`: those as the back end has them by now, since an order
+    /// may have changed them, and the others as they are, since the call replaces them all. `None` where Waldur has them.
+    ///
+    /// # Errors
+    /// While the resource is paused or downscaled, or is to be: what holds then is not what was sold.
+    async fn limits_again(
+        &self,
+        cx: &OpContext,
+        row: &Resource,
+        id: &BackendId,
+        refused: &Limits,
+    ) -> Result<Option<Limits>> {
+        let stamp = convert::marketplace(row, self.offering()).stamp();
+        let found = ResourceState::owned(self.backend().get(cx, id).await?, id, stamp, Origin::Recorded)?;
+        let is_closed = row.paused == Some(true) || row.downscaled == Some(true);
+        if is_closed || found.status != Status::Active {
+            return Err(Error::not_ready(format!("{id} is paused or downscaled: its limits are not what was sold")));
+        }
+        let before = convert::limits(&row.limits)?;
+        let mut limits = before.clone();
+        for name in refused.keys() {
+            let found = found.limits.get(name);
+            let found = found
+                .ok_or_else(|| Error::not_ready(format!("{id}: the back end does not tell the limit of {name}")))?;
+            limits.insert(name.clone(), *found);
+        }
+        Ok(Some(limits).filter(|limits| *limits != before))
     }
 
     /// Tells Waldur what was made, as far as it does not know yet. A refusal for good is a warning and a follow-up; a

@@ -107,8 +107,9 @@ impl OrderProcessor {
                 Ok(Some(found)) if found.ownership(side.stamp()) == Ownership::Foreign => false,
                 // It may be of this attempt, and not show yet, or not whose it is.
                 Ok(_) => failure.effect() == Effect::Unknown,
-                // Whoever may not read it cannot have made it either; an earlier attempt might have been let.
-                Err(unread) if !unread.is_passing() && reservation.is_new => failure.effect() == Effect::Unknown,
+                // Whoever may not read it has not made it now. Of an earlier attempt that might have, at most an empty
+                // object with our stamp is left; an id that is kept may lead to a stranger's.
+                Err(unread) if !unread.is_passing() => failure.effect() == Effect::Unknown,
                 Err(unread) => return Err(unread),
             };
             if is_kept { Ok(()) } else { self.release(job, side, order, &reservation.id).await }
