@@ -9,7 +9,7 @@ use std::{
 
 use waldur_sdk::{
     Result,
-    backend::{CONSISTENCY, MarketplaceResource, OpContext, ResourceState},
+    backend::{MarketplaceResource, OpContext, ResourceState},
     types::{BackendId, JsonObject},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Keyless(Mutex<Looks>);
 
 #[derive(Debug, Default)]
 struct Looks {
-    /// Who is to be given a key that can be published.
+    /// Who is to be given a key that can be published: it is sure that there is none.
     wanting: BTreeSet<BackendId>,
     /// Who had no keys at all, and since when. A storage that starts may say that of whoever has some.
     bare: BTreeMap<BackendId, Instant>,
@@ -97,7 +97,7 @@ impl Inner {
                     self.memory.has_its_turn_next(&state.id);
                 }
                 state.warnings.push(metadata::no_key(keys, state.stamp.is_some()));
-                if state.stamp.is_some() {
+                if is_sure && state.stamp.is_some() {
                     looks.wanting.insert(state.id.clone());
                 }
             }
@@ -107,7 +107,8 @@ impl Inner {
 
 impl S3Backend {
     /// Makes a key to be published, where the last look found none and there is still none. The next look publishes it, in
-    /// the next pass. Where none could be made, the next pass tries again.
+    /// the next pass. Where none could be made, the next pass tries again. A user without any key is given one when looks of
+    /// two passes have found none.
     pub(super) async fn give_published_key(
         &self,
         cx: &OpContext,
@@ -128,13 +129,10 @@ impl S3Backend {
     async fn make_published_key(&self, cx: &OpContext, id: &BackendId, resource: &MarketplaceResource) -> Result<()> {
         cx.step("mint key");
         let (uid, storage) = self.0.target(cx, id)?;
-        let mut keys = storage.keys(&uid).await?;
-        let now = storage.environment().instant();
-        if keys.is_empty() && !self.0.keyless.all().is_bare(id, now) {
-            cx.pause(storage.environment(), CONSISTENCY).await?;
-            keys = storage.keys(&uid).await?;
-        }
-        if metadata::choose(&keys, &[&resource.metadata]).is_some() {
+        let keys = storage.keys(&uid).await?;
+        // Those that it had went since: the next look is the first one that finds none.
+        let is_unsure = keys.is_empty() && !self.0.keyless.all().is_bare(id, storage.environment().instant());
+        if is_unsure || metadata::choose(&keys, &[&resource.metadata]).is_some() {
             return Ok(());
         }
         self.make(cx, resource, id, S3Key::mint_for_metadata(&uid)?).await.map(drop)

@@ -11,6 +11,7 @@ mod croit;
 mod crowd;
 mod deletion;
 mod diagnosis;
+mod keyless;
 mod metadata;
 mod names;
 mod order_calls;

@@ -1,6 +1,8 @@
 //! Keys for resources that were there before their customers were to have any (core.md §2.11).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
 
 use crate::{
     live,
@@ -9,14 +11,15 @@ use crate::{
 };
 use serde_json::json;
 use waldur_sdk::{
-    backend::OpContext,
+    Error, ErrorKind, Result,
+    backend::{MarketplaceResource, OpContext, Overridden, Override, ResourceBackend},
     process::{KeyPolicy, KeyProcessor, MissingKeys, ServedOffering},
     testing::{
         Faults, op, status,
         waldur::{Generation, ResourceState},
         when,
     },
-    types::ResourceUuid,
+    types::{BackendId, ResourceUuid},
 };
 
 fn few(keys: KeyProcessor) -> KeyProcessor {
@@ -261,4 +264,51 @@ async fn c32_who_is_refused_keys_is_told_so_once_a_day_and_stands_in_nobodys_way
     assert_eq!(reported(&world, resources[last]).len(), 2);
     environment().sleep(Duration::from_hours(24)).await;
     assert_eq!(pass(&keys).await.provisions.len(), 2, "it may be mended by now");
+}
+
+/// Cannot tell which keys may be pruned.
+struct Untold(Arc<dyn ResourceBackend>, Error);
+
+#[async_trait]
+impl Override for Untold {
+    fn inner(&self) -> &dyn ResourceBackend {
+        &self.0
+    }
+    async fn keys_prunable(
+        &self,
+        _: &OpContext,
+        _: &MarketplaceResource,
+        _: &BackendId,
+    ) -> Result<Option<BTreeSet<String>>> {
+        Err(self.1.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c32_keys_that_cannot_be_told_are_not_known_to_be_many_unless_nothing_can_be_told() {
+    let of = |kind| Error::new(kind, "no list of keys");
+    let cases = [
+        // It is not known which one is published.
+        (Error::not_ready("which of them?"), 2),
+        (of(ErrorKind::Inconsistent).with_retryable(true), 2),
+        (of(ErrorKind::Decode), 2),
+        (of(ErrorKind::PermissionDenied), 2),
+        (of(ErrorKind::Unavailable), 0),
+        (of(ErrorKind::Timeout), 0),
+        (of(ErrorKind::Unauthenticated), 0),
+        (of(ErrorKind::Cancelled), 0),
+        (of(ErrorKind::DeadlineExceeded), 0),
+    ];
+    for (untold, made) in cases {
+        let world = World::new(Generation::V8);
+        let resource = older(&world, 1)[0];
+        let (http, backend) = parts(world.waldur.clone(), world.service.clone());
+        let backend = Arc::new(Overridden(Untold(backend, untold.clone())));
+        let report = pass(&KeyProcessor::new(world.client(http), backend, world.offering)).await;
+        assert_eq!((reported(&world, resource).len(), world.service.keys("res-0").len()), (made, 1 + made), "{untold}");
+        let deferred = report.provisions[0].1.as_ref().unwrap().deferred.as_ref();
+        assert_eq!(deferred.map(Error::kind), (made == 0).then_some(untold.kind()));
+        assert_eq!(report.left, usize::from(made == 0), "{untold}");
+        assert!(live(&world, "res-0").contains("shown-0"));
+    }
 }

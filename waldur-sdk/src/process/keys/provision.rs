@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     Before, BlindKeys, KeyProvision, TARGET, grace, known, listed, prune,
-    rotate::{Unreplaced, Work},
+    rotate::{Unreplaced, Work, is_stop},
 };
 use crate::{
     backend::{ApiKeys, CONSISTENCY, IssuedKey, MarketplaceResource, OpContext, read_back},
@@ -182,14 +182,14 @@ impl Provision<'_> {
     }
 
     /// Whether a resource of which Waldur lists no key has not got many, as far as the back end tells. Earlier runs may have
-    /// made those, of which nothing is remembered.
+    /// made those, of which nothing is remembered. What is there and cannot be told is not known to be many.
     ///
     /// # Errors
-    /// For a passing reason.
+    /// When the back end is down, or it was stopped.
     async fn lacks(&self, report: &mut KeyProvision) -> Result<bool> {
         let number = match self.before().await.0 {
             Ok(live) => live.map_or(0, |live| live.len()),
-            Err(error) if error.is_passing() => return Err(error),
+            Err(error) if is_down(&error) || is_stop(&error, self.cx, self.waldur) => return Err(error),
             // Whoever makes the first one learns more.
             Err(_unread) => 0,
         };

@@ -252,7 +252,7 @@ impl From<Error> for Unreplaced {
 }
 
 /// Whether the caller's word or the end of the time stopped it, and not a failure.
-fn is_stop(error: &Error, cx: &OpContext, waldur: &WaldurClient) -> bool {
+pub(super) fn is_stop(error: &Error, cx: &OpContext, waldur: &WaldurClient) -> bool {
     let is_over = || cx.deadline.is_some_and(|deadline| waldur.environment().instant() >= deadline);
     match error.kind() {
         ErrorKind::Cancelled | ErrorKind::DeadlineExceeded => true,
