@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use waldur_sdk::{
+    ErrorKind,
     backend::OpContext,
     process::FollowUp,
     testing::{Faults, MemoryBackend, op, status, waldur::Generation},
@@ -61,4 +62,32 @@ async fn limits_are_published_as_they_are_by_then() {
     world.service.put("res", object);
     orders.publish(&cx, &refused).await.unwrap();
     assert_eq!(world.resource(order).limits["cpu"], json!(2));
+}
+
+/// The call replaces all limits, so that those of others go along; and what a resource has while it is closed was not sold.
+#[tokio::test(start_paused = true)]
+async fn refused_limits_are_published_beside_the_others_and_not_while_the_resource_is_closed() {
+    let world = World::new(Generation::V8);
+    let order = world.create("Res").pending();
+    let resource = world.waldur.resource_of(order);
+    let refusal = status(400).json(&json!({ "limits": ["No."] }));
+    let faults = Faults::new(world.waldur.clone()).on(op("provider_resources.set_limits").nth(1), refusal);
+    let memory = |memory: MemoryBackend| memory.with_ceiling("cpu", 3).with_status();
+    let orders = world.agent().memory(memory).waldur(faults).build();
+    let cx = OpContext::new("pass");
+    let report = orders.run_once(&cx).await.unwrap();
+    let refused = report.follow_ups().next().unwrap().clone();
+    // Staff has sold something else beside.
+    world.waldur.change_resource(resource, |row| row.limits([("cpu", 4), ("mem", 8), ("gpu", 9)]).downscaled(true));
+    let sent = world.count("provider_resources.set_limits");
+    assert_eq!(orders.publish(&cx, &refused).await.unwrap_err().kind(), ErrorKind::NotReady);
+    assert_eq!(world.count("provider_resources.set_limits"), sent);
+    world.waldur.change_resource(resource, |row| row.downscaled(false));
+    orders.publish(&cx, &refused).await.unwrap();
+    let limits = world.resource(order).limits;
+    assert_eq!((&limits["cpu"], &limits["mem"], &limits["gpu"]), (&json!(3), &json!(8), &json!(9)));
+    // There is nothing more to say.
+    let sent = world.count("provider_resources.set_limits");
+    orders.publish(&cx, &refused).await.unwrap();
+    assert_eq!(world.count("provider_resources.set_limits"), sent);
 }
