@@ -150,8 +150,9 @@ impl CroitClient {
     ///
     /// ```no_run
     /// # async fn example(croit: waldur_backend_croit::croit::CroitClient) -> waldur_sdk::Result<()> {
-    /// // Everything that croit tells of its users.
-    /// let users: Vec<serde_json::Value> = croit.rest().get("users.list", "/s3/users", &[]).send_json().await?;
+    /// // Everything that croit tells of its users. There are secrets in it, which no error is to show.
+    /// let users = croit.rest().get("users.list", "/s3/users", &[]).secret_answer();
+    /// let users: Vec<serde_json::Value> = users.send_json().await?;
     /// # drop(users); Ok(()) }
     /// ```
     pub fn rest(&self) -> &RestClient {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | orders | [`OrderProcessor`] | [`OrderRunReport::is_clean`], [`OrderOutcome::is_good`] |
 //! | members, their names, status, limits and what surrounds resources | [`MembershipSync`] | [`MembershipReport::is_clean`], [`ResourceSync::is_clean`] |
-//! | usage, of this month and of months past | [`UsageReporter`], [`HistoricalLoader`] | [`UsageRunReport::is_clean`], and what is lost all the same: [`UsageRunReport::losses`] |
+//! | usage, of this month and of months past | [`UsageReporter`], [`HistoricalLoader`] | [`UsageRunReport::is_clean`], [`HistoricalReport::is_clean`], and what is lost all the same: [`UsageRunReport::losses`] |
 //! | customers' keys | [`KeyProcessor`] | [`StuckKeys::is_clean`], [`MissingKeys::is_clean`], [`KeyProvision::is_clean`], [`RotationOutcome::is_good`] |
 //! | what exists and is not in Waldur | [`ResourceImport`] | [`ImportReport::is_clean`] |
 //!

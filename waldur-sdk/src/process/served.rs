@@ -85,7 +85,8 @@ impl ServedOffering {
         Self { backend, ..self }
     }
 
-    /// Shares lanes between several values, for example if each mode has a back end of its own.
+    /// Shares lanes between several values, for example if each mode has a back end of its own. What is remembered of keys
+    /// is not shared: take orders and keys from one value.
     #[must_use]
     pub fn with_lanes(self, lanes: &Lanes) -> Self {
         Self { lanes: lanes.clone(), ..self }
@@ -129,8 +130,12 @@ impl ServedOffering {
         Self { waldur: self.waldur.in_mode(mode), ..self.clone() }
     }
 
-    /// With the back end and the context of another; what processors share, and by which client they call, stays.
+    /// With the back end and the context of another value of the same offering; what processors share, and by which client
+    /// they call, stays.
     pub(super) fn renew(&mut self, by: &Self) {
+        if by.offering != self.offering {
+            return;
+        }
         self.backend = by.backend.clone();
         self.components = by.components.clone();
         self.service_provider = by.service_provider;
@@ -173,7 +178,7 @@ macro_rules! processor {
             }
 
             /// Goes on with an offering that was read anew or a back end that was built anew. Keeps the client, the
-            /// lanes and what is remembered.
+            /// lanes and what is remembered. Another offering's value changes nothing.
             #[must_use]
             pub fn with_offering(self, offering: &$crate::process::ServedOffering) -> Self {
                 self.edit(|inner| inner.served.renew(offering))

@@ -70,3 +70,21 @@ async fn an_offering_that_is_read_anew_is_served_by_its_new_back_end_and_compone
     assert_eq!(orders.offering(), served.uuid());
     assert_eq!(world.state(order), OrderState::Done);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_offerings_back_end_is_not_taken_for_that_of_this_one() {
+    let world = World::new(Generation::V8);
+    let order = world.create("Res").pending();
+    let strange = MemoryService::new();
+    let backend = |service: &MemoryService| {
+        let http = Http::new(service.clone()).with_environment(environment());
+        Arc::new(MemoryBackend::through(http).unwrap())
+    };
+    let client = || world.client(Http::new(world.waldur.clone()));
+    let served = ServedOffering::new(client(), backend(&world.service), world.offering);
+    let other = ServedOffering::new(client(), backend(&strange), world.waldur.offering().create());
+    let orders = served.orders().with_offering(&other);
+    assert_done(&orders.run_once(&OpContext::new("pass")).await.unwrap().orders[0]);
+    assert_eq!((strange.objects().len(), world.ids()), (0, vec!["res".to_owned()]));
+    assert_eq!(world.state(order), OrderState::Done);
+}

@@ -136,9 +136,10 @@ async fn users_can_be_skipped_and_resources_chosen() {
     let ids = ["other", "nobody"].map(|id| BackendId::new(id).unwrap());
     let report = load(world.agent(), |loader| loader.without_users().only(ids)).await.unwrap();
     assert_eq!(report.not_found, [BackendId::new("nobody").unwrap()]);
+    assert!(!report.is_clean(), "not all that was asked for was found");
     assert_eq!(world.stored(other, OCTOBER), rows([("cpu", "3.00")]));
     assert_eq!(world.stored(resource, OCTOBER), rows([]));
-    load(world.agent(), HistoricalLoader::without_users).await.unwrap();
+    assert!(load(world.agent(), HistoricalLoader::without_users).await.unwrap().is_clean());
     assert!(world.shares(resource, "cpu").is_empty());
 }
 

@@ -8,7 +8,7 @@ use super::{
     compare::Rules,
     gather::Scope,
     periods::month,
-    report::ResourceUsageReport,
+    report::{PeriodUsageReport, ResourceUsageReport},
     run::{Aim, Run},
 };
 use crate::{
@@ -80,6 +80,16 @@ pub struct HistoricalReport {
     pub stopped: Option<Error>,
     /// Why the listing of resources is not proven whole, if it is not.
     pub listing_gap: Option<Error>,
+}
+
+impl HistoricalReport {
+    /// Whether nothing failed: all that was asked for was found, listed and read, and each month of it came to a
+    /// [good](UsageOutcome::is_good) outcome.
+    pub fn is_clean(&self) -> bool {
+        let good = |period: &PeriodUsageReport| period.outcome.is_good() && period.users.failed.is_none();
+        let mut periods = self.months.iter().flat_map(|month| &month.resources).flat_map(|resource| &resource.periods);
+        self.not_found.is_empty() && self.stopped.is_none() && self.listing_gap.is_none() && periods.all(good)
+    }
 }
 
 /// What was loaded of one month.
