@@ -8,7 +8,7 @@ use waldur_sdk::{
 
 use super::{
     Inner,
-    sight::{Facts, Seen, allowlist, inconsistent, ownership, unless_gone},
+    sight::{Facts, Seen, allowlist, inconsistent, unless_gone},
     stamp::{self, Marks},
 };
 use crate::client::{HarborClient, ProjectName, Quota, StorageLimit};
@@ -146,8 +146,9 @@ impl Inner {
         }
         let list = allowlist(&project)?;
         let mut marks = stamp::read(list);
+        let id = BackendId::new(name.as_str())?;
         // A name alone is no proof, and a stamp would be one.
-        if ownership(resource, &Facts::of(&project)) == Ownership::Ours {
+        if self.owned(&id, resource, &Facts::of(&project))? == Ownership::Ours {
             marks = marks.stamped(resource.stamp());
         }
         change(&mut marks);

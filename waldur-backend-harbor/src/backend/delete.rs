@@ -6,7 +6,7 @@ use waldur_sdk::{
     backend::{CONSISTENCY, DeleteRequest, OpContext, Ownership, Removed, ResourceState, Verified, read_back},
 };
 
-use super::{Inner, sight::Facts, stamp};
+use super::{Inner, sight::Facts};
 use crate::client::{HarborClient, ProjectName, RepositoryName, error};
 
 /// How many repositories are deleted at a time.
@@ -24,12 +24,10 @@ impl Inner {
             return Verified::removed(id, Removed::AlreadyAbsent, None);
         };
         let seen = self.seen(project, None);
-        if self.owned(id, &request.resource, &seen.facts)? == Ownership::Unmarked {
-            return Err(unproven(&name));
-        }
+        let ownership = self.owned(id, &request.resource, &seen.facts)?;
         cx.checkpoint()?;
         cx.step("delete");
-        let removed = match self.empty_and_delete(cx, &client, &name, &seen.facts).await {
+        let removed = match self.empty_and_delete(cx, &client, &name, ownership, &seen.facts).await {
             // To robots, what is gone is forbidden: somebody else was faster.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && !client.projects().exists(&name).await? => {
                 Removed::AlreadyAbsent
@@ -51,10 +49,11 @@ impl Inner {
         cx: &OpContext,
         client: &HarborClient,
         name: &ProjectName,
+        ownership: Ownership,
         facts: &Facts,
     ) -> Result<Removed> {
         if facts.repositories.is_none_or(|count| count > 0) {
-            self.empty(cx, client, name, facts.repositories).await?;
+            self.empty(cx, client, name, ownership, facts.repositories).await?;
         }
         let mut round = 1;
         loop {
@@ -62,7 +61,7 @@ impl Inner {
                 Ok(()) => return Ok(Removed::Deleted),
                 Err(error) if error.is_not_found() => return Ok(Removed::AlreadyAbsent),
                 Err(refused) if refused.code() == Some(error::PRECONDITION) && round < ROUNDS => {
-                    self.empty(cx, client, name, None).await?;
+                    self.empty(cx, client, name, ownership, None).await?;
                     round += 1;
                 }
                 Err(error) => return Err(error),
@@ -70,14 +69,27 @@ impl Inner {
         }
     }
 
-    /// Deletes all repositories, where the settings allow it.
-    async fn empty(&self, cx: &OpContext, client: &HarborClient, name: &ProjectName, count: Option<u64>) -> Result<()> {
+    /// Deletes all repositories, where the settings allow it and the project is proven to be the resource's.
+    async fn empty(
+        &self,
+        cx: &OpContext,
+        client: &HarborClient,
+        name: &ProjectName,
+        ownership: Ownership,
+        count: Option<u64>,
+    ) -> Result<()> {
         if !self.settings.force_delete_repositories {
             let count = match count {
                 Some(count) => Some(count),
                 None => client.projects().get(name).await.ok().and_then(|project| project.repo_count),
             };
-            return Err(not_empty(name, count));
+            return Err(not_empty(name, count, "Delete them first."));
+        }
+        // A name alone is no proof, and what is deleted is gone.
+        if ownership != Ownership::Ours {
+            let why = "They are not deleted with it, because nothing on the project shows that it was made for this \
+                       resource.";
+            return Err(not_empty(name, count, why));
         }
         // Somebody may push while this is read: what is deleted is known by name, and Harbor knows whether all are.
         let (listed, unreadable, gap) = client.repositories().list(name).collect().await?.into_parts();
@@ -126,22 +138,11 @@ async fn delete_repository(client: &HarborClient, project: &ProjectName, full: &
     }
 }
 
-/// What is deleted is gone, and a name that Waldur has on record may have become a stranger's.
-fn unproven(name: &ProjectName) -> Error {
-    let text = format!(
-        "The project {name} is not deleted, because nothing on it shows that it was made for this resource. The provider \
-         has to delete it, or to confirm that it is."
-    );
-    let what_to_do = format!("it carries no stamp, and Waldur has no {} on record: publish it", stamp::PROJECT_ID);
-    Error::rejected(text).with_source(what_to_do)
-}
-
-fn not_empty(name: &ProjectName, count: Option<u64>) -> Error {
+fn not_empty(name: &ProjectName, count: Option<u64>, what_to_do: &str) -> Error {
     let count = match count {
         Some(1) => "1 repository".to_owned(),
         Some(count) if count > 0 => format!("{count} repositories"),
         _ => "repositories".to_owned(),
     };
-    Error::rejected(format!("The project {name} still contains {count}. Delete them first."))
-        .with_code(error::PRECONDITION)
+    Error::rejected(format!("The project {name} still contains {count}. {what_to_do}")).with_code(error::PRECONDITION)
 }

@@ -71,8 +71,10 @@ async fn refused_limits_are_published_beside_the_others_and_not_while_the_resour
     let order = world.create("Res").pending();
     let resource = world.waldur.resource_of(order);
     let refusal = status(400).json(&json!({ "limits": ["No."] }));
-    let faults = Faults::new(world.waldur.clone()).on(op("provider_resources.set_limits").nth(1), refusal);
-    let memory = |memory: MemoryBackend| memory.with_ceiling("cpu", 3).with_status();
+    let faults = Faults::new(world.waldur.clone())
+        .on(op("provider_resources.set_endpoints").nth(1), status(403))
+        .on(op("provider_resources.set_limits").nth(1), refusal);
+    let memory = |memory: MemoryBackend| memory.with_endpoint("https://s.example").with_ceiling("cpu", 3).with_status();
     let orders = world.agent().memory(memory).waldur(faults).build();
     let cx = OpContext::new("pass");
     let report = orders.run_once(&cx).await.unwrap();
@@ -82,6 +84,7 @@ async fn refused_limits_are_published_beside_the_others_and_not_while_the_resour
     let sent = world.count("provider_resources.set_limits");
     assert_eq!(orders.publish(&cx, &refused).await.unwrap_err().kind(), ErrorKind::NotReady);
     assert_eq!(world.count("provider_resources.set_limits"), sent);
+    assert_eq!(world.resource(order).endpoints.len(), 1, "which wait for no limits");
     world.waldur.change_resource(resource, |row| row.downscaled(false));
     orders.publish(&cx, &refused).await.unwrap();
     let limits = world.resource(order).limits;

@@ -43,19 +43,19 @@ impl OrderProcessor {
             return Ok(());
         }
         let limits = match refused {
-            Some(refused) => self.limits_again(cx, &row, id, &refused).await?,
-            None => None,
+            Some(refused) => self.limits_again(cx, &row, id, &refused).await,
+            None => Ok(None),
         };
-        if limits.is_none() && endpoints.is_empty() {
-            return Ok(());
+        if endpoints.is_empty() && !matches!(limits, Ok(Some(_))) {
+            return limits.map(drop);
         }
         if self.policy().dry_run {
             return Err(Error::new(ErrorKind::DryRun, format!("more of resource {resource} would be published")));
         }
         cx.step("publish");
         let limits = async {
-            match &limits {
-                Some(limits) => waldur.publish_limits(resource, limits).await,
+            match limits? {
+                Some(limits) => waldur.publish_limits(resource, &limits).await,
                 None => Ok(()),
             }
         };

@@ -107,9 +107,11 @@ impl OrderProcessor {
                 Ok(Some(found)) if found.ownership(side.stamp()) == Ownership::Foreign => false,
                 // It may be of this attempt, and not show yet, or not whose it is.
                 Ok(_) => failure.effect() == Effect::Unknown,
-                // Whoever may not read it has not made it now. Of an earlier attempt that might have, at most an empty
-                // object with our stamp is left; an id that is kept may lead to a stranger's.
-                Err(unread) if !unread.is_passing() => failure.effect() == Effect::Unknown,
+                // Whoever may not read it has not made it now, and an earlier attempt has told nobody of it: at most an
+                // empty object with our stamp is left, where an id that is kept may lead to a stranger's.
+                Err(unread) if !unread.is_passing() && is_untold(side, order, reservation) => {
+                    failure.effect() == Effect::Unknown
+                }
                 Err(unread) => return Err(unread),
             };
             if is_kept { Ok(()) } else { self.release(job, side, order, &reservation.id).await }
@@ -187,6 +189,12 @@ impl OrderProcessor {
             }
         }
     }
+}
+
+/// Whether nobody has heard of an object by this name: it was not tried before, or nothing of it was published, and no work
+/// on it goes on.
+fn is_untold(side: &MarketplaceResource, order: &Order, reservation: &Reservation) -> bool {
+    reservation.is_new || (side.metadata.is_empty() && order.backend_id.is_none())
 }
 
 /// A reservation that cannot be taken back for good is a warning.
