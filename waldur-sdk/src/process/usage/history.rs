@@ -84,7 +84,7 @@ pub struct HistoricalReport {
 
 impl HistoricalReport {
     /// Whether nothing failed: all that was asked for was found, listed and read, and each month of it came to a
-    /// [good](UsageOutcome::is_good) outcome.
+    /// [good](super::UsageOutcome::is_good) outcome.
     pub fn is_clean(&self) -> bool {
         let good = |period: &PeriodUsageReport| period.outcome.is_good() && period.users.failed.is_none();
         let mut periods = self.months.iter().flat_map(|month| &month.resources).flat_map(|resource| &resource.periods);
