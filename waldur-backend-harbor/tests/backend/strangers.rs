@@ -12,6 +12,7 @@ use waldur_sdk::{
         Faults, op, status,
         waldur::{Billing, FakeWaldur, Generation, OrderState, ResourceState},
     },
+    types::{OfferingUuid, ResourceUuid},
 };
 
 use crate::{
@@ -24,10 +25,21 @@ use crate::{
 const CYCLE: Duration = Duration::from_secs(300);
 const TURN: Duration = Duration::from_secs(70 * 60);
 
-fn orders(waldur: &FakeWaldur, harbor: &FakeHarbor, offering: waldur_sdk::types::OfferingUuid) -> OrderProcessor {
+fn orders(waldur: &FakeWaldur, harbor: &FakeHarbor, offering: OfferingUuid) -> OrderProcessor {
     let client = WaldurClient::builder(waldur.base_url()).token(waldur.token()).http(http(waldur.clone()));
     let backend = backend_with(harbor.clone(), harbor, json!({}));
     ServedOffering::new(client.build().unwrap(), Arc::new(backend), offering).with_components(components()).orders()
+}
+
+/// A Waldur in which a project is ordered that [`NAME`] would be the name of.
+fn ordered() -> (FakeWaldur, OfferingUuid, ResourceUuid) {
+    let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
+    let offering = waldur.offering().component("storage", Billing::Limit).create();
+    let project = waldur.project("Team").slug("team").create();
+    let order = waldur.order(offering).create_resource("Images").project(project).limits([("storage", 20_u32)]);
+    let order = order.resource(|resource| resource.slug("images")).pending();
+    let resource = waldur.order_view(order).resource;
+    (waldur, offering, resource)
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,12 +51,7 @@ async fn h13_a_robot_that_may_only_list_opens_no_strangers_project_once_it_may_m
 }
 
 async fn robot_that_may_only_list(is_down_first: bool) {
-    let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
-    let offering = waldur.offering().component("storage", Billing::Limit).create();
-    let project = waldur.project("Team").slug("team").create();
-    let order = waldur.order(offering).create_resource("Images").project(project).limits([("storage", 20_u32)]);
-    let order = order.resource(|resource| resource.slug("images")).pending();
-    let resource = waldur.order_view(order).resource;
+    let (waldur, offering, resource) = ordered();
     let may_list = vec![Permission::system(&["project:list", "quota:list"])];
     let harbor = FakeHarbor::builder().clock(now).robot(SeedRobot::system("waldur", may_list));
     let harbor = harbor.configure(|settings| {
@@ -76,12 +83,7 @@ async fn robot_that_may_only_list(is_down_first: bool) {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_published_is_not_given_up_when_it_may_not_be_read_any_more() {
-    let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
-    let offering = waldur.offering().component("storage", Billing::Limit).create();
-    let project = waldur.project("Team").slug("team").create();
-    let order = waldur.order(offering).create_resource("Images").project(project).limits([("storage", 20_u32)]);
-    let order = order.resource(|resource| resource.slug("images")).pending();
-    let resource = waldur.order_view(order).resource;
+    let (waldur, offering, resource) = ordered();
     let harbor = FakeHarbor::builder().clock(now).robot(SeedRobot::system("waldur", Permission::needed()));
     let harbor =
         harbor.configure(|settings| "adminonly".clone_into(&mut settings.project_creation_restriction)).build();
@@ -200,12 +202,7 @@ async fn an_order_that_restores_with_less_gives_that_and_not_what_waldur_had_on_
 
 #[tokio::test(start_paused = true)]
 async fn a_project_that_nobody_can_finish_is_taken_back_by_whichever_attempt_finds_so() {
-    let waldur = FakeWaldur::new(Generation::V8).with_wall(now);
-    let offering = waldur.offering().component("storage", Billing::Limit).create();
-    let project = waldur.project("Team").slug("team").create();
-    let order = waldur.order(offering).create_resource("Images").project(project).limits([("storage", 20_u32)]);
-    let order = order.resource(|resource| resource.slug("images")).pending();
-    let resource = waldur.order_view(order).resource;
+    let (waldur, offering, resource) = ordered();
     let harbor = FakeHarbor::builder().clock(now).build();
     // An attempt died when it had made the project, and its group is of another kind since.
     harbor.add_group(GROUP, 2).unwrap();

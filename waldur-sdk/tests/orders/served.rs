@@ -15,6 +15,10 @@ use waldur_sdk::{
 
 use crate::orders::{World, assert_done, environment, exchanges::fake_waldur};
 
+fn backend(service: &MemoryService) -> Arc<MemoryBackend> {
+    Arc::new(MemoryBackend::through(Http::new(service.clone()).with_environment(environment())).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_processor_calls_in_its_own_mode_if_the_client_is_in_that_of_one() {
     for given in [Some(AgentMode::Report), Some(AgentMode::EventProcess), None] {
@@ -58,10 +62,6 @@ async fn an_offering_that_is_read_anew_is_served_by_its_new_back_end_and_compone
     let world = World::new(Generation::V8);
     let order = world.create("Res").pending();
     let lost = MemoryService::new();
-    let backend = |service: &MemoryService| {
-        let http = Http::new(service.clone()).with_environment(environment());
-        Arc::new(MemoryBackend::through(http).unwrap())
-    };
     let served = ServedOffering::new(world.client(Http::new(world.waldur.clone())), backend(&lost), world.offering);
     let orders = served.orders().with_offering(&served.clone().with_backend(backend(&world.service)));
     let report = orders.run_once(&OpContext::new("pass")).await.unwrap();
@@ -76,10 +76,6 @@ async fn another_offerings_back_end_is_not_taken_for_that_of_this_one() {
     let world = World::new(Generation::V8);
     let order = world.create("Res").pending();
     let strange = MemoryService::new();
-    let backend = |service: &MemoryService| {
-        let http = Http::new(service.clone()).with_environment(environment());
-        Arc::new(MemoryBackend::through(http).unwrap())
-    };
     let client = || world.client(Http::new(world.waldur.clone()));
     let served = ServedOffering::new(client(), backend(&world.service), world.offering);
     let other = ServedOffering::new(client(), backend(&strange), world.waldur.offering().create());

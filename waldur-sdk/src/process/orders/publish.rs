@@ -18,7 +18,8 @@ impl OrderProcessor {
     /// if the resource is on its way out or has another object by now.
     ///
     /// # Errors
-    /// When Waldur refuses again, or either side cannot be asked.
+    /// When Waldur refuses again, or either side cannot be asked; limits wait while the resource is paused or downscaled, and
+    /// while the back end does not tell them.
     pub async fn publish(&self, cx: &OpContext, follow_up: &FollowUp) -> Result<()> {
         let FollowUp::PublishResource { resource, backend_id, limits, endpoints, .. } = follow_up.clone() else {
             return Ok(());
